@@ -1,0 +1,81 @@
+//! Key management services: the trait that each provider implements, and what is common to all of them.
+//!
+//! A provider is one folder here and one line in the registry. Nothing in this room knows Kubernetes.
+
+mod error;
+pub mod local;
+mod uri;
+
+pub use error::{Class, KmsError};
+pub use uri::{KeyUri, KeyUriError};
+
+use futures::future::BoxFuture;
+use zeroize::Zeroizing;
+
+use crate::envelope::{DataKey, EncryptionContext};
+
+/// One KMS. Every call carries the encryption context; ciphertexts are the KMS's own text, verbatim.
+///
+/// `key` always has the provider's scheme. Implementations retry nothing but what their own page says, and
+/// their errors carry no key material.
+pub trait Kms: Send + Sync {
+    /// A fresh data key and its wrap under `key`.
+    fn generate_data_key<'a>(
+        &'a self,
+        key: &'a KeyUri,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<GeneratedDataKey, KmsError>>;
+
+    /// Wraps a data key that another KMS key generated.
+    fn encrypt<'a>(
+        &'a self,
+        key: &'a KeyUri,
+        data_key: &'a DataKey,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<String, KmsError>>;
+
+    /// The bytes that `ciphertext` wraps, of whatever length. [`Class::Integrity`] when the KMS refuses the
+    /// ciphertext or answers for another key.
+    fn decrypt<'a>(
+        &'a self,
+        key: &'a KeyUri,
+        ciphertext: &'a str,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<Zeroizing<Vec<u8>>, KmsError>>;
+
+    /// Moves a wrap from `source` to `destination` (of the same provider) under the same context, without
+    /// showing the data key where the KMS can do that.
+    fn re_encrypt<'a>(
+        &'a self,
+        source: &'a KeyUri,
+        ciphertext: &'a str,
+        destination: &'a KeyUri,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<String, KmsError>>;
+
+    /// What is known of a key without using it.
+    fn describe<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<KeyDescription, KmsError>>;
+
+    /// Whether a wrap under `key` may be tried at all: on the reader's explicit list (a keyring is such a
+    /// list). Costs no call.
+    fn allows(&self, key: &KeyUri) -> bool;
+}
+
+/// What [`Kms::generate_data_key`] gives. No Debug: it holds a key.
+pub struct GeneratedDataKey {
+    /// The key in clear, used once and dropped.
+    pub data_key: DataKey,
+    /// Its wrap: the KMS's own text.
+    pub ciphertext: String,
+}
+
+/// What [`Kms::describe`] gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyDescription {
+    /// The key.
+    pub uri: KeyUri,
+    /// As the KMS names it: `Enabled`, `Disabled`, `PendingDelete`; a local key is always `Enabled`.
+    pub state: String,
+    /// Whether this provider wraps new data keys under it when no key is named.
+    pub default: bool,
+}

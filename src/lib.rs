@@ -1,0 +1,22 @@
+//! Sealed Kubernetes Secrets for GitOps, whose keys live in a cloud KMS.
+//!
+//! The rooms, each of which uses only those to its right (a test fails on a back edge):
+//! `main → cli → controller, probes, lease → kms, api, manifest → envelope`.
+//!
+//! * [`envelope`]: the sealed format es1. Pure: no runtime, no Kubernetes, no I/O but the OS RNG.
+//! * [`kms`]: the trait `Kms`, its error classes, key URIs and providers. Knows neither kube nor the CRD.
+//! * [`api`]: the custom resource: schema, CEL rules, status, conditions. No I/O.
+//! * [`manifest`]: YAML and JSON streams of manifests, Secret input. Pure.
+//! * [`controller`]: watches, planning, reconciling. [`probes`], [`metrics`], [`config`], [`telemetry`] serve it.
+//! * [`cli`]: the command line, one file a subcommand.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod controller;
+pub mod envelope;
+pub mod kms;
+pub mod manifest;
+pub mod metrics;
+pub mod probes;
+pub mod telemetry;
