@@ -52,7 +52,11 @@ impl Binding {
     /// Namespace and name that the scope does not bind are dropped here, so two bindings are equal exactly
     /// when they give the same keys.
     pub fn new(scope: Scope, audience: Option<&str>, namespace: &str, name: &str) -> Self {
-        let namespace = if scope == Scope::ClusterWide { "" } else { namespace };
+        let namespace = if scope == Scope::ClusterWide {
+            ""
+        } else {
+            namespace
+        };
         let name = if scope == Scope::Strict { name } else { "" };
         Binding {
             scope,

@@ -39,6 +39,33 @@ impl DataKey {
     }
 }
 
+/// Bytes that nobody may print: a decrypted value, a rendered text, an unwrapped data key of whatever length.
+/// Wiped on drop, without Debug.
+#[derive(Clone)]
+pub struct SecretBytes(Zeroizing<Vec<u8>>);
+
+impl SecretBytes {
+    /// Takes the buffer over; it is wiped when this is dropped.
+    pub fn new(bytes: Vec<u8>) -> Self {
+        SecretBytes(Zeroizing::new(bytes))
+    }
+
+    /// The bytes themselves.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is nothing in it.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// The commitment of a data key to a document id and binding. Public: it stands in the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Commitment(pub [u8; KEY_LEN]);
@@ -65,7 +92,10 @@ pub struct KeySchedule<'b> {
 impl<'b> KeySchedule<'b> {
     /// `id` is the document's, decoded.
     pub fn new(key: &DataKey, id: &[u8; 32], binding: &'b Binding) -> Self {
-        KeySchedule { hkdf: Hkdf::new(Some(id), key.expose()), binding }
+        KeySchedule {
+            hkdf: Hkdf::new(Some(id), key.expose()),
+            binding,
+        }
     }
 
     /// Compared with the document's before anything else is derived.
@@ -87,8 +117,13 @@ impl<'b> KeySchedule<'b> {
 
     fn expand(&self, purpose: &str, item: &str) -> Zeroizing<[u8; KEY_LEN]> {
         let mut out = Zeroizing::new([0; KEY_LEN]);
-        #[expect(clippy::expect_used, reason = "HKDF-SHA256 expands up to 8160 bytes; 32 are asked for")]
-        self.hkdf.expand(&self.binding.info(purpose, item), out.as_mut()).expect("32 bytes are not too many");
+        #[expect(
+            clippy::expect_used,
+            reason = "HKDF-SHA256 expands up to 8160 bytes; 32 are asked for"
+        )]
+        self.hkdf
+            .expand(&self.binding.info(purpose, item), out.as_mut())
+            .expect("32 bytes are not too many");
         out
     }
 }

@@ -2,8 +2,15 @@
 
 pub mod binding;
 pub mod encoding;
+mod error;
+pub mod json;
 pub mod keys;
+pub mod names;
 pub mod render;
+pub mod time;
 
 pub use binding::{Binding, EncryptionContext, Scope};
-pub use keys::{Commitment, DataKey};
+pub use error::{NoUsableWrap, OpenError, PolicyError, Stage, StructureError, StructureKind};
+pub use keys::{Commitment, DataKey, SecretBytes};
+pub use names::Place;
+pub use time::SealTime;

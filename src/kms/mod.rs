@@ -10,9 +10,8 @@ pub use error::{Class, KmsError};
 pub use uri::{KeyUri, KeyUriError};
 
 use futures::future::BoxFuture;
-use zeroize::Zeroizing;
 
-use crate::envelope::{DataKey, EncryptionContext};
+use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 
 /// One KMS. Every call carries the encryption context; ciphertexts are the KMS's own text, verbatim.
 ///
@@ -41,7 +40,7 @@ pub trait Kms: Send + Sync {
         key: &'a KeyUri,
         ciphertext: &'a str,
         context: &'a EncryptionContext,
-    ) -> BoxFuture<'a, Result<Zeroizing<Vec<u8>>, KmsError>>;
+    ) -> BoxFuture<'a, Result<SecretBytes, KmsError>>;
 
     /// Moves a wrap from `source` to `destination` (of the same provider) under the same context, without
     /// showing the data key where the KMS can do that.

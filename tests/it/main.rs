@@ -1,1 +1,1 @@
-fn main() {}
+//! All integration tests in one binary: linked once, one control plane a run.

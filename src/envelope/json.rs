@@ -1,0 +1,158 @@
+//! Strict JSON: what serde_json lets pass and format-es1 section 2 does not (duplicate keys, depth).
+
+use std::collections::HashSet;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::error::StructureError;
+
+/// The largest text that is read.
+pub const MAX_BYTES: usize = 4 * 1024 * 1024;
+/// The deepest value; the outermost is level 1.
+pub const MAX_LEVEL: usize = 64;
+
+/// A JSON value whose objects have no key twice. Numbers keep no value: the format has none.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Json {
+    Null,
+    Bool(bool),
+    Number,
+    String(String),
+    Array(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// Parses one value, which stands at `level` of the whole object (1 for the object itself).
+    pub(crate) fn parse(bytes: &[u8], level: usize) -> Result<Json, StructureError> {
+        let refuse = |what: String| Err(StructureError::invalid("document", what));
+        if bytes.len() > MAX_BYTES {
+            return refuse(format!("is larger than {MAX_BYTES} bytes"));
+        }
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        let parsed = Level(level)
+            .deserialize(&mut deserializer)
+            .and_then(|value| deserializer.end().map(|()| value));
+        // serde_json's messages hold positions and our own words, no text of the document.
+        parsed.or_else(|error| refuse(format!("is not the JSON of this format: {error}")))
+    }
+
+    pub(crate) fn type_name(&self) -> &'static str {
+        match self {
+            Json::Null => "null",
+            Json::Bool(_) => "a boolean",
+            Json::Number => "a number",
+            Json::String(_) => "a string",
+            Json::Array(_) => "a list",
+            Json::Object(_) => "a map",
+        }
+    }
+}
+
+struct Level(usize);
+
+impl<'de> DeserializeSeed<'de> for Level {
+    type Value = Json;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
+        if self.0 > MAX_LEVEL {
+            return Err(serde::de::Error::custom(format_args!(
+                "nested deeper than {MAX_LEVEL}"
+            )));
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Level {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Json, E> {
+        Ok(Json::Number)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Json, E> {
+        Ok(Json::Number)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Json, E> {
+        Ok(Json::Number)
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Json, E> {
+        Ok(Json::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+        let mut out = Vec::new();
+        while let Some(item) = items.next_element_seed(Level(self.0 + 1))? {
+            out.push(item);
+        }
+        Ok(Json::Array(out))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
+        let mut out = Vec::new();
+        let mut seen = HashSet::new();
+        while let Some(key) = members.next_key::<String>()? {
+            if !seen.insert(key.clone()) {
+                return Err(serde::de::Error::custom("a key stands twice in one map"));
+            }
+            out.push((key, members.next_value_seed(Level(self.0 + 1))?));
+        }
+        Ok(Json::Object(out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_document_is_refused() {
+        let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert!(Json::parse(nested(64).as_bytes(), 1).is_ok());
+        for bad in [
+            nested(65),
+            nested(1_000_000),
+            r#"{"a":1,"a":2}"#.into(),
+            r#"{"a":1,"\u0061":2}"#.into(),
+            r#"{"x":{"b":1,"b":1}}"#.into(),
+            r#""\ud800""#.into(),
+            r#""\udc00\ud800""#.into(),
+            "\u{feff}{}".into(),
+            "{} x".into(),
+            "{}{}".into(),
+            String::new(),
+            "{'a':1}".into(),
+            "[1,]".into(),
+            "[01]".into(),
+            "[NaN]".into(),
+            format!("\"{}\"", "x".repeat(MAX_BYTES)),
+        ] {
+            assert!(
+                Json::parse(bad.as_bytes(), 1).is_err(),
+                "{}",
+                &bad[..bad.len().min(40)]
+            );
+        }
+        assert!(Json::parse(b"\"\xff\"", 1).is_err(), "invalid UTF-8");
+    }
+}
