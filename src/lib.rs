@@ -9,12 +9,14 @@
 //! * [`manifest`]: YAML and JSON streams of manifests, Secret input. Pure.
 //! * [`controller`]: watches, planning, reconciling. [`probes`], [`metrics`], [`config`], [`telemetry`] serve it.
 //! * [`cli`]: the command line, one file a subcommand.
+//! * [`files`]: atomic writes for [`kms`] and [`cli`]. A leaf: uses no other room.
 
 pub mod api;
 pub mod cli;
 pub mod config;
 pub mod controller;
 pub mod envelope;
+pub mod files;
 pub mod kms;
 pub mod manifest;
 pub mod metrics;

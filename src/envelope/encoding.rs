@@ -36,6 +36,12 @@ pub fn from_base64url_32(text: &str) -> Option<[u8; 32]> {
     from_base64url(text)?.try_into().ok()
 }
 
+/// [`from_base64url`] of exactly `out.len()` bytes, into a buffer that the caller wipes: keys leave no copy
+/// behind. On `false` the buffer may hold a part.
+pub fn base64url_into(text: &str, out: &mut [u8]) -> bool {
+    URL_SAFE_NO_PAD.decode_slice(text, out) == Ok(out.len())
+}
+
 /// Lower-case hex.
 pub fn to_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -59,6 +65,21 @@ mod tests {
         }
         assert_eq!(from_base64url(""), Some(vec![]));
         assert_eq!(to_base64url(&[0xfb, 0xff]), "-_8");
+    }
+
+    #[test]
+    fn base64url_into_takes_the_exact_length_only() {
+        let mut out = [0; 32];
+        assert!(base64url_into(&to_base64url(&[7; 32]), &mut out));
+        assert_eq!(out, [7; 32]);
+        for bad in [
+            to_base64url(&[7; 31]),
+            to_base64url(&[7; 33]),
+            "B".repeat(43),
+            format!("{}=", "A".repeat(43)),
+        ] {
+            assert!(!base64url_into(&bad, &mut out), "{bad:?}");
+        }
     }
 
     #[test]
