@@ -1,0 +1,211 @@
+//! `status` of an `EnvelopeSecret`. Written by the controller alone, with server-side apply; readers must take
+//! a status of an older or a newer controller, so nothing is required and unknown fields are ignored.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::{Deserialize, Serialize};
+
+use crate::envelope::SealTime;
+
+/// The whole status. `applied` and `sealed` describe the last success and are sent again unchanged on failure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct EnvelopeSecretStatus {
+    /// The generation that the conditions speak about; moves on failure too. -1: no controller has looked yet.
+    pub observed_generation: i64,
+    /// The last value of the annotation `envelope-secrets.io/reconcile-at` that was acted upon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_handled_reconcile_at: Option<String>,
+    /// URI of the first wrap of the data key that seals: a selectable field, which lists are not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kms_key: Option<String>,
+    /// URIs of all wraps, at most 16, each once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kms_keys: Vec<String>,
+    /// Ids of the data keys, at most 8.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub data_keys: Vec<String>,
+    /// The seal of the last success.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
+    /// The last successful write of the Secret.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub applied: Option<Applied>,
+    /// `Ready` always; `Reconciling` or `Stalled` only while it is True.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub conditions: Vec<Condition>,
+}
+
+impl Default for EnvelopeSecretStatus {
+    fn default() -> Self {
+        EnvelopeSecretStatus {
+            observed_generation: -1,
+            last_handled_reconcile_at: None,
+            kms_key: None,
+            kms_keys: Vec::new(),
+            data_keys: Vec::new(),
+            sealed: None,
+            applied: None,
+            conditions: Vec::new(),
+        }
+    }
+}
+
+/// The seal of the last success.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Sealed {
+    /// `spec.seal.time`.
+    pub time: String,
+    /// `spec.seal.mac`.
+    pub mac: String,
+    /// The highest `seal.time` that was ever opened for this object (rollback).
+    pub highest_time: String,
+}
+
+impl Sealed {
+    /// What a success with this seal leaves behind, after `before`.
+    #[must_use]
+    pub fn after(before: Option<&Sealed>, time: &SealTime, mac: &str) -> Sealed {
+        // Times compare as text; what is not one (a status written by hand) counts as never seen.
+        let highest = before.and_then(|b| SealTime::parse(&b.highest_time));
+        let highest = highest.map_or_else(|| time.clone(), |seen| seen.max(time.clone()));
+        Sealed {
+            time: time.to_string(),
+            mac: mac.to_owned(),
+            highest_time: highest.to_string(),
+        }
+    }
+}
+
+/// What the last successful write of the Secret was; with it the controller tells that nothing is to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Applied {
+    /// `metadata.generation` of the object that was written.
+    pub generation: i64,
+    /// SHA-256 over manifest and mac of the document, in lower-case hex.
+    pub digest: String,
+    /// How the Secret is held: the word of a [`Mode`], or one of a newer controller.
+    pub mode: String,
+    /// The version of the rules by which a document becomes a Secret.
+    pub renderer: i64,
+    /// `metadata.uid` of the Secret.
+    #[serde(rename = "secretUID")]
+    pub secret_uid: String,
+    /// `metadata.resourceVersion` that the write gave. Compared for equality only.
+    pub secret_resource_version: String,
+    /// How many entries the Secret holds of us.
+    pub entries: i64,
+    /// When, RFC 3339 in seconds.
+    pub time: String,
+}
+
+/// How a Secret is held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// With an ownerReference: it goes with its object.
+    Owned,
+    /// Without one: it outlives its object.
+    Retained,
+    /// Somebody else's Secret, of which we hold some keys.
+    Merged,
+}
+
+impl Mode {
+    /// The word in `status.applied.mode`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Mode::Owned => "Owned",
+            Mode::Retained => "Retained",
+            Mode::Merged => "Merged",
+        }
+    }
+
+    /// The value of the label [`super::MANAGED_LABEL`].
+    pub fn label(self) -> &'static str {
+        match self {
+            Mode::Owned => "owned",
+            Mode::Retained => "retained",
+            Mode::Merged => "merged",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of the documentation, as the API server gives it.
+    const EXAMPLE: &str = r#"{
+      "observedGeneration": 4,
+      "kmsKey": "tencent-kms://ap-guangzhou/23e8",
+      "kmsKeys": ["tencent-kms://ap-guangzhou/23e8", "tencent-kms://ap-shanghai/5b7c"],
+      "dataKeys": ["69e86d38"],
+      "sealed": {"time": "2026-11-23T17:00:00Z", "mac": "sPArST", "highestTime": "2026-11-23T17:00:00Z"},
+      "applied": {"generation": 4, "digest": "36d8ec41", "mode": "Owned", "renderer": 1,
+                  "secretUID": "7318f7ea", "secretResourceVersion": "1238", "entries": 3,
+                  "time": "2026-11-24T00:47:55Z"},
+      "conditions": [{"type": "Ready", "status": "True", "reason": "Synced", "observedGeneration": 4,
+                      "message": "secret holds 3 entries of generation 4",
+                      "lastTransitionTime": "2026-11-24T00:47:55Z"}]
+    }"#;
+
+    #[test]
+    fn the_names_of_fields_are_those_of_the_documentation() {
+        let json: serde_json::Value = serde_json::from_str(EXAMPLE).expect("JSON");
+        let status: EnvelopeSecretStatus = serde_json::from_value(json.clone()).expect("a status");
+        assert_eq!(
+            status.applied.as_ref().map(|a| a.mode.as_str()),
+            Some(Mode::Owned.as_str())
+        );
+        assert_eq!(
+            serde_json::to_value(&status).expect("JSON"),
+            json,
+            "nothing lost, nothing renamed"
+        );
+    }
+
+    #[test]
+    fn a_status_of_another_version_is_read() {
+        let read = |text: &str| serde_json::from_str::<EnvelopeSecretStatus>(text).expect("a status");
+        assert_eq!(read("{}").observed_generation, -1);
+        let newer =
+            read(r#"{"observedGeneration": 2, "later": {"a": 1}, "applied": {"mode": "Shared", "b": []}}"#);
+        assert_eq!(
+            newer.applied.map(|a| a.mode).as_deref(),
+            Some("Shared"),
+            "kept as it is for the next write"
+        );
+        let written = serde_json::to_value(EnvelopeSecretStatus::default()).expect("JSON");
+        assert_eq!(
+            written,
+            serde_json::json!({"observedGeneration": -1}),
+            "every write carries it"
+        );
+    }
+
+    #[test]
+    fn the_highest_time_never_falls() {
+        let time = |text: &str| SealTime::parse(text).expect("a time");
+        let first = Sealed::after(None, &time("2026-11-23T17:00:00Z"), "m1");
+        assert_eq!(first.highest_time, "2026-11-23T17:00:00Z");
+        let older = Sealed::after(Some(&first), &time("2026-11-22T17:00:00Z"), "m2");
+        assert_eq!(
+            (older.time.as_str(), older.highest_time.as_str()),
+            ("2026-11-22T17:00:00Z", "2026-11-23T17:00:00Z")
+        );
+        let newer = Sealed::after(Some(&older), &time("2026-11-24T17:00:00Z"), "m3");
+        assert_eq!(
+            (newer.mac.as_str(), newer.highest_time.as_str()),
+            ("m3", "2026-11-24T17:00:00Z")
+        );
+        let forged = Sealed {
+            highest_time: "zzzz".into(),
+            ..first
+        };
+        assert_eq!(
+            Sealed::after(Some(&forged), &time("2026-11-20T00:00:00Z"), "m").highest_time,
+            "2026-11-20T00:00:00Z"
+        );
+    }
+}
