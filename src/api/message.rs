@@ -151,7 +151,7 @@ impl Outcome {
                 "template {}, line {}: {}; {kept}; correct the template and seal again",
                 field(&error.entry),
                 error.line,
-                field(&error.kind)
+                error.kind
             ),
             Outcome::Conflict {
                 name,

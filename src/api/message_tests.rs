@@ -2,7 +2,7 @@ use super::*;
 use std::collections::BTreeSet;
 
 use crate::api::sealed_elsewhere;
-use crate::envelope::render::RenderError;
+use crate::envelope::render::{RenderError, RenderErrorKind};
 use crate::envelope::{SealTime, StructureError, StructureKind};
 
 fn time(text: &str) -> SealTime {
@@ -153,10 +153,10 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
                 error: RenderError {
                     entry: s(),
                     line: 3,
-                    kind: s(),
+                    kind: RenderErrorKind::MissingName,
                 },
             },
-            "template x, line 3: x; {kept}; correct the template and seal again",
+            "template x, line 3: no entry has the name that is looked up; {kept}; correct the template and seal again",
         ),
         (
             Outcome::Conflict {
