@@ -1,1 +1,3 @@
 //! All integration tests in one binary: linked once, one control plane a run.
+
+mod rooms;
