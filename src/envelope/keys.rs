@@ -3,7 +3,7 @@
 use hkdf::Hkdf;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use super::binding::Binding;
 use super::encoding::to_hex;
@@ -64,6 +64,11 @@ impl SecretBytes {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// In constant time for two of one length; the length is no secret here.
+    pub fn ct_eq(&self, other: &SecretBytes) -> bool {
+        self.expose().ct_eq(other.expose()).into()
+    }
 }
 
 /// The commitment of a data key to a document id and binding. Public: it stands in the document.
@@ -92,10 +97,9 @@ pub struct KeySchedule<'b> {
 impl<'b> KeySchedule<'b> {
     /// `id` is the document's, decoded.
     pub fn new(key: &DataKey, id: &[u8; 32], binding: &'b Binding) -> Self {
-        KeySchedule {
-            hkdf: Hkdf::new(Some(id), key.expose()),
-            binding,
-        }
+        let (mut prk, hkdf) = Hkdf::extract(Some(id), key.expose());
+        prk.as_mut_slice().zeroize();
+        KeySchedule { hkdf, binding }
     }
 
     /// Compared with the document's before anything else is derived.
@@ -111,18 +115,24 @@ impl<'b> KeySchedule<'b> {
         self.expand("template", "")
     }
 
-    pub(super) fn value_key(&self, name: &str) -> Zeroizing<[u8; KEY_LEN]> {
-        self.expand("value", name)
+    /// `K_value(name)`, and `info("value", name)`, which is the AAD too.
+    pub(super) fn value_key(&self, name: &str) -> (Zeroizing<[u8; KEY_LEN]>, Vec<u8>) {
+        let info = self.binding.info("value", name);
+        (self.expand_info(&info), info)
     }
 
     fn expand(&self, purpose: &str, item: &str) -> Zeroizing<[u8; KEY_LEN]> {
+        self.expand_info(&self.binding.info(purpose, item))
+    }
+
+    fn expand_info(&self, info: &[u8]) -> Zeroizing<[u8; KEY_LEN]> {
         let mut out = Zeroizing::new([0; KEY_LEN]);
         #[expect(
             clippy::expect_used,
             reason = "HKDF-SHA256 expands up to 8160 bytes; 32 are asked for"
         )]
         self.hkdf
-            .expand(&self.binding.info(purpose, item), out.as_mut())
+            .expand(info, out.as_mut())
             .expect("32 bytes are not too many");
         out
     }
