@@ -13,7 +13,7 @@ const BLOCK: usize = 64;
 
 /// `u32be(length) || value || zero bytes` up to a multiple of 64. `room` more bytes are kept free behind it, so
 /// that the tag fits without moving the plaintext.
-fn frame(value: &[u8], room: usize) -> Zeroizing<Vec<u8>> {
+pub(super) fn frame(value: &[u8], room: usize) -> Zeroizing<Vec<u8>> {
     let size = (LENGTH + value.len()).next_multiple_of(BLOCK);
     let mut frame = Zeroizing::new(Vec::with_capacity(size + room));
     #[expect(
@@ -47,7 +47,8 @@ pub(super) fn encrypt(
     Ok(seal_frame(&key, &nonce, &info, frame(value.expose(), TAG)))
 }
 
-fn seal_frame(
+/// `frame`, encrypted. Not for a caller that chooses nonces: [`encrypt`] draws them.
+pub(super) fn seal_frame(
     key: &[u8; KEY_LEN],
     nonce: &[u8; NONCE],
     info: &[u8],

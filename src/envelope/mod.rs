@@ -14,6 +14,8 @@ pub mod render;
 pub mod rollback;
 pub mod seal;
 pub mod time;
+#[cfg(test)]
+mod vectors;
 pub mod wire;
 
 pub use binding::{Binding, EncryptionContext, Scope};
