@@ -1,0 +1,72 @@
+use std::io;
+
+use zeroize::Zeroize as _;
+
+use crate::envelope::SecretBytes;
+
+/// A growing buffer for plaintext: each allocation that it leaves behind is wiped, and so is the last.
+#[derive(Default)]
+pub struct SecretBuffer(Vec<u8>);
+
+impl SecretBuffer {
+    /// An empty buffer with room for `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Self {
+        SecretBuffer(Vec::with_capacity(capacity))
+    }
+
+    /// Appends.
+    pub fn push(&mut self, bytes: &[u8]) {
+        let wanted = self.0.len() + bytes.len();
+        if wanted > self.0.capacity() {
+            // `Vec` would copy and free the old allocation as it is.
+            let mut larger = Vec::with_capacity(wanted.max(self.0.capacity() * 2).max(256));
+            larger.extend_from_slice(&self.0);
+            self.0.zeroize();
+            self.0 = larger;
+        }
+        self.0.extend_from_slice(bytes);
+    }
+
+    /// What has been written.
+    pub fn expose(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Hands the bytes on, without a copy.
+    pub fn into_secret(mut self) -> SecretBytes {
+        SecretBytes::new(std::mem::take(&mut self.0))
+    }
+}
+
+impl Drop for SecretBuffer {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl io::Write for SecretBuffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.push(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_grows_and_keeps_what_was_written() {
+        let mut buffer = SecretBuffer::with_capacity(1);
+        for chunk in [&b"a"[..], &[7; 1000], b"z"] {
+            buffer.push(chunk);
+        }
+        let secret = buffer.into_secret();
+        assert_eq!(secret.len(), 1002);
+        assert_eq!((secret.expose()[0], secret.expose()[1001]), (b'a', b'z'));
+    }
+}

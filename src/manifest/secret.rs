@@ -1,0 +1,380 @@
+use std::collections::BTreeMap;
+
+use super::base64_std::from_base64;
+use super::error::ManifestError;
+use super::node::{Member, Node};
+use crate::envelope::{SecretBytes, names};
+
+/// What is taken from a plain Secret, and nothing else of it. Holds plaintext: no Debug.
+#[derive(Default)]
+pub struct SecretInput {
+    /// `metadata.name`; empty counts as absent.
+    pub name: Option<String>,
+    /// `metadata.namespace`; empty counts as absent.
+    pub namespace: Option<String>,
+    /// `type`; empty counts as absent, as the API server takes it.
+    pub type_: Option<String>,
+    /// `immutable: true`.
+    pub immutable: bool,
+    /// Labels that are carried over.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations that are carried over.
+    pub annotations: BTreeMap<String, String>,
+    /// `data`, decoded, and `stringData`, which wins.
+    pub entries: BTreeMap<String, SecretBytes>,
+    /// What was left out.
+    pub dropped: Vec<Dropped>,
+}
+
+/// Something of a Secret that is not carried over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Dropped {
+    /// A field, by its path.
+    Field(String),
+    /// A label, by its key.
+    Label(String),
+    /// An annotation, by its key.
+    Annotation(String),
+}
+
+impl std::fmt::Display for Dropped {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Dropped::Field(path) => f.write_str(path),
+            Dropped::Label(key) => write!(f, "label {key}"),
+            Dropped::Annotation(key) => write!(f, "annotation {key}"),
+        }
+    }
+}
+
+/// Tools write these on what they applied; some hold every value of the Secret. Prefixes end with `/`.
+const TOOLS: [&str; 5] = [
+    "kubecfg.ksonnet.io/last-applied-configuration",
+    "kapp.k14s.io/original",
+    "objectset.rio.cattle.io/applied",
+    "argocd.argoproj.io/tracking-id",
+    "meta.helm.sh/",
+];
+
+fn is_dropped(key: &str) -> bool {
+    // What the format reserves includes kubectl's last-applied-configuration.
+    names::is_reserved(key)
+        || TOOLS.iter().any(|tool| {
+            if tool.ends_with('/') {
+                key.starts_with(tool)
+            } else {
+                key == *tool
+            }
+        })
+}
+
+impl SecretInput {
+    /// Reads `v1 Secret`.
+    pub fn from_node(node: &Node) -> Result<Self, ManifestError> {
+        let mut secret = SecretInput::default();
+        let of_typed_list = node.get("apiVersion").is_none() && node.get("kind").is_none();
+        if !of_typed_list && node.get("apiVersion").and_then(Node::as_str) != Some("v1") {
+            return Err(ManifestError::NotV1);
+        }
+        for member in map(node, "the document", 0)? {
+            match member.key.as_str() {
+                "metadata" => secret.read_metadata(member)?,
+                "type" => secret.type_ = word(member, "type")?,
+                "immutable" => secret.immutable = flag(member, "immutable")?,
+                // Data is read below: stringData wins, wherever it stands.
+                "apiVersion" | "kind" | "data" | "stringData" => {}
+                other => secret.drop_field(other.to_owned(), &member.value),
+            }
+        }
+        secret.read_data(node)?;
+        secret.read_string_data(node)?;
+        Ok(secret)
+    }
+
+    fn read_metadata(&mut self, metadata: &Member) -> Result<(), ManifestError> {
+        for member in map(&metadata.value, "metadata", metadata.line)? {
+            match member.key.as_str() {
+                "name" => self.name = word(member, "metadata.name")?,
+                "namespace" => self.namespace = word(member, "metadata.namespace")?,
+                "labels" => {
+                    let (kept, dropped) = texts(member, "metadata.labels")?;
+                    self.labels = kept;
+                    self.dropped.extend(dropped.into_iter().map(Dropped::Label));
+                }
+                "annotations" => {
+                    let (kept, dropped) = texts(member, "metadata.annotations")?;
+                    self.annotations = kept;
+                    self.dropped.extend(dropped.into_iter().map(Dropped::Annotation));
+                }
+                other => self.drop_field(format!("metadata.{other}"), &member.value),
+            }
+        }
+        Ok(())
+    }
+
+    /// `creationTimestamp: null`, which kubectl writes, is nothing to tell.
+    fn drop_field(&mut self, path: String, value: &Node) {
+        if *value != Node::Null {
+            self.dropped.push(Dropped::Field(path));
+        }
+    }
+
+    fn read_data(&mut self, node: &Node) -> Result<(), ManifestError> {
+        let Some(data) = node.member("data") else {
+            return Ok(());
+        };
+        for member in map(&data.value, "data", data.line)? {
+            let text = string(member, &format!("data.{}", member.key))?;
+            let value = from_base64(text).ok_or_else(|| ManifestError::NotBase64 {
+                line: member.line,
+                entry: member.key.clone(),
+            })?;
+            self.entries.insert(member.key.clone(), value);
+        }
+        Ok(())
+    }
+
+    fn read_string_data(&mut self, node: &Node) -> Result<(), ManifestError> {
+        let Some(data) = node.member("stringData") else {
+            return Ok(());
+        };
+        for member in map(&data.value, "stringData", data.line)? {
+            let text = string(member, &format!("stringData.{}", member.key))?;
+            self.entries
+                .insert(member.key.clone(), SecretBytes::new(text.as_bytes().to_vec()));
+        }
+        Ok(())
+    }
+}
+
+/// A map; null counts as an empty one, as the API server takes it.
+fn map<'n>(node: &'n Node, field: &str, line: usize) -> Result<&'n [Member], ManifestError> {
+    match node {
+        Node::Map(members) => Ok(members),
+        Node::Null => Ok(&[]),
+        other => Err(wrong(line, field, other, "a map")),
+    }
+}
+
+fn string<'n>(member: &'n Member, field: &str) -> Result<&'n str, ManifestError> {
+    member
+        .value
+        .as_str()
+        .ok_or_else(|| wrong(member.line, field, &member.value, "a string"))
+}
+
+/// A string that counts as absent when it is empty or null.
+fn word(member: &Member, field: &str) -> Result<Option<String>, ManifestError> {
+    match &member.value {
+        Node::Null => Ok(None),
+        _ => Ok(Some(string(member, field)?)
+            .filter(|text| !text.is_empty())
+            .map(str::to_owned)),
+    }
+}
+
+fn flag(member: &Member, field: &str) -> Result<bool, ManifestError> {
+    match &member.value {
+        Node::Null => Ok(false),
+        Node::Bool(value) => Ok(*value),
+        other => Err(wrong(member.line, field, other, "true or false")),
+    }
+}
+
+/// Labels or annotations: those that are kept, and the keys of those that are dropped.
+fn texts(member: &Member, field: &str) -> Result<(BTreeMap<String, String>, Vec<String>), ManifestError> {
+    let mut kept = BTreeMap::new();
+    let mut dropped = Vec::new();
+    for member in map(&member.value, field, member.line)? {
+        if is_dropped(&member.key) {
+            dropped.push(member.key.clone());
+        } else {
+            let text = string(member, &format!("{field}.{}", member.key))?;
+            kept.insert(member.key.clone(), text.to_owned());
+        }
+    }
+    Ok((kept, dropped))
+}
+
+fn wrong(line: usize, field: &str, node: &Node, wanted: &'static str) -> ManifestError {
+    ManifestError::WrongType {
+        line,
+        field: field.to_owned(),
+        is: node.type_name(),
+        wanted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stream;
+    use super::*;
+
+    fn secret(text: &str) -> Result<SecretInput, ManifestError> {
+        let parts = stream::read(text.as_bytes())?;
+        parts[0].items()[0].secret()
+    }
+
+    fn entries(secret: &SecretInput) -> Vec<(&str, &[u8])> {
+        secret
+            .entries
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.expose()))
+            .collect()
+    }
+
+    #[test]
+    fn what_kubectl_get_prints() {
+        let text = r#"apiVersion: v1
+data:
+  password: aHVudGVyMg==
+  tls.key: |
+    aHVu
+    dGVyMg==
+immutable: true
+kind: Secret
+metadata:
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: |
+      {"apiVersion":"v1","stringData":{"password":"hunter2"}}
+    kubecfg.ksonnet.io/last-applied-configuration: hunter2
+    kapp.k14s.io/original: hunter2
+    objectset.rio.cattle.io/applied: hunter2
+    argocd.argoproj.io/tracking-id: x
+    argocd.argoproj.io/sync-wave: "1"
+    meta.helm.sh/release-name: x
+    envelope-secrets.io/sealed-for: prod/db
+    app.kubernetes.io/managed-by: Helm
+    team: a
+  creationTimestamp: "2026-11-25T09:00:00Z"
+  deletionTimestamp: null
+  labels: {app: db, app.kubernetes.io/managed-by: Helm}
+  managedFields: [{manager: kubectl}]
+  name: db
+  namespace: prod
+  resourceVersion: "1"
+  uid: 0-0
+stringData:
+  user: app
+type: Opaque
+"#;
+        let Ok(secret) = secret(text) else {
+            panic!("a Secret")
+        };
+        assert_eq!(
+            entries(&secret),
+            [
+                ("password", &b"hunter2"[..]),
+                ("tls.key", b"hunter2"),
+                ("user", b"app")
+            ]
+        );
+        assert_eq!(
+            (secret.name.as_deref(), secret.namespace.as_deref()),
+            (Some("db"), Some("prod"))
+        );
+        assert_eq!(
+            (secret.type_.as_deref(), secret.immutable),
+            (Some("Opaque"), true)
+        );
+        assert_eq!(secret.labels.keys().collect::<Vec<_>>(), ["app"]);
+        assert_eq!(
+            secret.annotations.keys().collect::<Vec<_>>(),
+            ["argocd.argoproj.io/sync-wave", "team"]
+        );
+        let dropped: Vec<String> = secret.dropped.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            dropped.join(", "),
+            "annotation kubectl.kubernetes.io/last-applied-configuration, \
+             annotation kubecfg.ksonnet.io/last-applied-configuration, annotation kapp.k14s.io/original, \
+             annotation objectset.rio.cattle.io/applied, annotation argocd.argoproj.io/tracking-id, \
+             annotation meta.helm.sh/release-name, annotation envelope-secrets.io/sealed-for, \
+             annotation app.kubernetes.io/managed-by, metadata.creationTimestamp, \
+             label app.kubernetes.io/managed-by, metadata.managedFields, metadata.resourceVersion, metadata.uid"
+        );
+    }
+
+    #[test]
+    fn string_data_wins_wherever_it_stands() {
+        for text in [
+            "kind: Secret\napiVersion: v1\nstringData: {a: x}\ndata: {a: eQ==, b: eQ==}\n",
+            "kind: Secret\napiVersion: v1\ndata: {a: eQ==, b: eQ==}\nstringData: {a: x}\n",
+        ] {
+            let Ok(secret) = secret(text) else {
+                panic!("{text}")
+            };
+            assert_eq!(entries(&secret), [("a", &b"x"[..]), ("b", b"y")]);
+        }
+    }
+
+    #[test]
+    fn empty_means_absent() {
+        let text = "kind: Secret\napiVersion: v1\ntype: ''\nimmutable: false\ndata:\nmetadata: {namespace: '', labels: null}\n";
+        let Ok(secret) = secret(text) else {
+            panic!("a Secret")
+        };
+        assert!(secret.entries.is_empty() && secret.labels.is_empty() && secret.dropped.is_empty());
+        assert_eq!(
+            (secret.type_, secret.namespace, secret.immutable),
+            (None, None, false)
+        );
+    }
+
+    #[test]
+    fn refusals_name_the_entry_and_never_a_value() {
+        for (more, message) in [
+            (
+                "stringData:\n  port: 5432\n",
+                "line 4: stringData.port is a number, not a string",
+            ),
+            (
+                "stringData:\n  a: hunter2\n  b: true\n",
+                "line 5: stringData.b is a boolean, not a string",
+            ),
+            (
+                "stringData:\n  a:\n",
+                "line 4: stringData.a is null, not a string",
+            ),
+            (
+                "data:\n  a: hunter2 !\n",
+                "line 4: data entry \"a\" is not base64",
+            ),
+            ("data: {a: [hunter2]}\n", "line 3: data.a is a list, not a string"),
+            ("data: hunter2\n", "line 3: data is a string, not a map"),
+            ("stringData: {a: !!binary aGk=}\n", "line 3: a tag in a Secret"),
+            (
+                "metadata: {labels: {v: 1}}\n",
+                "line 3: metadata.labels.v is a number, not a string",
+            ),
+            (
+                "immutable: yes\n",
+                "line 3: immutable is a string, not true or false",
+            ),
+        ] {
+            let Err(error) = secret(&format!("apiVersion: v1\nkind: Secret\n{more}")) else {
+                panic!("{more}")
+            };
+            assert_eq!(error.to_string(), message);
+        }
+        let Err(error) = secret("apiVersion: v2\nkind: Secret\n") else {
+            panic!("v2")
+        };
+        assert_eq!(error, ManifestError::NotV1);
+        let Err(error) = secret("{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"data\":{\"a\":1}}") else {
+            panic!("1")
+        };
+        assert_eq!(error.to_string(), "data.a is a number, not a string");
+    }
+
+    #[test]
+    fn crlf_files_give_lf_text_in_blocks_and_nothing_else() {
+        let text = "apiVersion: v1\r\nkind: Secret\r\nstringData:\r\n  a: one\r\n  b: |\r\n    two\r\n    three\r\ndata:\r\n  c: eQ==\r\n";
+        let Ok(secret) = secret(text) else {
+            panic!("a Secret")
+        };
+        assert_eq!(
+            entries(&secret),
+            [("a", &b"one"[..]), ("b", b"two\nthree\n"), ("c", b"y")]
+        );
+    }
+}

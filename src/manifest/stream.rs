@@ -1,0 +1,344 @@
+use super::error::ManifestError;
+use super::json_read;
+use super::node::Node;
+use super::secret::SecretInput;
+use super::write;
+use super::yaml_read::{self, Marks};
+use crate::envelope::wire;
+
+/// How a text is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// YAML 1.2.
+    Yaml,
+    /// RFC 8259.
+    Json,
+}
+
+/// One document of a text, with its bytes.
+pub struct Part<'t> {
+    /// Its bytes. Those of all parts together are the text.
+    pub text: &'t str,
+    /// How it is written.
+    pub syntax: Syntax,
+    /// Whether it begins with `---`.
+    pub explicit: bool,
+    root: Node,
+    marks: Marks,
+}
+
+/// What a document holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing, or comments.
+    Empty,
+    /// A list that is taken apart: it has a Secret or an EnvelopeSecret in it.
+    List,
+    /// One object, or something else that passes through as it stands.
+    Object,
+}
+
+/// What an object is to this program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A plain Secret.
+    Secret,
+    /// An `EnvelopeSecret` of a version that this program knows.
+    Sealed,
+    /// All else.
+    Other,
+}
+
+/// One object of a [`Part`].
+pub struct Item<'p> {
+    kind: Kind,
+    marks: Marks,
+    node: &'p Node,
+    /// The bytes, if they are JSON and hold this object alone.
+    json: Option<&'p str>,
+}
+
+/// Reads a text as JSON or YAML, whichever it is.
+pub fn read(bytes: &[u8]) -> Result<Vec<Part<'_>>, ManifestError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| ManifestError::NotUtf8)?;
+    if text.trim_start().starts_with('{')
+        && let Some(documents) = json_read::read(text)?
+    {
+        let parts = documents.into_iter().map(|document| Part {
+            text: &text[document.range],
+            syntax: Syntax::Json,
+            explicit: false,
+            root: document.root,
+            marks: Marks::default(),
+        });
+        return Ok(parts.collect());
+    }
+    let parts = yaml_read::read(text)?.into_iter().map(|document| Part {
+        text: &text[document.range],
+        syntax: Syntax::Yaml,
+        explicit: document.explicit,
+        root: document.root,
+        marks: document.marks,
+    });
+    Ok(parts.collect())
+}
+
+impl Part<'_> {
+    /// What is in it.
+    pub fn content(&self) -> Content {
+        if self.root == Node::Null {
+            Content::Empty
+        } else if self.list().is_some() {
+            Content::List
+        } else {
+            Content::Object
+        }
+    }
+
+    /// Its objects, lists in it taken apart.
+    pub fn items(&self) -> Vec<Item<'_>> {
+        let mut out = Vec::new();
+        match self.content() {
+            Content::Empty => {}
+            Content::List => self.collect(&self.root, false, &mut out),
+            Content::Object => {
+                let json = (self.syntax == Syntax::Json).then_some(self.text);
+                out.push(Item {
+                    json,
+                    ..self.item(&self.root, false)
+                });
+            }
+        }
+        out
+    }
+
+    /// Whether this is YAML whose `---` follows a directive: what stands before it must end with `...`.
+    pub fn has_directive(&self) -> bool {
+        self.explicit
+            && self.syntax == Syntax::Yaml
+            && self
+                .text
+                .lines()
+                .take_while(|line| !line.starts_with("---"))
+                .any(|line| line.starts_with('%'))
+    }
+
+    fn collect<'p>(&'p self, node: &'p Node, of_secrets: bool, out: &mut Vec<Item<'p>>) {
+        match items_of(node) {
+            Some((items, of_secrets)) => items.iter().for_each(|item| self.collect(item, of_secrets, out)),
+            None => out.push(self.item(node, of_secrets)),
+        }
+    }
+
+    fn item<'p>(&self, node: &'p Node, of_secrets: bool) -> Item<'p> {
+        // A typed list leaves out the kind of its items.
+        let kind = if of_secrets && node.get("kind").is_none() {
+            Kind::Secret
+        } else {
+            kind_of(node)
+        };
+        Item {
+            kind,
+            marks: self.marks,
+            node,
+            json: None,
+        }
+    }
+
+    fn list(&self) -> Option<&[Node]> {
+        let (items, of_secrets) = items_of(&self.root)?;
+        (of_secrets || items.iter().any(holds_ours)).then_some(items)
+    }
+}
+
+/// The items of a list object, and whether all of them are Secrets.
+fn items_of(node: &Node) -> Option<(&[Node], bool)> {
+    let of_secrets = match (text(node, "apiVersion")?, text(node, "kind")?) {
+        ("v1", "List") => false,
+        (wire::API_VERSION, kind) if kind.strip_suffix("List") == Some(wire::KIND) => false,
+        ("v1", "SecretList") => true,
+        _ => return None,
+    };
+    match node.get("items")? {
+        Node::List(items) => Some((items, of_secrets)),
+        _ => None,
+    }
+}
+
+fn holds_ours(node: &Node) -> bool {
+    match items_of(node) {
+        Some((items, of_secrets)) => of_secrets || items.iter().any(holds_ours),
+        None => kind_of(node) != Kind::Other,
+    }
+}
+
+fn kind_of(node: &Node) -> Kind {
+    match (text(node, "apiVersion"), text(node, "kind")) {
+        (Some(wire::API_VERSION), Some(wire::KIND)) => Kind::Sealed,
+        // Other groups may have a kind of this name; what names no group is meant to be ours.
+        (version, Some("Secret")) if version.is_none_or(|v| !v.contains('/')) => Kind::Secret,
+        _ => Kind::Other,
+    }
+}
+
+fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
+    node.get(key).and_then(Node::as_str)
+}
+
+impl<'p> Item<'p> {
+    /// What it is.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Reads a [`Kind::Secret`].
+    pub fn secret(&self) -> Result<SecretInput, ManifestError> {
+        if let Some(line) = self.marks.tag {
+            return Err(ManifestError::Tag { line });
+        }
+        SecretInput::from_node(self.node)
+    }
+
+    /// A [`Kind::Sealed`] as one JSON text for the strict reader of the format: the text itself where it is JSON.
+    pub fn sealed_json(&self) -> Result<Vec<u8>, ManifestError> {
+        if let Some(json) = self.json {
+            return Ok(json.trim().as_bytes().to_vec());
+        }
+        let refused = self
+            .marks
+            .reference
+            .or(self.marks.tag.map(|line| (line, "a tag")))
+            .or(self
+                .marks
+                .odd_key
+                .map(|line| (line, "a key that is not a string")));
+        if let Some((line, what)) = refused {
+            return Err(ManifestError::Irregular { line, what });
+        }
+        Ok(write::to_json(self.node).expose().to_vec())
+    }
+
+    /// The object itself, to be written anew (a part of a list, or YAML that becomes JSON). Refused where that
+    /// could change what a YAML 1.1 reader such as kubectl makes of it.
+    pub fn rewritable(&self) -> Result<&'p Node, ManifestError> {
+        if let Some(line) = self.marks.tag {
+            return Err(ManifestError::NotRewritable { line, what: "a tag" });
+        }
+        if let Some(line) = self.marks.in_doubt {
+            return Err(ManifestError::NotRewritable {
+                line,
+                what: "a word or number without quotes that YAML 1.1 and 1.2 read differently",
+            });
+        }
+        Ok(self.node)
+    }
+
+    /// `ConfigMap/app`, for notes.
+    pub fn describe(&self) -> String {
+        let kind = text(self.node, "kind").unwrap_or("a document without a kind");
+        match self.node.get("metadata").and_then(|m| text(m, "name")) {
+            Some(name) => format!("{kind}/{name}"),
+            None => kind.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(text: &str) -> Vec<Kind> {
+        let Ok(parts) = read(text.as_bytes()) else {
+            panic!("{text}")
+        };
+        parts.iter().flat_map(Part::items).map(|i| i.kind()).collect()
+    }
+
+    #[test]
+    fn kinds_are_told_apart() {
+        use Kind::{Other, Sealed, Secret};
+        assert_eq!(
+            kinds("apiVersion: v1\nkind: Secret\n---\nkind: ConfigMap\n---\n"),
+            [Secret, Other]
+        );
+        assert_eq!(
+            kinds("kind: Secret\n"),
+            [Secret],
+            "a forgotten apiVersion must not let values through"
+        );
+        assert_eq!(kinds("apiVersion: example.com/v1\nkind: Secret\n"), [Other]);
+        assert_eq!(
+            kinds("apiVersion: envelope-secrets.io/v1\nkind: EnvelopeSecret\n"),
+            [Sealed]
+        );
+        assert_eq!(
+            kinds("apiVersion: envelope-secrets.io/v2\nkind: EnvelopeSecret\n"),
+            [Other]
+        );
+        assert_eq!(kinds("- a\n"), [Other]);
+        assert_eq!(kinds("{apiVersion: v1, kind: Secret}"), [Secret]);
+        assert_eq!(
+            kinds("{\"apiVersion\": \"v1\", \"kind\": \"Secret\"} {\"kind\": \"X\"}"),
+            [Secret, Other]
+        );
+    }
+
+    #[test]
+    fn lists_are_taken_apart_when_they_hold_ours() {
+        use Kind::{Other, Secret};
+        let list =
+            "apiVersion: v1\nkind: List\nitems:\n- {kind: ConfigMap}\n- {apiVersion: v1, kind: Secret}\n";
+        assert_eq!(kinds(list), [Other, Secret]);
+        assert_eq!(
+            kinds("apiVersion: v1\nkind: SecretList\nitems:\n- {metadata: {name: a}}\n"),
+            [Secret]
+        );
+        let others = "apiVersion: v1\nkind: List\nitems:\n- {kind: A}\n- {kind: B}\n";
+        assert_eq!(kinds(others), [Other], "it stays whole");
+        let nested = format!(
+            "apiVersion: v1\nkind: List\nitems:\n- {}",
+            list.trim().replace('\n', "\n  ")
+        );
+        assert_eq!(kinds(&nested), [Other, Secret]);
+    }
+
+    #[test]
+    fn a_sealed_document_is_plain_or_refused() {
+        let head = "apiVersion: envelope-secrets.io/v1\nkind: EnvelopeSecret\n";
+        let json = |more: &str| {
+            let text = format!("{head}{more}");
+            let Ok(parts) = read(text.as_bytes()) else {
+                panic!("{text}")
+            };
+            parts[0].items()[0]
+                .sealed_json()
+                .map(|j| String::from_utf8(j).expect("UTF-8"))
+        };
+        assert_eq!(
+            json("spec: {id: 12345678, b: [yes, null]}\n").as_deref(),
+            Ok(
+                "{\"apiVersion\":\"envelope-secrets.io/v1\",\"kind\":\"EnvelopeSecret\",\"spec\":{\"id\":12345678,\"b\":[\"yes\",null]}}"
+            )
+        );
+        for (more, what) in [
+            ("metadata: &m {name: db}\n", "an anchor"),
+            ("metadata: {name: !!str db}\n", "a tag"),
+            ("metadata: {1: x}\n", "a key that is not a string"),
+            ("metadata: {<<: {a: b}}\n", "a merge key"),
+        ] {
+            assert_eq!(json(more), Err(ManifestError::Irregular { line: 3, what }));
+        }
+    }
+
+    #[test]
+    fn what_would_change_is_not_written_anew() {
+        let Ok(parts) = read(b"kind: ConfigMap\ndata:\n  a: yes\n") else {
+            panic!("YAML")
+        };
+        let Err(error) = parts[0].items()[0].rewritable() else {
+            panic!("in doubt")
+        };
+        assert!(error.to_string().starts_with("line 3"), "{error}");
+        assert!(matches!(read(b"a: \xff"), Err(ManifestError::NotUtf8)));
+    }
+}

@@ -1,0 +1,252 @@
+//! Writing of trees: YAML that YAML 1.1 readers read as we do, and JSON.
+
+use super::buffer::SecretBuffer;
+use super::node::{Member, Node};
+use super::schema::{self, Plain};
+
+/// One JSON value on one line.
+pub fn to_json(node: &Node) -> SecretBuffer {
+    let mut out = SecretBuffer::default();
+    json(&mut out, node, None);
+    out
+}
+
+/// One JSON value with an indentation of two and a final line feed.
+pub fn to_json_pretty(node: &Node) -> SecretBuffer {
+    let mut out = SecretBuffer::default();
+    json(&mut out, node, Some(0));
+    out.push(b"\n");
+    out
+}
+
+/// One YAML document in block style, without `---`, with a final line feed.
+pub fn to_yaml(node: &Node) -> SecretBuffer {
+    let mut out = SecretBuffer::default();
+    match node {
+        Node::Map(members) if !members.is_empty() => yaml_map(&mut out, members, 0, false),
+        Node::List(items) if !items.is_empty() => yaml_list(&mut out, items, 0),
+        other => {
+            yaml_scalar(&mut out, other, 0);
+        }
+    }
+    out
+}
+
+/// `level` is `None` for compact writing.
+fn json(out: &mut SecretBuffer, node: &Node, level: Option<usize>) {
+    match node {
+        Node::Null => out.push(b"null"),
+        Node::Bool(value) => out.push(value.to_string().as_bytes()),
+        Node::Number(text) => out.push(json_number(text).as_bytes()),
+        Node::String(text) => json_string(out, text),
+        Node::List(items) => json_block(out, *b"[]", items, level, json),
+        Node::Map(members) => json_block(out, *b"{}", members, level, |out, member: &Member, level| {
+            json_string(out, &member.key);
+            out.push(if level.is_some() { b": " } else { b":" });
+            json(out, &member.value, level);
+        }),
+    }
+}
+
+fn json_block<T>(
+    out: &mut SecretBuffer,
+    brackets: [u8; 2],
+    items: &[T],
+    level: Option<usize>,
+    each: impl Fn(&mut SecretBuffer, &T, Option<usize>),
+) {
+    let inner = level.map(|level| level + 1);
+    let line = |out: &mut SecretBuffer, level: Option<usize>| {
+        if let Some(level) = level {
+            out.push(b"\n");
+            indent(out, level * 2);
+        }
+    };
+    out.push(&brackets[..1]);
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(b",");
+        }
+        line(out, inner);
+        each(out, item, inner);
+    }
+    if !items.is_empty() {
+        line(out, level);
+    }
+    out.push(&brackets[1..]);
+}
+
+/// RFC 8259; also valid inside YAML and JavaScript, so what is no printable character there is escaped.
+fn json_string(out: &mut SecretBuffer, text: &str) {
+    out.push(b"\"");
+    let mut plain = 0;
+    for (at, c) in text.char_indices() {
+        let escape = match c {
+            '"' => "\\\"".to_owned(),
+            '\\' => "\\\\".to_owned(),
+            '\n' => "\\n".to_owned(),
+            '\r' => "\\r".to_owned(),
+            '\t' => "\\t".to_owned(),
+            c if !is_printable(c) => {
+                let mut units = [0; 2];
+                let escapes: Vec<String> = c
+                    .encode_utf16(&mut units)
+                    .iter()
+                    .map(|unit| format!("\\u{unit:04x}"))
+                    .collect();
+                escapes.concat()
+            }
+            _ => continue,
+        };
+        out.push(&text.as_bytes()[plain..at]);
+        out.push(escape.as_bytes());
+        plain = at + c.len_utf8();
+    }
+    out.push(&text.as_bytes()[plain..]);
+    out.push(b"\"");
+}
+
+/// YAML's numbers as JSON's. What JSON has no number for (infinity, digits without end) becomes 0: sealed
+/// documents have no numbers that count, and other documents are not written from YAML numbers of that kind.
+fn json_number(text: &str) -> String {
+    if serde_json::from_str::<serde_json::Number>(text).is_ok() {
+        return text.to_owned();
+    }
+    let digits = |radix| u128::from_str_radix(&text[2..], radix).ok();
+    let integer = match text.get(..2) {
+        Some("0o") => digits(8),
+        Some("0x") => digits(16),
+        _ => None,
+    };
+    if let Some(integer) = integer {
+        return integer.to_string();
+    }
+    if let Ok(integer) = text.parse::<i128>() {
+        return integer.to_string();
+    }
+    match text.parse::<f64>() {
+        Ok(float) if float.is_finite() => serde_json::to_string(&float).unwrap_or_else(|_| "0".to_owned()),
+        _ => "0".to_owned(),
+    }
+}
+
+fn indent(out: &mut SecretBuffer, spaces: usize) {
+    for _ in 0..spaces {
+        out.push(b" ");
+    }
+}
+
+/// `inline`: the first key stands behind a `- `.
+fn yaml_map(out: &mut SecretBuffer, members: &[Member], level: usize, inline: bool) {
+    for (index, member) in members.iter().enumerate() {
+        if index > 0 || !inline {
+            indent(out, level);
+        }
+        yaml_text(out, &member.key, None);
+        out.push(b":");
+        yaml_value(out, &member.value, level);
+    }
+}
+
+fn yaml_value(out: &mut SecretBuffer, value: &Node, level: usize) {
+    match value {
+        Node::Map(members) if !members.is_empty() => {
+            out.push(b"\n");
+            yaml_map(out, members, level + 2, false);
+        }
+        // As kubectl writes it: not indented against its key.
+        Node::List(items) if !items.is_empty() => {
+            out.push(b"\n");
+            yaml_list(out, items, level);
+        }
+        other => {
+            out.push(b" ");
+            yaml_scalar(out, other, level + 2);
+        }
+    }
+}
+
+fn yaml_list(out: &mut SecretBuffer, items: &[Node], level: usize) {
+    for item in items {
+        indent(out, level);
+        out.push(b"-");
+        match item {
+            Node::Map(members) if !members.is_empty() => {
+                out.push(b" ");
+                yaml_map(out, members, level + 2, true);
+            }
+            Node::List(items) if !items.is_empty() => {
+                out.push(b"\n");
+                yaml_list(out, items, level + 2);
+            }
+            other => {
+                out.push(b" ");
+                yaml_scalar(out, other, level + 2);
+            }
+        }
+    }
+}
+
+/// What stands on one line, or a block scalar whose lines are indented by `level`; with the final line feed.
+fn yaml_scalar(out: &mut SecretBuffer, node: &Node, level: usize) {
+    match node {
+        Node::Null => out.push(b"null"),
+        Node::Bool(value) => out.push(value.to_string().as_bytes()),
+        Node::Number(text) => out.push(text.as_bytes()),
+        Node::String(text) => yaml_text(out, text, Some(level)),
+        Node::List(_) => out.push(b"[]"),
+        Node::Map(_) => out.push(b"{}"),
+    }
+    if !out.expose().ends_with(b"\n") {
+        out.push(b"\n");
+    }
+}
+
+/// `block`: the indentation of a block scalar, where one may stand.
+fn yaml_text(out: &mut SecretBuffer, text: &str, block: Option<usize>) {
+    match block {
+        Some(level) if fits_block(text) && level > 0 => {
+            out.push(if text.ends_with('\n') { b"|\n" } else { b"|-\n" });
+            for line in text.lines() {
+                if !line.is_empty() {
+                    indent(out, level);
+                    out.push(line.as_bytes());
+                }
+                out.push(b"\n");
+            }
+        }
+        _ if fits_plain(text) => out.push(text.as_bytes()),
+        _ => json_string(out, text),
+    }
+}
+
+/// Whether a literal block scalar gives the text back, character by character, and reads better than quotes.
+fn fits_block(text: &str) -> bool {
+    let body = text.strip_suffix('\n').unwrap_or(text);
+    body.contains('\n')
+        && !body.ends_with('\n')
+        && !body.starts_with([' ', '\t', '\n'])
+        && body.chars().all(|c| is_printable(c) || matches!(c, '\n' | '\t'))
+}
+
+fn fits_plain(text: &str) -> bool {
+    const FIRST: &[char] = &[
+        '-', '?', ':', ',', '[', ']', '{', '}', '#', '&', '*', '!', '|', '>', '\'', '"', '%', '@', '`', ' ',
+    ];
+    schema::resolve(text) == Plain::String
+        && !schema::in_doubt(text)
+        && !text.starts_with(FIRST)
+        && !text.ends_with([' ', ':'])
+        && !text.contains(": ")
+        && !text.contains(" #")
+        && text.chars().all(is_printable)
+}
+
+/// Printable on one line to every reader: no control characters, no other line breaks, no byte order mark, no
+/// non-characters.
+fn is_printable(c: char) -> bool {
+    !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')) && u32::from(c) & 0xfffe != 0xfffe
+}
+
+#[cfg(test)]
+mod tests;

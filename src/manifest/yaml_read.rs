@@ -1,0 +1,338 @@
+//! YAML 1.2 from parser events: one tree for each document, with the marks that decide what it may be used for.
+
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+use serde_saphyr::granit_parser::{
+    ErrorKind, Event, Options, Parser, ScalarStyle, ScanError, Span, StrInput, Tag, options,
+};
+use zeroize::Zeroizing;
+
+use super::error::ManifestError;
+use super::node::{Member, Node};
+use super::schema::{self, Plain};
+
+/// How many bytes of memory may be copied for anchors and aliases of one document: far above what a person
+/// writes, far below a bomb.
+const MAX_ALIASED: usize = 16 << 20;
+
+/// Where a document has something, from line 1; `None` where it has not.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Marks {
+    /// An anchor, an alias or a merge key.
+    pub(super) reference: Option<(usize, &'static str)>,
+    /// A tag.
+    pub(super) tag: Option<usize>,
+    /// A key that is not a string.
+    pub(super) odd_key: Option<usize>,
+    /// A plain scalar that YAML 1.1 readers may understand differently.
+    pub(super) in_doubt: Option<usize>,
+}
+
+/// One document of a stream.
+pub(super) struct YamlDocument {
+    /// Its bytes in the stream, from its `---` (or the end of the one before) up to the next.
+    pub(super) range: Range<usize>,
+    /// Whether it begins with `---`.
+    pub(super) explicit: bool,
+    pub(super) root: Node,
+    pub(super) marks: Marks,
+}
+
+/// All documents of a stream. Their ranges cover the text. A text of comments alone has none.
+pub(super) fn read(text: &str) -> Result<Vec<YamlDocument>, ManifestError> {
+    let mut composer = Composer {
+        text,
+        parser: Parser::new_from_str_with_options(text, reader_options()),
+        anchors: HashMap::new(),
+        aliased: 0,
+        marks: Marks::default(),
+    };
+    let mut documents: Vec<YamlDocument> = Vec::new();
+    let mut boundary = 0;
+    loop {
+        let (event, span) = composer.next()?;
+        match event {
+            Event::DocumentStart(explicit, _) => {
+                let start = if explicit && !composer.only_prefix(boundary, span.start.byte_offset()) {
+                    span.start.byte_offset().unwrap_or(boundary)
+                } else {
+                    boundary
+                };
+                if let Some(last) = documents.last_mut() {
+                    last.range.end = start;
+                }
+                composer.anchors.clear();
+                composer.aliased = 0;
+                composer.marks = Marks::default();
+                let root = composer.node()?.node;
+                documents.push(YamlDocument {
+                    range: start..text.len(),
+                    explicit,
+                    root,
+                    marks: composer.marks,
+                });
+            }
+            Event::DocumentEnd => boundary = composer.end_of_document(&span),
+            Event::StreamEnd => break,
+            _ => {}
+        }
+    }
+    if let Some(first) = documents.first_mut() {
+        first.range.start = 0;
+    }
+    Ok(documents)
+}
+
+fn reader_options() -> Options {
+    options! {
+        emit_comments: false,
+        emit_unresolved_aliases: true,
+        emit_anchor_events: false,
+        // As kubectl reads it: the last line of a block scalar has a line feed only if one is written.
+        block_scalar_eof_without_line_feed: true,
+    }
+}
+
+struct Composer<'t> {
+    text: &'t str,
+    parser: Parser<'t, StrInput<'t>>,
+    anchors: HashMap<usize, Node>,
+    aliased: usize,
+    marks: Marks,
+}
+
+/// A node, and whether it is the plain scalar `<<`.
+struct Composed {
+    node: Node,
+    line: usize,
+    merge: bool,
+}
+
+impl<'t> Composer<'t> {
+    fn next(&mut self) -> Result<(Event<'t>, Span), ManifestError> {
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(from_scan(&error)),
+            None => Err(ManifestError::Yaml {
+                line: 0,
+                what: "the text ends too early".into(),
+            }),
+        }
+    }
+
+    /// Whether only the prefix of a document (comments, directives) stands between two places of the text.
+    /// After `...` such a prefix belongs to the document that follows; without `...`, comments belong to the one
+    /// before, which ends at the `---`.
+    fn only_prefix(&self, boundary: usize, start: Option<usize>) -> bool {
+        let ended = self.text[..boundary].trim_end_matches(['\r', '\n']);
+        let marker = ended.rsplit('\n').next().unwrap_or(ended);
+        boundary == 0 || (start.is_some_and(|s| s >= boundary) && marker.starts_with("..."))
+    }
+
+    /// Behind the line of `...`, or where the next document may begin.
+    fn end_of_document(&self, span: &Span) -> usize {
+        let Some(range) = span.byte_range() else {
+            return self.text.len();
+        };
+        if range.is_empty() {
+            return range.end;
+        }
+        match self.text[range.end..].find('\n') {
+            Some(newline) => range.end + newline + 1,
+            None => self.text.len(),
+        }
+    }
+
+    fn node(&mut self) -> Result<Composed, ManifestError> {
+        let (event, span) = self.next()?;
+        self.node_from(event, &span)
+    }
+
+    fn node_from(&mut self, event: Event<'t>, span: &Span) -> Result<Composed, ManifestError> {
+        let line = span.start.line();
+        let mut merge = false;
+        let (anchor, node) = match event {
+            Event::Scalar(text, style, anchor, tag) => {
+                self.mark(anchor, tag.as_deref(), line);
+                merge = style == ScalarStyle::Plain && text == "<<";
+                (anchor, self.scalar(&text, style, tag.as_deref(), line))
+            }
+            Event::SequenceStart(_, anchor, tag) => {
+                self.mark(anchor, tag.as_deref(), line);
+                (anchor, self.list()?)
+            }
+            Event::MappingStart(_, anchor, tag) => {
+                self.mark(anchor, tag.as_deref(), line);
+                (anchor, self.map()?)
+            }
+            Event::Alias(id) => {
+                self.marks.reference.get_or_insert((line, "an alias"));
+                (0, self.alias(id, line)?)
+            }
+            Event::UnresolvedAlias(_) => {
+                return Err(yaml(
+                    line,
+                    "an alias without an anchor before it in this document",
+                ));
+            }
+            _ => return Err(yaml(line, "a value was expected")),
+        };
+        if anchor != 0 {
+            self.spend(&node, line)?;
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(Composed { node, line, merge })
+    }
+
+    fn mark(&mut self, anchor: usize, tag: Option<&Tag>, line: usize) {
+        if anchor != 0 {
+            self.marks.reference.get_or_insert((line, "an anchor"));
+        }
+        if tag.is_some() {
+            self.marks.tag.get_or_insert(line);
+        }
+    }
+
+    fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, line: usize) -> Node {
+        let string = || Node::String(Zeroizing::new(text.to_owned()));
+        // A tagged scalar is marked, and used nowhere but where it passes through byte for byte.
+        if style != ScalarStyle::Plain || tag.is_some() {
+            return string();
+        }
+        if schema::in_doubt(text) {
+            self.marks.in_doubt.get_or_insert(line);
+        }
+        match schema::resolve(text) {
+            Plain::Null => Node::Null,
+            Plain::Bool(value) => Node::Bool(value),
+            Plain::Number => Node::Number(text.to_owned()),
+            Plain::String => string(),
+        }
+    }
+
+    fn list(&mut self) -> Result<Node, ManifestError> {
+        let mut items = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::SequenceEnd) {
+                return Ok(Node::List(items));
+            }
+            items.push(self.node_from(event, &span)?.node);
+        }
+    }
+
+    fn map(&mut self) -> Result<Node, ManifestError> {
+        let mut members: Vec<Member> = Vec::new();
+        let mut seen = HashSet::new();
+        let mut merged = Vec::new();
+        loop {
+            let (event, span) = self.next()?;
+            if matches!(event, Event::MappingEnd) {
+                break;
+            }
+            let Composed {
+                node: key,
+                line,
+                merge,
+            } = self.node_from(event, &span)?;
+            let value = self.node()?.node;
+            if merge {
+                self.marks.reference.get_or_insert((line, "a merge key"));
+                merged.push((line, value));
+                continue;
+            }
+            let key = self.key(key, line)?;
+            if !seen.insert(key.clone()) {
+                return Err(yaml(line, &format!("the key {key:?} stands twice in one map")));
+            }
+            members.push(Member { key, line, value });
+        }
+        for (line, source) in merged {
+            merge_into(&mut members, &mut seen, source, line)?;
+        }
+        Ok(Node::Map(members))
+    }
+
+    fn key(&mut self, key: Node, line: usize) -> Result<String, ManifestError> {
+        let key = match key {
+            Node::String(text) => return Ok(text.to_string()),
+            Node::Number(text) => text,
+            Node::Bool(value) => value.to_string(),
+            Node::Null => "null".to_owned(),
+            Node::List(_) | Node::Map(_) => return Err(yaml(line, "a key that is a list or a map")),
+        };
+        self.marks.odd_key.get_or_insert(line);
+        Ok(key)
+    }
+
+    fn alias(&mut self, id: usize, line: usize) -> Result<Node, ManifestError> {
+        let Some(node) = self.anchors.get(&id) else {
+            return Err(yaml(line, "an alias inside of what it stands for"));
+        };
+        let node = node.clone();
+        self.spend(&node, line)?;
+        Ok(node)
+    }
+
+    fn spend(&mut self, node: &Node, line: usize) -> Result<(), ManifestError> {
+        self.aliased += weight(node);
+        if self.aliased > MAX_ALIASED {
+            return Err(yaml(line, "aliases stand for more than this reader takes"));
+        }
+        Ok(())
+    }
+}
+
+/// YAML 1.1's merge, as kubectl reads it: what stands in the map itself wins, then the earlier source.
+fn merge_into(
+    members: &mut Vec<Member>,
+    seen: &mut HashSet<String>,
+    source: Node,
+    line: usize,
+) -> Result<(), ManifestError> {
+    match source {
+        Node::Map(more) => {
+            members.extend(more.into_iter().filter(|member| seen.insert(member.key.clone())));
+            Ok(())
+        }
+        Node::List(sources) if sources.iter().all(|s| matches!(s, Node::Map(_))) => sources
+            .into_iter()
+            .try_for_each(|source| merge_into(members, seen, source, line)),
+        _ => Err(yaml(line, "a merge key that names no map")),
+    }
+}
+
+/// About the bytes of a tree in memory.
+fn weight(node: &Node) -> usize {
+    size_of::<Member>()
+        + match node {
+            Node::Null | Node::Bool(_) => 0,
+            Node::Number(text) => text.len(),
+            Node::String(text) => text.len(),
+            Node::List(items) => items.iter().map(weight).sum(),
+            Node::Map(members) => members.iter().map(|m| m.key.len() + weight(&m.value)).sum(),
+        }
+}
+
+fn yaml(line: usize, what: &str) -> ManifestError {
+    ManifestError::Yaml {
+        line,
+        what: what.to_owned(),
+    }
+}
+
+fn from_scan(error: &ScanError) -> ManifestError {
+    let what = match error.kind() {
+        // The parser would print the character, and it may be one of a value.
+        ErrorKind::UnexpectedCharacter { .. } => "a character that cannot stand here".to_owned(),
+        kind => kind.to_string(),
+    };
+    ManifestError::Yaml {
+        line: error.marker().line(),
+        what,
+    }
+}
+
+#[cfg(test)]
+mod tests;
