@@ -4,14 +4,34 @@
 
 mod error;
 pub mod local;
+mod open;
+mod registry;
 mod uri;
+mod wrap;
 
 pub use error::{Class, KmsError};
+pub use open::open;
+pub use registry::Registry;
 pub use uri::{KeyUri, KeyUriError};
+pub use wrap::wrap_new_data_key;
 
 use futures::future::BoxFuture;
 
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
+
+/// The names of KMS calls in errors, logs and metrics.
+pub mod action {
+    /// [`super::Kms::generate_data_key`].
+    pub const GENERATE_DATA_KEY: &str = "GenerateDataKey";
+    /// [`super::Kms::encrypt`].
+    pub const ENCRYPT: &str = "Encrypt";
+    /// [`super::Kms::decrypt`].
+    pub const DECRYPT: &str = "Decrypt";
+    /// [`super::Kms::re_encrypt`].
+    pub const RE_ENCRYPT: &str = "ReEncrypt";
+    /// [`super::Kms::describe`].
+    pub const DESCRIBE_KEY: &str = "DescribeKey";
+}
 
 /// One KMS. Every call carries the encryption context; ciphertexts are the KMS's own text, verbatim.
 ///
@@ -78,3 +98,6 @@ pub struct KeyDescription {
     /// Whether this provider wraps new data keys under it when no key is named.
     pub default: bool,
 }
+
+#[cfg(test)]
+mod tests;

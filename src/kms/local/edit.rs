@@ -1,0 +1,365 @@
+//! Changing a keyring file: new key, promotion, retirement. Comments and line endings stay, the file is replaced
+//! at once, and two processes that change one file never lose a key.
+
+use std::fs::{DirBuilder, File};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+use super::error::{KeyringError, Problem};
+use super::file::{self, FileRules, Stamp};
+use super::keyring::{Keyring, Kid, Line, LocalKey, lines};
+use crate::files::{FileError, Mode, Overwrite, write_atomically};
+use crate::kms::KeyUri;
+
+const HEADER: &str = "# envelope-secrets keyring. Whoever has this file opens everything that was sealed with it: back it\n\
+                      # up, and keep it out of Git. The first key seals, all of them open.\n";
+
+/// Draws a key and puts it into the keyring at `path`: into a new file (0600, its missing folders 0700), or behind
+/// the keys of the file that is there. A key behind others only opens until [`promote`] moves it to the front.
+pub fn create_key(path: &Path) -> Result<KeyUri, KeyringError> {
+    create(path).map_err(|problem| problem.at(path))
+}
+
+/// Moves a key to the front, so that it seals. `false` when it stood there already.
+pub fn promote(path: &Path, kid: Kid) -> Result<bool, KeyringError> {
+    let mut changed = true;
+    edit(path, |ring, old| {
+        changed = ring.default_kid() != kid;
+        changed.then(|| moved_to_front(old, kid)).transpose()
+    })
+    .map_err(|problem| problem.at(path))?;
+    Ok(changed)
+}
+
+/// Removes a key for good and gives the key that seals from now on. What was sealed with the removed key alone
+/// never opens again; the last key stays.
+pub fn retire(path: &Path, kid: Kid) -> Result<KeyUri, KeyringError> {
+    let mut first = kid;
+    edit(path, |ring, old| {
+        if ring.key(kid).is_none() {
+            return Err(Problem::Unknown(kid));
+        }
+        first = ring
+            .kids()
+            .into_iter()
+            .find(|other| *other != kid)
+            .ok_or(Problem::Last(kid))?;
+        Ok(Some(without(old, kid)))
+    })
+    .map_err(|problem| problem.at(path))?;
+    Ok(first.uri())
+}
+
+fn create(path: &Path) -> Result<KeyUri, Problem> {
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(|error| Problem::System {
+            step: "make its folder",
+            why: error.to_string(),
+        })?;
+    }
+    let random = |error: getrandom::Error| Problem::System {
+        step: "draw a key",
+        why: error.to_string(),
+    };
+    loop {
+        let mut key = LocalKey::random().map_err(random)?;
+        match write_atomically(path, &first_key(&key), Mode::Private, Overwrite::Never) {
+            Ok(()) => return Ok(key.kid().uri()),
+            Err(FileError::Exists(_)) => {}
+            Err(error) => return Err(not_written(&error)),
+        }
+        let added = edit(path, |ring, old| {
+            while ring.key(key.kid()).is_some() {
+                key = LocalKey::random().map_err(random)?; // an id of 4 bytes may come twice
+            }
+            Ok(Some(with_last(old, &key)))
+        });
+        match added {
+            Ok(()) => return Ok(key.kid().uri()),
+            // Removed since it was found to be there: from the start. But a symlink to nothing stays one.
+            Err(Problem::Missing) if path.symlink_metadata().is_err() => {}
+            Err(Problem::Missing) => return Err(Problem::NotRegular),
+            Err(problem) => return Err(problem),
+        }
+    }
+}
+
+fn not_written(error: &FileError) -> Problem {
+    match error {
+        FileError::NotRegular(_) => Problem::NotRegular,
+        FileError::Io { step: _, source, .. } => Problem::System {
+            step: "write it",
+            why: source.to_string(),
+        },
+        FileError::Exists(_) => Problem::System {
+            step: "write it",
+            why: error.to_string(),
+        },
+    }
+}
+
+/// Reads the keyring, lets `change` make the new text of it (`None`: leave it) and replaces the file, under a lock
+/// that all who change it take.
+fn edit(
+    path: &Path,
+    change: impl FnOnce(&Keyring, &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Problem>,
+) -> Result<(), Problem> {
+    let locked = lock(path)?;
+    let (old, _) = file::read(&locked, FileRules::Person)?;
+    let ring = Keyring::parse(&old)?;
+    if let Some(new) = change(&ring, &old)? {
+        write_atomically(path, &new, Mode::Kept, Overwrite::Replace).map_err(|error| not_written(&error))?;
+    }
+    Ok(())
+}
+
+/// Locks the file that the name leads to. Whoever had the lock before has put another file in its place, and
+/// keeping the lock of the old one would guard nothing: then the new one is locked.
+fn lock(path: &Path) -> Result<File, Problem> {
+    loop {
+        // NFS locks only what is open for writing; a keyring of mode 0400 opens for reading alone.
+        let file = file::open_to_write(path).or_else(|_| file::open(path))?;
+        file.lock().map_err(Problem::system("lock it"))?;
+        let locked = Stamp::of_file(&file).map_err(Problem::system("look at it"))?;
+        let named = Stamp::of(path).map_err(Problem::system("look at it"))?;
+        if locked.same_file(&named) {
+            return Ok(file);
+        }
+    }
+}
+
+/// A buffer that holds all the pieces without growing.
+fn joined(pieces: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(pieces.concat())
+}
+
+fn first_key(key: &LocalKey) -> Zeroizing<Vec<u8>> {
+    joined(&[HEADER.as_bytes(), key.line().as_bytes(), b"\n"])
+}
+
+/// The line ending that the file uses.
+fn line_end(text: &[u8]) -> &'static [u8] {
+    if text.windows(2).any(|pair| pair == b"\r\n") {
+        b"\r\n"
+    } else {
+        b"\n"
+    }
+}
+
+/// What has to follow `line` before another line can.
+fn missing_end(line: &[u8], end: &'static [u8]) -> &'static [u8] {
+    if line.is_empty() || line.ends_with(b"\n") {
+        b""
+    } else {
+        end
+    }
+}
+
+fn with_last(old: &[u8], key: &LocalKey) -> Zeroizing<Vec<u8>> {
+    let end = line_end(old);
+    joined(&[old, missing_end(old, end), key.line().as_bytes(), end])
+}
+
+fn moved_to_front(old: &[u8], kid: Kid) -> Result<Zeroizing<Vec<u8>>, Problem> {
+    let (mut before, mut moved, mut behind) = (Vec::new(), None, Vec::new());
+    for (_, whole, said) in lines(old) {
+        match said {
+            Ok(Line::Key(key)) if key.kid() == kid => moved = Some(whole),
+            Ok(Line::Blank) if behind.is_empty() => before.push(whole),
+            _ => behind.push(whole),
+        }
+    }
+    let moved = moved.ok_or(Problem::Unknown(kid))?;
+    let end = missing_end(moved, line_end(old));
+    Ok(joined(&[before.as_slice(), &[moved, end], &behind].concat()))
+}
+
+fn without(old: &[u8], kid: Kid) -> Zeroizing<Vec<u8>> {
+    let kept: Vec<&[u8]> = lines(old)
+        .filter(|(_, _, said)| !matches!(said, Ok(Line::Key(key)) if key.kid() == kid))
+        .map(|(_, whole, _)| whole)
+        .collect();
+    joined(&kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    use std::path::PathBuf;
+
+    use super::super::keyring::tests::{KIDS, line};
+    use super::*;
+
+    fn kid(n: usize) -> Kid {
+        Kid::parse(KIDS[n]).expect("a kid")
+    }
+
+    fn keyring_file(text: &str) -> (tempfile::TempDir, PathBuf) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("keyring");
+        fs::write(&path, text).expect("written");
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("chmod");
+        (folder, path)
+    }
+
+    fn mode_of(path: &Path) -> u32 {
+        fs::metadata(path).expect("there").permissions().mode() & 0o777
+    }
+
+    fn kids_in(path: &Path) -> Vec<Kid> {
+        let text = fs::read(path).expect("there");
+        Keyring::parse(&text).expect("a keyring").kids()
+    }
+
+    #[test]
+    fn the_first_key_makes_a_private_file_in_private_folders() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("a/b/keyring");
+        let uri = create_key(&path).expect("created");
+        assert_eq!(kids_in(&path).first().map(|kid| kid.uri()), Some(uri));
+        assert_eq!(mode_of(&path), 0o600);
+        for made in ["a", "a/b"] {
+            assert_eq!(mode_of(&folder.path().join(made)), 0o700, "{made}");
+        }
+        assert!(
+            fs::read_to_string(&path)
+                .expect("text")
+                .starts_with("# envelope-secrets keyring.")
+        );
+    }
+
+    #[test]
+    fn a_second_key_comes_last_and_nothing_else_changes() {
+        for (old, end) in [
+            (format!("# mine\n\n{}\n", line(0)), "\n"),
+            (line(0), "\n"),
+            (format!("# mine\r\n{}\r\n", line(0)), "\r\n"),
+            (format!("# mine\r\n{}", line(0)), "\r\n"),
+        ] {
+            let (_folder, path) = keyring_file(&old);
+            fs::set_permissions(&path, Permissions::from_mode(0o400)).expect("chmod");
+            let uri = create_key(&path).expect("created");
+            let new = fs::read_to_string(&path).expect("text");
+            let added = new.strip_prefix(old.as_str()).expect("the old text stays");
+            assert!(
+                added.trim_start().starts_with("ES-LOCAL-KEY-1 ") && added.ends_with(end),
+                "{old:?}"
+            );
+            assert_eq!(kids_in(&path), [kid(0), Kid::of_uri(&uri).expect("a kid")]);
+            assert_eq!(mode_of(&path), 0o400, "the mode is kept");
+            assert_eq!(
+                fs::read_dir(path.parent().expect("a folder"))
+                    .expect("read")
+                    .count(),
+                1
+            );
+        }
+    }
+
+    #[test]
+    fn a_keyring_that_is_bad_or_open_to_others_is_not_changed() {
+        let (_folder, path) = keyring_file("nonsense\n");
+        let error = create_key(&path).expect_err("bad");
+        assert!(
+            error.to_string().ends_with(
+                "line 1: not `ES-LOCAL-KEY-1 KID KEY` with one space between the fields and none around them"
+            ),
+            "{error}"
+        );
+        assert_eq!(fs::read(&path).expect("there"), b"nonsense\n");
+
+        let (_folder, path) = keyring_file(&line(0));
+        fs::set_permissions(&path, Permissions::from_mode(0o644)).expect("chmod");
+        assert_eq!(
+            create_key(&path).map_err(|e| e.problem),
+            Err(Problem::NotPrivate(0o644))
+        );
+        assert_eq!(kids_in(&path), [kid(0)]);
+
+        let folder = tempfile::tempdir().expect("a folder");
+        assert_eq!(
+            create_key(folder.path()).map_err(|e| e.problem),
+            Err(Problem::NotRegular)
+        );
+        let link = folder.path().join("link");
+        symlink("nothing", &link).expect("linked");
+        assert_eq!(create_key(&link).map_err(|e| e.problem), Err(Problem::NotRegular));
+    }
+
+    #[test]
+    fn keys_created_at_the_same_time_are_all_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("keyring");
+        let made: Vec<KeyUri> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..16)
+                .map(|_| scope.spawn(|| create_key(&path).expect("created")))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().expect("no panic"))
+                .collect()
+        });
+        let mut made: Vec<Kid> = made.iter().filter_map(Kid::of_uri).collect();
+        let mut found = kids_in(&path);
+        made.sort();
+        found.sort();
+        assert_eq!(made, found);
+        assert_eq!(found.len(), 16);
+    }
+
+    #[test]
+    fn promotion_moves_one_line_before_the_first_key() {
+        let (a, b, c) = (line(0), line(1), line(2));
+        for (old, new) in [
+            (
+                format!("# top\n\n{a}\n# on b\n{b}\n{c}\n"),
+                format!("# top\n\n{c}\n{a}\n# on b\n{b}\n"),
+            ),
+            (format!("{a}\r\n{b}\r\n{c}"), format!("{c}\r\n{a}\r\n{b}\r\n")),
+        ] {
+            let (_folder, path) = keyring_file(&old);
+            assert_eq!(promote(&path, kid(2)), Ok(true));
+            assert_eq!(fs::read_to_string(&path).expect("text"), new);
+            assert_eq!(promote(&path, kid(2)), Ok(false), "it stands there already");
+        }
+        let (_folder, path) = keyring_file(&a);
+        assert_eq!(
+            promote(&path, kid(1)).map_err(|e| e.problem),
+            Err(Problem::Unknown(kid(1)))
+        );
+    }
+
+    #[test]
+    fn retirement_removes_one_line_and_never_the_last_key() {
+        let (a, b) = (line(0), line(1));
+        let (_folder, path) = keyring_file(&format!("# top\n{a}\n# on b\n{b}"));
+        assert_eq!(
+            retire(&path, kid(2)).map_err(|e| e.problem),
+            Err(Problem::Unknown(kid(2)))
+        );
+        assert_eq!(retire(&path, kid(0)), Ok(kid(1).uri()), "b seals from now on");
+        assert_eq!(
+            fs::read_to_string(&path).expect("text"),
+            format!("# top\n# on b\n{b}")
+        );
+        assert_eq!(
+            retire(&path, kid(1)).map_err(|e| e.problem),
+            Err(Problem::Last(kid(1)))
+        );
+        assert_eq!(kids_in(&path), [kid(1)]);
+    }
+
+    #[test]
+    fn a_symlink_to_a_keyring_stays_one() {
+        let (folder, path) = keyring_file(&line(0));
+        let link = folder.path().join("link");
+        symlink(&path, &link).expect("linked");
+        create_key(&link).expect("created");
+        assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+        assert_eq!(kids_in(&path).len(), 2);
+    }
+}
