@@ -2,12 +2,14 @@
 //! reasons. No I/O. What stands under `spec` is defined in [`crate::envelope`] alone.
 
 pub mod conditions;
+mod crd;
 mod message;
 mod outcome;
 mod reason;
 mod status;
 mod text;
 
+pub use crd::{crd, crd_yaml};
 pub use outcome::{Answer, Kept, Outcome, Rejection, Unknown, sealed_elsewhere};
 pub use reason::{Reason, Verdict};
 pub use status::{Applied, EnvelopeSecretStatus, Mode, Sealed};
@@ -18,6 +20,12 @@ pub const GROUP: &str = "envelope-secrets.io";
 pub const VERSION: &str = "v1";
 /// The resource in URLs.
 pub const PLURAL: &str = "envelopesecrets";
+/// One of them.
+pub const SINGULAR: &str = "envelopesecret";
+/// For `kubectl get envsec`.
+pub const SHORT_NAME: &str = "envsec";
+/// For `kubectl get envelope-secrets`: all kinds of this product.
+pub const CATEGORY: &str = "envelope-secrets";
 
 /// The field manager of the Secrets that the controller applies.
 pub const SECRET_MANAGER: &str = "envelope-secrets";
@@ -33,3 +41,6 @@ pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 pub const SEALED_FOR_ANNOTATION: &str = "envelope-secrets.io/sealed-for";
 /// On an `EnvelopeSecret`: `"true"` freezes Secret and status.
 pub const SUSPEND_ANNOTATION: &str = "envelope-secrets.io/suspend";
+
+#[cfg(test)]
+mod tests;

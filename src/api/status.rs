@@ -4,7 +4,11 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::SealTime;
+use crate::envelope::wire::Spec;
+use crate::envelope::{SealMark, SealTime};
+
+/// At most this many KMS keys are listed.
+pub(super) const MAX_KMS_KEYS: usize = 16;
 
 /// The whole status. `applied` and `sealed` describe the last success and are sent again unchanged on failure.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +22,7 @@ pub struct EnvelopeSecretStatus {
     /// URI of the first wrap of the data key that seals: a selectable field, which lists are not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kms_key: Option<String>,
-    /// URIs of all wraps, at most 16, each once.
+    /// URIs of the wraps of all data keys, each once; the first 16 of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kms_keys: Vec<String>,
     /// Ids of the data keys, at most 8.
@@ -50,6 +54,25 @@ impl Default for EnvelopeSecretStatus {
     }
 }
 
+impl EnvelopeSecretStatus {
+    /// Says which KMS keys and data keys the document has.
+    pub fn set_keys(&mut self, spec: &Spec) {
+        let sealing = spec.data_keys.iter().find(|key| key.id == spec.seal.key);
+        self.kms_key = sealing
+            .and_then(|key| key.wraps.first())
+            .map(|wrap| wrap.key.clone());
+        self.kms_keys.clear();
+        // The sealing data key first: with many data keys the list must hold at least what opens the seal.
+        let others = spec.data_keys.iter().filter(|key| key.id != spec.seal.key);
+        for wrap in sealing.into_iter().chain(others).flat_map(|key| &key.wraps) {
+            if self.kms_keys.len() < MAX_KMS_KEYS && !self.kms_keys.contains(&wrap.key) {
+                self.kms_keys.push(wrap.key.clone());
+            }
+        }
+        self.data_keys = spec.data_keys.iter().map(|key| key.id.clone()).collect();
+    }
+}
+
 /// The seal of the last success.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -63,15 +86,15 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// What a success with this seal leaves behind, after `before`.
+    /// What a success with the document of this mark leaves behind, after `before`.
     #[must_use]
-    pub fn after(before: Option<&Sealed>, time: &SealTime, mac: &str) -> Sealed {
+    pub fn after(before: Option<&Sealed>, mark: &SealMark) -> Sealed {
         // Times compare as text; what is not one (a status written by hand) counts as never seen.
         let highest = before.and_then(|b| SealTime::parse(&b.highest_time));
-        let highest = highest.map_or_else(|| time.clone(), |seen| seen.max(time.clone()));
+        let highest = highest.map_or_else(|| mark.time.clone(), |seen| seen.max(mark.time.clone()));
         Sealed {
-            time: time.to_string(),
-            mac: mac.to_owned(),
+            time: mark.time.to_string(),
+            mac: mark.mac_text(),
             highest_time: highest.to_string(),
         }
     }
@@ -133,7 +156,11 @@ impl Mode {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
+    use crate::envelope::wire::{Seal, SealedDataKey, Template, Wrap};
+    use crate::envelope::{Commitment, Scope};
 
     /// The example of the documentation, as the API server gives it.
     const EXAMPLE: &str = r#"{
@@ -185,26 +212,74 @@ mod tests {
     }
 
     #[test]
+    fn keys_of_a_document_are_listed_once_and_bounded() {
+        let data_key = |id: &str, keys: std::ops::Range<usize>| SealedDataKey {
+            id: id.to_owned(),
+            commitment: Commitment([0; 32]),
+            template_mac: [0; 32],
+            wraps: keys
+                .map(|n| Wrap {
+                    key: format!("local://{n:08x}"),
+                    ciphertext: "c".to_owned(),
+                })
+                .collect(),
+        };
+        let spec = Spec {
+            scope: Scope::Strict,
+            audience: None,
+            id: [0; 32],
+            data_keys: vec![
+                data_key("aaaaaaaa", 1..9),
+                data_key("bbbbbbbb", 0..8),
+                data_key("cccccccc", 8..16),
+            ],
+            encrypted_data: BTreeMap::new(),
+            template: Template::default(),
+            seal: Seal {
+                key: "bbbbbbbb".to_owned(),
+                time: SealTime::parse("2026-11-23T17:00:00Z").expect("a time"),
+                mac: [0; 32],
+            },
+        };
+        let mut status = EnvelopeSecretStatus::default();
+        status.set_keys(&spec);
+        assert_eq!(status.kms_key.as_deref(), Some("local://00000000"));
+        assert_eq!(status.kms_keys.len(), MAX_KMS_KEYS);
+        assert_eq!(
+            status.kms_keys.iter().collect::<BTreeSet<_>>().len(),
+            MAX_KMS_KEYS
+        );
+        assert_eq!(status.data_keys, ["aaaaaaaa", "bbbbbbbb", "cccccccc"]);
+        let before = status.clone();
+        status.set_keys(&spec);
+        assert_eq!(status, before);
+    }
+
+    #[test]
     fn the_highest_time_never_falls() {
-        let time = |text: &str| SealTime::parse(text).expect("a time");
-        let first = Sealed::after(None, &time("2026-11-23T17:00:00Z"), "m1");
+        let mark = |time: &str, mac: u8| SealMark {
+            time: SealTime::parse(time).expect("a time"),
+            mac: [mac; 32],
+        };
+        let first = Sealed::after(None, &mark("2026-11-23T17:00:00Z", 1));
         assert_eq!(first.highest_time, "2026-11-23T17:00:00Z");
-        let older = Sealed::after(Some(&first), &time("2026-11-22T17:00:00Z"), "m2");
+        let older = Sealed::after(Some(&first), &mark("2026-11-22T17:00:00Z", 2));
         assert_eq!(
             (older.time.as_str(), older.highest_time.as_str()),
             ("2026-11-22T17:00:00Z", "2026-11-23T17:00:00Z")
         );
-        let newer = Sealed::after(Some(&older), &time("2026-11-24T17:00:00Z"), "m3");
+        let newer = Sealed::after(Some(&older), &mark("2026-11-24T17:00:00Z", 3));
+        assert_eq!(newer.highest_time, "2026-11-24T17:00:00Z");
         assert_eq!(
-            (newer.mac.as_str(), newer.highest_time.as_str()),
-            ("m3", "2026-11-24T17:00:00Z")
+            SealMark::parse(&newer.time, &newer.mac),
+            Some(mark("2026-11-24T17:00:00Z", 3))
         );
         let forged = Sealed {
             highest_time: "zzzz".into(),
             ..first
         };
         assert_eq!(
-            Sealed::after(Some(&forged), &time("2026-11-20T00:00:00Z"), "m").highest_time,
+            Sealed::after(Some(&forged), &mark("2026-11-20T00:00:00Z", 1)).highest_time,
             "2026-11-20T00:00:00Z"
         );
     }
