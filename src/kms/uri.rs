@@ -15,9 +15,7 @@ impl KeyUri {
         if is_key_uri(text) {
             Ok(KeyUri(text.to_owned()))
         } else {
-            Err(KeyUriError {
-                text: text.to_owned(),
-            })
+            Err(KeyUriError::of(text))
         }
     }
 
@@ -43,16 +41,35 @@ impl fmt::Display for KeyUri {
     }
 }
 
-/// Why a text is no key URI.
+/// Why a text is no key URI. It may be a key or a line of a keyring that was pasted in the wrong place, so only a
+/// text too short for a key is repeated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{text:?} is no KMS key URI; write it like local://fa1975b2")]
-pub struct KeyUriError {
-    /// What was given.
-    pub text: String,
+pub enum KeyUriError {
+    /// Shorter than any key: the text.
+    #[error("{0:?} is no KMS key URI; write it like local://fa1975b2")]
+    Short(String),
+    /// Long enough to be a key: its bytes.
+    #[error("a text of {0} bytes is no KMS key URI; write it like local://fa1975b2")]
+    Long(usize),
+}
+
+impl KeyUriError {
+    /// 32 bytes are 43 characters of base64url, 64 hex digits.
+    const SHORTEST_KEY: usize = 43;
+
+    fn of(text: &str) -> Self {
+        if text.len() < Self::SHORTEST_KEY {
+            KeyUriError::Short(text.to_owned())
+        } else {
+            KeyUriError::Long(text.len())
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -60,7 +77,39 @@ mod tests {
         let uri = KeyUri::parse("tencent-kms://ap-guangzhou/23e8").expect("a key URI");
         assert_eq!((uri.scheme(), uri.rest()), ("tencent-kms", "ap-guangzhou/23e8"));
         assert_eq!(uri.to_string(), "tencent-kms://ap-guangzhou/23e8");
+        let twice = KeyUri::parse("ab://cd://ef").expect("a key URI");
+        assert_eq!((twice.scheme(), twice.rest()), ("ab", "cd://ef"));
+    }
+
+    #[test]
+    fn an_error_repeats_what_was_typed_but_nothing_as_long_as_a_key() {
         let error = KeyUri::parse("fa1975b2").expect_err("no scheme");
-        assert!(error.to_string().contains("local://"), "{error}");
+        assert_eq!(
+            error.to_string(),
+            "\"fa1975b2\" is no KMS key URI; write it like local://fa1975b2"
+        );
+        for pasted in [
+            "8kkJ6xAXYHTqbWLyZxcWEVoQPzEPOE0pgF7AeCH6z1I",
+            "ES-LOCAL-KEY-1 fa1975b2 8kkJ6xAXYHTqbWLyZxcWEVoQPzEPOE0pgF7AeCH6z1I",
+        ] {
+            let error = KeyUri::parse(pasted).expect_err("a key");
+            assert!(!format!("{error} {error:?}").contains("8kkJ"), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_uri_or_an_error(text: String) {
+            if let Ok(uri) = KeyUri::parse(&text) {
+                prop_assert_eq!(uri.as_str(), text);
+            }
+        }
+
+        #[test]
+        fn a_uri_reads_back_as_it_was_printed(text in "[a-z][a-z0-9-]{1,31}://[!-~]{1,990}") {
+            let uri = KeyUri::parse(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
+            prop_assert_eq!(KeyUri::parse(&uri.to_string()), Ok(uri.clone()));
+            prop_assert_eq!(format!("{}://{}", uri.scheme(), uri.rest()), text);
+        }
     }
 }

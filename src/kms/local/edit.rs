@@ -9,7 +9,8 @@ use zeroize::Zeroizing;
 
 use super::error::{KeyringError, Problem};
 use super::file::{self, FileRules, Stamp};
-use super::keyring::{Keyring, Kid, Line, LocalKey, lines};
+use super::key::{Kid, LocalKey};
+use super::keyring::{Keyring, Line, lines};
 use crate::files::{FileError, Mode, Overwrite, write_atomically};
 use crate::kms::KeyUri;
 

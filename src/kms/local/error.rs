@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::keyring::{GrammarError, Kid};
+use super::key::Kid;
+use super::keyring::GrammarError;
 
 /// A keyring file cannot be used, or was not changed. Never holds a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

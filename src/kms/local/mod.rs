@@ -4,6 +4,7 @@
 mod edit;
 mod error;
 mod file;
+mod key;
 mod keyring;
 mod wrap;
 
@@ -16,7 +17,8 @@ use futures::future::{BoxFuture, ready};
 pub use edit::{create_key, promote, retire};
 pub use error::{KeyringError, Problem};
 pub use file::FileRules;
-pub use keyring::{GrammarError, Keyring, Kid, LineError, LocalKey};
+pub use key::{Kid, LineError, LocalKey};
+pub use keyring::{GrammarError, Keyring};
 
 use super::{Class, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, action};
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
@@ -118,7 +120,11 @@ impl LocalKms {
         work: impl FnOnce(&LocalKey) -> Result<T, KmsError>,
     ) -> Result<T, KmsError> {
         let ring = self.ring();
-        match Kid::of_uri(uri).and_then(|kid| ring.key(kid)) {
+        let kid = Kid::of_uri(uri).ok_or_else(|| {
+            let message = "a local key is named by 8 lower-case hex digits";
+            KmsError::new(Class::NotFound, uri, action, message)
+        })?;
+        match ring.key(kid) {
             Some(key) => work(key),
             None => Err(
                 KmsError::new(Class::NotFound, uri, action, "the keyring has no such key")

@@ -186,7 +186,6 @@ fn a_key_that_is_not_there_is_missing_not_refused() {
         refused(now(kms.encrypt(&gone, &data_key, &context))),
         refused(now(kms.generate_data_key(&gone, &context))),
         refused(now(kms.describe(&gone))),
-        refused(now(kms.decrypt(&uri("local://not-a-kid"), "esl1.AA", &context))),
     ] {
         assert_eq!(error.class, Class::NotFound, "{error}");
         assert!(
@@ -194,6 +193,16 @@ fn a_key_that_is_not_there_is_missing_not_refused() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn a_uri_that_names_no_local_key_says_what_one_looks_like() {
+    let error = refused(now(kms_of(&line(0)).describe(&uri("local://FA1975B2"))));
+    assert_eq!(error.class, Class::NotFound);
+    assert_eq!(
+        error.to_string(),
+        "DescribeKey with local://FA1975B2: a local key is named by 8 lower-case hex digits"
+    );
 }
 
 #[test]

@@ -6,7 +6,7 @@ use hkdf::Hkdf;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-use super::keyring::LocalKey;
+use super::key::LocalKey;
 use crate::envelope::encoding::{from_base64url, pae, to_base64url};
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 
