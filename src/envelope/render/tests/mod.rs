@@ -1,5 +1,8 @@
 //! Tests of the rendering language.
 
+mod failures;
+mod refusals;
+mod sentences;
 mod vectors;
 
 use std::collections::BTreeMap;
