@@ -2,3 +2,5 @@
 
 mod crd;
 mod rooms;
+mod tamper;
+mod vectors;
