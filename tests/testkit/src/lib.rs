@@ -10,6 +10,8 @@
 //! Never depends on the root package.
 
 mod binaries;
+#[cfg(target_os = "linux")] // process handles
+mod ends;
 mod guard;
 mod plane;
 pub mod vectors;
@@ -20,6 +22,8 @@ use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use binaries::{Binaries, Part, Version};
+#[cfg(target_os = "linux")]
+pub use ends::Ends;
 pub use guard::{Guard, Id, Spec, Started, State, exec, protocol_hash, serve, testkit_binary};
 pub use plane::{AuditEvent, AuditMark, ControlPlane, Options};
 pub use wait::until;
@@ -76,7 +80,7 @@ pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "testkit: {line}");
 }
 
-fn hex(bytes: &[u8]) -> String {
+fn to_hex(bytes: &[u8]) -> String {
     bytes
         .iter()
         .flat_map(|byte| [byte >> 4, byte & 15])

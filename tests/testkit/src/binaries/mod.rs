@@ -194,7 +194,7 @@ fn cache_folder() -> Result<PathBuf> {
     let mut hash = Sha256::new();
     hash.update(GO_MOD);
     hash.update(GO_SUM);
-    let key = crate::hex(&hash.finalize()[..8]);
+    let key = crate::to_hex(&hash.finalize()[..8]);
     Ok(base
         .join("envelope-secrets/controlplane")
         .join(format!("{RECIPE}-{key}")))

@@ -22,7 +22,7 @@ pub fn protocol_hash() -> String {
     let mut hash = Sha256::new();
     hash.update(include_bytes!("protocol.rs"));
     hash.update(include_bytes!("server.rs"));
-    crate::hex(&hash.finalize())
+    crate::to_hex(&hash.finalize())
 }
 
 fn find() -> Result<PathBuf> {
