@@ -14,10 +14,9 @@ pub mod render;
 pub mod rollback;
 pub mod seal;
 pub mod time;
-pub mod wire;
-
 #[cfg(test)]
-mod tests;
+mod vectors;
+pub mod wire;
 
 pub use binding::{Binding, EncryptionContext, Scope};
 pub use error::{NoUsableWrap, OpenError, PolicyError, Stage, StructureError, StructureKind};

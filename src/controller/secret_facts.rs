@@ -1,0 +1,161 @@
+//! A Secret as the store keeps it: what planning asks of its metadata. Its data is never received.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+use super::ObjectKey;
+use super::fields::FieldFacts;
+use crate::api::{GROUP, MANAGED_LABEL, Mode};
+use crate::envelope::wire::KIND;
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct SecretFacts {
+    pub(super) uid: Box<str>,
+    pub(super) resource_version: Box<str>,
+    /// Deletion has begun; a finalizer of somebody holds it.
+    pub(super) deleting: bool,
+    pub(super) holder: Holder,
+    pub(super) fields: FieldFacts,
+}
+
+/// Whose a Secret is, told by its metadata alone (controller.md 6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// An ownerReference names an `EnvelopeSecret` of the Secret's own name: the uids of all such references. A uid
+    /// that is not the object's is that of an earlier one of the same name.
+    Object(Vec<Box<str>>),
+    /// Our label says `owned` and nobody owns it: what `--cascade=orphan` leaves.
+    Orphan,
+    /// Everybody else: kind and name of the owner that controls it, if there is one.
+    Foreign(Option<Box<str>>),
+}
+
+impl SecretFacts {
+    /// `None` for metadata that no API server sends.
+    pub(super) fn of(meta: &ObjectMeta) -> Option<(ObjectKey, Self)> {
+        let name = meta.name.as_deref()?;
+        let facts = SecretFacts {
+            uid: meta.uid.as_deref()?.into(),
+            resource_version: meta.resource_version.as_deref()?.into(),
+            deleting: meta.deletion_timestamp.is_some(),
+            holder: Holder::of(meta, name),
+            fields: FieldFacts::of(meta),
+        };
+        Some((ObjectKey::new(meta.namespace.as_deref()?, name), facts))
+    }
+}
+
+impl Holder {
+    fn of(meta: &ObjectMeta, name: &str) -> Self {
+        let owners = meta.owner_references.as_deref().unwrap_or_default();
+        let ours: Vec<Box<str>> = owners
+            .iter()
+            .filter(|owner| is_object(owner, name))
+            .map(|owner| owner.uid.as_str().into())
+            .collect();
+        if !ours.is_empty() {
+            return Holder::Object(ours);
+        }
+        let label = meta.labels.as_ref().and_then(|labels| labels.get(MANAGED_LABEL));
+        if owners.is_empty() && label.is_some_and(|value| value == Mode::Owned.label()) {
+            return Holder::Orphan;
+        }
+        let controller = owners.iter().find(|owner| owner.controller == Some(true));
+        Holder::Foreign(controller.map(|owner| format!("{} {}", owner.kind, owner.name).into()))
+    }
+
+    /// Whether exactly the object of this uid owns it.
+    pub(super) fn is_exactly(&self, object_uid: &str) -> bool {
+        matches!(self, Holder::Object(uids) if uids.len() == 1 && *uids[0] == *object_uid)
+    }
+}
+
+/// Whether `owner` names an `EnvelopeSecret`, of any version, with that name.
+pub(super) fn is_object(owner: &OwnerReference, name: &str) -> bool {
+    let group = owner.api_version.split_once('/').map(|(group, _)| group);
+    group == Some(GROUP) && owner.kind == KIND && owner.name == name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn holder(label: Option<&str>, owners: &Value) -> Holder {
+        let labels = label
+            .map(|value| json!({ MANAGED_LABEL: value }))
+            .unwrap_or(json!({}));
+        let meta = json!({"name": "db", "namespace": "prod", "uid": "s-1", "resourceVersion": "7",
+                          "labels": labels, "ownerReferences": owners});
+        let meta = serde_json::from_value(meta).expect("metadata");
+        SecretFacts::of(&meta).expect("facts").1.holder
+    }
+
+    fn owner(api_version: &str, kind: &str, name: &str, uid: &str) -> Value {
+        json!({"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": true})
+    }
+
+    #[test]
+    fn whose_a_secret_is() {
+        let ours = owner("envelope-secrets.io/v1", "EnvelopeSecret", "db", "o-1");
+        assert_eq!(
+            holder(Some("owned"), &json!([ours])),
+            Holder::Object(vec!["o-1".into()])
+        );
+        assert_eq!(
+            holder(None, &json!([ours])),
+            Holder::Object(vec!["o-1".into()]),
+            "label lost"
+        );
+        let newer = owner("envelope-secrets.io/v2", "EnvelopeSecret", "db", "o-1");
+        assert_eq!(holder(None, &json!([newer])), Holder::Object(vec!["o-1".into()]));
+        assert_eq!(holder(Some("owned"), &json!([])), Holder::Orphan);
+
+        let foreign = |owner: &str| Holder::Foreign(Some(owner.into()));
+        assert_eq!(holder(None, &json!([])), Holder::Foreign(None));
+        for consent in ["retained", "merged", "adopt", "released", ""] {
+            assert_eq!(
+                holder(Some(consent), &json!([])),
+                Holder::Foreign(None),
+                "{consent}"
+            );
+        }
+        for (owner, seen) in [
+            (
+                owner("bitnami.com/v1alpha1", "SealedSecret", "db", "x"),
+                "SealedSecret db",
+            ),
+            (
+                owner("envelope-secrets.io/v1", "EnvelopeSecret", "other", "x"),
+                "EnvelopeSecret other",
+            ),
+            (
+                owner("envelope-secrets.io.evil/v1", "EnvelopeSecret", "db", "x"),
+                "EnvelopeSecret db",
+            ),
+            (owner("v1", "EnvelopeSecret", "db", "x"), "EnvelopeSecret db"),
+        ] {
+            assert_eq!(
+                holder(Some("owned"), &json!([owner])),
+                foreign(seen),
+                "the label alone is no proof"
+            );
+        }
+        let plain = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "db", "uid": "x"}]);
+        assert_eq!(holder(Some("owned"), &plain), Holder::Foreign(None));
+    }
+
+    #[test]
+    fn one_owner_exactly() {
+        let uids = |uids: &[&str]| Holder::Object(uids.iter().map(|uid| (*uid).into()).collect());
+        assert!(uids(&["o-1"]).is_exactly("o-1"));
+        assert!(!uids(&["o-0"]).is_exactly("o-1"), "an earlier object");
+        assert!(!uids(&["o-0", "o-1"]).is_exactly("o-1"));
+        assert!(!Holder::Orphan.is_exactly("o-1") && !Holder::Foreign(None).is_exactly("o-1"));
+    }
+
+    #[test]
+    fn metadata_without_an_identity_is_no_secret() {
+        assert_eq!(SecretFacts::of(&ObjectMeta::default()), None);
+    }
+}
