@@ -75,9 +75,19 @@ pub(super) fn decrypt(schedule: &KeySchedule<'_>, name: &str, payload: &[u8]) ->
     }
     let (nonce, sealed) = payload.split_first_chunk::<NONCE>()?;
     let (key, info) = schedule.value_key(name);
+    unframe(&open_frame(&key, nonce, &info, sealed)?)
+}
+
+/// The inverse of [`seal_frame`], for what stands behind the nonce.
+pub(super) fn open_frame(
+    key: &[u8; KEY_LEN],
+    nonce: &[u8; NONCE],
+    info: &[u8],
+    sealed: &[u8],
+) -> Option<Zeroizing<Vec<u8>>> {
     let mut frame = Zeroizing::new(sealed.to_vec());
-    Aes256Gcm::new((&*key).into())
-        .decrypt_in_place(nonce.into(), &info, &mut *frame)
+    Aes256Gcm::new(key.into())
+        .decrypt_in_place(nonce.into(), info, &mut *frame)
         .ok()?;
-    unframe(&frame)
+    Some(frame)
 }

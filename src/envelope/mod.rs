@@ -14,9 +14,10 @@ pub mod render;
 pub mod rollback;
 pub mod seal;
 pub mod time;
-#[cfg(test)]
-mod vectors;
 pub mod wire;
+
+#[cfg(test)]
+mod tests;
 
 pub use binding::{Binding, EncryptionContext, Scope};
 pub use error::{NoUsableWrap, OpenError, PolicyError, Stage, StructureError, StructureKind};

@@ -13,13 +13,18 @@ pub fn render_all<'a>(
     texts: &BTreeMap<String, Text>,
     values: &BTreeMap<&'a str, &'a [u8]>,
 ) -> Result<BTreeMap<String, SecretBytes>, RenderError> {
-    let mut budget = Budget {
-        handled: 0,
-        secret: values.values().map(|value| value.len()).sum(),
-    };
+    render_within(&mut Budget::new(values), texts, values)
+}
+
+/// [`render_all`] with a budget that the caller looks at afterwards.
+pub(super) fn render_within<'a>(
+    budget: &mut Budget,
+    texts: &BTreeMap<String, Text>,
+    values: &BTreeMap<&'a str, &'a [u8]>,
+) -> Result<BTreeMap<String, SecretBytes>, RenderError> {
     let mut rendered = BTreeMap::new();
     for (entry, text) in texts {
-        let bytes = render(text, values, &mut budget).map_err(|failure| RenderError {
+        let bytes = render(text, values, budget).map_err(|failure| RenderError {
             entry: entry.clone(),
             line: failure.at.line(&text.source),
             kind: failure.kind,
@@ -51,14 +56,21 @@ struct Failure {
 }
 
 /// What the limits count, over all texts of a document.
-struct Budget {
+pub(super) struct Budget {
     /// Bytes handled so far.
-    handled: usize,
+    pub(super) handled: usize,
     /// Bytes of the Secret so far: values, plain values, what is written.
     secret: usize,
 }
 
 impl Budget {
+    pub(super) fn new(values: &BTreeMap<&str, &[u8]>) -> Self {
+        Budget {
+            handled: 0,
+            secret: values.values().map(|value| value.len()).sum(),
+        }
+    }
+
     /// Counts bytes that are about to be handled.
     fn handle(&mut self, at: At, bytes: usize) -> Result<(), Failure> {
         self.handled = self.handled.saturating_add(bytes);

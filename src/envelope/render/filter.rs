@@ -64,8 +64,7 @@ pub(super) fn trim(text: &str) -> &str {
 /// the two-way algorithm).
 pub(super) fn replaced_len(text: &str, from: &str, to: &str) -> usize {
     let found = text.matches(from).count();
-    // No overflow: `found` occurrences of `from` stand in `text`, and both factors are at most 2^20.
-    text.len() - found * from.len() + found * to.len()
+    (text.len() - found * from.len()).saturating_add(found.saturating_mul(to.len()))
 }
 
 /// `length` is that of [`replaced_len`].
@@ -165,5 +164,6 @@ pub(super) fn url_encode(bytes: &[u8], length: usize) -> SecretBytes {
 pub(super) const SHA256_LEN: usize = 64;
 
 pub(super) fn sha256(bytes: &[u8]) -> SecretBytes {
-    SecretBytes::new(to_hex(&Sha256::digest(bytes)).into_bytes())
+    let digest = Zeroizing::new(<[u8; 32]>::from(Sha256::digest(bytes)));
+    SecretBytes::new(to_hex(digest.as_ref()).into_bytes())
 }

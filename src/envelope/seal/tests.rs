@@ -1,53 +1,8 @@
-//! Sealing and opening again, without a KMS: the answers to the unwraps are given by hand.
+//! Drafts that are sealed, and drafts that are refused.
 
 use super::*;
-use crate::envelope::{
-    DataKey, OpenError, Opened, Progress, ReaderPolicy, Stage, StructureKind, UnwrapFailure,
-};
-
-const NOW: &str = "2026-11-23T17:00:00Z";
-
-fn now() -> SealTime {
-    SealTime::parse(NOW).expect("a time")
-}
-
-fn draft(values: &[(&str, &[u8])]) -> Draft {
-    Draft {
-        place: Place::new(Some("prod"), "db").expect("a place"),
-        scope: Scope::Strict,
-        audience: None,
-        values: values
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), SecretBytes::new(value.to_vec())))
-            .collect(),
-        template: Template::default(),
-    }
-}
-
-fn wrap() -> Vec<Wrap> {
-    vec![Wrap {
-        key: "local://fa1975b2".into(),
-        ciphertext: "esl1.x".into(),
-    }]
-}
-
-fn read(document: &Document) -> Document {
-    let text = serde_json::to_vec(document.spec()).expect("JSON");
-    Document::from_spec_json(&text, document.place().clone()).expect("what we write can be read")
-}
-
-fn open(document: Document, key: &DataKey) -> Result<Opened, OpenError<()>> {
-    let accepted = document
-        .accept(&ReaderPolicy::controller([], now()), &|_| true)
-        .expect("acceptable");
-    let mut pending = accepted.start();
-    loop {
-        match pending.answer(Ok(SecretBytes::new(key.expose().to_vec())))? {
-            Progress::Unwrap(next) => pending = next,
-            Progress::Opened(opened) => return Ok(opened),
-        }
-    }
-}
+use crate::envelope::StructureKind;
+use crate::envelope::tests::{Keys, draft, key, now, read, seal, wraps};
 
 #[test]
 fn what_is_sealed_opens_to_the_same_bytes() {
@@ -58,12 +13,8 @@ fn what_is_sealed_opens_to_the_same_bytes() {
     ]);
     draft.template.data.insert("host".into(), "db:5432".into());
     draft.template.immutable = Some(false);
-    let key = DataKey::random().expect("random bytes");
-    let document = draft
-        .check()
-        .expect("a good draft")
-        .seal(&key, wrap(), now())
-        .expect("sealed");
+    let key = key();
+    let document = seal(draft, &key);
     assert_eq!(
         document.spec().template.immutable,
         None,
@@ -72,7 +23,7 @@ fn what_is_sealed_opens_to_the_same_bytes() {
     let again = read(&document);
     assert_eq!(again.spec(), document.spec());
     assert_eq!(again.digest(), document.digest());
-    let opened = open(again, &key).map_err(|e| e.to_string()).expect("opens");
+    let opened = Keys::one(&key).open(again).expect("opens");
     let entries: Vec<(&str, &[u8])> = opened
         .entries()
         .iter()
@@ -90,31 +41,8 @@ fn what_is_sealed_opens_to_the_same_bytes() {
 }
 
 #[test]
-fn another_key_does_not_commit_and_shows_the_one_face() {
-    let key = DataKey::random().expect("random bytes");
-    let sealed = draft(&[("a", b"hunter2-hunter2")])
-        .check()
-        .expect("a good draft")
-        .seal(&key, wrap(), now())
-        .expect("sealed");
-    let other = DataKey::random().expect("random bytes");
-    let error = open(read(&sealed), &other).err().expect("another key");
-    assert_eq!(error.stage(), Stage::Commitment);
-    assert!(error.is_integrity());
-    let refused = sealed
-        .accept(&ReaderPolicy::controller([], now()), &|_| true)
-        .expect("acceptable")
-        .start()
-        .answer(Err(UnwrapFailure::Permanent(())))
-        .err()
-        .expect("refused");
-    assert_eq!(refused.stage(), Stage::Unwrap);
-    assert_eq!(refused.to_string(), error.to_string());
-}
-
-#[test]
 fn no_sealed_id_is_a_number_to_yaml() {
-    let key = DataKey::random().expect("random bytes");
+    let key = key();
     for _ in 0..200 {
         let (_, commitment) = draw_id(&key, &Binding::new(Scope::Strict, None, "a", "b")).expect("random");
         assert!(commitment.key_id().bytes().any(|b| b"abcdf".contains(&b)));
@@ -192,12 +120,9 @@ fn a_draft_that_no_reader_would_take_is_refused_before_any_call() {
 
 #[test]
 fn wraps_of_no_form_are_refused() {
-    let key = DataKey::random().expect("random bytes");
-    let twice = [wrap(), wrap()].concat();
-    let blank = vec![Wrap {
-        key: "local://fa1975b2".into(),
-        ciphertext: "a b".into(),
-    }];
+    let key = key();
+    let twice = wraps(&["w", "w"]);
+    let blank = wraps(&["a b"]);
     for wraps in [vec![], twice, blank] {
         let checked = draft(&[("a", b"1")]).check().expect("a good draft");
         assert!(checked.seal(&key, wraps, now()).is_err());

@@ -1,5 +1,13 @@
 //! Tests of the rendering language.
 
+mod expressions;
+mod failures;
+mod filters;
+mod hostile;
+mod limits;
+mod nesting;
+mod refusals;
+mod text;
 mod vectors;
 
 use std::collections::BTreeMap;
@@ -34,4 +42,20 @@ fn render_over(source: &str, values: &[(&str, &[u8])]) -> Result<Vec<u8>, Render
 /// Renders one text over [`VALUES`].
 fn render(source: &str) -> Result<String, RenderError> {
     render_over(source, &VALUES).map(|bytes| String::from_utf8(bytes).expect("only text is written"))
+}
+
+/// The bytes that a percent-encoded text stands for.
+fn percent_decode(text: &[u8]) -> Vec<u8> {
+    let mut decoded = Vec::new();
+    let mut rest = text.iter();
+    while let Some(byte) = rest.next() {
+        if *byte == b'%' {
+            let digits: Vec<u8> = rest.by_ref().take(2).copied().collect();
+            let digits = std::str::from_utf8(&digits).expect("hex digits");
+            decoded.push(u8::from_str_radix(digits, 16).expect("hex digits"));
+        } else {
+            decoded.push(*byte);
+        }
+    }
+    decoded
 }

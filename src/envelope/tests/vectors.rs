@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use testkit::vectors::{Case, hex, load};
 
-use super::binding::{Binding, Scope};
-use super::encoding::{pae, to_hex};
-use super::keys::{DataKey, KeySchedule};
-use super::names::Place;
-use super::wire::{Document, SealedValue};
-use super::{cipher, manifest};
+use super::super::binding::{Binding, Scope};
+use super::super::encoding::{pae, to_hex};
+use super::super::keys::{DataKey, KeySchedule};
+use super::super::names::Place;
+use super::super::wire::{Document, SealedValue};
+use super::super::{cipher, manifest};
 
 #[test]
 fn vector_pae() {

@@ -1,0 +1,223 @@
+//! The control plane that the other topics stand on: it is the real thing, and it leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
+use kube::api::{DeleteParams, ListParams, PostParams};
+use kube::{Api, ResourceExt as _};
+use testkit::{Ends, Options, Part};
+
+use crate::support::{client, client_of, wait_for};
+
+fn secret(name: &str, value: &str) -> Secret {
+    let data = BTreeMap::from([("password".to_owned(), value.to_owned())]);
+    Secret {
+        metadata: kube::api::ObjectMeta {
+            name: Some(name.to_owned()),
+            ..Default::default()
+        },
+        string_data: Some(data),
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn the_real_thing_comes_up_and_kubectl_sees_it() {
+    let plane = testkit::shared();
+    let namespace = plane.namespace("controlplane").unwrap();
+    let version: serde_json::Value =
+        serde_json::from_str(&plane.kubectl(["version", "-o", "json"]).unwrap()).unwrap();
+    let server = version["serverVersion"]["gitVersion"].as_str().unwrap();
+    assert_eq!(server, plane.binaries().version(Part::Apiserver).to_string());
+    let names = plane.kubectl(["get", "namespaces", "-o", "name"]).unwrap();
+    assert!(
+        names.lines().any(|line| line == format!("namespace/{namespace}")),
+        "{names}"
+    );
+
+    // What the controller manager does: accounts, the authority's certificate in each namespace, ends by owner reference.
+    let client = client().await;
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
+    assert_eq!(accounts.get("default").await.unwrap().name_any(), "default");
+    let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
+    let there = |object: Option<&ConfigMap>| object.is_some();
+    let root = wait_for(&maps, "kube-root-ca.crt", "it exists", there)
+        .await
+        .unwrap();
+    let mut child = ConfigMap::default();
+    child.metadata.name = Some("child".to_owned());
+    child.metadata.owner_references = Some(vec![
+        k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference {
+            api_version: "v1".to_owned(),
+            kind: "ConfigMap".to_owned(),
+            name: "kube-root-ca.crt".to_owned(),
+            uid: root.uid().unwrap(),
+            ..Default::default()
+        },
+    ]);
+    maps.create(&PostParams::default(), &child).await.unwrap();
+    maps.delete("kube-root-ca.crt", &DeleteParams::default())
+        .await
+        .unwrap();
+    let gone = |object: Option<&ConfigMap>| object.is_none();
+    wait_for(&maps, "child", "it is deleted with its owner", gone).await;
+}
+
+#[tokio::test]
+async fn the_audit_log_counts_requests_and_holds_no_secret() {
+    let plane = testkit::shared();
+    let namespace = plane.namespace("audit").unwrap();
+    let mark = plane.audit_mark().unwrap();
+    let secrets: Api<Secret> = Api::namespaced(client().await, &namespace);
+    for name in ["one", "two"] {
+        secrets
+            .create(&PostParams::default(), &secret(name, "planted-in-audit"))
+            .await
+            .unwrap();
+    }
+    let conflict = secrets
+        .create(&PostParams::default(), &secret("two", "planted-in-audit"))
+        .await;
+    assert!(conflict.is_err());
+
+    let events = plane.audit_since(mark).unwrap();
+    let ours: Vec<_> = events
+        .iter()
+        .filter(|event| event.namespace == namespace && event.resource == "secrets")
+        .collect();
+    assert_eq!(ours.len(), 3, "{ours:?}");
+    assert!(
+        ours.iter()
+            .all(|event| event.verb == "create" && event.user == "testkit-admin")
+    );
+    assert_eq!(ours.iter().filter(|event| event.succeeded()).count(), 2);
+    assert_eq!(ours.iter().filter(|event| event.code == 409).count(), 1);
+    let log = std::fs::read_to_string(plane.audit_log()).unwrap();
+    assert!(!log.contains("planted-in-audit"));
+    assert!(!log.contains("cGxhbnRlZC1pbi1hdWRpd"), "base64 of the value");
+}
+
+#[tokio::test]
+async fn rights_are_those_that_rbac_gives() {
+    let plane = testkit::shared();
+    let namespace = plane.namespace("rights").unwrap();
+    let list = |client| async {
+        let secrets: Api<Secret> = Api::namespaced(client, &namespace);
+        secrets
+            .list_metadata(&ListParams::default())
+            .await
+            .map(|list| list.items.len())
+    };
+    let user = client_of(
+        &plane
+            .kubeconfig_for_user("alice", &["readers", "writers"])
+            .unwrap(),
+    )
+    .await;
+    let account = client_of(
+        &plane
+            .kubeconfig_for_service_account(&namespace, "default")
+            .unwrap(),
+    )
+    .await;
+    for client in [&user, &account] {
+        let refused = list(client.clone()).await.unwrap_err();
+        assert!(
+            matches!(&refused, kube::Error::Api(status) if status.code == 403),
+            "{refused}"
+        );
+    }
+    plane
+        .kubectl([
+            "create",
+            "role",
+            "read",
+            "-n",
+            &namespace,
+            "--verb=list",
+            "--resource=secrets",
+        ])
+        .unwrap();
+    // The second group of the certificate, and the account.
+    let subjects = [
+        "--group=writers".to_owned(),
+        format!("--serviceaccount={namespace}:default"),
+    ];
+    let binding = [
+        "create",
+        "rolebinding",
+        "read",
+        "-n",
+        &namespace,
+        "--role=read",
+        &subjects[0],
+        &subjects[1],
+    ];
+    plane.kubectl(binding).unwrap();
+    // The authorizer sees the binding by a watch of its own.
+    for client in [user, account] {
+        let allowed = async {
+            while list(client.clone()).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), allowed)
+            .await
+            .expect("the binding counts");
+    }
+}
+
+#[test]
+fn the_api_server_alone_can_be_stopped_and_comes_back_with_its_objects() {
+    let plane = testkit::own(&Options::default());
+    let namespace = plane.namespace("kept").unwrap();
+    plane.stop_part(Part::Apiserver).unwrap();
+    let refused = plane.kubectl(["get", "namespaces"]).unwrap_err().to_string();
+    assert!(refused.contains("refused"), "{refused}");
+    plane.start_part(Part::Apiserver).unwrap();
+    let kept = plane
+        .kubectl(["get", "namespace", &namespace, "-o", "name"])
+        .unwrap();
+    assert_eq!(kept.trim(), format!("namespace/{namespace}"));
+}
+
+#[test]
+fn a_start_that_fails_shows_why() {
+    let options = Options {
+        apiserver_arguments: vec!["--no-such-flag".to_owned()],
+        ..Options::default()
+    };
+    let error = testkit::ControlPlane::start(&options)
+        .err()
+        .expect("a flag that does not exist")
+        .to_string();
+    assert!(error.contains("kube-apiserver ended while starting"), "{error}");
+    assert!(error.contains("unknown flag: --no-such-flag"), "{error}");
+}
+
+#[test]
+fn an_owner_that_is_killed_leaves_no_part_and_no_folder() {
+    let mut owner = Command::new(testkit::testkit_binary().unwrap())
+        .args(["controlplane", "--json"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(owner.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    let facts: serde_json::Value = serde_json::from_str(&line).expect("the control plane's facts");
+    let id = |value: &serde_json::Value| u32::try_from(value.as_u64().unwrap()).unwrap();
+    let mut ids: Vec<u32> = facts["parts"].as_array().unwrap().iter().map(id).collect();
+    assert_eq!(ids.len(), 3);
+    ids.push(id(&facts["guard"]));
+    let ends = Ends::of(&ids).unwrap();
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    ends.wait(Duration::from_secs(30)).unwrap();
+    assert!(!std::path::Path::new(facts["folder"].as_str().unwrap()).exists());
+}

@@ -1,0 +1,131 @@
+//! `testkit`: the control plane and the guard as commands.
+
+use std::io::{Read as _, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, Subcommand};
+use testkit::{Binaries, ControlPlane, Guard, Options, Part, Spec};
+
+/// A real Kubernetes control plane for tests, demo and benchmarks.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Action,
+}
+
+#[derive(Subcommand)]
+enum Action {
+    /// Start a control plane, print how to use it, and stay until Ctrl-C or the end of standard input; then everything is ended.
+    Controlplane {
+        /// Keep certificates, logs and data in this new folder instead of a temporary one.
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// Print one JSON object instead of shell lines.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Only make sure that etcd, kube-apiserver, kube-controller-manager and kubectl are there.
+    Build,
+    /// Start a command that ends when this process ends, print its process id and the guard's, and stay until standard input ends.
+    Run {
+        #[arg(required = true, last = true)]
+        command: Vec<String>,
+    },
+    #[command(hide = true)]
+    Guard,
+    #[command(hide = true)]
+    Exec {
+        guard: u32,
+        #[arg(required = true, last = true)]
+        command: Vec<String>,
+    },
+    #[command(hide = true)]
+    Protocol,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            testkit::say(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(action: Action) -> Result<()> {
+    match action {
+        Action::Controlplane { dir, json } => {
+            let plane = ControlPlane::start(&Options {
+                folder: dir,
+                ..Options::default()
+            })?;
+            print(&if json { in_json(&plane) } else { in_shell(&plane) })?;
+            wait_for_end_of_input()
+        }
+        Action::Build => Binaries::get(&testkit::say).map(|_| ()),
+        Action::Run { command } => {
+            let (program, args) = command.split_first().context("no command")?;
+            let guard = Guard::start()?;
+            let env = std::env::vars().collect();
+            let started = guard.spawn(Spec {
+                program: program.into(),
+                args: args.to_vec(),
+                env,
+                log: None,
+            })?;
+            print(&format!("{} {}\n", started.pid, guard.pid()))?;
+            wait_for_end_of_input()
+        }
+        Action::Guard => testkit::serve(std::io::stdin().lock(), std::io::stdout().lock()),
+        Action::Exec { guard, command } => {
+            let (program, args) = command.split_first().context("no command")?;
+            match testkit::exec(guard, program.as_ref(), args)? {}
+        }
+        Action::Protocol => print(&format!("{}\n", testkit::protocol_hash())),
+    }
+}
+
+fn in_shell(plane: &ControlPlane) -> String {
+    let folder = plane
+        .binaries()
+        .path(Part::Kubectl)
+        .parent()
+        .map(|path| path.display().to_string())
+        .unwrap_or_default();
+    format!(
+        "# {} is ready; logs and audit.log are in {}\n# Ctrl-C ends it. In another terminal:\nexport KUBECONFIG={}\nexport PATH={folder}:$PATH\n",
+        plane.server(),
+        plane.folder().display(),
+        plane.kubeconfig().display(),
+    )
+}
+
+fn in_json(plane: &ControlPlane) -> String {
+    let (guard, parts) = plane.process_ids();
+    let value = serde_json::json!({
+        "server": plane.server(),
+        "kubeconfig": plane.kubeconfig(),
+        "kubectl": plane.binaries().path(Part::Kubectl),
+        "folder": plane.folder(),
+        "auditLog": plane.audit_log(),
+        "guard": guard,
+        "parts": parts,
+    });
+    format!("{value}\n")
+}
+
+fn print(text: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())
+        .and_then(|()| out.flush())
+        .context("standard output")
+}
+
+fn wait_for_end_of_input() -> Result<()> {
+    let mut sink = [0_u8; 4096];
+    while std::io::stdin().read(&mut sink).context("standard input")? > 0 {}
+    Ok(())
+}

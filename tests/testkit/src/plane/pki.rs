@@ -1,0 +1,82 @@
+//! The certificates of one control plane: its own authority, made anew for each run.
+
+use anyhow::{Context as _, Result, bail};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose,
+};
+
+/// A certificate and its private key, both PEM.
+#[derive(Clone)]
+pub(super) struct Pair {
+    pub(super) certificate: String,
+    pub(super) key: String,
+}
+
+/// The authority that signs servers and clients alike.
+pub(super) struct Authority {
+    pub(super) certificate: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    pub(super) fn new() -> Result<Self> {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name = name("envelope-secrets test authority", &[])?;
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+        let key = KeyPair::generate()?;
+        let certificate = params.self_signed(&key)?.pem();
+        Ok(Self {
+            certificate,
+            issuer: Issuer::new(params, key),
+        })
+    }
+
+    /// A server certificate for addresses and names.
+    pub(super) fn server(&self, common_name: &str, names: &[&str]) -> Result<Pair> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names)?;
+        params.distinguished_name = name(common_name, &[])?;
+        self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    /// A client certificate: the common name is the user, the organisations are its groups.
+    pub(super) fn client(&self, user: &str, groups: &[&str]) -> Result<Pair> {
+        let mut params = CertificateParams::default();
+        params.distinguished_name = name(user, groups)?;
+        self.sign(params, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    fn sign(&self, mut params: CertificateParams, usage: ExtendedKeyUsagePurpose) -> Result<Pair> {
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![usage];
+        params.use_authority_key_identifier_extension = true;
+        let key = KeyPair::generate()?;
+        let certificate = params.signed_by(&key, &self.issuer).context("certificate")?;
+        Ok(Pair {
+            certificate: certificate.pem(),
+            key: key.serialize_pem(),
+        })
+    }
+}
+
+/// The key that signs `ServiceAccount` tokens, and its public half: both PEM.
+pub(super) fn token_key() -> Result<(String, String)> {
+    let key = KeyPair::generate()?;
+    Ok((key.serialize_pem(), key.public_key_pem()))
+}
+
+fn name(common_name: &str, groups: &[&str]) -> Result<DistinguishedName> {
+    let mut name = DistinguishedName::new();
+    // rcgen keeps one value a type: the second organisation goes in under its bare object identifier.
+    let kinds = [DnType::OrganizationName, DnType::CustomDnType(vec![2, 5, 4, 10])];
+    if groups.len() > kinds.len() {
+        bail!("a client certificate is made for at most {} groups", kinds.len());
+    }
+    for (kind, group) in kinds.into_iter().zip(groups) {
+        name.push(kind, *group);
+    }
+    name.push(DnType::CommonName, common_name);
+    Ok(name)
+}
