@@ -4,6 +4,7 @@ use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
 
 const DAY: i64 = 24 * 60 * 60;
+const LAST: &str = "9999-12-31T23:59:59Z";
 
 /// `YYYY-MM-DDTHH:MM:SSZ`, a real Gregorian date of the years 1970 to 9999. Its order is that of its text.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,12 +66,12 @@ impl SealTime {
         &self.0
     }
 
-    /// The same time of the next day; the end of the year 9999 has none after it and gives itself.
+    /// The same time of the next day; on the last day of the year 9999 the last time that there is.
     #[must_use]
     pub fn plus_one_day(&self) -> SealTime {
         self.unix()
             .and_then(|seconds| SealTime::from_unix(seconds + DAY))
-            .unwrap_or_else(|| self.clone())
+            .unwrap_or_else(|| SealTime(LAST.to_owned()))
     }
 
     fn unix(&self) -> Option<i64> {
@@ -134,7 +135,7 @@ mod tests {
         );
         assert_eq!(
             after("9999-12-31T00:00:00Z").as_deref(),
-            Some("9999-12-31T00:00:00Z")
+            Some("9999-12-31T23:59:59Z")
         );
         assert_eq!(
             SealTime::from_unix(0).map(|t| t.to_string()).as_deref(),

@@ -2,6 +2,7 @@
 
 mod calls;
 mod hygiene;
+mod policy;
 mod primitives;
 mod properties;
 mod salamander;

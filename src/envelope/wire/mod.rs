@@ -9,6 +9,9 @@ mod read;
 pub(super) mod rules;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 
 pub use document::Document;

@@ -166,6 +166,7 @@ pub(super) fn spec(json: Json) -> Read<Spec> {
     // First of all: a later format may have other fields, and its reader should be told what to do.
     map.need("format", format)?;
     map.only(&[
+        "format",
         "scope",
         "audience",
         "id",
