@@ -6,7 +6,9 @@ mod filters;
 mod hostile;
 mod limits;
 mod nesting;
+mod properties;
 mod refusals;
+mod second_opinion;
 mod text;
 mod vectors;
 
