@@ -49,11 +49,6 @@ impl Text {
             body,
         })
     }
-
-    /// The text as it was written.
-    pub fn source(&self) -> &str {
-        &self.source
-    }
 }
 
 /// A text that is not of the language. Holds nothing of the text itself.

@@ -1,5 +1,6 @@
 //! Tests of the rendering language.
 
+mod docs;
 mod expressions;
 mod failures;
 mod filters;
@@ -7,6 +8,7 @@ mod hostile;
 mod limits;
 mod nesting;
 mod properties;
+mod recipes;
 mod refusals;
 mod second_opinion;
 mod text;

@@ -76,7 +76,7 @@ fn harmless(source: &str) -> Result<(), TestCaseError> {
     };
     let texts = BTreeMap::from([("x".to_owned(), text)]);
     let mut values = BTreeMap::from(VALUES);
-    let big = [b'a'; 100_000];
+    let big = vec![b'a'; 100_000];
     values.insert("some", &big);
     let mut budget = Budget::new(&values);
     let before: usize = values.values().map(|value| value.len()).sum();

@@ -178,7 +178,6 @@ pub(super) fn text() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
     #[test]
     fn both_render_the_same(text in text()) {
         let values = VALUES.map(|(name, value)| (name, value.as_bytes()));
