@@ -382,3 +382,55 @@ fn the_annotation_names_another_place_or_nothing() {
         assert_eq!(hint(elsewhere).as_deref(), Some(elsewhere));
     }
 }
+
+/// The tables of docs/troubleshooting.md.
+fn documentation() -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let conditions = table("...").into_iter().map(|(outcome, _)| {
+        let (reason, verdict) = (outcome.reason(), outcome.verdict());
+        let second = verdict
+            .second()
+            .map_or_else(String::new, |type_| format!(", {type_}"));
+        let message = outcome
+            .message(Kept::Nothing)
+            .replace(&Kept::Nothing.to_string(), "{kept}");
+        let (ready, summary, message) = (
+            verdict.ready(),
+            reason.summary(),
+            message.replace(version, "{version}"),
+        );
+        format!("| `{reason}` | Ready={ready}{second} | {summary} | `{message}` |")
+    });
+    let events = Reason::ALL.iter().filter(|reason| reason.verdict().is_none());
+    let events = events.map(|reason| format!("| `{reason}` | {} |", reason.summary()));
+    let lines = [
+        "| reason | conditions | what has happened | message |",
+        "|---|---|---|---|",
+    ]
+    .map(str::to_owned)
+    .into_iter();
+    let lines = lines.chain(conditions);
+    let lines = lines.chain(
+        [
+            "",
+            "| reason of events only | what was done or seen |",
+            "|---|---|",
+        ]
+        .map(str::to_owned),
+    );
+    lines.chain(events).map(|line| line + "\n").collect()
+}
+
+#[test]
+fn the_documentation_has_every_reason_as_it_is() {
+    let page = include_str!("../../docs/troubleshooting.md");
+    let (_, rest) = page
+        .split_once("<!-- reasons: written from src/api, a test compares -->\n")
+        .expect("the first mark");
+    let (found, _) = rest.split_once("<!-- end of reasons -->").expect("the last mark");
+    let wanted = documentation();
+    assert!(
+        found == wanted,
+        "docs/troubleshooting.md: put this between the marks:\n{wanted}"
+    );
+}

@@ -44,7 +44,7 @@ fn the_file_in_the_repository_is_what_is_printed() {
     let printed = api::crd_yaml().expect("YAML");
     assert!(
         file == printed,
-        "crds/envelopesecrets.yaml is not what `envelope crd` prints; run: cargo run --quiet -- crd > crds/envelopesecrets.yaml"
+        "crds/envelopesecrets.yaml is not what `envelope crd` prints; run: cargo xtask generate"
     );
     let read: Value = serde_saphyr::from_str(&file).expect("YAML");
     assert_eq!(read, crd(), "the text says what the types say");

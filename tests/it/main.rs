@@ -7,6 +7,9 @@
 
 mod controlplane;
 mod crd;
+mod crd_fields;
+mod crd_refusals;
+mod crd_roundtrip;
 mod rooms;
 mod support;
 mod tamper;

@@ -1,5 +1,8 @@
 //! What several topics need on the control plane.
 
+pub(crate) mod crd;
+pub(crate) mod sealing;
+
 use std::fmt::Debug;
 use std::path::Path;
 use std::time::Duration;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::Write as _;
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -47,6 +47,23 @@ impl ControlPlane {
         arguments: impl IntoIterator<Item = S>,
         input: &str,
     ) -> Result<String> {
+        let output = self.kubectl_output(arguments, input)?;
+        if !output.status.success() {
+            bail!(
+                "kubectl: {}: {}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr).trim_end()
+            );
+        }
+        String::from_utf8(output.stdout).context("kubectl's output")
+    }
+
+    /// Runs kubectl with a text on standard input, whatever comes of it.
+    pub fn kubectl_output<S: AsRef<OsStr>>(
+        &self,
+        arguments: impl IntoIterator<Item = S>,
+        input: &str,
+    ) -> Result<Output> {
         let mut command = self.kubectl_command();
         command
             .args(arguments)
@@ -61,13 +78,6 @@ impl ControlPlane {
         let output = child.wait_with_output()?;
         // kubectl may end without reading; its status says whether that was right.
         let _ = writer.join();
-        if !output.status.success() {
-            bail!(
-                "kubectl: {}: {}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr).trim_end()
-            );
-        }
-        String::from_utf8(output.stdout).context("kubectl's output")
+        Ok(output)
     }
 }

@@ -1,0 +1,107 @@
+//! Documents sealed through the library, as they go into a cluster.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use envelope_secrets::envelope::seal::Draft;
+use envelope_secrets::envelope::wire::{API_VERSION, Document, KIND, Template};
+use envelope_secrets::envelope::{Place, Scope, SealTime, SecretBytes};
+use envelope_secrets::kms::local::{self, FileRules, LocalKms};
+use envelope_secrets::kms::{KeyUri, Registry, wrap_new_data_key};
+use envelope_secrets::manifest::{Member, Node, to_yaml};
+use futures::FutureExt as _;
+use serde_json::{Value, json};
+
+/// A keyring of its own, and what is sealed with it.
+pub(crate) struct Sealer {
+    folder: tempfile::TempDir,
+    registry: Registry,
+    keys: Vec<KeyUri>,
+}
+
+impl Sealer {
+    /// With so many keys: a document gets a wrap for each of them.
+    pub(crate) fn new(keys: usize) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keyring");
+        let keys = (0..keys).map(|_| local::create_key(&path).unwrap()).collect();
+        let mut registry = Registry::new();
+        let kms = LocalKms::open(&path, FileRules::Person).unwrap();
+        registry.insert(local::SCHEME, Arc::new(kms));
+        Sealer {
+            folder,
+            registry,
+            keys,
+        }
+    }
+
+    /// The keyring's file.
+    pub(crate) fn keyring(&self) -> PathBuf {
+        self.folder.path().join("keyring")
+    }
+
+    /// Seals now.
+    pub(crate) fn seal(&self, draft: Draft) -> Document {
+        let checked = draft.check().unwrap();
+        let context = checked.binding().context();
+        let wrapped = wrap_new_data_key(&self.registry, &self.keys[0], &self.keys[1..], &context);
+        // A keyring answers without waiting.
+        let (data_key, wraps) = wrapped.now_or_never().unwrap().unwrap();
+        checked.seal(&data_key, wraps, SealTime::now().unwrap()).unwrap()
+    }
+}
+
+/// A draft for `namespace/name` of strict scope with these values.
+pub(crate) fn draft(namespace: &str, name: &str, values: &[(&str, &[u8])]) -> Draft {
+    Draft {
+        place: Place::new(Some(namespace), name).unwrap(),
+        scope: Scope::Strict,
+        audience: None,
+        values: values
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), SecretBytes::new(value.to_vec())))
+            .collect(),
+        template: Template::default(),
+    }
+}
+
+/// Texts as a map of the template.
+pub(crate) fn texts(members: &[(&str, &str)]) -> BTreeMap<String, String> {
+    members
+        .iter()
+        .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+/// The whole object of a document.
+pub(crate) fn object(document: &Document) -> Value {
+    let place = document.place();
+    json!({
+        "apiVersion": API_VERSION,
+        "kind": KIND,
+        "metadata": {"namespace": place.namespace, "name": place.name},
+        "spec": document.spec(),
+    })
+}
+
+/// The object as `envelope seal` writes YAML.
+pub(crate) fn yaml(object: &Value) -> String {
+    String::from_utf8(to_yaml(&node(object)).expose().to_vec()).unwrap()
+}
+
+fn node(value: &Value) -> Node {
+    match value {
+        Value::Null => Node::Null,
+        Value::Bool(value) => Node::Bool(*value),
+        Value::Number(number) => Node::Number(number.to_string()),
+        Value::String(text) => Node::text(text.as_str()),
+        Value::Array(items) => Node::List(items.iter().map(node).collect()),
+        Value::Object(members) => Node::Map(
+            members
+                .iter()
+                .map(|(key, value)| Member::new(key.as_str(), node(value)))
+                .collect(),
+        ),
+    }
+}
