@@ -11,6 +11,9 @@
 //! * [`cli`]: the command line, one file a subcommand.
 //! * [`files`]: atomic writes for [`kms`] and [`cli`]. A leaf: uses no other room.
 
+// On other systems the program only says so (main.rs).
+#![cfg(unix)]
+
 pub mod api;
 pub mod cli;
 pub mod config;

@@ -39,22 +39,31 @@ pub(super) fn read(text: &str) -> Result<Option<Vec<JsonDocument>>, ManifestErro
             {
                 return Ok(None);
             }
-            Err(error) => {
-                // serde_json's messages hold its own words and ours, no text of the document.
-                let message = error.to_string();
-                let what = message.split(" at line ").next().unwrap_or(&message).to_owned();
-                return Err(ManifestError::Json {
-                    line: error.line(),
-                    column: error.column(),
-                    what,
-                });
-            }
+            Err(error) => return Err(refused(&error)),
         }
     }
     Ok(Some(documents))
 }
 
-/// `{"` or `{}` or `[`: a person who wrote that wants to hear what is wrong with the JSON.
+/// Exactly one value.
+pub(super) fn read_one(text: &str) -> Result<Node, ManifestError> {
+    serde_json::from_str(text)
+        .map(|Tree(node)| node)
+        .map_err(|error| refused(&error))
+}
+
+/// serde_json's messages hold its own words and ours, no text of the document.
+fn refused(error: &serde_json::Error) -> ManifestError {
+    let message = error.to_string();
+    let what = message.split(" at line ").next().unwrap_or(&message).to_owned();
+    ManifestError::Json {
+        line: error.line(),
+        column: error.column(),
+        what,
+    }
+}
+
+/// `{"` or `{}`: a person who wrote that wants to hear what is wrong with the JSON.
 fn looks_like_json(text: &str) -> bool {
     let rest = text.trim_start().strip_prefix('{').map(str::trim_start);
     rest.is_some_and(|rest| rest.starts_with(['"', '}']))

@@ -1,5 +1,8 @@
 use zeroize::Zeroizing;
 
+use super::error::ManifestError;
+use super::json_read;
+
 /// One value of a manifest, maps in the order of the text. May hold plaintext: no Debug, strings are wiped.
 #[derive(Clone, PartialEq)]
 pub enum Node {
@@ -50,6 +53,11 @@ impl Node {
     /// A string.
     pub fn text(text: impl Into<String>) -> Node {
         Node::String(Zeroizing::new(text.into()))
+    }
+
+    /// Reads one JSON value.
+    pub fn from_json(text: &str) -> Result<Node, ManifestError> {
+        json_read::read_one(text)
     }
 
     /// A map of strings.

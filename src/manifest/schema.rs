@@ -1,5 +1,8 @@
 //! What a plain scalar means: by the YAML 1.2 core schema (how we read), and whether YAML 1.1 readers, kubectl
-//! among them, could take it for something else (what we quote).
+//! among them, take it for something else.
+
+/// YAML 1.1's words for booleans, as kubectl reads them, and its default value.
+const WORDS: [&str; 7] = ["y", "n", "yes", "no", "on", "off", "="];
 
 /// What the core schema makes of a plain scalar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,11 +55,28 @@ fn is_number(text: &str) -> bool {
     mantissa_fits && exponent_fits
 }
 
-/// Whether a YAML 1.1 reader may give a plain scalar another meaning than [`resolve`] does. Generous: all that
-/// begins like a number and has only characters that some number or date can have counts as in doubt.
+fn is_word(text: &str) -> bool {
+    WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
+}
+
+/// Whether YAML 1.1 gives a plain scalar another meaning than [`resolve`] does: words for booleans, octal, binary and
+/// base 60 numbers, digits with underscores.
+pub(super) fn differs(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let only = |chars: &str| unsigned.chars().all(|c| chars.contains(c));
+    let digits = unsigned.starts_with(|c: char| c.is_ascii_digit());
+    is_word(text)
+        || (digits && only("0123456789_.:") && unsigned.contains(['_', ':']))
+        || (unsigned.len() > 1 && unsigned.starts_with('0') && only("0123456789"))
+        || (unsigned.starts_with("0b") && only("01b_"))
+        || (unsigned.starts_with("0o") && only("01234567o_"))
+        || (unsigned.starts_with("0x") && unsigned.contains('_') && only("0123456789abcdefABCDEFx_"))
+}
+
+/// What we never write without quotes, whoever reads it. Generous: all that begins like a number and has only
+/// characters that some number or date can have.
 pub(super) fn in_doubt(text: &str) -> bool {
-    const WORDS: [&str; 8] = ["y", "n", "yes", "no", "on", "off", "=", "<<"];
-    if WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)) {
+    if is_word(text) || text == "<<" {
         return true;
     }
     // Other spellings of words that the core schema knows in three.
@@ -135,6 +155,30 @@ mod tests {
 
     #[test]
     fn what_yaml_1_1_reads_differently() {
+        for text in [
+            "y", "NO", "On", "=", "012", "-07", "1_000", "12:30:45", "1_0.5", "0b1", "0o17", "0x_f",
+        ] {
+            assert!(differs(text) && in_doubt(text), "{text}");
+        }
+        for text in [
+            "0",
+            "10",
+            "0x1f",
+            "1e3",
+            "69e86d38",
+            "2026-11-23",
+            "1.5",
+            "db:5432",
+            "true",
+            "a_b",
+            "0.5",
+        ] {
+            assert!(!differs(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_quoted() {
         for text in [
             "y",
             "N",

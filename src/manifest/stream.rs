@@ -1,6 +1,6 @@
 use super::error::ManifestError;
 use super::json_read;
-use super::node::Node;
+use super::node::{Member, Node};
 use super::secret::SecretInput;
 use super::write;
 use super::yaml_read::{self, Marks};
@@ -199,9 +199,22 @@ impl<'p> Item<'p> {
         SecretInput::from_node(self.node)
     }
 
+    /// `metadata.namespace` and `metadata.name`, where they are strings that are not empty.
+    pub fn place(&self) -> (Option<&str>, Option<&str>) {
+        let field = |key| {
+            self.node
+                .get("metadata")
+                .and_then(|m| text(m, key))
+                .filter(|text| !text.is_empty())
+        };
+        (field("namespace"), field("name"))
+    }
+
     /// A [`Kind::Sealed`] as one JSON text for the strict reader of the format: the text itself where it is JSON.
-    pub fn sealed_json(&self) -> Result<Vec<u8>, ManifestError> {
-        if let Some(json) = self.json {
+    /// One without a name takes `name`.
+    pub fn sealed_json(&self, name: Option<&str>) -> Result<Vec<u8>, ManifestError> {
+        let name = name.filter(|_| self.place().1.is_none());
+        if let (Some(json), None) = (self.json, name) {
             return Ok(json.trim().as_bytes().to_vec());
         }
         let refused = self
@@ -215,7 +228,11 @@ impl<'p> Item<'p> {
         if let Some((line, what)) = refused {
             return Err(ManifestError::Irregular { line, what });
         }
-        Ok(write::to_json(self.node).expose().to_vec())
+        let json = match name {
+            Some(name) => write::to_json(&named(self.node, name)),
+            None => write::to_json(self.node),
+        };
+        Ok(json.expose().to_vec())
     }
 
     /// The object itself, to be written anew (a part of a list, or YAML that becomes JSON). Refused where that
@@ -224,7 +241,7 @@ impl<'p> Item<'p> {
         if let Some(line) = self.marks.tag {
             return Err(ManifestError::NotRewritable { line, what: "a tag" });
         }
-        if let Some(line) = self.marks.in_doubt {
+        if let Some(line) = self.marks.differs {
             return Err(ManifestError::NotRewritable {
                 line,
                 what: "a word or number without quotes that YAML 1.1 and 1.2 read differently",
@@ -236,11 +253,26 @@ impl<'p> Item<'p> {
     /// `ConfigMap/app`, for notes.
     pub fn describe(&self) -> String {
         let kind = text(self.node, "kind").unwrap_or("a document without a kind");
-        match self.node.get("metadata").and_then(|m| text(m, "name")) {
+        match self.place().1 {
             Some(name) => format!("{kind}/{name}"),
             None => kind.to_owned(),
         }
     }
+}
+
+/// The object with this `metadata.name` in place of an empty one or none.
+fn named(node: &Node, name: &str) -> Node {
+    let mut node = node.clone();
+    if let Node::Map(members) = &mut node
+        && let Some(Node::Map(metadata)) = members
+            .iter_mut()
+            .find(|member| member.key == "metadata")
+            .map(|member| &mut member.value)
+    {
+        metadata.retain(|member| member.key != "name");
+        metadata.push(Member::new("name", Node::text(name)));
+    }
+    node
 }
 
 #[cfg(test)]
@@ -311,7 +343,7 @@ mod tests {
                 panic!("{text}")
             };
             parts[0].items()[0]
-                .sealed_json()
+                .sealed_json(None)
                 .map(|j| String::from_utf8(j).expect("UTF-8"))
         };
         assert_eq!(

@@ -25,8 +25,8 @@ pub(super) struct Marks {
     pub(super) tag: Option<usize>,
     /// A key that is not a string.
     pub(super) odd_key: Option<usize>,
-    /// A plain scalar that YAML 1.1 readers may understand differently.
-    pub(super) in_doubt: Option<usize>,
+    /// A plain scalar that YAML 1.1 readers understand differently.
+    pub(super) differs: Option<usize>,
 }
 
 /// One document of a stream.
@@ -200,8 +200,8 @@ impl<'t> Composer<'t> {
         if style != ScalarStyle::Plain || tag.is_some() {
             return string();
         }
-        if schema::in_doubt(text) {
-            self.marks.in_doubt.get_or_insert(line);
+        if schema::differs(text) {
+            self.marks.differs.get_or_insert(line);
         }
         match schema::resolve(text) {
             Plain::Null => Node::Null,

@@ -5,6 +5,7 @@
     reason = "helpers of tests fail as tests do"
 )]
 
+mod cli;
 mod controlplane;
 mod crd;
 mod crd_fields;

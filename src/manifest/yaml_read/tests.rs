@@ -56,7 +56,7 @@ fn scalars_follow_the_core_schema() {
     assert_eq!(get("f"), Some(("a string", Some("null"))));
     assert_eq!(get("g"), Some(("a number", None)));
     assert_eq!(get("h"), Some(("a string", Some("x"))), "no line feed is written");
-    assert_eq!(document.marks.in_doubt, Some(1));
+    assert_eq!(document.marks.differs, Some(1));
     assert_eq!(document.root.member("c").map(|m| m.line), Some(3));
 }
 

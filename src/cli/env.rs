@@ -1,0 +1,38 @@
+//! Every environment variable that the command line reads, by name, and the only place that reads them.
+
+use std::path::PathBuf;
+
+/// KMS keys to seal with, separated by commas.
+pub(super) const KEY: &str = "ENVELOPE_KEY";
+/// The keyring of local keys.
+pub(super) const KEYRING: &str = "ENVELOPE_KEYRING";
+/// Set to anything: no colours (<https://no-color.org>).
+pub(super) const NO_COLOR: &str = "NO_COLOR";
+/// Where a person's configuration is; an absolute path (XDG Base Directory Specification).
+const XDG_CONFIG_HOME: &str = "XDG_CONFIG_HOME";
+const HOME: &str = "HOME";
+
+/// The text of a variable; empty counts as not set.
+pub(super) fn text(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// A path in a variable; empty counts as not set.
+pub(super) fn path(name: &str) -> Option<PathBuf> {
+    std::env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+}
+
+/// Whether a variable is there and not empty.
+pub(super) fn is_set(name: &str) -> bool {
+    path(name).is_some()
+}
+
+/// `${XDG_CONFIG_HOME:-~/.config}/envelope-secrets/keyring`; `None` without a home.
+pub(super) fn default_keyring() -> Option<PathBuf> {
+    let configuration = path(XDG_CONFIG_HOME)
+        .filter(|path| path.is_absolute())
+        .or_else(|| path(HOME).map(|home| home.join(".config")))?;
+    Some(configuration.join("envelope-secrets").join("keyring"))
+}

@@ -1,0 +1,159 @@
+//! Reading files and standard input. What is read may be plaintext, and is wiped.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read};
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use super::args::InputArgs;
+use super::failure::{Failure, Result};
+use super::failures::Failures;
+use crate::envelope::SecretBytes;
+use crate::manifest::{self, Part, SecretBuffer};
+
+/// Far more than anything that fits into a Secret; stops at devices without an end.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// Something to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Input {
+    /// Standard input.
+    Stdin,
+    /// A file.
+    File(PathBuf),
+}
+
+impl Input {
+    /// `-` is standard input.
+    pub(super) fn new(path: &Path) -> Self {
+        if path == Path::new("-") {
+            Input::Stdin
+        } else {
+            Input::File(path.to_owned())
+        }
+    }
+
+    /// For messages.
+    pub(super) fn label(&self) -> String {
+        match self {
+            Input::Stdin => "standard input".to_owned(),
+            Input::File(path) => path.display().to_string(),
+        }
+    }
+
+    /// All of it.
+    pub(super) fn read(&self) -> Result<SecretBytes> {
+        let read = match self {
+            Input::Stdin => read_all(io::stdin().lock()),
+            Input::File(path) => File::open(path).and_then(|file| {
+                if file.metadata()?.is_dir() {
+                    return Err(io::ErrorKind::IsADirectory.into());
+                }
+                read_all(file)
+            }),
+        };
+        read.map_err(|error| {
+            let failure = Failure::failed(format!("cannot read {}: {}", self.label(), reason(&error)));
+            match error.kind() {
+                io::ErrorKind::IsADirectory => failure.help("name the files in it"),
+                _ => failure,
+            }
+        })
+    }
+}
+
+fn reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => "no such file".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+fn read_all(from: impl Read) -> io::Result<SecretBytes> {
+    let mut from = from.take(MAX_BYTES + 1);
+    let mut buffer = SecretBuffer::default();
+    let mut total = 0;
+    let mut chunk = Zeroizing::new(vec![0; 64 * 1024]);
+    loop {
+        let read = match from.read(&mut chunk) {
+            Ok(0) => return Ok(buffer.into_secret()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        buffer.push(&chunk[..read]);
+        total += read as u64;
+        if total > MAX_BYTES {
+            return Err(io::Error::other(format!("more than {} MiB", MAX_BYTES >> 20)));
+        }
+    }
+}
+
+/// Standard input can be read once.
+#[derive(Default)]
+pub(super) struct StdinGuard {
+    taken: bool,
+}
+
+impl StdinGuard {
+    /// Counts a use.
+    pub(super) fn take(&mut self, input: &Input) -> Result<()> {
+        if *input == Input::Stdin && std::mem::replace(&mut self.taken, true) {
+            return Err(Failure::usage(
+                "standard input (`-`) is named twice, and can be read only once",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// The manifests to read: those that are named, else standard input unless it is a terminal.
+pub(super) fn manifests(args: &InputArgs, guard: &mut StdinGuard) -> Result<Vec<Input>> {
+    let mut inputs: Vec<Input> = args
+        .filename
+        .iter()
+        .chain(&args.files)
+        .map(|path| Input::new(path))
+        .collect();
+    if inputs.is_empty() {
+        if io::stdin().is_terminal() {
+            return Err(Failure::usage(
+                "nothing to read: no file is named, and standard input is a terminal",
+            )
+            .help("name a file with -f FILE, or pipe a manifest in"));
+        }
+        inputs.push(Input::Stdin);
+    }
+    inputs.iter().try_for_each(|input| guard.take(input))?;
+    Ok(inputs)
+}
+
+/// The texts of all inputs that can be read.
+pub(super) fn texts(inputs: &[Input], failures: &mut Failures) -> Result<Vec<(Input, SecretBytes)>> {
+    let mut texts = Vec::new();
+    for input in inputs {
+        match input.read() {
+            Ok(text) => texts.push((input.clone(), text)),
+            Err(failure) => failures.add(failure)?,
+        }
+    }
+    Ok(texts)
+}
+
+/// The documents of all texts that are manifests.
+pub(super) fn documents<'t>(
+    texts: &'t [(Input, SecretBytes)],
+    failures: &mut Failures,
+) -> Result<Vec<(&'t Input, Vec<Part<'t>>)>> {
+    let mut documents = Vec::new();
+    for (input, text) in texts {
+        match manifest::read(text.expose()) {
+            Ok(parts) => documents.push((input, parts)),
+            Err(error) => failures.add(Failure::from(error).about(input.label()))?,
+        }
+    }
+    Ok(documents)
+}

@@ -1,0 +1,213 @@
+//! Which KMS keys a command may use: from flags, the environment and the keyring, never from a document.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::args::{KeyArgs, KeyringArgs};
+use super::env;
+use super::failure::{Failure, Result};
+use crate::kms::local::{self, FileRules, LocalKms};
+use crate::kms::{KeyUri, Registry};
+
+/// As the format has it.
+const MAX_KEYS: usize = crate::envelope::wire::MAX_KEYS;
+
+/// A keyring file, and how it was chosen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum KeyringFile {
+    /// Named by flag or environment: it must be there.
+    Named(PathBuf),
+    /// The default place, whether or not there is one.
+    Default(PathBuf),
+    /// Not named, and no home to look in.
+    None,
+}
+
+impl KeyringFile {
+    /// `--keyring`, else `ENVELOPE_KEYRING`, else the default place.
+    pub(super) fn choose(args: &KeyringArgs) -> Self {
+        match args.keyring.clone().or_else(|| env::path(env::KEYRING)) {
+            Some(path) => KeyringFile::Named(path),
+            None => env::default_keyring().map_or(KeyringFile::None, KeyringFile::Default),
+        }
+    }
+
+    /// The path; a failure without a home.
+    pub(super) fn path(&self) -> Result<&PathBuf> {
+        match self {
+            KeyringFile::Named(path) | KeyringFile::Default(path) => Ok(path),
+            KeyringFile::None => Err(Failure::usage(
+                "no keyring is named, and there is no home folder to look in",
+            )
+            .help("name one with --keyring FILE")),
+        }
+    }
+
+    /// The keyring; `None` where none was named and none is at the default place.
+    fn open(&self) -> Result<Option<LocalKms>> {
+        match self {
+            KeyringFile::Named(path) => Ok(Some(LocalKms::open(path, FileRules::Person)?)),
+            KeyringFile::Default(path) if path.symlink_metadata().is_ok() => {
+                Ok(Some(LocalKms::open(path, FileRules::Person)?))
+            }
+            KeyringFile::Default(_) | KeyringFile::None => Ok(None),
+        }
+    }
+}
+
+/// The keys to seal with, and the KMSs that hold them.
+pub(super) struct Recipients {
+    /// Draws the data key.
+    pub(super) first: KeyUri,
+    /// Wrap the same data key.
+    pub(super) others: Vec<KeyUri>,
+    /// Where they were chosen: `--key`, `ENVELOPE_KEY`, `keyring PATH`.
+    pub(super) source: String,
+    /// The KMSs.
+    pub(super) registry: Registry,
+}
+
+impl Recipients {
+    /// All keys, for messages.
+    pub(super) fn list(&self) -> String {
+        let keys: Vec<&str> = std::iter::once(&self.first)
+            .chain(&self.others)
+            .map(KeyUri::as_str)
+            .collect();
+        keys.join(", ")
+    }
+
+    /// `--key`, else `ENVELOPE_KEY`, else the keyring's first key.
+    pub(super) fn choose(args: &KeyArgs) -> Result<Self> {
+        let file = KeyringFile::choose(&args.keyring);
+        let (keys, source) = if args.key.is_empty() {
+            let text = env::text(env::KEY).unwrap_or_default();
+            let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+            (parse_keys(words, env::KEY)?, env::KEY)
+        } else {
+            (parse_keys(args.key.iter().map(String::as_str), "--key")?, "--key")
+        };
+        let mut registry = Registry::new();
+        let mut keys = keys.into_iter();
+        let Some(first) = keys.next() else {
+            let Some(ring) = file.open()? else {
+                return Err(nothing_to_seal_with(&file));
+            };
+            let first = ring.default_key();
+            registry.insert(local::SCHEME, Arc::new(ring));
+            let source = format!("keyring {}", file.path()?.display());
+            return Ok(Recipients {
+                first,
+                others: Vec::new(),
+                source,
+                registry,
+            });
+        };
+        let others: Vec<KeyUri> = keys.collect();
+        if std::iter::once(&first)
+            .chain(&others)
+            .any(|key| key.scheme() == local::SCHEME)
+            && let Some(ring) = file.open()?
+        {
+            registry.insert(local::SCHEME, Arc::new(ring));
+        }
+        Ok(Recipients {
+            first,
+            others,
+            source: source.to_owned(),
+            registry,
+        })
+    }
+}
+
+fn parse_keys<'a>(words: impl Iterator<Item = &'a str>, source: &str) -> Result<Vec<KeyUri>> {
+    let mut keys: Vec<KeyUri> = Vec::new();
+    for word in words {
+        let key = KeyUri::parse(word).map_err(|error| Failure::usage(error.to_string()).about(source))?;
+        if keys.contains(&key) {
+            return Err(Failure::usage(format!("{key} is named twice")).about(source));
+        }
+        keys.push(key);
+    }
+    if keys.len() > MAX_KEYS {
+        return Err(Failure::usage(format!("more than {MAX_KEYS} KMS keys")).about(source));
+    }
+    Ok(keys)
+}
+
+fn nothing_to_seal_with(file: &KeyringFile) -> Failure {
+    let place = match file.path() {
+        Ok(path) => format!("there is no keyring at {}", path.display()),
+        Err(_) => "there is no home folder with a keyring".to_owned(),
+    };
+    Failure::usage(format!("no KMS key to seal with: none is named, and {place}")).help(format!(
+        "make a keyring: envelope keys create; or name a KMS key with --key URI or {}",
+        env::KEY
+    ))
+}
+
+/// The keys to open with.
+pub(super) struct Reader {
+    /// The KMSs.
+    pub(super) registry: Registry,
+    /// Keys of KMSs that are not lists themselves, from flags and environment.
+    listed: Vec<KeyUri>,
+    /// Whether a document may name further keys.
+    trust_document: bool,
+    file: KeyringFile,
+    has_keyring: bool,
+}
+
+impl Reader {
+    /// All that may be used.
+    pub(super) fn choose(args: &KeyArgs, trust_document: bool) -> Result<Self> {
+        let mut listed = parse_keys(args.key.iter().map(String::as_str), "--key")?;
+        let text = env::text(env::KEY).unwrap_or_default();
+        listed.extend(parse_keys(
+            text.split(',').map(str::trim).filter(|word| !word.is_empty()),
+            env::KEY,
+        )?);
+        let file = KeyringFile::choose(&args.keyring);
+        let mut registry = Registry::new();
+        let ring = file.open()?;
+        let has_keyring = ring.is_some();
+        if let Some(ring) = ring {
+            registry.insert(local::SCHEME, Arc::new(ring));
+        }
+        Ok(Reader {
+            registry,
+            listed,
+            trust_document,
+            file,
+            has_keyring,
+        })
+    }
+
+    /// Whether a wrap under this key may be tried. A keyring is a list; of another KMS only keys that a person
+    /// listed, or all that a document names where the person trusts it.
+    pub(super) fn usable(&self, key: &str) -> bool {
+        let is_listed = self.trust_document
+            || self.listed.iter().any(|listed| listed.as_str() == key)
+            || key
+                .split_once("://")
+                .is_some_and(|(scheme, _)| scheme == local::SCHEME);
+        is_listed && self.registry.usable(key)
+    }
+
+    /// What to do when none of these keys may be used.
+    pub(super) fn advice(&self) -> String {
+        match (&self.file, self.has_keyring) {
+            (KeyringFile::Named(path) | KeyringFile::Default(path), true) => format!(
+                "the keyring in use is {}; name the one that holds such a key with --keyring FILE",
+                path.display()
+            ),
+            (KeyringFile::Default(path), false) => {
+                format!(
+                    "there is no keyring at {}; name the one that holds such a key with --keyring FILE",
+                    path.display()
+                )
+            }
+            _ => "name the keyring that holds such a key with --keyring FILE".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! `open`: `EnvelopeSecrets` in, Secrets out.
+
+use clap::Args;
+
+use super::args::{InputArgs, KeyArgs, OutputArgs, PlaceArgs};
+use super::failure::{Failure, Result};
+use super::failures::Failures;
+use super::git;
+use super::input::{self, Input, StdinGuard};
+use super::keychain::Reader;
+use super::output::{Output, Piece, join};
+use super::place::PlaceRule;
+use super::printer::Printer;
+use super::program::Program;
+use crate::envelope::{Document, Opened, ReaderPolicy, Refusal, SealTime, SecretBytes, Template};
+use crate::files::{Mode, Overwrite};
+use crate::kms;
+use crate::manifest::{self, Item, Kind, Member, Node, to_base64};
+
+/// Open EnvelopeSecrets: print the Secrets that the controller would make of them
+///
+/// For whoever may use the KMS key. Everything is verified before anything is printed; what is printed is plaintext.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    envelope open -f sealed.yaml\n  \
+    envelope open -f sealed.yaml --string-data\n  \
+    envelope open -f sealed.yaml --value tls.crt > tls.crt")]
+pub(super) struct OpenArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// Print this entry's value alone, byte for byte
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["string_data", "output"])]
+    value: Option<String>,
+    /// Write values that are text under `stringData`, as text
+    #[arg(long)]
+    string_data: bool,
+    /// Use the KMS keys that the document names, too, not only those of flags, environment and keyring
+    #[arg(long)]
+    trust_document_keys: bool,
+    /// Replace the file of --write, and write plaintext into a Git work tree
+    #[arg(long)]
+    force: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    keys: KeyArgs,
+}
+
+struct Opener {
+    reader: Reader,
+    place: PlaceRule,
+    string_data: bool,
+}
+
+/// Runs it.
+pub(super) async fn run(args: &OpenArgs, program: &Program, printer: Printer) -> Result<()> {
+    let inputs = input::manifests(&args.input, &mut StdinGuard::default())?;
+    let target = Target::choose(args)?;
+    let opener = Opener {
+        reader: Reader::choose(&args.keys, args.trust_document_keys)?,
+        place: PlaceRule::new(&args.place, program),
+        string_data: args.string_data,
+    };
+    let mut failures = Failures::new(inputs.len(), printer);
+    let texts = input::texts(&inputs, &mut failures)?;
+    let files = input::documents(&texts, &mut failures)?;
+    let mut sealed = Vec::new();
+    for (input, parts) in &files {
+        for item in parts.iter().flat_map(manifest::Part::items) {
+            if item.kind() == Kind::Sealed {
+                sealed.push((*input, item));
+            } else {
+                printer.note(&format!("{}: skipped {}", input.label(), item.describe()));
+            }
+        }
+    }
+    opener.place.check_count(sealed.len())?;
+    if sealed.is_empty() && failures.none() {
+        return Err(Failure::failed("there is no EnvelopeSecret in the input")
+            .help("give a manifest with `kind: EnvelopeSecret`"));
+    }
+    if let Some(name) = &args.value {
+        return opener.print_value(&sealed, name, &target).await;
+    }
+    let mut pieces = Vec::new();
+    for (input, item) in &sealed {
+        match opener.open(input, item).await {
+            Ok(secret) => pieces.push(Piece::New(opener.secret(&secret), false)),
+            Err(failure) => failures.add(failure)?,
+        }
+    }
+    if !pieces.is_empty() && (failures.none() || target.output.file.is_none()) {
+        let text = join(&pieces, target.output.format)?;
+        target.write(text.expose())?;
+    }
+    failures.end(target.output.file.is_some())
+}
+
+/// Where the plaintext goes.
+struct Target {
+    output: Output,
+    overwrite: Overwrite,
+}
+
+impl Target {
+    /// Checked before anything is opened.
+    fn choose(args: &OpenArgs) -> Result<Self> {
+        let output = Output::choose(&args.output)?;
+        let Some(path) = output.file.as_deref().filter(|_| !args.force) else {
+            return Ok(Target {
+                output,
+                overwrite: Overwrite::Replace,
+            });
+        };
+        output.must_be_new("choose another name, or replace it with --force")?;
+        if git::would_commit(path) {
+            return Err(Failure::failed(format!(
+                "{} lies in a Git work tree that does not ignore it, and would hold plaintext",
+                path.display()
+            ))
+            .help("write it elsewhere, name it in .gitignore, or use --force"));
+        }
+        Ok(Target {
+            output,
+            overwrite: Overwrite::Never,
+        })
+    }
+
+    fn write(&self, plaintext: &[u8]) -> Result<()> {
+        self.output.write(plaintext, Mode::Private, self.overwrite)
+    }
+}
+
+impl Opener {
+    /// `--value`.
+    async fn print_value(&self, sealed: &[(&Input, Item<'_>)], name: &str, target: &Target) -> Result<()> {
+        let [(input, item)] = sealed else {
+            let count = sealed.len();
+            return Err(Failure::usage(format!(
+                "--value needs one EnvelopeSecret, and there are {count}"
+            )));
+        };
+        let secret = self.open(input, item).await?;
+        let value = entry(&secret, name)?;
+        if target.output.file.is_none() && Printer::to_terminal() && !is_text(value.expose()) {
+            return Err(Failure::failed(format!(
+                "the value of {name:?} is binary, and standard output is a terminal"
+            ))
+            .help("write it to a file with -w FILE, or pipe it on"));
+        }
+        target.write(value.expose())
+    }
+
+    async fn open(&self, input: &Input, item: &Item<'_>) -> Result<Opened> {
+        let opened = self.open_placed(item).await;
+        opened.map_err(|failure| failure.about(item.describe()).about(input.label()))
+    }
+
+    async fn open_placed(&self, item: &Item<'_>) -> Result<Opened> {
+        let (namespace, name) = item.place();
+        let name = self.place.resolve_name(name)?;
+        let namespace = self.place.resolve_namespace(namespace)?;
+        let json = item.sealed_json(Some(&name))?;
+        let document = Document::from_object_json(&json, namespace.as_deref()).map_err(|error| {
+            if namespace.is_none() && error.field == "metadata.namespace" {
+                self.place.no_namespace()
+            } else {
+                Failure::from(error)
+            }
+        })?;
+        let now = SealTime::now().ok_or_else(|| {
+            Failure::failed("this machine's clock stands outside the years 1970 to 9999")
+                .help("set the clock")
+        })?;
+        let policy = ReaderPolicy::command_line(now);
+        let accepted = document
+            .accept(&policy, &|key| self.reader.usable(key))
+            .map_err(|refusal| match refusal {
+                Refusal::NoUsableWrap(_) => Failure::from(refusal).help(self.reader.advice()),
+                Refusal::Policy(_) => Failure::from(refusal),
+            })?;
+        Ok(kms::open(accepted, &self.reader.registry).await?)
+    }
+
+    /// The Secret as the controller would make it, but for its own marks.
+    fn secret(&self, opened: &Opened) -> Node {
+        let document = opened.document();
+        let template = &document.spec().template;
+        let mut members = vec![
+            Member::new("apiVersion", Node::text("v1")),
+            Member::new("kind", Node::text("Secret")),
+            Member::new("metadata", metadata(document, template)),
+        ];
+        if let Some(type_) = &template.type_ {
+            members.push(Member::new("type", Node::text(type_)));
+        }
+        if template.immutable == Some(true) {
+            members.push(Member::new("immutable", Node::Bool(true)));
+        }
+        let (mut data, mut text) = (Vec::new(), Vec::new());
+        for (name, value) in opened.entries() {
+            match std::str::from_utf8(value.expose()) {
+                Ok(plain) if self.string_data && is_text(value.expose()) => {
+                    text.push(Member::new(name, Node::text(plain)));
+                }
+                _ => data.push(Member::new(name, Node::String(to_base64(value.expose())))),
+            }
+        }
+        if !data.is_empty() || text.is_empty() {
+            members.push(Member::new("data", Node::Map(data)));
+        }
+        if !text.is_empty() {
+            members.push(Member::new("stringData", Node::Map(text)));
+        }
+        Node::Map(members)
+    }
+}
+
+fn metadata(document: &Document, template: &Template) -> Node {
+    let place = document.place();
+    let mut members = vec![Member::new("name", Node::text(&place.name))];
+    if let Some(namespace) = &place.namespace {
+        members.push(Member::new("namespace", Node::text(namespace)));
+    }
+    for (key, map) in [
+        ("labels", &template.labels),
+        ("annotations", &template.annotations),
+    ] {
+        if !map.is_empty() {
+            members.push(Member::new(key, Node::texts(map)));
+        }
+    }
+    Node::Map(members)
+}
+
+fn entry<'o>(opened: &'o Opened, name: &str) -> Result<&'o SecretBytes> {
+    opened.entries().get(name).ok_or_else(|| {
+        let names: Vec<&str> = opened.entries().keys().map(String::as_str).collect();
+        Failure::failed(format!("there is no entry {name:?}")).help(format!("it has: {}", names.join(", ")))
+    })
+}
+
+/// UTF-8 without control characters but tab and line ends: harmless on a terminal, exact in YAML.
+fn is_text(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| {
+        text.chars()
+            .all(|c| !c.is_control() || matches!(c, '\n' | '\t' | '\r'))
+    })
+}

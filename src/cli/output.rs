@@ -1,0 +1,230 @@
+//! Joining results into one stream, and where it goes.
+
+use std::path::PathBuf;
+
+use super::args::{Format, OutputArgs};
+use super::failure::{Failure, Result};
+use super::printer::Printer;
+use crate::files::{FileError, Mode, Overwrite, write_atomically};
+use crate::manifest::{self, Content, Member, Node, Part, SecretBuffer, Syntax};
+
+/// Where results go, and how they look.
+#[derive(Clone, Debug)]
+pub(super) struct Output {
+    pub(super) format: Format,
+    /// `None` is standard output.
+    pub(super) file: Option<PathBuf>,
+}
+
+impl Output {
+    /// `-o` decides; else json for `-w x.json`; else yaml.
+    pub(super) fn choose(args: &OutputArgs) -> Result<Self> {
+        if args.write.as_deref() == Some(std::path::Path::new("-")) {
+            return Err(
+                Failure::usage("--write needs the name of a file").help("leave it out for standard output")
+            );
+        }
+        let json_file = args
+            .write
+            .as_deref()
+            .and_then(std::path::Path::extension)
+            .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        let format = args
+            .output
+            .unwrap_or(if json_file { Format::Json } else { Format::Yaml });
+        Ok(Output {
+            format,
+            file: args.write.clone(),
+        })
+    }
+
+    /// Writes all of it at once.
+    pub(super) fn write(&self, bytes: &[u8], mode: Mode, overwrite: Overwrite) -> Result<()> {
+        match &self.file {
+            None => Printer::output(bytes),
+            Some(path) => Ok(write_atomically(path, bytes, mode, overwrite)?),
+        }
+    }
+
+    /// Refuses a file that is there, before any work is done.
+    pub(super) fn must_be_new(&self, advice: &str) -> Result<()> {
+        match &self.file {
+            Some(path) if path.symlink_metadata().is_ok() => {
+                Err(Failure::failed(FileError::Exists(path.clone()).to_string()).help(advice))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// One result.
+pub(super) enum Piece<'p> {
+    /// A document that is written anew; whether the one in its place began with `---`.
+    New(Node, bool),
+    /// A document that passes through.
+    Kept(&'p Part<'p>),
+}
+
+impl<'p> Piece<'p> {
+    /// A document that passes through: with its bytes, if they are YAML.
+    pub(super) fn kept(part: &'p Part<'p>) -> Result<Vec<Self>> {
+        match part.syntax {
+            Syntax::Yaml => Ok(vec![Piece::Kept(part)]),
+            Syntax::Json => part
+                .items()
+                .iter()
+                .map(|item| Ok(Piece::New(item.rewritable()?.clone(), false)))
+                .collect(),
+        }
+    }
+}
+
+/// All results in one text.
+pub(super) fn join(pieces: &[Piece<'_>], format: Format) -> Result<SecretBuffer> {
+    match format {
+        Format::Yaml => Ok(yaml_stream(pieces)),
+        Format::Json => json_object(pieces),
+    }
+}
+
+fn yaml_stream(pieces: &[Piece<'_>]) -> SecretBuffer {
+    let mut out = SecretBuffer::default();
+    for (index, piece) in pieces.iter().enumerate() {
+        let first = index == 0;
+        if !first && !out.expose().ends_with(b"\n") {
+            out.push(b"\n");
+        }
+        match piece {
+            Piece::New(node, explicit) => {
+                if !first || *explicit {
+                    out.push(b"---\n");
+                }
+                out.push(manifest::to_yaml(node).expose());
+            }
+            Piece::Kept(part) => {
+                let text = if first {
+                    part.text
+                } else {
+                    part.text.trim_start_matches('\u{feff}')
+                };
+                if !first {
+                    // A directive may follow only the end of a document.
+                    match (part.explicit, part.has_directive()) {
+                        (true, true) => out.push(b"...\n"),
+                        (true, false) => {}
+                        (false, _) => out.push(b"---\n"),
+                    }
+                }
+                out.push(text.as_bytes());
+            }
+        }
+    }
+    out
+}
+
+/// The one object, or a list of several.
+fn json_object(pieces: &[Piece<'_>]) -> Result<SecretBuffer> {
+    let mut nodes = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::New(node, _) => nodes.push(node.clone()),
+            Piece::Kept(part) if part.content() == Content::Empty => {}
+            Piece::Kept(part) => {
+                for item in part.items() {
+                    nodes.push(item.rewritable()?.clone());
+                }
+            }
+        }
+    }
+    let whole = match <[Node; 1]>::try_from(nodes) {
+        Ok([only]) => only,
+        Err(several) => Node::Map(vec![
+            Member::new("apiVersion", Node::text("v1")),
+            Member::new("kind", Node::text("List")),
+            Member::new("items", Node::List(several)),
+        ]),
+    };
+    Ok(manifest::to_json_pretty(&whole))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Secrets are replaced by `{new: N}`, everything else is kept.
+    fn joined(texts: &[&str], format: Format) -> String {
+        let parts: Vec<Part<'_>> = texts
+            .iter()
+            .flat_map(|text| {
+                manifest::read(text.as_bytes())
+                    .map_err(|e| e.to_string())
+                    .expect("readable")
+            })
+            .collect();
+        let mut pieces = Vec::new();
+        for part in &parts {
+            if part
+                .items()
+                .iter()
+                .any(|item| item.kind() == manifest::Kind::Secret)
+            {
+                let new = Node::Map(vec![Member::new("new", Node::text("x"))]);
+                pieces.push(Piece::New(new, part.explicit));
+            } else {
+                pieces.extend(Piece::kept(part).map_err(|f| f.message).expect("kept"));
+            }
+        }
+        let text = join(&pieces, format).map_err(|f| f.message).expect("joined");
+        String::from_utf8(text.expose().to_vec()).expect("UTF-8")
+    }
+
+    const SECRET: &str = "apiVersion: v1\nkind: Secret\n";
+
+    #[test]
+    fn other_documents_keep_their_bytes() {
+        for (texts, expected) in [
+            (
+                vec![format!(
+                    "# top\n---\n{SECRET}# of the Secret\n---\n# c\na:   1 # x\r\n--- \nb: 2"
+                )],
+                "---\nnew: x\n---\n# c\na:   1 # x\r\n--- \nb: 2",
+            ),
+            (
+                vec![SECRET.to_owned(), "a: 1".to_owned(), "b: 2\n".to_owned()],
+                "new: x\n---\na: 1\n---\nb: 2\n",
+            ),
+            (
+                vec!["a: 1\n...\n".to_owned(), "%YAML 1.2\n---\nb: 2\n".to_owned()],
+                "a: 1\n...\n...\n%YAML 1.2\n---\nb: 2\n",
+            ),
+            (
+                vec!["\u{feff}a: 1\n".to_owned(), "\u{feff}b: 2\n".to_owned()],
+                "\u{feff}a: 1\n---\nb: 2\n",
+            ),
+            (
+                vec!["{\"a\": 1}".to_owned(), SECRET.to_owned()],
+                "a: 1\n---\nnew: x\n",
+            ),
+            (vec!["---\n---\na: 1\n".to_owned()], "---\n---\na: 1\n"),
+        ] {
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            let text = joined(&texts, Format::Yaml);
+            assert_eq!(text, expected);
+            assert!(manifest::read(text.as_bytes()).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn json_has_one_object_or_a_list() {
+        assert_eq!(
+            joined(&[SECRET, "---\n# nothing\n"], Format::Json),
+            "{\n  \"new\": \"x\"\n}\n"
+        );
+        let text = joined(&[SECRET, "a: 0x10\n"], Format::Json);
+        let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(
+            value,
+            serde_json::json!({"apiVersion": "v1", "kind": "List", "items": [{"new": "x"}, {"a": 16}]})
+        );
+    }
+}

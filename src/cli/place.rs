@@ -1,0 +1,72 @@
+//! Where an object belongs: its manifest says it, and flags fill in what is missing.
+
+use super::args::PlaceArgs;
+use super::failure::{Failure, Result};
+use super::program::Program;
+
+/// `--namespace` and `--name`.
+pub(super) struct PlaceRule {
+    pub(super) namespace: Option<String>,
+    pub(super) name: Option<String>,
+    program: Program,
+}
+
+impl PlaceRule {
+    /// An empty flag counts as absent.
+    pub(super) fn new(args: &PlaceArgs, program: &Program) -> Self {
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        PlaceRule {
+            namespace: given(&args.namespace),
+            name: given(&args.name),
+            program: program.clone(),
+        }
+    }
+
+    /// The document's name, else `--name`.
+    pub(super) fn resolve_name(&self, document: Option<&str>) -> Result<String> {
+        resolve("name", document, self.name.as_deref())?
+            .ok_or_else(|| Failure::usage("it has no name").help(self.program.again_with("--name NAME")))
+    }
+
+    /// The document's namespace, else `--namespace`.
+    pub(super) fn resolve_namespace(&self, document: Option<&str>) -> Result<Option<String>> {
+        resolve("namespace", document, self.namespace.as_deref())
+    }
+
+    /// What to say when a document is bound to a namespace and none is known.
+    pub(super) fn no_namespace(&self) -> Failure {
+        Failure::usage("it has no namespace, and only a cluster-wide document can do without one")
+            .help(self.program.again_with("-n NAMESPACE"))
+    }
+
+    /// Values without a manifest have no name of their own.
+    pub(super) fn needs_name(&self) -> Result<()> {
+        if self.name.is_none() {
+            return Err(Failure::usage(
+                "--from-file, --from-env-file and --from-literal need the Secret's name",
+            )
+            .help(self.program.again_with("--name NAME")));
+        }
+        Ok(())
+    }
+
+    /// One name cannot be that of several.
+    pub(super) fn check_count(&self, objects: usize) -> Result<()> {
+        if self.name.is_some() && objects > 1 {
+            return Err(Failure::usage(format!(
+                "--name is given, but there are {objects} objects"
+            )));
+        }
+        Ok(())
+    }
+}
+
+fn resolve(what: &str, document: Option<&str>, flag: Option<&str>) -> Result<Option<String>> {
+    match (document, flag) {
+        (Some(document), Some(flag)) if document != flag => Err(Failure::usage(format!(
+            "the {what} from the document {document:?} does not match --{what} {flag:?}"
+        ))),
+        (Some(document), _) => Ok(Some(document.to_owned())),
+        (None, flag) => Ok(flag.map(str::to_owned)),
+    }
+}

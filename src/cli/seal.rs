@@ -1,0 +1,200 @@
+//! `seal`: Secrets in, `EnvelopeSecrets` out.
+
+mod document;
+mod entries;
+
+use clap::{Args, ValueEnum, ValueHint};
+
+use std::path::PathBuf;
+
+use super::args::{Format, InputArgs, KeyArgs, OutputArgs, PlaceArgs};
+use super::failure::{Failure, Result};
+use super::failures::Failures;
+use super::input::{self, Input, StdinGuard};
+use super::keychain::Recipients;
+use super::output::{Output, Piece, join};
+use super::place::PlaceRule;
+use super::printer::Printer;
+use super::program::Program;
+use crate::envelope::Scope;
+use crate::files::{Mode, Overwrite};
+use crate::manifest::{Content, Kind, Node, Part, SecretInput};
+use document::Sealer;
+use entries::{EntrySource, Newlines};
+
+/// Seal Secrets: turn them into EnvelopeSecrets that are safe to commit
+///
+/// Reads Secret manifests (or values with --from-*), and prints an EnvelopeSecret for each. Every value is encrypted;
+/// names, type, labels and annotations stay readable. Other manifests pass through unchanged.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    envelope seal -f secret.yaml -w sealed.yaml\n  \
+    kubectl create secret generic db --from-file=password --dry-run=client -o yaml \\\n    \
+    | envelope seal -n prod\n  \
+    envelope seal --name db -n prod --from-literal password\n  \
+    envelope seal --name web -n prod --type kubernetes.io/tls \\\n      \
+    --from-file tls.crt --from-file tls.key")]
+pub(super) struct SealArgs {
+    #[command(flatten)]
+    input: InputArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
+    /// How far the sealed document may travel
+    #[arg(long, value_enum, default_value_t)]
+    scope: ScopeWord,
+    /// Which controllers may open it: those that accept this audience; without it, those that accept none
+    #[arg(long, value_name = "AUDIENCE")]
+    audience: Option<String>,
+    /// The Secret's type, where the manifest has none, such as kubernetes.io/tls
+    #[arg(long = "type", value_name = "TYPE")]
+    type_: Option<String>,
+    /// An entry whose value is a file's content, byte for byte; named as the file, unless NAME is given
+    #[arg(long, value_name = "[NAME=]PATH", value_hint = ValueHint::FilePath, conflicts_with_all = ["files", "filename"])]
+    from_file: Vec<String>,
+    /// Entries from lines NAME=value of a file; quotes in it are part of the value
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, conflicts_with_all = ["files", "filename"])]
+    from_env_file: Vec<PathBuf>,
+    /// An entry whose value is asked for without echo; with NAME=- it is read from standard input
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["files", "filename"])]
+    from_literal: Vec<String>,
+    /// Seal a Secret without data, too
+    #[arg(long)]
+    allow_empty: bool,
+    /// Remove one line ending at the end of each value that comes from a file or a pipe
+    #[arg(long)]
+    trim: bool,
+    #[command(flatten)]
+    output: OutputArgs,
+    #[command(flatten)]
+    keys: KeyArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum ScopeWord {
+    /// Opens only under its own namespace and name
+    #[default]
+    Strict,
+    /// Opens under any name in its namespace
+    NamespaceWide,
+    /// Opens in every namespace
+    ClusterWide,
+}
+
+impl From<ScopeWord> for Scope {
+    fn from(word: ScopeWord) -> Self {
+        match word {
+            ScopeWord::Strict => Scope::Strict,
+            ScopeWord::NamespaceWide => Scope::NamespaceWide,
+            ScopeWord::ClusterWide => Scope::ClusterWide,
+        }
+    }
+}
+
+/// What to seal.
+enum Source {
+    Manifests(Vec<Input>),
+    Entries(Vec<EntrySource>),
+}
+
+/// Runs it.
+pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) -> Result<()> {
+    let mut guard = StdinGuard::default();
+    let entries = EntrySource::all(
+        &args.from_file,
+        &args.from_env_file,
+        &args.from_literal,
+        &mut guard,
+    )?;
+    let source = if entries.is_empty() {
+        Source::Manifests(input::manifests(&args.input, &mut guard)?)
+    } else {
+        Source::Entries(entries)
+    };
+    let output = Output::choose(&args.output)?;
+    output
+        .must_be_new("envelope seal writes new files only: choose another name, or remove the file first")?;
+    let rule = PlaceRule::new(&args.place, program);
+    let newlines = if args.trim { Newlines::Trim } else { Newlines::Warn };
+    let sealer = Sealer {
+        scope: args.scope.into(),
+        audience: args.audience.clone(),
+        type_: args.type_.clone(),
+        allow_empty: args.allow_empty,
+        recipients: Recipients::choose(&args.keys)?,
+        place: rule,
+        printer,
+    };
+    let text = match source {
+        Source::Entries(entries) => {
+            let secret = SecretInput {
+                entries: entries::read(&entries, newlines, printer)?,
+                ..SecretInput::default()
+            };
+            sealer.place.needs_name()?;
+            let node = sealer.seal(secret, true).await?;
+            join(&[Piece::New(node, false)], output.format)?
+        }
+        Source::Manifests(inputs) => return seal_manifests(&sealer, &inputs, &output).await,
+    };
+    output.write(text.expose(), Mode::Kept, Overwrite::Never)
+}
+
+/// Goes on after a file that fails. What succeeded is printed, but a file is written only when all did.
+async fn seal_manifests(sealer: &Sealer, inputs: &[Input], output: &Output) -> Result<()> {
+    let mut failures = Failures::new(inputs.len(), sealer.printer);
+    let texts = input::texts(inputs, &mut failures)?;
+    let files = input::documents(&texts, &mut failures)?;
+    let secrets = files.iter().flat_map(|(_, parts)| parts).flat_map(Part::items);
+    let secrets = secrets.filter(|item| item.kind() == Kind::Secret).count();
+    sealer.place.check_count(secrets)?;
+    if secrets == 0 && failures.none() {
+        return Err(Failure::failed("there is no Secret in the input").help(
+            "give a manifest with `kind: Secret`, or values with --from-file, --from-literal or --from-env-file",
+        ));
+    }
+    let mut pieces = Vec::new();
+    for (input, parts) in &files {
+        match seal_parts(sealer, parts, output.format).await {
+            Ok(more) => pieces.extend(more),
+            Err(failure) => failures.add(failure.about(input.label()))?,
+        }
+    }
+    if !pieces.is_empty() && (failures.none() || output.file.is_none()) {
+        let text = join(&pieces, output.format)?;
+        output.write(text.expose(), Mode::Kept, Overwrite::Never)?;
+    }
+    failures.end(output.file.is_some())
+}
+
+async fn seal_parts<'p>(sealer: &Sealer, parts: &'p [Part<'p>], format: Format) -> Result<Vec<Piece<'p>>> {
+    let mut pieces = Vec::new();
+    for part in parts {
+        let items = part.items();
+        let holds_secret = items.iter().any(|item| item.kind() == Kind::Secret);
+        if !holds_secret {
+            pieces.extend(Piece::kept(part)?);
+            continue;
+        }
+        for item in items {
+            let node: Node = if item.kind() == Kind::Secret {
+                sealer.seal(item.secret()?, false).await?
+            } else {
+                item.rewritable()?.clone()
+            };
+            pieces.push(Piece::New(node, part.explicit));
+        }
+    }
+    if format == Format::Json {
+        // Found now, so that it is this file's failure.
+        for piece in &pieces {
+            if let Piece::Kept(part) = piece
+                && part.content() != Content::Empty
+            {
+                part.items()
+                    .iter()
+                    .try_for_each(|item| item.rewritable().map(|_| ()))?;
+            }
+        }
+    }
+    Ok(pieces)
+}

@@ -1,0 +1,204 @@
+//! One Secret becomes one sealed document.
+
+use std::collections::BTreeMap;
+
+use super::super::failure::{Failure, Result};
+use super::super::keychain::Recipients;
+use super::super::place::PlaceRule;
+use super::super::printer::Printer;
+use crate::envelope::wire::{API_VERSION, KIND};
+use crate::envelope::{Document, Draft, Place, Scope, SealTime, SecretBytes, Template};
+use crate::kms;
+use crate::manifest::leak::{self, Readable};
+use crate::manifest::{self, Member, Node, SecretInput};
+
+/// Client-side `kubectl apply` keeps a copy in an annotation, and an object's annotations have 256 KiB.
+const WARN_BYTES: usize = 180 * 1024;
+/// An API server takes requests of 3 MiB, but etcd no value over 1.5 MiB.
+const MAX_BYTES: usize = 1_520_435; // 1.45 MiB
+/// A hint for people and for `check`, never used to open.
+const SEALED_FOR: &str = "envelope-secrets.io/sealed-for";
+
+/// What holds for every Secret of one command.
+pub(super) struct Sealer {
+    pub(super) scope: Scope,
+    pub(super) audience: Option<String>,
+    pub(super) type_: Option<String>,
+    pub(super) allow_empty: bool,
+    pub(super) recipients: Recipients,
+    pub(super) place: PlaceRule,
+    pub(super) printer: Printer,
+}
+
+impl Sealer {
+    /// Seals one Secret. `from_flags`: it comes from values, so that its namespace is the flag's alone.
+    pub(super) async fn seal(&self, secret: SecretInput, from_flags: bool) -> Result<Node> {
+        let name = self.place.resolve_name(secret.name.as_deref())?;
+        self.seal_named(&name, secret, from_flags)
+            .await
+            .map_err(|failure| failure.about(format!("Secret {name}")))
+    }
+
+    async fn seal_named(&self, name: &str, secret: SecretInput, from_flags: bool) -> Result<Node> {
+        let namespace = self.place.resolve_namespace(secret.namespace.as_deref())?;
+        if namespace.is_none() && self.scope != Scope::ClusterWide {
+            return Err(self.place.no_namespace());
+        }
+        // A cluster-wide document is for every namespace: it names one only if its manifest did.
+        let namespace = namespace
+            .filter(|_| from_flags || secret.namespace.is_some() || self.scope != Scope::ClusterWide);
+        if secret.entries.is_empty() && !self.allow_empty {
+            return Err(Failure::failed("it has no data")
+                .help("check the field names `data` and `stringData`, or seal it empty with --allow-empty"));
+        }
+        let place = Place::new(namespace.as_deref(), name)?;
+        let shown = shown(&place);
+        if !secret.dropped.is_empty() {
+            let dropped: Vec<String> = secret.dropped.iter().map(ToString::to_string).collect();
+            self.printer
+                .note(&format!("{shown}: left out {}", dropped.join(", ")));
+        }
+        let template = Template {
+            type_: self.resolve_type(secret.type_)?,
+            immutable: secret.immutable.then_some(true),
+            labels: secret.labels,
+            annotations: secret.annotations,
+            ..Template::default()
+        };
+        refuse_leaks(&place, &template, &secret.entries)?;
+        let entries = secret.entries.len();
+        let draft = Draft {
+            place,
+            scope: self.scope,
+            audience: self.audience.clone(),
+            values: secret.entries,
+            template,
+        };
+        let checked = draft.check()?;
+        let keys = &self.recipients;
+        let context = checked.binding().context();
+        let (key, wraps) = kms::wrap_new_data_key(&keys.registry, &keys.first, &keys.others, &context)
+            .await
+            .map_err(Failure::from)?;
+        let now = SealTime::now().ok_or_else(|| {
+            Failure::failed("this machine's clock stands outside the years 1970 to 9999")
+                .help("set the clock")
+        })?;
+        let document = checked
+            .seal(&key, wraps, now)
+            .map_err(|error| Failure::failed(error.to_string()))?;
+        let node = object(&document)?;
+        self.check_size(&shown, &node)?;
+        let count = if entries == 1 {
+            "1 entry".to_owned()
+        } else {
+            format!("{entries} entries")
+        };
+        self.printer.done(&format!(
+            "sealed {shown}: {count}, {} ({})",
+            keys.list(),
+            keys.source
+        ));
+        Ok(node)
+    }
+
+    fn resolve_type(&self, document: Option<String>) -> Result<Option<String>> {
+        match (document, &self.type_) {
+            (Some(document), Some(flag)) if document != *flag => Err(Failure::usage(format!(
+                "the type from the document {document:?} does not match --type {flag:?}"
+            ))),
+            (Some(document), _) => Ok(Some(document)),
+            (None, flag) => Ok(flag.clone()),
+        }
+    }
+
+    fn check_size(&self, shown: &str, node: &Node) -> Result<()> {
+        let size = manifest::to_json(node).expose().len();
+        if size > MAX_BYTES {
+            return Err(Failure::failed(format!(
+                "the sealed document would have {size} bytes; an API server stores at most {MAX_BYTES}"
+            ))
+            .help("split it into several Secrets"));
+        }
+        if size > WARN_BYTES {
+            self.printer.warning(&format!(
+                "{shown}: the sealed document has {} KiB; apply it with: kubectl apply --server-side (without that, \
+                 kubectl keeps a copy in an annotation, which has room for 256 KiB)",
+                size / 1024
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// `prod/db`, or `db` without a namespace.
+fn shown(place: &Place) -> String {
+    match &place.namespace {
+        Some(namespace) => format!("{namespace}/{}", place.name),
+        None => place.name.clone(),
+    }
+}
+
+/// What stays readable must not hold what is to be sealed.
+fn refuse_leaks(place: &Place, template: &Template, values: &BTreeMap<String, SecretBytes>) -> Result<()> {
+    let mut texts = vec![Readable {
+        what: "the Secret's name".into(),
+        text: &place.name,
+    }];
+    let mut add = |what: String, text| texts.push(Readable { what, text });
+    if let Some(namespace) = &place.namespace {
+        add("the namespace".into(), namespace);
+    }
+    if let Some(type_) = &template.type_ {
+        add("the type".into(), type_);
+    }
+    for name in values.keys() {
+        add("the name of an entry".into(), name);
+    }
+    for (word, map) in [
+        ("label", &template.labels),
+        ("annotation", &template.annotations),
+        ("plain entry", &template.data),
+        ("rendered entry", &template.render),
+    ] {
+        for (key, value) in map {
+            add(format!("the name of a {word}"), key);
+            add(format!("{word} {key:?}"), value);
+        }
+    }
+    match leak::find(&texts, values) {
+        // A readable text that holds a value may be the value: the message names where, and nothing of it.
+        Some((readable, entry)) => Err(Failure::failed(format!(
+            "{} holds the value of entry {entry:?}, and would stay readable",
+            readable.what
+        ))
+        .help("take the value out of there; if it is no secret, it need not be sealed")),
+        None => Ok(()),
+    }
+}
+
+/// The object in the field order of the format's page.
+fn object(document: &Document) -> Result<Node> {
+    let place = document.place();
+    let sealed_for = match (document.spec().scope, &place.namespace) {
+        (Scope::ClusterWide, _) | (_, None) => "*".to_owned(),
+        (Scope::NamespaceWide, Some(namespace)) => format!("{namespace}/*"),
+        (Scope::Strict, Some(namespace)) => format!("{namespace}/{}", place.name),
+    };
+    let mut metadata = vec![Member::new("name", Node::text(&place.name))];
+    if let Some(namespace) = &place.namespace {
+        metadata.push(Member::new("namespace", Node::text(namespace)));
+    }
+    metadata.push(Member::new(
+        "annotations",
+        Node::Map(vec![Member::new(SEALED_FOR, Node::text(sealed_for))]),
+    ));
+    let spec = serde_json::to_string(document.spec())
+        .map_err(|error| Failure::failed(format!("cannot write the document: {error}")))?;
+    Ok(Node::Map(vec![
+        Member::new("apiVersion", Node::text(API_VERSION)),
+        Member::new("kind", Node::text(KIND)),
+        Member::new("metadata", Node::Map(metadata)),
+        Member::new("spec", Node::from_json(&spec)?),
+    ]))
+}

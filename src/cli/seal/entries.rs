@@ -1,0 +1,288 @@
+//! Values that come without a manifest: files, lines of an env file, the terminal, standard input.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::super::failure::{Failure, Result};
+use super::super::input::{Input, StdinGuard};
+use super::super::printer::Printer;
+use crate::envelope::SecretBytes;
+use crate::envelope::names::is_entry_name;
+
+/// Where one or more entries come from.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum EntrySource {
+    /// `--from-file`, and `--from-literal NAME=-`.
+    Whole(String, Input),
+    /// `--from-env-file`.
+    Lines(Input),
+    /// `--from-literal NAME`.
+    Prompt(String),
+}
+
+/// What to do about one line ending at the end of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Newlines {
+    /// `--trim`.
+    Trim,
+    /// Most are not meant.
+    Warn,
+}
+
+impl EntrySource {
+    /// What the flags mean, in their order of kinds.
+    pub(super) fn all(
+        files: &[String],
+        env_files: &[PathBuf],
+        literals: &[String],
+        guard: &mut StdinGuard,
+    ) -> Result<Vec<Self>> {
+        let mut all = Vec::new();
+        for word in files {
+            all.push(from_file(word)?);
+        }
+        all.extend(env_files.iter().map(|path| EntrySource::Lines(Input::new(path))));
+        for word in literals {
+            all.push(from_literal(word)?);
+        }
+        for source in &all {
+            if let EntrySource::Whole(_, input) | EntrySource::Lines(input) = source {
+                guard.take(input)?;
+            }
+        }
+        Ok(all)
+    }
+}
+
+fn from_file(word: &str) -> Result<EntrySource> {
+    let (name, path) = word.split_once('=').map_or_else(
+        || {
+            let last = Path::new(word)
+                .file_name()
+                .map(|name| name.to_string_lossy().into_owned());
+            (last.filter(|_| word != "-").unwrap_or_default(), word)
+        },
+        |(name, path)| (name.to_owned(), path),
+    );
+    if name.is_empty() || path.is_empty() {
+        return Err(
+            Failure::usage("--from-file needs a file, and a name where the file has none")
+                .help("--from-file NAME=PATH"),
+        );
+    }
+    check_name(&name, "--from-file")?;
+    Ok(EntrySource::Whole(name, Input::new(Path::new(path))))
+}
+
+/// What stands behind `=` may be a secret: no message repeats it.
+fn from_literal(word: &str) -> Result<EntrySource> {
+    let Some((name, rest)) = word.split_once('=') else {
+        check_name(word, "--from-literal")?;
+        return Ok(EntrySource::Prompt(word.to_owned()));
+    };
+    if rest != "-" {
+        return Err(Failure::usage(
+            "--from-literal takes no value: it would stay in the shell's history and in the list of processes",
+        )
+        .help(
+            "leave out `=` and what follows to be asked for the value; or pipe it in: \
+             printf %s \"$VALUE\" | envelope seal --from-literal NAME=- ...",
+        ));
+    }
+    check_name(name, "--from-literal")?;
+    Ok(EntrySource::Whole(name.to_owned(), Input::Stdin))
+}
+
+fn check_name(name: &str, flag: &str) -> Result<()> {
+    if is_entry_name(name) {
+        return Ok(());
+    }
+    Err(Failure::usage(format!("{flag}: that is no name of an entry"))
+        .help("a name has 1 to 253 letters, digits, `-`, `_` and `.`; for a file write NAME=PATH"))
+}
+
+/// Reads all of them. Two entries of one name are a failure.
+pub(super) fn read(
+    sources: &[EntrySource],
+    newlines: Newlines,
+    printer: Printer,
+) -> Result<BTreeMap<String, SecretBytes>> {
+    let mut entries = BTreeMap::new();
+    for source in sources {
+        match source {
+            EntrySource::Prompt(name) => insert(&mut entries, name, prompt(name)?)?,
+            EntrySource::Whole(name, input) => {
+                let value = ending(input.read()?, name, newlines, printer);
+                insert(&mut entries, name, value)?;
+            }
+            EntrySource::Lines(input) => {
+                let text = input.read()?;
+                let lines =
+                    env_lines(text.expose(), printer).map_err(|failure| failure.about(input.label()))?;
+                for (name, value) in lines {
+                    insert(&mut entries, &name, value)?;
+                }
+            }
+        }
+    }
+    Ok(entries)
+}
+
+fn insert(entries: &mut BTreeMap<String, SecretBytes>, name: &str, value: SecretBytes) -> Result<()> {
+    match entries.insert(name.to_owned(), value) {
+        None => Ok(()),
+        Some(_) => Err(Failure::usage(format!("entry {name:?} is given twice"))),
+    }
+}
+
+fn prompt(name: &str) -> Result<SecretBytes> {
+    match rpassword::prompt_password(format!("value of {name}: ")) {
+        Ok(value) => Ok(SecretBytes::new(value.into_bytes())),
+        Err(error) => Err(
+            Failure::usage(format!("cannot ask for the value of {name:?}: {error}")).help(format!(
+                "pipe it in with --from-literal {name}=-, or read a file with --from-file {name}=PATH"
+            )),
+        ),
+    }
+}
+
+/// A value of one line mostly ends with a line ending because an editor or `echo` put it there. Texts of several
+/// lines end with one by right.
+fn ending(value: SecretBytes, name: &str, newlines: Newlines, printer: Printer) -> SecretBytes {
+    let bytes = value.expose();
+    let Some(without) = bytes.strip_suffix(b"\n") else {
+        return value;
+    };
+    let without = without.strip_suffix(b"\r").unwrap_or(without);
+    match newlines {
+        Newlines::Trim => SecretBytes::new(without.to_vec()),
+        Newlines::Warn => {
+            if !without.contains(&b'\n') {
+                printer.warning(&format!(
+                    "the value of {name:?} ends with a line ending, which is sealed too; --trim removes it"
+                ));
+            }
+            value
+        }
+    }
+}
+
+/// Lines `NAME=value` as kubectl reads them: blank lines and those that begin with `#` do not count, the value is all
+/// that follows the first `=`.
+fn env_lines(text: &[u8], printer: Printer) -> Result<Vec<(String, SecretBytes)>> {
+    let text = std::str::from_utf8(text)
+        .map_err(|_| Failure::failed("the text is not UTF-8").help("read a binary value with --from-file"))?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut entries = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let line = line.trim_start();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let at = |what: &str| Failure::failed(format!("line {}: {what}", index + 1));
+        let Some((name, value)) = line.split_once('=') else {
+            return Err(at("not NAME=value").help("write a comment behind `#`"));
+        };
+        if !is_entry_name(name) {
+            return Err(at("what stands before `=` is no name of an entry")
+                .help("a name has letters, digits, `-`, `_` and `.`, and no space around the `=`"));
+        }
+        let quoted = ['"', '\'']
+            .into_iter()
+            .any(|q| value.len() > 1 && value.starts_with(q) && value.ends_with(q));
+        if quoted {
+            printer.warning(&format!(
+                "the quotes around the value of {name:?} are sealed as part of it, as kubectl takes them"
+            ));
+        }
+        entries.push((name.to_owned(), SecretBytes::new(value.as_bytes().to_vec())));
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::printer::Color;
+    use super::*;
+
+    fn quiet() -> Printer {
+        Printer::new("envelope", true, false, Color::Never)
+    }
+
+    #[test]
+    fn files_are_named_by_their_last_part() {
+        for (word, name, path) in [
+            ("a/b.txt", "b.txt", "a/b.txt"),
+            ("n=a/b", "n", "a/b"),
+            ("n=a=b", "n", "a=b"),
+        ] {
+            let Ok(EntrySource::Whole(found, Input::File(file))) = from_file(word) else {
+                panic!("{word}")
+            };
+            assert_eq!((found.as_str(), file.to_str()), (name, Some(path)));
+        }
+        assert_eq!(from_file("n=-"), Ok(EntrySource::Whole("n".into(), Input::Stdin)));
+        for bad in ["-", "", "=a", "n=", "a b", "x y=z", ".."] {
+            assert!(from_file(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_value_on_the_command_line_is_refused_and_not_repeated() {
+        let Err(failure) = from_literal("password=hunter2") else {
+            panic!("must be refused")
+        };
+        assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
+        assert_eq!(from_literal("a"), Ok(EntrySource::Prompt("a".into())));
+        assert_eq!(
+            from_literal("a=-"),
+            Ok(EntrySource::Whole("a".into(), Input::Stdin))
+        );
+        assert!(from_literal("a=").is_err());
+    }
+
+    fn value(text: &[u8], newlines: Newlines) -> Vec<u8> {
+        ending(SecretBytes::new(text.to_vec()), "a", newlines, quiet())
+            .expose()
+            .to_vec()
+    }
+
+    #[test]
+    fn trim_takes_one_line_ending() {
+        for (text, trimmed) in [
+            (&b"a\n"[..], &b"a"[..]),
+            (b"a\r\n", b"a"),
+            (b"a\n\n", b"a\n"),
+            (b"a", b"a"),
+            (b"a\r", b"a\r"),
+            (b"\n", b""),
+            (b"", b""),
+        ] {
+            assert_eq!(value(text, Newlines::Trim), trimmed);
+            assert_eq!(value(text, Newlines::Warn), text, "byte for byte");
+        }
+    }
+
+    #[test]
+    fn env_files_are_read_as_kubectl_does() {
+        let read = |text: &str| {
+            env_lines(text.as_bytes(), quiet()).map(|lines| {
+                lines
+                    .into_iter()
+                    .map(|(n, v)| (n, String::from_utf8(v.expose().to_vec()).expect("UTF-8")))
+                    .collect::<Vec<_>>()
+            })
+        };
+        let Ok(lines) = read("\u{feff}# c\n\n  A=1\nB = 2\n")
+            .or_else(|_| read("\u{feff}# c\n\n  A=1 \r\nB=\"x\"\nC=\nD=a=b#c"))
+        else {
+            panic!("must be read")
+        };
+        let lines: Vec<(&str, &str)> = lines.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(lines, [("A", "1 "), ("B", "\"x\""), ("C", ""), ("D", "a=b#c")]);
+        for bad in ["hunter2", "A=1\nmy hunter2=x", "=hunter2"] {
+            let Err(failure) = read(bad) else { panic!("{bad}") };
+            assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
+        }
+    }
+}
