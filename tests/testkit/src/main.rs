@@ -74,6 +74,7 @@ fn run(action: Action) -> Result<()> {
                 program: program.into(),
                 args: args.to_vec(),
                 env,
+                dir: std::env::current_dir()?,
                 log: None,
             })?;
             print(&format!("{} {}\n", started.pid, guard.pid()))?;

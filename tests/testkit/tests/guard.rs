@@ -22,6 +22,7 @@ fn shell(guard: &Guard, script: &str, log: Option<&Path>) -> Started {
             program: "/bin/sh".into(),
             args,
             env,
+            dir: "/".into(),
             log: log.map(Path::to_owned),
         })
         .unwrap()
@@ -158,6 +159,7 @@ fn what_cannot_be_started_is_refused() {
             program: program.into(),
             args: Vec::new(),
             env: Vec::new(),
+            dir: "/".into(),
             log: None,
         };
         format!("{:#}", guard.spawn(spec).unwrap_err())

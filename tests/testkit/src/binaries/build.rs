@@ -11,6 +11,8 @@ use anyhow::{Context as _, Result, bail};
 use super::version::{Part, Pins, Version, read_go_version};
 use super::{GO_MOD, GO_SUM};
 
+/// How the folders are named in which a build works.
+pub(super) const WORK_PREFIX: &str = ".build-";
 /// How often a running build shows that it lives.
 const HEARTBEAT: Duration = Duration::from_secs(20);
 
@@ -23,7 +25,7 @@ pub(super) fn build(parts: &[Part], cache: &Path, pins: &Pins, say: &dyn Fn(&str
         cache.display()
     ));
     // A copy of the module, so that what is built is what the cache's name says, whatever happens to the source tree.
-    let work = tempfile::Builder::new().prefix(".build-").tempdir_in(cache)?;
+    let work = tempfile::Builder::new().prefix(WORK_PREFIX).tempdir_in(cache)?;
     std::fs::write(work.path().join("go.mod"), GO_MOD)?;
     std::fs::write(work.path().join("go.sum"), GO_SUM)?;
     for part in parts {

@@ -6,7 +6,7 @@
 mod build;
 mod version;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -114,15 +114,17 @@ fn search(
 ) -> Option<Binary> {
     let reject = |file: &Path, why: &str| say(&format!("not taken: {}: {why}", file.display()));
     if let Some(folder) = chosen {
-        let file = Path::new(folder).join(part.file_name());
+        let file = std::path::absolute(Path::new(folder).join(part.file_name())).ok()?;
         match ask_version(part, &file) {
             Ok(version) => return Some(Binary { path: file, version }),
             Err(why) => reject(&file, &format!("KUBEBUILDER_ASSETS: {why}")),
         }
     }
+    let mut seen = BTreeSet::new();
     for folder in std::env::split_paths(path).filter(|folder| folder.is_absolute()) {
         let file = folder.join(part.file_name());
-        if !file.is_file() {
+        // `/bin` and `/usr/bin` are often one folder.
+        if !file.is_file() || !seen.insert(std::fs::canonicalize(&file).ok()) {
             continue;
         }
         match ask_version(part, &file)
@@ -161,6 +163,7 @@ fn build_missing(missing: &[Part], cache: &Path, pins: &Pins, say: &dyn Fn(&str)
         say("another process builds the control plane; waiting for it");
         rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
     }
+    remove_leftovers(cache)?;
     let still: Vec<Part> = missing
         .iter()
         .copied()
@@ -181,6 +184,21 @@ fn build_missing(missing: &[Part], cache: &Path, pins: &Pins, say: &dyn Fn(&str)
     Ok(missing.to_vec())
 }
 
+/// Work folders of builds that were killed; the lock says that none is running.
+fn remove_leftovers(cache: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(cache)? {
+        let entry = entry?;
+        if entry
+            .file_name()
+            .to_string_lossy()
+            .starts_with(build::WORK_PREFIX)
+        {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 /// `~/.cache/envelope-secrets/controlplane/<recipe>-<hash>`.
 fn cache_folder() -> Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")
@@ -198,4 +216,96 @@ fn cache_folder() -> Result<PathBuf> {
     Ok(base
         .join("envelope-secrets/controlplane")
         .join(format!("{RECIPE}-{key}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    /// A program that prints a text, whatever it is asked.
+    fn fake(folder: &Path, part: Part, prints: &str) {
+        std::fs::create_dir_all(folder).unwrap();
+        let file = folder.join(part.file_name());
+        std::fs::write(&file, format!("#!/bin/sh\necho '{prints}'\n")).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        // Another test's new process may for a moment hold the file open as we wrote it.
+        crate::until(
+            std::time::Duration::from_secs(10),
+            "program",
+            || match Command::new(&file).output() {
+                Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => Ok(None),
+                output => Ok(Some(output?)),
+            },
+        )
+        .unwrap();
+    }
+
+    fn kubectl(version: &str) -> String {
+        format!(r#"{{"clientVersion": {{"gitVersion": "{version}"}}}}"#)
+    }
+
+    /// What a search finds, and what it says.
+    fn look(part: Part, chosen: Option<&Path>, path: &[&Path], cache: &Path) -> (Option<PathBuf>, String) {
+        let said = RefCell::new(String::new());
+        let say = |line: &str| said.borrow_mut().push_str(line);
+        let pins = Pins::read(
+            "go 1.24.0\nrequire (\n\tgo.etcd.io/etcd/server/v3 v3.6.4\n\tk8s.io/kubernetes v1.34.4 // indirect\n)\n",
+        );
+        let path = std::env::join_paths(path).unwrap();
+        let found = search(
+            part,
+            chosen.map(Path::as_os_str),
+            &path,
+            cache,
+            &pins.unwrap(),
+            &say,
+        );
+        (found.map(|binary| binary.path), said.into_inner())
+    }
+
+    #[test]
+    fn the_path_gives_only_what_fits_and_says_why_not() {
+        let temporary = tempfile::tempdir().unwrap();
+        let [vendor, good, cache] = ["vendor", "good", "cache"].map(|name| temporary.path().join(name));
+        fake(&vendor, Part::Kubectl, &kubectl("v1.32.4-dispatcher"));
+        fake(&vendor, Part::Apiserver, "Kubernetes v1.34.5");
+        fake(&good, Part::Kubectl, &kubectl("v1.33.9"));
+        let (found, said) = look(Part::Kubectl, None, &[&vendor, &good], &cache);
+        assert_eq!(found, Some(good.join("kubectl")));
+        assert!(
+            said.contains("vendor/kubectl: v1.32.4-dispatcher is not a plain release"),
+            "{said}"
+        );
+        let (found, said) = look(Part::Apiserver, None, &[&vendor, &good], &cache);
+        assert_eq!(found, None);
+        assert!(said.contains("v1.34.5 is not v1.34.4"), "{said}");
+        assert_eq!(
+            look(Part::Etcd, None, &[&vendor, &good], &cache),
+            (None, String::new())
+        );
+    }
+
+    #[test]
+    fn chosen_assets_come_first_whatever_their_version_then_the_path_then_the_cache() {
+        let temporary = tempfile::tempdir().unwrap();
+        let [assets, path, cache] = ["assets", "path", "cache"].map(|name| temporary.path().join(name));
+        for folder in [&path, &cache] {
+            fake(folder, Part::Etcd, "etcd Version: 3.6.4");
+        }
+        fake(&assets, Part::Etcd, "etcd Version: 3.5.21");
+        let at = |folder: &Path| Some(folder.join("etcd"));
+        assert_eq!(look(Part::Etcd, Some(&assets), &[&path], &cache).0, at(&assets));
+        assert_eq!(look(Part::Etcd, None, &[&path], &cache).0, at(&path));
+        assert_eq!(look(Part::Etcd, None, &[], &cache).0, at(&cache));
+        // A folder that lacks the part is said to, and passed over.
+        let (found, said) = look(Part::Etcd, Some(&temporary.path().join("none")), &[], &cache);
+        assert_eq!(found, at(&cache));
+        assert!(said.contains("KUBEBUILDER_ASSETS"), "{said}");
+        // The cache never gives another version than its name promises.
+        fake(&cache, Part::Etcd, "etcd Version: 3.6.5");
+        assert_eq!(look(Part::Etcd, None, &[], &cache).0, None);
+    }
 }

@@ -12,6 +12,8 @@ pub struct Spec {
     pub args: Vec<String>,
     /// The whole environment of the process; nothing is inherited.
     pub env: Vec<(String, String)>,
+    /// The working directory.
+    pub dir: PathBuf,
     /// Where standard output and standard error go, appended; `None`: nowhere.
     pub log: Option<PathBuf>,
 }

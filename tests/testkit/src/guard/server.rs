@@ -137,7 +137,11 @@ impl Guarded {
                 (file.try_clone()?.into(), file.into())
             }
         };
-        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        command
+            .current_dir(&spec.dir)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err);
         std::os::unix::process::CommandExt::process_group(&mut command, 0);
         let child = command
             .spawn()

@@ -39,6 +39,14 @@ impl Api {
         })
     }
 
+    /// Whether the server answers that it is ready. Whoever else has its port may not answer at all.
+    pub(super) fn ready(&self) -> bool {
+        matches!(
+            self.open("GET", "/readyz", None, Duration::from_secs(2)),
+            Ok((200, _))
+        )
+    }
+
     /// The status code and the text of the answer.
     pub(super) fn text(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String)> {
         let (code, mut answer) = self.open(method, path, body, Duration::from_secs(30))?;

@@ -10,7 +10,7 @@ mod ports;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -31,6 +31,9 @@ use pki::Authority;
 const START_LIMIT: Duration = Duration::from_mins(2);
 /// How long a part may take to end by itself.
 const STOP_GRACE: Duration = Duration::from_secs(5);
+const FOLDER_PREFIX: &str = "envelope-secrets-plane-";
+/// What fits into a socket's address on every system, with its ending zero.
+const LONGEST_SOCKET: usize = 103;
 /// The order in which parts need each other.
 const SERVERS: [Part; 3] = [Part::Etcd, Part::Apiserver, Part::ControllerManager];
 
@@ -48,7 +51,7 @@ pub struct Options {
 pub struct ControlPlane {
     folder: PathBuf,
     server: String,
-    ports: Ports,
+    port: u16,
     options: Options,
     authority: Authority,
     api: Api,
@@ -57,19 +60,13 @@ pub struct ControlPlane {
     guard: Guard,
 }
 
-struct Ports {
-    etcd: u16,
-    etcd_peer: u16,
-    apiserver: u16,
-}
-
 impl ControlPlane {
     /// Starts etcd, kube-apiserver and kube-controller-manager; returns when objects can be made.
     pub fn start(options: &Options) -> Result<Self> {
         let binaries = Binaries::get(&say)?;
         let started = Instant::now();
         for _ in 0..4 {
-            let plane = Self::prepare(options.clone(), binaries.clone())?;
+            let plane = Self::prepare(options.clone(), binaries.clone(), ports::free()?)?;
             match plane.start_all() {
                 Ok(()) => {
                     let (seconds, folder) = (started.elapsed().as_secs_f32(), plane.folder.display());
@@ -79,54 +76,44 @@ impl ControlPlane {
                     ));
                     return Ok(plane);
                 }
-                // Another process took a port between our look and our part's start.
+                // Another process took the port between our look and our part's start.
                 Err(_) if plane.port_was_taken() && plane.options.folder.is_none() => {}
                 Err(error) => bail!("{error:#}{}", plane.log_tails()),
             }
         }
-        bail!("cannot start the control plane: its ports were taken by others again and again")
+        bail!("cannot start the control plane: its port was taken by another again and again")
     }
 
-    fn prepare(mut options: Options, binaries: Binaries) -> Result<Self> {
+    fn prepare(options: Options, binaries: Binaries, port: u16) -> Result<Self> {
         let guard = Guard::start()?;
-        if options.folder.is_none() && std::env::var_os("TESTKIT_KEEP").is_some() {
-            options.folder = Some(
-                tempfile::Builder::new()
-                    .prefix("envelope-secrets-plane-")
-                    .tempdir()?
-                    .keep(),
+        let folder = match &options.folder {
+            None if std::env::var_os("TESTKIT_KEEP").is_some() => {
+                tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir()?.keep()
+            }
+            None => guard.folder(FOLDER_PREFIX)?,
+            Some(folder) => new_folder(folder)?,
+        };
+        if folder.join(parts::ETCD_SOCKET).as_os_str().len() > LONGEST_SOCKET {
+            bail!(
+                "{} is too long a path for a socket; name a shorter one (TMPDIR or --dir)",
+                folder.display()
             );
         }
-        let folder = match &options.folder {
-            None => guard.folder("envelope-secrets-plane-")?,
-            Some(folder) => {
-                std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-                if std::fs::read_dir(folder)?.next().is_some() {
-                    bail!("{} is not empty; name a new folder", folder.display());
-                }
-                std::fs::canonicalize(folder)?
-            }
-        };
-        let [etcd, etcd_peer, apiserver] = ports::free()?;
-        let server = format!("https://127.0.0.1:{apiserver}");
+        let server = format!("https://127.0.0.1:{port}");
         let authority = Authority::new()?;
         let admin = authority.client("testkit-admin", &["system:masters"])?;
         parts::write_files(&folder, &authority, &server, &Identity::Certificate(&admin))?;
-        let api = Api::new(apiserver, &authority.certificate, &admin)?;
-        let ports = Ports {
-            etcd,
-            etcd_peer,
-            apiserver,
-        };
+        let api = Api::new(port, &authority.certificate, &admin)?;
+        let running = Mutex::default();
         Ok(Self {
             folder,
             server,
-            ports,
+            port,
             options,
             authority,
             api,
             binaries,
-            running: Mutex::default(),
+            running,
             guard,
         })
     }
@@ -160,8 +147,9 @@ impl ControlPlane {
     pub fn start_part(&self, part: Part) -> Result<()> {
         let spec = Spec {
             program: self.binaries.path(part).to_owned(),
-            args: parts::arguments(part, &self.folder, &self.ports, &self.options),
+            args: parts::arguments(part, &self.folder, self.port, &self.options),
             env: self.environment(),
+            dir: self.folder.clone(),
             log: Some(self.log(part)),
         };
         let started = self.guard.spawn(spec)?;
@@ -169,8 +157,8 @@ impl ControlPlane {
         until(START_LIMIT, part.file_name(), || {
             self.check_runs(part)?;
             let ready = match part {
-                Part::Etcd => TcpStream::connect((Ipv4Addr::LOCALHOST, self.ports.etcd)).is_ok(),
-                Part::Apiserver => matches!(self.api.text("GET", "/readyz", None), Ok((200, _))),
+                Part::Etcd => UnixStream::connect(self.folder.join(parts::ETCD_SOCKET)).is_ok(),
+                Part::Apiserver => self.api.ready(),
                 // What it does is waited for by who needs it.
                 Part::ControllerManager | Part::Kubectl => true,
             };
@@ -305,12 +293,58 @@ impl ControlPlane {
     }
 
     fn port_was_taken(&self) -> bool {
-        SERVERS.into_iter().any(|part| {
-            std::fs::read_to_string(self.log(part)).is_ok_and(|log| log.contains("address already in use"))
-        })
+        let log = std::fs::read_to_string(self.log(Part::Apiserver));
+        log.is_ok_and(|log| log.contains("address already in use"))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<Part, Started>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn new_folder(folder: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    if std::fs::read_dir(folder)?.next().is_some() {
+        bail!("{} is not empty; name a new folder", folder.display());
+    }
+    Ok(std::fs::canonicalize(folder)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_somebody_else_has_is_told_from_other_failures() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let taken = listener.local_addr().unwrap().port();
+        let binaries = Binaries::get(&say).unwrap();
+        let plane = ControlPlane::prepare(Options::default(), binaries, taken).unwrap();
+        let error = plane.start_all().unwrap_err().to_string();
+        assert!(error.contains("kube-apiserver ended while starting"), "{error}");
+        assert!(plane.port_was_taken());
+        assert!(plane.log_tails().contains("address already in use"));
+    }
+
+    #[test]
+    fn a_folder_must_be_new_and_its_path_short() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("notes"), "mine").unwrap();
+        let start = |path: PathBuf| {
+            let options = Options {
+                folder: Some(path),
+                ..Options::default()
+            };
+            ControlPlane::start(&options)
+                .err()
+                .expect("no control plane")
+                .to_string()
+        };
+        assert!(start(folder.path().to_owned()).contains("is not empty"));
+        assert!(start(folder.path().join("x".repeat(100))).contains("too long"));
+        assert_eq!(
+            std::fs::read_to_string(folder.path().join("notes")).unwrap(),
+            "mine"
+        );
     }
 }

@@ -6,8 +6,13 @@ use anyhow::Result;
 
 use super::kubeconfig::{Identity, write, write_private};
 use super::pki::{Authority, token_key};
-use super::{Options, Ports, audit};
+use super::{Options, audit};
 use crate::binaries::Part;
+
+/// etcd listens on a socket file only: no port to conflict with another's, and nobody else's data within reach.
+pub(super) const ETCD_SOCKET: &str = "etcd.sock";
+/// etcd wants an address to tell its peers and clients. It has no peers, and its client does not ask.
+const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// Writes what the parts read: certificates, keys, kubeconfigs, the audit policy.
 pub(super) fn write_files(
@@ -49,21 +54,17 @@ pub(super) fn write_files(
 }
 
 /// The command line of a part, without the program.
-pub(super) fn arguments(part: Part, folder: &Path, ports: &Ports, options: &Options) -> Vec<String> {
+pub(super) fn arguments(part: Part, folder: &Path, secure_port: u16, options: &Options) -> Vec<String> {
     let at = |name: &str| folder.join(name).display().to_string();
-    let Ports {
-        etcd,
-        etcd_peer,
-        apiserver,
-    } = ports;
     match part {
         Part::Etcd => vec![
             format!("--data-dir={}", at("etcd")),
-            format!("--listen-client-urls=http://127.0.0.1:{etcd}"),
-            format!("--advertise-client-urls=http://127.0.0.1:{etcd}"),
-            format!("--listen-peer-urls=http://127.0.0.1:{etcd_peer}"),
-            format!("--initial-advertise-peer-urls=http://127.0.0.1:{etcd_peer}"),
-            format!("--initial-cluster=default=http://127.0.0.1:{etcd_peer}"),
+            "--name=testkit".to_owned(),
+            format!("--listen-client-urls=unix://{ETCD_SOCKET}"),
+            "--listen-peer-urls=unix://etcd-peer.sock".to_owned(),
+            format!("--advertise-client-urls={NOWHERE}"),
+            format!("--initial-advertise-peer-urls={NOWHERE}"),
+            format!("--initial-cluster=testkit={NOWHERE}"),
             // The data lives as long as the run: no reason to wait for a disk.
             "--unsafe-no-fsync".to_owned(),
             "--quota-backend-bytes=8589934592".to_owned(),
@@ -71,9 +72,9 @@ pub(super) fn arguments(part: Part, folder: &Path, ports: &Ports, options: &Opti
         ],
         Part::Apiserver => {
             let mut arguments = vec![
-                format!("--etcd-servers=http://127.0.0.1:{etcd}"),
+                format!("--etcd-servers=unix://{ETCD_SOCKET}"),
                 "--bind-address=127.0.0.1".to_owned(),
-                format!("--secure-port={apiserver}"),
+                format!("--secure-port={secure_port}"),
                 format!("--tls-cert-file={}", at("apiserver.crt")),
                 format!("--tls-private-key-file={}", at("apiserver.key")),
                 format!("--client-ca-file={}", at("ca.crt")),
