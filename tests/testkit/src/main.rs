@@ -37,7 +37,7 @@ enum Action {
     Guard,
     #[command(hide = true)]
     Exec {
-        guard: u32,
+        owner: u32,
         #[arg(required = true, last = true)]
         command: Vec<String>,
     },
@@ -81,9 +81,9 @@ fn run(action: Action) -> Result<()> {
             wait_for_end_of_input()
         }
         Action::Guard => testkit::serve(std::io::stdin().lock(), std::io::stdout().lock()),
-        Action::Exec { guard, command } => {
+        Action::Exec { owner, command } => {
             let (program, args) = command.split_first().context("no command")?;
-            match testkit::exec(guard, program.as_ref(), args)? {}
+            match testkit::exec(owner, program.as_ref(), args)? {}
         }
         Action::Protocol => print(&format!("{}\n", testkit::protocol_hash())),
     }

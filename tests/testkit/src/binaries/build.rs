@@ -47,9 +47,10 @@ fn check_go(needed: &Version) -> Result<()> {
          kube-controller-manager and kubectl",
         needed.major, needed.minor
     );
-    let output = Command::new("go").arg("version").stdin(Stdio::null()).output();
-    let output = output
-        .with_context(|| format!("the control plane is built by Go, and go cannot be run; {advice}"))?;
+    let output = match Command::new("go").arg("version").stdin(Stdio::null()).output() {
+        Ok(output) => output,
+        Err(error) => bail!("the control plane is built by Go, and go cannot be run ({error}); {advice}"),
+    };
     let found = read_go_version(&String::from_utf8_lossy(&output.stdout)).map_err(anyhow::Error::msg)?;
     if (found.major, found.minor) < (needed.major, needed.minor) {
         bail!("the control plane is built by Go, and {found} is too old; {advice}");
@@ -63,9 +64,13 @@ fn run_go(part: Part, work: &Path, kubernetes: &Version, say: &dyn Fn(&str)) -> 
         "-s -w -X {package}.gitVersion={kubernetes} -X {package}.gitMajor={} -X {package}.gitMinor={}",
         kubernetes.major, kubernetes.minor
     );
-    let mut command = Command::new("go");
+    // Through `testkit exec`: a build whose owner is killed ends with it.
+    let mut command = Command::new(crate::testkit_binary()?);
+    command
+        .arg("exec")
+        .arg(std::process::id().to_string())
+        .args(["--", "go", "build"]);
     command.args([
-        "build",
         "-v",
         "-trimpath",
         "-buildvcs=false",

@@ -215,13 +215,13 @@ fn check_executable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Becomes `program`, after asking the kernel for SIGKILL at the guard's death. Returns only on failure.
-pub fn exec(guard: u32, program: &Path, args: &[String]) -> Result<std::convert::Infallible> {
+/// Becomes `program`, after asking the kernel for SIGKILL at the death of `owner`, our parent. Returns only on failure.
+pub fn exec(owner: u32, program: &Path, args: &[String]) -> Result<std::convert::Infallible> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // The guard may have died before the request to the kernel.
-    if std::os::unix::process::parent_id() != guard {
-        bail!("the guard is gone");
+    // The owner may have died before the request to the kernel.
+    if std::os::unix::process::parent_id() != owner {
+        bail!("the owner is gone");
     }
     let error = std::os::unix::process::CommandExt::exec(Command::new(program).args(args));
     Err(error).with_context(|| format!("cannot run {}", program.display()))

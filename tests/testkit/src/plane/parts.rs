@@ -100,6 +100,9 @@ pub(super) fn arguments(part: Part, folder: &Path, secure_port: u16, options: &O
             format!("--root-ca-file={}", at("ca.crt")),
             "--use-service-account-credentials".to_owned(),
             "--leader-elect=false".to_owned(),
+            // Each controller first makes an account and a token for itself: the default of 20 requests a second costs seconds of start.
+            "--kube-api-qps=500".to_owned(),
+            "--kube-api-burst=1000".to_owned(),
             // It serves nobody here.
             "--secure-port=0".to_owned(),
         ],
