@@ -95,7 +95,7 @@ impl Class {
 
 /// A failed KMS call. Display carries what failed and why, never key material; [`KmsError::advice`] says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{action} with {key}: {message}")]
+#[error("{action} with {key}: {message}{}", answer(.code.as_deref(), .request_id.as_deref()))]
 pub struct KmsError {
     /// What it means.
     pub class: Class,
@@ -143,6 +143,16 @@ impl KmsError {
     /// configuration, key unusable or gone, integrity; the earlier wrap of two alike.
     pub fn deciding(failures: &[KmsError]) -> Option<&KmsError> {
         failures.iter().min_by_key(|failure| failure.class.rank())
+    }
+}
+
+/// What the KMS's support and audit log need: nothing, or ` (code, request id)`.
+pub(super) fn answer(code: Option<&str>, request_id: Option<&str>) -> String {
+    match (code, request_id) {
+        (None, None) => String::new(),
+        (Some(code), None) => format!(" ({code})"),
+        (None, Some(id)) => format!(" (request {id})"),
+        (Some(code), Some(id)) => format!(" ({code}, request {id})"),
     }
 }
 

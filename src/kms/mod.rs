@@ -2,13 +2,16 @@
 //!
 //! A provider is one folder here and one line in the registry. Nothing in this room knows Kubernetes.
 
+mod allowed;
 mod error;
 pub mod local;
 mod open;
 mod registry;
+pub mod tencent;
 mod uri;
 mod wrap;
 
+pub use allowed::{AllowedKeyError, AllowedKeys};
 pub use error::{Class, KmsError};
 pub use open::open;
 pub use registry::Registry;

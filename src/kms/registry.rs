@@ -3,10 +3,33 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Class, KeyUri, Kms, KmsError, local};
+use super::{Class, KeyUri, Kms, KmsError, local, tencent};
 
-/// Every provider of this build, by scheme, with what it takes to use it. A new provider is a folder and a line.
-const PROVIDERS: &[(&str, &str)] = &[(local::SCHEME, local::SETUP)];
+/// The scheme of its URIs, what it takes to use it, what a URI of its scheme names.
+type Provider = (&'static str, &'static str, fn(&KeyUri) -> Names);
+
+/// Every provider of this build. A new one is a folder and a line.
+const PROVIDERS: &[Provider] = &[
+    (local::SCHEME, local::SETUP, local::names),
+    (tencent::SCHEME, tencent::SETUP, tencent::names),
+];
+
+/// What a URI names by its provider's own grammar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Names {
+    /// One key, which may or may not exist.
+    Key,
+    /// All keys whose URIs begin so; it ends at `/`.
+    Prefix,
+    /// No key and no prefix: it can never match.
+    Nothing,
+}
+
+/// What `uri` names; `None` for a scheme without a provider in this build.
+pub(super) fn names(uri: &KeyUri) -> Option<Names> {
+    let provider = PROVIDERS.iter().find(|(scheme, ..)| *scheme == uri.scheme());
+    provider.map(|(.., names)| names(uri))
+}
 
 /// The providers that are set up, by the scheme of their key URIs.
 #[derive(Clone, Default)]
@@ -34,14 +57,14 @@ impl Registry {
     pub fn require(&self, key: &KeyUri, action: &'static str) -> Result<&Arc<dyn Kms>, KmsError> {
         self.provider(key).ok_or_else(|| {
             let scheme = key.scheme();
-            let known = PROVIDERS.iter().find(|(known, _)| *known == scheme);
-            let (message, advice) = if let Some((_, setup)) = known {
+            let known = PROVIDERS.iter().find(|(known, ..)| *known == scheme);
+            let (message, advice) = if let Some((_, setup, _)) = known {
                 (
                     format!("the provider {scheme} is not set up"),
                     (*setup).to_owned(),
                 )
             } else {
-                let known: Vec<&str> = PROVIDERS.iter().map(|(known, _)| *known).collect();
+                let known: Vec<&str> = PROVIDERS.iter().map(|(known, ..)| *known).collect();
                 let advice = format!("use a KMS key of one of these providers: {}", known.join(", "));
                 (format!("this version has no provider {scheme}"), advice)
             };
@@ -94,6 +117,9 @@ mod tests {
         assert!(local.advice().contains("--keyring"), "{}", local.advice());
         let other = ask("nokms://k");
         assert_eq!(&*other.message, "this version has no provider nokms");
-        assert_eq!(other.advice(), "use a KMS key of one of these providers: local");
+        assert_eq!(
+            other.advice(),
+            "use a KMS key of one of these providers: local, tencent-kms"
+        );
     }
 }

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 
 pub use document::Document;
 pub(super) use path::Path;
+pub use rules::MAX_CIPHERTEXT;
 
 use super::binding::Scope;
 use super::keys::Commitment;

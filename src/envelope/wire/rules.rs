@@ -18,7 +18,8 @@ const TEMPLATE: Path<'static> = Path::Field(&SPEC, "template");
 const MAX_PAYLOAD_EXTRA: usize = 96;
 const MAX_METADATA_BYTES: usize = 262_144;
 const MAX_TYPE: usize = 253;
-const MAX_CIPHERTEXT: usize = 4096;
+/// Bytes of a wrap's ciphertext.
+pub const MAX_CIPHERTEXT: usize = 4096;
 const MAX_RENDERS: usize = 64;
 
 type Check = Result<(), StructureError>;

@@ -20,6 +20,7 @@ pub use file::FileRules;
 pub use key::{Kid, LineError, LocalKey};
 pub use keyring::{GrammarError, Keyring};
 
+use super::registry::Names;
 use super::{Class, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, action};
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 use file::Stamp;
@@ -29,6 +30,15 @@ pub const SCHEME: &str = "local";
 
 /// What it takes to use this provider.
 pub(super) const SETUP: &str = "give the keyring with --keyring FILE or ENVELOPE_KEYRING";
+
+/// What a `local://` URI names. A keyring is a list of keys: there are no prefixes.
+pub(super) fn names(uri: &KeyUri) -> Names {
+    if Kid::of_uri(uri).is_some() {
+        Names::Key
+    } else {
+        Names::Nothing
+    }
+}
 
 /// A keyring as a KMS. No Debug: it holds keys.
 pub struct LocalKms {

@@ -1,0 +1,132 @@
+//! Credentials from the environment of the process.
+
+use std::collections::BTreeMap;
+
+use zeroize::Zeroizing;
+
+use super::Credentials;
+
+const SECRET_ID: &str = "TENCENTCLOUD_SECRET_ID";
+const SECRET_KEY: &str = "TENCENTCLOUD_SECRET_KEY";
+/// The names that Tencent's SDKs and tools have for the session token.
+const TOKENS: [&str; 3] = [
+    "TENCENTCLOUD_TOKEN",
+    "TENCENTCLOUD_SESSION_TOKEN",
+    "TENCENTCLOUD_SECURITY_TOKEN",
+];
+
+/// The variables that this provider reads, taken once. No Debug: it holds keys.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<&'static str, Zeroizing<String>>);
+
+impl Environment {
+    /// The process's own. A variable that is empty counts as not set.
+    pub fn of_process() -> Self {
+        Self::from_lookup(|name| std::env::var(name).ok())
+    }
+
+    /// Of any source of variables.
+    pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
+        let names = [SECRET_ID, SECRET_KEY].into_iter().chain(TOKENS);
+        let set = names.filter_map(|name| {
+            let value = Zeroizing::new(lookup(name)?);
+            (!value.is_empty()).then_some((name, value))
+        });
+        Environment(set.collect())
+    }
+
+    fn get(&self, name: &str) -> Option<&Zeroizing<String>> {
+        self.0.get(name)
+    }
+
+    /// `None` when neither id nor key is set.
+    pub(super) fn credentials(&self) -> Option<Result<Credentials, String>> {
+        let missing = |name: &str, there: &str| Some(Err(format!("{there} is set, {name} is not")));
+        let (id, key) = match (self.get(SECRET_ID), self.get(SECRET_KEY)) {
+            (None, None) => return None,
+            (Some(_), None) => return missing(SECRET_KEY, SECRET_ID),
+            (None, Some(_)) => return missing(SECRET_ID, SECRET_KEY),
+            (Some(id), Some(key)) => (id, key),
+        };
+        let token = match self.token() {
+            Ok(token) => token,
+            Err(error) => return Some(Err(error)),
+        };
+        Some(Credentials::new(id.to_string(), key.clone(), token).map_err(str::to_owned))
+    }
+
+    /// The session token under any of its names, which must agree.
+    fn token(&self) -> Result<Option<Zeroizing<String>>, String> {
+        let set: Vec<_> = TOKENS
+            .iter()
+            .filter_map(|name| Some((name, self.get(name)?)))
+            .collect();
+        let Some(((name, token), others)) = set.split_first() else {
+            return Ok(None);
+        };
+        match others.iter().find(|(_, other)| other != token) {
+            Some((other, _)) => Err(format!("{name} and {other} hold different session tokens")),
+            None => Ok(Some((*token).clone())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(set: &[(&str, &str)]) -> Environment {
+        Environment::from_lookup(|name| {
+            let found = set.iter().find(|(set, _)| *set == name);
+            found.map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn id_and_key_are_there_together_and_the_token_has_three_names() {
+        let (id, key) = ((SECRET_ID, "id"), (SECRET_KEY, "key"));
+        assert!(environment(&[]).credentials().is_none());
+        assert!(
+            environment(&[(SECRET_ID, ""), (SECRET_KEY, "")])
+                .credentials()
+                .is_none()
+        );
+        let error = |set: &[(&str, &str)]| {
+            let found = environment(set).credentials().expect("something is set");
+            found.err().expect("an error")
+        };
+        assert_eq!(
+            error(&[id]),
+            "TENCENTCLOUD_SECRET_ID is set, TENCENTCLOUD_SECRET_KEY is not"
+        );
+        assert_eq!(
+            error(&[key]),
+            "TENCENTCLOUD_SECRET_KEY is set, TENCENTCLOUD_SECRET_ID is not"
+        );
+        assert_eq!(
+            error(&[id, (SECRET_KEY, "key ")]),
+            "the secret key is empty or has blanks or other stray characters"
+        );
+        assert_eq!(
+            error(&[id, key, (TOKENS[0], "a"), (TOKENS[2], "b")]),
+            "TENCENTCLOUD_TOKEN and TENCENTCLOUD_SECURITY_TOKEN hold different session tokens"
+        );
+        let token = |set: &[(&str, &str)]| {
+            let found = environment(set).credentials().expect("set").expect("good");
+            assert_eq!(
+                (found.secret_id.as_str(), found.secret_key.as_str()),
+                ("id", "key")
+            );
+            found.token.map(|token| token.to_string())
+        };
+        assert_eq!(token(&[id, key]), None);
+        assert_eq!(token(&[id, key, (TOKENS[1], "")]), None);
+        for name in TOKENS {
+            assert_eq!(token(&[id, key, (name, "t")]).as_deref(), Some("t"), "{name}");
+        }
+        assert_eq!(
+            token(&[id, key, (TOKENS[0], "t"), (TOKENS[1], "t")]).as_deref(),
+            Some("t")
+        );
+    }
+}

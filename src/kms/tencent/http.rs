@@ -1,0 +1,286 @@
+//! HTTP/1.1 with limits: one request, one answer. Knows nothing of the API.
+
+use std::error::Error as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Certificate, Client, ClientBuilder, redirect};
+use zeroize::Zeroizing;
+
+use super::endpoint::Endpoint;
+use super::settings::Limits;
+
+/// How long an idle connection is kept.
+const IDLE: Duration = Duration::from_secs(25);
+
+/// A request's body: wiped when the last part of it was sent.
+pub(super) fn body(bytes: Zeroizing<Vec<u8>>) -> Bytes {
+    Bytes::from_owner(bytes)
+}
+
+/// The clients: pooled connections, no redirects.
+pub(super) struct Http {
+    /// Through the environment's proxy, if it names one for the host.
+    outward: Client,
+    /// Never through a proxy: for this machine.
+    loopback: Client,
+    limits: Limits,
+}
+
+/// An answer of any status.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    /// The server's clock, in Unix seconds, if it told it.
+    pub(super) date: Option<i64>,
+    /// May hold a data key.
+    pub(super) body: Zeroizing<Vec<u8>>,
+}
+
+/// No answer came.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum HttpError {
+    #[error("cannot connect to {host}: {why}")]
+    Connect { host: String, why: String },
+    #[error("cannot connect to {host} securely: {why}")]
+    Tls { host: String, why: String },
+    #[error("{host} did not answer within {} s", .after.as_secs_f32())]
+    Slow { host: String, after: Duration },
+    #[error("the connection to {host} broke: {why}")]
+    Broken { host: String, why: String },
+    #[error("the answer of {host} is longer than {limit} bytes")]
+    Long { host: String, limit: usize },
+    #[error("the request cannot be sent: {0}")]
+    Unsendable(String),
+}
+
+impl HttpError {
+    pub(super) fn advice(&self) -> &'static str {
+        match self {
+            HttpError::Connect { .. } | HttpError::Slow { .. } | HttpError::Broken { .. } => {
+                "check the network, the proxy (HTTPS_PROXY, NO_PROXY) and the endpoint; then try again"
+            }
+            HttpError::Tls { .. } => {
+                "check the endpoint's certificate; if a proxy or a private endpoint has its own authority, give its file"
+            }
+            HttpError::Long { .. } => "check the endpoint: the KMS's answers are short",
+            HttpError::Unsendable(_) => "check the credentials and the endpoint for stray characters",
+        }
+    }
+}
+
+/// Why the clients cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum HttpSetupError {
+    /// The file of certificate authorities cannot be read.
+    #[error("cannot read the certificate authorities in {}: {source}", .path.display())]
+    CaRead {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// It holds no certificate.
+    #[error("{} holds no certificate in PEM", .0.display())]
+    CaEmpty(PathBuf),
+    /// TLS or the proxy's address.
+    #[error("cannot set up HTTP: {0}")]
+    Client(String),
+}
+
+impl HttpSetupError {
+    /// What a person can do.
+    pub fn advice(&self) -> &'static str {
+        match self {
+            HttpSetupError::CaRead { .. } | HttpSetupError::CaEmpty(_) => {
+                "name a file with certificates in PEM (-----BEGIN CERTIFICATE-----)"
+            }
+            HttpSetupError::Client(_) => "check HTTPS_PROXY and the system's certificates",
+        }
+    }
+}
+
+impl Http {
+    pub(super) fn new(limits: Limits, ca_file: Option<&Path>) -> Result<Self, HttpSetupError> {
+        let authorities = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
+        let failed = |error: reqwest::Error| HttpSetupError::Client(cause(&error));
+        let plain = || builder(limits.connect).tls_certs_merge(authorities.clone());
+        Ok(Http {
+            outward: plain().build().map_err(failed)?,
+            loopback: plain().no_proxy().build().map_err(failed)?,
+            limits,
+        })
+    }
+
+    /// Sends `body` and reads the whole answer, within `time`.
+    pub(super) async fn post(
+        &self,
+        endpoint: &Endpoint,
+        headers: HeaderMap,
+        body: Bytes,
+        time: Duration,
+    ) -> Result<Answer, HttpError> {
+        let client = if endpoint.is_loopback() {
+            &self.loopback
+        } else {
+            &self.outward
+        };
+        let request = client.post(endpoint.url().clone()).headers(headers).body(body);
+        exchange(request, endpoint.host(), time, self.limits.answer).await
+    }
+}
+
+fn builder(connect: Duration) -> ClientBuilder {
+    Client::builder()
+        .http1_only()
+        .redirect(redirect::Policy::none())
+        .retry(reqwest::retry::never()) // each attempt is signed anew, by the caller
+        .connect_timeout(connect)
+        .pool_idle_timeout(IDLE)
+        .user_agent(concat!("envelope-secrets/", env!("CARGO_PKG_VERSION")))
+}
+
+async fn exchange(
+    request: reqwest::RequestBuilder,
+    host: &str,
+    time: Duration,
+    limit: usize,
+) -> Result<Answer, HttpError> {
+    let started = Instant::now();
+    let failed = |error: reqwest::Error| failure(&error, host, started.elapsed());
+    let mut response = request.timeout(time).send().await.map_err(failed)?;
+    let status = response.status().as_u16();
+    let date = response.headers().get("date").and_then(unix_seconds);
+    let announced = response
+        .content_length()
+        .and_then(|length| usize::try_from(length).ok());
+    let long = || HttpError::Long {
+        host: host.to_owned(),
+        limit,
+    };
+    if announced.is_some_and(|length| length > limit) {
+        return Err(long());
+    }
+    let mut body = Zeroizing::new(Vec::with_capacity(announced.unwrap_or(4096)));
+    while let Some(chunk) = response.chunk().await.map_err(failed)? {
+        if body.len() + chunk.len() > limit {
+            return Err(long());
+        }
+        append(&mut body, &chunk);
+    }
+    Ok(Answer { status, date, body })
+}
+
+/// A vector that grows leaves its old buffer behind; this one wipes it.
+fn append(body: &mut Zeroizing<Vec<u8>>, chunk: &[u8]) {
+    if body.capacity() - body.len() < chunk.len() {
+        let mut larger = Zeroizing::new(Vec::with_capacity((body.len() + chunk.len()) * 2));
+        larger.extend_from_slice(body);
+        *body = larger;
+    }
+    body.extend_from_slice(chunk);
+}
+
+fn failure(error: &reqwest::Error, host: &str, after: Duration) -> HttpError {
+    let (host, why) = (host.to_owned(), cause(error));
+    if error.is_builder() {
+        HttpError::Unsendable(why)
+    } else if why.contains("certificate") || why.contains("TLS") || why.contains("tls handshake") {
+        HttpError::Tls { host, why }
+    } else if error.is_timeout() && !error.is_connect() {
+        HttpError::Slow { host, after }
+    } else if error.is_connect() {
+        HttpError::Connect { host, why }
+    } else {
+        HttpError::Broken { host, why }
+    }
+}
+
+/// The innermost reason, which says most and names no URL.
+fn cause(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    if error.source().is_none() {
+        return "the request failed".to_owned();
+    }
+    innermost.to_string()
+}
+
+/// `Date`, as RFC 9110 writes it.
+fn unix_seconds(value: &HeaderValue) -> Option<i64> {
+    let zoned = jiff::fmt::rfc2822::parse(value.to_str().ok()?).ok()?;
+    Some(zoned.timestamp().as_second())
+}
+
+fn read_authorities(path: &Path) -> Result<Vec<Certificate>, HttpSetupError> {
+    let pem = std::fs::read(path).map_err(|source| HttpSetupError::CaRead {
+        path: path.to_owned(),
+        source,
+    })?;
+    match Certificate::from_pem_bundle(&pem) {
+        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        _ => Err(HttpSetupError::CaEmpty(path.to_owned())),
+    }
+}
+
+/// Adds a header; `secret` ones are kept out of every debug output.
+pub(super) fn set(
+    headers: &mut HeaderMap,
+    name: &'static str,
+    value: &str,
+    secret: bool,
+) -> Result<(), HttpError> {
+    let mut value = HeaderValue::from_str(value).map_err(|_| {
+        HttpError::Unsendable(format!(
+            "the value of the header {name} has a forbidden character"
+        ))
+    })?;
+    value.set_sensitive(secret);
+    headers.insert(HeaderName::from_static(name), value);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_read_as_servers_write_it() {
+        let read = |text: &'static str| unix_seconds(&HeaderValue::from_static(text));
+        assert_eq!(read("Tue, 14 Nov 2023 22:13:20 GMT"), Some(1_700_000_000));
+        assert_eq!(read("yesterday"), None);
+    }
+
+    #[test]
+    fn a_body_grows_without_losing_a_byte() {
+        let mut body = Zeroizing::new(Vec::with_capacity(1));
+        let whole: Vec<u8> = (0..200).collect();
+        for chunk in whole.chunks(7) {
+            append(&mut body, chunk);
+        }
+        assert_eq!(*body, whole);
+    }
+
+    #[test]
+    fn a_file_of_authorities_must_hold_one() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("ca.pem");
+        let new = || Http::new(Limits::default(), Some(&path)).err().expect("refused");
+        assert!(matches!(new(), HttpSetupError::CaRead { .. }));
+        std::fs::write(&path, "no certificate").expect("written");
+        assert!(matches!(new(), HttpSetupError::CaEmpty(_)));
+        assert!(Http::new(Limits::default(), None).is_ok());
+    }
+
+    #[test]
+    fn a_header_takes_no_line_break_and_its_error_no_value() {
+        let mut headers = HeaderMap::new();
+        let error = set(&mut headers, "x-tc-token", "hunter2\r\nx: y", true).expect_err("refused");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+        set(&mut headers, "x-tc-token", "hunter2", true).expect("set");
+        assert!(!format!("{headers:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,212 @@
+//! Tencent Cloud KMS (service `kms`, API 2019-01-18), called directly.
+
+mod actions;
+mod admin;
+mod codes;
+mod credentials;
+mod endpoint;
+mod error;
+mod http;
+mod key;
+mod reply;
+mod rpc;
+mod settings;
+mod sign;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use credentials::Environment;
+pub use endpoint::{Endpoint, EndpointError, Site};
+pub use error::TencentError;
+pub use http::HttpSetupError as SetupError;
+pub use key::is_region;
+pub use settings::{Limits, TencentSettings};
+
+use super::registry::Names;
+use super::{AllowedKeys, Class, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, action};
+use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
+use credentials::Chain;
+use http::Http;
+use key::TencentKey;
+use reply::Reply;
+use rpc::{Call, Rpc, Service};
+
+/// What stands before `://` in the URI of a key.
+pub const SCHEME: &str = "tencent-kms";
+
+/// What it takes to use this provider.
+pub(super) const SETUP: &str =
+    "give Tencent Cloud credentials (TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY)";
+
+/// What a `tencent-kms://` URI names: `REGION/KEY-ID` a key, `REGION/` all keys of a region.
+pub(super) fn names(uri: &KeyUri) -> Names {
+    let region = uri.rest().strip_suffix('/');
+    if TencentKey::of_uri(uri).is_some() {
+        Names::Key
+    } else if region.is_some_and(is_region) {
+        Names::Prefix
+    } else {
+        Names::Nothing
+    }
+}
+
+/// Tencent Cloud KMS as a [`Kms`]. No Debug: it holds credentials.
+pub struct TencentKms {
+    allowed: AllowedKeys,
+    site: Site,
+    endpoint: Option<Endpoint>,
+    rpc: Rpc,
+    chain: Chain,
+}
+
+impl TencentKms {
+    /// Reads the file of certificate authorities, makes no call.
+    pub fn new(settings: TencentSettings) -> Result<Self, SetupError> {
+        let http = Http::new(settings.limits, settings.ca_file.as_deref())?;
+        Ok(TencentKms {
+            allowed: settings.allowed,
+            site: settings.site,
+            endpoint: settings.endpoint,
+            rpc: Rpc::new(http, settings.limits),
+            chain: Chain::new(&settings.environment),
+        })
+    }
+
+    /// A call of KMS.
+    async fn kms<P: Serialize, T: DeserializeOwned>(
+        &self,
+        action: &'static str,
+        region: &str,
+        parameters: &P,
+    ) -> Result<Reply<T>, TencentError> {
+        self.kms_with(action, region, parameters, &[], false).await
+    }
+
+    /// The same; `secrets` are texts in the request that no error may repeat, `on_ciphertext` says that the action
+    /// reads one.
+    async fn kms_with<P: Serialize, T: DeserializeOwned>(
+        &self,
+        action: &'static str,
+        region: &str,
+        parameters: &P,
+        secrets: &[&str],
+        on_ciphertext: bool,
+    ) -> Result<Reply<T>, TencentError> {
+        let service = Service::Kms;
+        let endpoint = match &self.endpoint {
+            Some(endpoint) => endpoint.clone(),
+            None => self.site.endpoint(service.as_str(), region),
+        };
+        let call = Call {
+            service,
+            action,
+            region,
+            endpoint: &endpoint,
+            body: rpc::parameters(action, parameters)?,
+            secrets,
+            on_ciphertext,
+        };
+        self.rpc.call(&call, &self.chain).await
+    }
+}
+
+/// The key that `uri` names, or the error that says how to write one.
+fn named<'a>(uri: &'a KeyUri, action: &'static str) -> Result<TencentKey<'a>, KmsError> {
+    TencentKey::of_uri(uri).ok_or_else(|| {
+        KmsError::new(Class::NotFound, uri, action, "the URI names no KMS key")
+            .with_advice("write it as tencent-kms://REGION/KEY-ID, the key id in lower case")
+    })
+}
+
+impl Kms for TencentKms {
+    fn generate_data_key<'a>(
+        &'a self,
+        key: &'a KeyUri,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<GeneratedDataKey, KmsError>> {
+        async move {
+            let named = named(key, action::GENERATE_DATA_KEY)?;
+            let generated = self.do_generate(named, context).await;
+            generated.map_err(|error| error.about(key))
+        }
+        .boxed()
+    }
+
+    fn encrypt<'a>(
+        &'a self,
+        key: &'a KeyUri,
+        data_key: &'a DataKey,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<String, KmsError>> {
+        async move {
+            let named = named(key, action::ENCRYPT)?;
+            let encrypted = self.do_encrypt(named, data_key, context).await;
+            encrypted.map_err(|error| error.about(key))
+        }
+        .boxed()
+    }
+
+    fn decrypt<'a>(
+        &'a self,
+        key: &'a KeyUri,
+        ciphertext: &'a str,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<SecretBytes, KmsError>> {
+        async move {
+            let named = named(key, action::DECRYPT)?;
+            let decrypted = self.do_decrypt(named, ciphertext, context).await;
+            decrypted.map_err(|error| error.about(key))
+        }
+        .boxed()
+    }
+
+    /// Within a region the data key stays in the KMS; to another one it is decrypted and encrypted.
+    fn re_encrypt<'a>(
+        &'a self,
+        source: &'a KeyUri,
+        ciphertext: &'a str,
+        destination: &'a KeyUri,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<String, KmsError>> {
+        async move {
+            let from = named(source, action::RE_ENCRYPT)?;
+            let to = named(destination, action::RE_ENCRYPT)?;
+            if from.region == to.region {
+                let moved = self.do_re_encrypt(from, ciphertext, to, context).await;
+                return moved.map_err(|error| error.about(source));
+            }
+            let plaintext = self.do_decrypt(from, ciphertext, context).await;
+            let plaintext = plaintext.map_err(|error| error.about(source))?;
+            let data_key = DataKey::from_slice(plaintext.expose()).ok_or_else(|| {
+                let message = "the ciphertext does not hold 32 bytes";
+                KmsError::new(Class::Integrity, source, action::RE_ENCRYPT, message)
+            })?;
+            let moved = self.do_encrypt(to, &data_key, context).await;
+            moved.map_err(|error| error.about(destination))
+        }
+        .boxed()
+    }
+
+    fn describe<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<KeyDescription, KmsError>> {
+        async move {
+            let named = named(key, action::DESCRIBE_KEY)?;
+            let metadata = self.describe_key(named.region, named.id).await;
+            Ok(KeyDescription {
+                uri: key.clone(),
+                state: metadata.map_err(|error| error.about(key))?.key_state,
+                default: false,
+            })
+        }
+        .boxed()
+    }
+
+    fn allows(&self, key: &KeyUri) -> bool {
+        TencentKey::of_uri(key).is_some() && self.allowed.allows(key)
+    }
+}
+
+#[cfg(test)]
+mod tests;

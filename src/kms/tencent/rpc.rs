@@ -1,0 +1,286 @@
+//! A call of the API: signed, sent, read, and tried again where that can help.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use reqwest::header::HeaderMap;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
+
+use super::codes::Then;
+use super::credentials::{Credentials, Identity};
+use super::endpoint::Endpoint;
+use super::error::TencentError;
+use super::http::{self, Http, HttpError};
+use super::reply::{Reply, read};
+use super::settings::Limits;
+use super::sign::{self, Signable};
+use crate::kms::Class;
+
+const CONTENT_TYPE: &str = "application/json";
+/// `X-TC-RequestClient`: `^[0-9a-zA-Z-_ ,;.]+$`.
+const CLIENT: &str = concat!("envelope-secrets ", env!("CARGO_PKG_VERSION"));
+
+/// A service of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Service {
+    Kms,
+}
+
+impl Service {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Service::Kms => "kms",
+        }
+    }
+
+    fn version(self) -> &'static str {
+        match self {
+            Service::Kms => "2019-01-18",
+        }
+    }
+}
+
+/// What is asked.
+pub(super) struct Call<'a> {
+    pub(super) service: Service,
+    pub(super) action: &'static str,
+    pub(super) region: &'a str,
+    pub(super) endpoint: &'a Endpoint,
+    /// The bytes that are signed and sent.
+    pub(super) body: Bytes,
+    /// Texts in the body that no error may repeat.
+    pub(super) secrets: &'a [&'a str],
+    /// It reads a ciphertext, which the KMS may refuse.
+    pub(super) on_ciphertext: bool,
+}
+
+/// Serialises a request's parameters into a buffer that is wiped.
+pub(super) fn parameters<T: Serialize>(action: &'static str, parameters: &T) -> Result<Bytes, TencentError> {
+    // More than any request needs: a vector that grows would leave a copy behind.
+    let mut buffer = Zeroizing::new(Vec::with_capacity(16 << 10));
+    serde_json::to_writer(&mut *buffer, parameters).map_err(|_| {
+        TencentError::new(
+            Class::Configuration,
+            action,
+            "the request cannot be written as JSON",
+        )
+    })?;
+    Ok(http::body(buffer))
+}
+
+/// The way to the API.
+pub(super) struct Rpc {
+    http: Http,
+    limits: Limits,
+    /// What to add to this machine's clock, in seconds, since the server said so.
+    correction: AtomicI64,
+}
+
+/// A failed attempt.
+struct Failure {
+    error: TencentError,
+    then: Then,
+    /// The server's clock less ours, in seconds, if it told its own.
+    ahead: Option<i64>,
+}
+
+impl Rpc {
+    pub(super) fn new(http: Http, limits: Limits) -> Self {
+        Rpc {
+            http,
+            limits,
+            correction: AtomicI64::new(0),
+        }
+    }
+
+    /// Calls until there is an answer, an error that waiting does not cure, or no time left.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        identity: &dyn Identity,
+    ) -> Result<Reply<T>, TencentError> {
+        let deadline = Instant::now() + self.limits.call;
+        let (mut attempt, mut refreshed, mut corrected) = (0, false, false);
+        loop {
+            attempt += 1;
+            let who = identity.current().await?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            let time = self.limits.request.min(left.max(Duration::from_millis(1)));
+            let Failure {
+                mut error,
+                then,
+                ahead,
+            } = match self.attempt(call, who.as_deref(), time).await {
+                Ok(reply) => {
+                    let request_id = reply.request_id.as_deref();
+                    tracing::debug!(
+                        action = call.action,
+                        region = call.region,
+                        request_id,
+                        attempt,
+                        "answered"
+                    );
+                    return Ok(reply);
+                }
+                Err(failure) => failure,
+            };
+            tracing::debug!(
+                action = call.action,
+                region = call.region,
+                request_id = error.request_id.as_deref(),
+                code = error.code.as_deref(),
+                attempt,
+                "failed: {}",
+                error.message
+            );
+            let again = match then {
+                Then::Fail => false,
+                Then::Retry => attempt < self.limits.attempts,
+                Then::RetryOnce => attempt < self.limits.attempts.min(2),
+                Then::Refresh => match &who {
+                    Some(who) if !refreshed => {
+                        refreshed = true;
+                        identity.refused(who).await
+                    }
+                    _ => false,
+                },
+                Then::CorrectClock => {
+                    self.skewed(&mut error, ahead);
+                    let first = !corrected;
+                    corrected = true;
+                    first && ahead.is_some_and(|ahead| ahead != 0)
+                }
+            };
+            if !again {
+                return Err(error);
+            }
+            if matches!(then, Then::Retry | Then::RetryOnce) {
+                let pause = self.limits.pause(attempt, getrandom::u64().unwrap_or_default());
+                if Instant::now() + pause >= deadline {
+                    return Err(error);
+                }
+                tokio::time::sleep(pause).await;
+            } else if Instant::now() >= deadline {
+                return Err(error);
+            }
+        }
+    }
+
+    /// The clock that requests are signed with, in Unix seconds.
+    pub(super) fn now(&self) -> i64 {
+        unix_now() + self.correction.load(Ordering::Relaxed)
+    }
+
+    /// What was added to this machine's clock because the server said so, in seconds.
+    pub(super) fn correction(&self) -> i64 {
+        self.correction.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn set_correction(&self, seconds: i64) {
+        self.correction.store(seconds, Ordering::Relaxed);
+    }
+
+    /// The server says that our clock is wrong: takes its time for what is signed from now on.
+    fn skewed(&self, error: &mut TencentError, ahead: Option<i64>) {
+        let told = match ahead {
+            None => "its answer does not tell the time".to_owned(),
+            Some(0) => "its own clock agrees with this machine's".to_owned(),
+            Some(ahead) => {
+                let side = if ahead > 0 { "behind" } else { "ahead of" };
+                let seconds = ahead.unsigned_abs();
+                tracing::warn!(
+                    action = error.action,
+                    seconds,
+                    "this machine's clock is {side} Tencent Cloud's"
+                );
+                self.correction.store(ahead, Ordering::Relaxed);
+                format!("this machine's clock is {seconds} s {side} the server's")
+            }
+        };
+        error.message = format!("{}; {told}", error.message).into();
+    }
+
+    async fn attempt<T: DeserializeOwned>(
+        &self,
+        call: &Call<'_>,
+        who: Option<&Credentials>,
+        time: Duration,
+    ) -> Result<Reply<T>, Failure> {
+        let unsent = |error: HttpError| Failure {
+            then: match &error {
+                HttpError::Unsendable(_) => Then::Fail,
+                _ => Then::Retry,
+            },
+            error: {
+                let class = match &error {
+                    HttpError::Unsendable(_) => Class::Configuration,
+                    _ => Class::Transient,
+                };
+                TencentError::new(class, call.action, error.to_string()).with_advice(error.advice())
+            },
+            ahead: None,
+        };
+        let headers = self.headers(call, who).map_err(unsent)?;
+        let answer = self
+            .http
+            .post(call.endpoint, headers, call.body.clone(), time)
+            .await;
+        let answer = answer.map_err(unsent)?;
+        let ahead = answer.date.map(|date| date - unix_now());
+        let ahead = ahead.map(|ahead| if ahead.abs() <= 1 { 0 } else { ahead });
+        let mut secrets = call.secrets.to_vec();
+        if let Some(who) = who {
+            secrets.push(&who.secret_key);
+            secrets.extend(who.token.as_deref().map(String::as_str));
+        }
+        read(call, answer.status, &answer.body, &secrets).map_err(|(error, then)| Failure {
+            error,
+            then,
+            ahead,
+        })
+    }
+
+    fn headers(&self, call: &Call<'_>, who: Option<&Credentials>) -> Result<HeaderMap, HttpError> {
+        let timestamp = self.now();
+        let signed = [
+            ("content-type", CONTENT_TYPE),
+            ("host", call.endpoint.host()),
+            ("x-tc-action", call.action),
+        ];
+        let authorization = match who {
+            None => sign::UNSIGNED.to_owned(),
+            Some(who) => Signable {
+                method: "POST",
+                query: "",
+                headers: &signed,
+                body: &call.body,
+                timestamp,
+                service: call.service.as_str(),
+            }
+            .authorization(&who.secret_id, &who.secret_key),
+        };
+        let mut headers = HeaderMap::new();
+        for (name, value) in signed {
+            http::set(&mut headers, name, value, false)?;
+        }
+        http::set(&mut headers, "x-tc-version", call.service.version(), false)?;
+        http::set(&mut headers, "x-tc-region", call.region, false)?;
+        http::set(&mut headers, "x-tc-timestamp", &timestamp.to_string(), false)?;
+        http::set(&mut headers, "x-tc-language", "en-US", false)?;
+        http::set(&mut headers, "x-tc-requestclient", CLIENT, false)?;
+        http::set(&mut headers, "authorization", &authorization, true)?;
+        if let Some(token) = who.and_then(|who| who.token.as_deref()) {
+            http::set(&mut headers, "x-tc-token", token, true)?;
+        }
+        Ok(headers)
+    }
+}
+
+fn unix_now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,366 @@
+//! Bad answers and no answers: the class, how often is asked, what a message carries.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use serde_json::json;
+
+use super::server::{REQUEST_ID, Reply, Server};
+use super::*;
+
+async fn decrypt(kms: &TencentKms) -> Result<SecretBytes, KmsError> {
+    kms.decrypt(&key(), BLOB, &context()).await
+}
+
+async fn refused(kms: &TencentKms) -> KmsError {
+    decrypt(kms).await.err().expect("a failure")
+}
+
+fn good() -> Reply {
+    Reply::Response(json!({"KeyId": KEY_ID, "Plaintext": SEVENS}))
+}
+
+#[tokio::test]
+async fn codes_become_classes_with_code_and_request_id() {
+    // (code, class on Decrypt, requests)
+    for (code, class, requests) in [
+        ("InvalidParameterValue.InvalidCiphertext", Class::Integrity, 1),
+        ("FailedOperation.DecryptError", Class::Integrity, 1),
+        ("InvalidParameter", Class::Integrity, 1),
+        ("NeverHeardOf.It", Class::Integrity, 1),
+        ("InternalError", Class::Transient, 4),
+        ("ServiceUnavailable", Class::Transient, 4),
+        ("RequestLimitExceeded", Class::Throttled, 4),
+        ("RequestLimitExceeded.UinLimitExceeded", Class::Throttled, 4),
+        ("AuthFailure.SignatureFailure", Class::Credentials, 1),
+        ("AuthFailure.SecretIdNotFound", Class::Credentials, 1),
+        ("UnauthorizedOperation", Class::Denied, 1),
+        ("ResourceUnavailable.CmkDisabled", Class::KeyUnusable, 1),
+        ("ResourceUnavailable.CmkNotFound", Class::NotFound, 1),
+        ("UnsupportedRegion", Class::Configuration, 1),
+    ] {
+        let server = Server::start(move |_, _| Reply::Error(code, "as the server says")).await;
+        let error = refused(&kms(&server)).await;
+        assert_eq!((error.class, server.asked().len()), (class, requests), "{code}");
+        assert_eq!(
+            error.to_string(),
+            format!(
+                "Decrypt with {}: as the server says ({code}, request {REQUEST_ID})",
+                key()
+            )
+        );
+    }
+}
+
+#[tokio::test]
+async fn denied_names_the_right_to_grant() {
+    let server = Server::start(|_, _| Reply::Error("UnauthorizedOperation", "no")).await;
+    let error = refused(&kms(&server)).await;
+    assert!(error.advice().contains("kms:Decrypt"), "{}", error.advice());
+}
+
+#[tokio::test]
+async fn an_unknown_code_of_another_action_is_tried_once_more() {
+    let server = Server::start(|_, _| Reply::Error("NeverHeardOf.It", "no")).await;
+    let error = kms(&server)
+        .generate_data_key(&key(), &context())
+        .await
+        .err()
+        .expect("refused");
+    assert_eq!((error.class, server.asked().len()), (Class::Transient, 2));
+    assert!(
+        error.advice().contains("does not know the KMS's error code"),
+        "{}",
+        error.advice()
+    );
+}
+
+#[tokio::test]
+async fn what_passes_is_waited_for_and_each_attempt_is_signed_anew() {
+    let shared: Arc<OnceLock<Arc<TencentKms>>> = Arc::default();
+    let in_script = Arc::clone(&shared);
+    let server = Server::start(move |number, _| {
+        // The clock goes on between the attempts.
+        let seconds = 100 * i64::try_from(number + 1).expect("small");
+        in_script.get().expect("set").rpc.set_correction(seconds);
+        match number {
+            0 => Reply::Error("RequestLimitExceeded", "slow down"),
+            1 => Reply::Raw(502, "<html>bad gateway</html>"),
+            2 => Reply::Bytes(Vec::new()),
+            _ => good(),
+        }
+    })
+    .await;
+    let kms = shared.get_or_init(|| Arc::new(kms(&server)));
+    assert_eq!(decrypt(kms).await.expect("decrypted").expose(), [7; 32]);
+    let asked = server.asked();
+    let seconds = |at: usize| {
+        asked[at]
+            .header("x-tc-timestamp")
+            .parse::<i64>()
+            .expect("seconds")
+    };
+    assert_eq!(asked.len(), 4);
+    for (at, asked) in asked.iter().enumerate() {
+        let since = seconds(at) - seconds(0) - 100 * i64::try_from(at).expect("small");
+        assert!((0..10).contains(&since), "attempt {at} is {since} s off");
+        super::requests::signature_holds(asked, "kms");
+    }
+}
+
+#[tokio::test]
+async fn statuses_other_than_200_are_transient_and_redirects_are_not_followed() {
+    for (status, body, named) in [
+        (500, "{\"Response\":{\"RequestId\":\"r-1\"}}", "HTTP status 500"),
+        (403, "<html>secret page</html>", "HTTP status 403"),
+        (302, "", "redirects are not followed"),
+        (407, "", "HTTP status 407"),
+    ] {
+        let server = Server::start(move |_, _| Reply::Raw(status, body)).await;
+        let error = refused(&kms(&server)).await;
+        assert_eq!(
+            (error.class, server.asked().len()),
+            (Class::Transient, 4),
+            "{status}"
+        );
+        assert!(error.message.contains(named), "{error}");
+        assert!(!error.to_string().contains("secret page"), "{error}");
+        assert_eq!(error.request_id.as_deref(), (status == 500).then_some("r-1"));
+    }
+}
+
+#[tokio::test]
+async fn answers_that_are_no_answers_are_transient_and_never_repeated() {
+    for body in [
+        "",
+        "<html>",
+        "{\"Response\":",
+        "{\"Response\":{}}",
+        "{\"Response\":null}",
+        "{\"Response\":{\"KeyId\":\"23e80852-1e38-11e9-b129-5cb9019b4b01\"}}",
+        "{\"Response\":{\"KeyId\":null,\"Plaintext\":\"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=\"}}",
+        "{\"Response\":{\"KeyId\":\"23e80852-1e38-11e9-b129-5cb9019b4b01\",\"Plaintext\":{\"a\":\"BwcHBwcHBwcHBwcH\"}}}",
+        "{\"Response\":{\"KeyId\":\"23e80852-1e38-11e9-b129-5cb9019b4b01\",\"Plaintext\":\"BwcHBwcHBwcHBwcH*\"}}",
+    ] {
+        let server = Server::start(move |_, _| Reply::Raw(200, body)).await;
+        let error = refused(&kms(&server)).await;
+        assert_eq!(error.class, Class::Transient, "{body}");
+        let all = format!("{error} {error:?}");
+        assert!(!all.contains("BwcH") && !all.contains("html"), "{all}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_about_another_key_is_integrity() {
+    let server = Server::start(|_, asked| {
+        Reply::Response(match asked.action() {
+            "ReEncrypt" => json!({"KeyId": OTHER_ID, "SourceKeyId": OTHER_ID, "CiphertextBlob": BLOB}),
+            _ => json!({"KeyId": OTHER_ID, "Plaintext": SEVENS, "CiphertextBlob": BLOB}),
+        })
+    })
+    .await;
+    let kms = kms(&server);
+    let data_key = DataKey::from_slice(&[7; 32]).expect("32 bytes");
+    let errors = [
+        decrypt(&kms).await.err(),
+        kms.generate_data_key(&key(), &context()).await.err(),
+        kms.encrypt(&key(), &data_key, &context()).await.err(),
+        kms.re_encrypt(&key(), BLOB, &other_key(), &context()).await.err(),
+    ];
+    for error in errors {
+        let error = error.expect("refused");
+        assert_eq!(error.class, Class::Integrity, "{error}");
+        assert!(error.message.contains("another KMS key"), "{error}");
+        assert_eq!(error.request_id.as_deref(), Some(REQUEST_ID));
+    }
+    assert_eq!(server.asked().len(), 4, "none is tried again");
+}
+
+#[tokio::test]
+async fn a_generated_data_key_has_32_bytes_and_a_ciphertext_fits_the_format() {
+    let long = "x".repeat(4097);
+    let blobs = [
+        (
+            json!({"KeyId": KEY_ID, "Plaintext": "BwcH", "CiphertextBlob": BLOB}),
+            Class::Integrity,
+            "3 bytes",
+        ),
+        (
+            json!({"KeyId": KEY_ID, "Plaintext": SEVENS, "CiphertextBlob": ""}),
+            Class::Configuration,
+            "0 bytes",
+        ),
+        (
+            json!({"KeyId": KEY_ID, "Plaintext": SEVENS, "CiphertextBlob": "a b"}),
+            Class::Configuration,
+            "3 bytes",
+        ),
+        (
+            json!({"KeyId": KEY_ID, "Plaintext": SEVENS, "CiphertextBlob": long}),
+            Class::Configuration,
+            "4097 bytes",
+        ),
+    ];
+    for (fields, class, named) in blobs {
+        let server = Server::start(move |_, _| Reply::Response(fields.clone())).await;
+        let error = kms(&server)
+            .generate_data_key(&key(), &context())
+            .await
+            .err()
+            .expect("refused");
+        assert_eq!(error.class, class, "{error}");
+        assert!(error.message.contains(named), "{error}");
+    }
+    // What Decrypt gives is the envelope's to judge: another length is a permanent failure there.
+    let server = Server::start(|_, _| Reply::Response(json!({"KeyId": KEY_ID, "Plaintext": "BwcH"}))).await;
+    assert_eq!(decrypt(&kms(&server)).await.expect("bytes").len(), 3);
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_corrected_once_and_named() {
+    let server = Server::start(|number, _| match number {
+        0 => Reply::ErrorAt("AuthFailure.SignatureExpire", 600),
+        _ => good(),
+    })
+    .await;
+    let kms = kms(&server);
+    decrypt(&kms).await.expect("decrypted with the server's clock");
+    decrypt(&kms).await.expect("the correction stays");
+    let asked = server.asked();
+    let seconds = |at: usize| {
+        asked[at]
+            .header("x-tc-timestamp")
+            .parse::<i64>()
+            .expect("seconds")
+    };
+    assert_eq!(asked.len(), 3);
+    assert!(
+        (595..=605).contains(&(seconds(1) - seconds(0))),
+        "{}",
+        seconds(1) - seconds(0)
+    );
+    assert!((0..=5).contains(&(seconds(2) - seconds(1))));
+    assert!((595..=605).contains(&kms.rpc.correction()));
+}
+
+#[tokio::test]
+async fn a_clock_that_cannot_be_corrected_is_named() {
+    for (ahead, requests, named) in [
+        (-600, 2, "ahead of the server's"),
+        (900, 2, "behind the server's"),
+        (0, 1, "its own clock agrees"),
+    ] {
+        let server = Server::start(move |_, _| Reply::ErrorAt("AuthFailure.SignatureExpire", ahead)).await;
+        let error = refused(&kms(&server)).await;
+        assert_eq!(
+            (error.class, server.asked().len()),
+            (Class::Configuration, requests)
+        );
+        assert!(error.message.contains(named), "{error}");
+        assert!(error.advice().contains("clock"), "{}", error.advice());
+    }
+    let server = Server::start(|_, _| Reply::Error("AuthFailure.SignatureExpire", "no")).await;
+    let error = refused(&kms(&server)).await;
+    assert!(error.message.contains("does not tell the time"), "{error}");
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn a_text_that_repeats_what_was_sent_is_withheld() {
+    let server = Server::start(|_, _| Reply::Error("InvalidParameterValue.InvalidPlaintext", SEVENS)).await;
+    let data_key = DataKey::from_slice(&[7; 32]).expect("32 bytes");
+    let error = kms(&server)
+        .encrypt(&key(), &data_key, &context())
+        .await
+        .expect_err("refused");
+    assert!(!format!("{error} {error:?}").contains(SEVENS), "{error}");
+    let server =
+        Server::start(|_, _| Reply::Error("AuthFailure", "key EXAMPLEsecretKEYforTestsOnly0123")).await;
+    let error = refused(&kms(&server)).await;
+    assert!(
+        !format!("{error} {error:?}").contains("EXAMPLEsecretKEY"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn time_is_limited_for_a_request_and_for_a_call() {
+    let server = Server::start(|_, _| Reply::Silence).await;
+    let limits = Limits {
+        request: Duration::from_millis(50),
+        call: Duration::from_millis(120),
+        attempts: 100,
+        ..limits()
+    };
+    let kms = TencentKms::new(TencentSettings {
+        limits,
+        ..settings(&server)
+    })
+    .expect("a client");
+    let started = Instant::now();
+    let error = refused(&kms).await;
+    assert_eq!(error.class, Class::Transient);
+    assert!(error.message.contains("did not answer within"), "{error}");
+    assert!(
+        (2..=4).contains(&server.asked().len()),
+        "{}",
+        server.asked().len()
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        started.elapsed()
+    );
+}
+
+#[tokio::test]
+async fn a_body_that_is_long_slow_or_cut_is_transient() {
+    let head = |length: &str| format!("HTTP/1.1 200 X\r\nContent-Type: application/json\r\n{length}\r\n\r\n");
+    let endless = [
+        head("Transfer-Encoding: chunked"),
+        "1000\r\n".to_owned() + &"x".repeat(4096) + "\r\n",
+    ]
+    .concat();
+    for (answer, named) in [
+        (head("Content-Length: 4097"), "longer than 4096 bytes"),
+        (
+            endless.clone() + "1000\r\n" + &"x".repeat(4096),
+            "longer than 4096 bytes",
+        ),
+        (head("Content-Length: 100") + "{\"Resp", "broke"),
+        (endless, "broke"),
+    ] {
+        let server = Server::start(move |_, _| Reply::Bytes(answer.clone().into_bytes())).await;
+        let limits = Limits {
+            answer: 4096,
+            attempts: 2,
+            ..limits()
+        };
+        let kms = TencentKms::new(TencentSettings {
+            limits,
+            ..settings(&server)
+        })
+        .expect("a client");
+        let error = refused(&kms).await;
+        assert_eq!(
+            (error.class, server.asked().len()),
+            (Class::Transient, 2),
+            "{error}"
+        );
+        assert!(error.message.contains(named), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_listens() {
+    let server = Server::start(|_, _| good()).await;
+    let settings = settings(&server);
+    drop(server);
+    let kms = TencentKms::new(settings).expect("a client");
+    // The port is free only once the task is gone.
+    tokio::task::yield_now().await;
+    let error = refused(&kms).await;
+    assert_eq!(error.class, Class::Transient);
+    assert!(error.message.contains("cannot connect to 127.0.0.1:"), "{error}");
+    assert!(error.advice().contains("NO_PROXY"), "{}", error.advice());
+}

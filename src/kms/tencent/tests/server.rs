@@ -1,0 +1,173 @@
+//! A server on loopback that answers by a script and remembers what it was asked.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use serde_json::Value;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::kms::tencent::Endpoint;
+
+/// A request as it came over the wire.
+#[derive(Clone)]
+pub(crate) struct Asked {
+    pub(crate) line: String,
+    /// Names in lower case.
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+    /// The connection that it came over, counted from 0.
+    pub(crate) connection: usize,
+}
+
+impl Asked {
+    pub(crate) fn action(&self) -> &str {
+        self.header("x-tc-action")
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).expect("JSON")
+    }
+}
+
+/// What the server does with a request.
+pub(crate) enum Reply {
+    /// HTTP 200 with `{"Response": ...}`.
+    Response(Value),
+    /// HTTP 200 with an error.
+    Error(&'static str, &'static str),
+    /// The same, the server's clock being so many seconds ahead.
+    ErrorAt(&'static str, i64),
+    /// Any status and body.
+    Raw(u16, &'static str),
+    /// These bytes, then the end of the connection.
+    Bytes(Vec<u8>),
+    /// Nothing, for as long as the client waits.
+    Silence,
+}
+
+/// `{"Response":{"Error":...}}` with the request id of all answers here.
+pub(crate) const REQUEST_ID: &str = "0bc82ec0-ecb7-4bf4-8fe5-e86b7c5f2c54";
+
+type Script = dyn Fn(usize, &Asked) -> Reply + Send + Sync;
+
+/// Ends when it is dropped.
+pub(crate) struct Server {
+    address: std::net::SocketAddr,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Server {
+    /// `script` gets the number of the request, from 0, and the request.
+    pub(crate) async fn start(script: impl Fn(usize, &Asked) -> Reply + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (log, script): (_, Arc<Script>) = (Arc::clone(&asked), Arc::new(script));
+        let task = tokio::spawn(async move {
+            let mut connections = tokio::task::JoinSet::new();
+            for connection in 0.. {
+                let Ok((stream, _)) = listener.accept().await else {
+                    return;
+                };
+                connections.spawn(serve(stream, connection, Arc::clone(&log), Arc::clone(&script)));
+            }
+        });
+        Server { address, asked, task }
+    }
+
+    pub(crate) fn endpoint(&self) -> Endpoint {
+        Endpoint::parse(&format!("http://{}", self.address), false).expect("loopback")
+    }
+
+    pub(crate) fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    pub(crate) fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().expect("no panic").clone()
+    }
+}
+
+async fn serve(mut stream: TcpStream, connection: usize, log: Arc<Mutex<Vec<Asked>>>, script: Arc<Script>) {
+    while let Some(asked) = read_request(&mut stream, connection).await {
+        let number = {
+            let mut log = log.lock().expect("no panic");
+            log.push(asked.clone());
+            log.len() - 1
+        };
+        match answer(script(number, &asked)) {
+            Some((bytes, keep)) => {
+                if stream.write_all(&bytes).await.is_err() || !keep {
+                    return;
+                }
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The bytes of the answer, and whether the connection stays.
+fn answer(reply: Reply) -> Option<(Vec<u8>, bool)> {
+    let error = |code: &str, message: &str| serde_json::json!({"Response": {"Error": {"Code": code, "Message": message}, "RequestId": REQUEST_ID}});
+    let (status, headers, body) = match reply {
+        Reply::Response(mut fields) => {
+            fields["RequestId"] = REQUEST_ID.into();
+            (
+                200,
+                String::new(),
+                serde_json::json!({"Response": fields}).to_string(),
+            )
+        }
+        Reply::Error(code, message) => (200, String::new(), error(code, message).to_string()),
+        Reply::ErrorAt(code, ahead) => {
+            let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
+            let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT");
+            (200, format!("Date: {date}\r\n"), error(code, "no").to_string())
+        }
+        Reply::Raw(status, body) => (status, String::new(), body.to_owned()),
+        Reply::Bytes(bytes) => return Some((bytes, false)),
+        Reply::Silence => return None,
+    };
+    let head = format!(
+        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\n{headers}Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    Some(([head.into_bytes(), body.into_bytes()].concat(), true))
+}
+
+async fn read_request(stream: &mut TcpStream, connection: usize) -> Option<Asked> {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.ok()?);
+    }
+    let head = String::from_utf8(head).expect("ASCII");
+    let mut lines = head.lines();
+    let line = lines.next().expect("a request line").to_owned();
+    let headers: BTreeMap<String, String> = lines
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let length = headers
+        .get("content-length")
+        .map_or(0, |text| text.parse().expect("a length"));
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(Asked {
+        line,
+        headers,
+        body,
+        connection,
+    })
+}
