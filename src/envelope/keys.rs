@@ -11,26 +11,30 @@ use super::encoding::to_hex;
 /// Bytes of a data key, a commitment and every derived key.
 pub const KEY_LEN: usize = 32;
 
-/// A data key (DEK): 32 bytes, wiped on drop, without Debug.
+/// A data key (DEK): 32 bytes, wiped on drop, without Debug. Boxed, so that a move leaves no copy behind.
 #[derive(Clone)]
-pub struct DataKey(Zeroizing<[u8; KEY_LEN]>);
+pub struct DataKey(Box<Zeroizing<[u8; KEY_LEN]>>);
 
 impl DataKey {
     /// Takes exactly 32 bytes; `None` for another length.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
-        let mut key = Zeroizing::new([0; KEY_LEN]);
         if bytes.len() != KEY_LEN {
             return None;
         }
-        key.copy_from_slice(bytes);
-        Some(DataKey(key))
+        let mut key = DataKey::zero();
+        key.0.copy_from_slice(bytes);
+        Some(key)
     }
 
     /// Draws a key from the OS RNG.
     pub fn random() -> Result<Self, getrandom::Error> {
-        let mut key = Zeroizing::new([0; KEY_LEN]);
-        getrandom::fill(key.as_mut())?;
-        Ok(DataKey(key))
+        let mut key = DataKey::zero();
+        getrandom::fill(&mut key.0[..])?;
+        Ok(key)
+    }
+
+    fn zero() -> Self {
+        DataKey(Box::new(Zeroizing::new([0; KEY_LEN])))
     }
 
     /// The key itself, for wrapping it.

@@ -11,6 +11,7 @@ mod crd;
 mod crd_fields;
 mod crd_refusals;
 mod crd_roundtrip;
+mod fuzz;
 mod rooms;
 mod support;
 mod tamper;

@@ -1,0 +1,326 @@
+//! What must hold for whatever bytes arrive. Each function takes any bytes and panics where its property does not hold.
+//! The fuzz targets call them, and the proptests of `tests/it/fuzz.rs`, which include this file.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use envelope_secrets::envelope::render::{Text, render_all};
+use envelope_secrets::envelope::{Document, Place, ReaderPolicy, SealTime, SecretBytes, StructureError};
+use envelope_secrets::kms::local::{Keyring, Kid, LocalKms};
+use envelope_secrets::kms::{self, KeyUri, Registry};
+use futures::FutureExt as _;
+use serde_json::Value;
+
+/// The project's vectors: the valid documents and keys that are mutated.
+static VECTORS: LazyLock<Value> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../../tests/vectors/es1.json")).expect("the vectors are JSON")
+});
+
+/// The keyring of the vectors.
+static KEYRING: LazyLock<String> = LazyLock::new(|| {
+    let lines = VECTORS["localKeyring"]
+        .as_array()
+        .expect("keys")
+        .iter()
+        .map(|key| {
+            let kid = text(&key["uri"]).trim_start_matches("local://");
+            format!(
+                "ES-LOCAL-KEY-1 {kid} {}\n",
+                URL_SAFE_NO_PAD.encode(hex(text(&key["key"])))
+            )
+        });
+    lines.collect::<Vec<_>>().concat()
+});
+
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+    let ring = Keyring::parse(KEYRING.as_bytes()).expect("a keyring");
+    let mut registry = Registry::new();
+    registry.insert("local", Arc::new(LocalKms::from_keyring(ring)));
+    registry
+});
+
+static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
+    VECTORS["positive"]
+        .as_array()
+        .expect("cases")
+        .iter()
+        .map(Base::new)
+        .collect()
+});
+
+/// A valid document, and what it opens to.
+struct Base {
+    spec: String,
+    place: Place,
+    audience: String,
+    entries: BTreeMap<String, Vec<u8>>,
+    /// Secret values that no error may show.
+    values: Vec<Vec<u8>>,
+}
+
+impl Base {
+    fn new(case: &Value) -> Self {
+        let spec = &case["spec"];
+        let plaintext = case["plaintext"].as_object().expect("entries").iter();
+        let entries: BTreeMap<String, Vec<u8>> = plaintext
+            .map(|(name, value)| (name.clone(), STANDARD.decode(text(value)).expect("base64")))
+            .collect();
+        let sealed = |name: &str| spec["encryptedData"].get(name).is_some();
+        Base {
+            spec: spec.to_string(),
+            place: Place::new(case["namespace"].as_str(), text(&case["objectName"])).expect("a place"),
+            audience: spec["audience"].as_str().unwrap_or("").to_owned(),
+            values: entries
+                .iter()
+                .filter(|(n, v)| sealed(n) && v.len() >= 8)
+                .map(|(_, v)| v.clone())
+                .collect(),
+            entries,
+        }
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().expect("a text")
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    let digit = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("hex");
+    (0..text.len()).step_by(2).map(digit).collect()
+}
+
+/// `base`, changed as `data` says: pieces of four bytes, each a place, an operation and an operand.
+fn patched(base: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut out = base.to_vec();
+    for piece in data.chunks_exact(4).take(64) {
+        if out.is_empty() {
+            break;
+        }
+        let at = usize::from(u16::from_le_bytes([piece[0], piece[1]])) % out.len();
+        match piece[2] % 5 {
+            0 => out[at] = piece[3],
+            1 => out[at] ^= 1 << (piece[3] % 8),
+            2 => out.insert(at, piece[3]),
+            3 => drop(out.drain(at..out.len().min(at + 1 + usize::from(piece[3] % 16)))),
+            _ => {
+                let other = usize::from(piece[3]) * 7 % out.len();
+                out.swap(at, other);
+            }
+        }
+    }
+    out
+}
+
+/// A reader of bytes panics for none; what it takes, it writes and reads again as the same document.
+pub fn wire(data: &[u8]) {
+    for base in BASES.iter() {
+        for spec in [data.to_vec(), patched(base.spec.as_bytes(), data)] {
+            again(Document::from_spec_json(&spec, base.place.clone()));
+            let head = br#"{"apiVersion":"envelope-secrets.io/v1","kind":"EnvelopeSecret","metadata":{"name":"db"},"spec":"#;
+            let whole = [&head[..], &spec, b"}"].concat();
+            again(Document::from_object_json(&whole, Some("prod")));
+        }
+    }
+    again(Document::from_object_json(data, Some("prod")));
+}
+
+fn again(read: Result<Document, StructureError>) {
+    let Ok(document) = read else { return };
+    let written = serde_json::to_vec(document.spec()).expect("JSON");
+    let again =
+        Document::from_spec_json(&written, document.place().clone()).expect("what is written can be read");
+    assert_eq!(again.spec(), document.spec());
+    assert_eq!(again.digest(), document.digest());
+}
+
+/// Words of the rendering language, and values that no error may show.
+const TOKENS: &[&str] = &[
+    "<%",
+    "<%=",
+    "<%#",
+    "<%-",
+    "<%=-",
+    "%>",
+    "-%>",
+    "if ",
+    "elif ",
+    "else",
+    "endif",
+    "and ",
+    "or ",
+    "not ",
+    "is ",
+    "defined",
+    "true",
+    "false",
+    "v.user",
+    "v['none']",
+    "v[\"bin\"]",
+    "v.long",
+    "(",
+    ")",
+    ",",
+    "|",
+    "~",
+    "==",
+    "!=",
+    "'x'",
+    "\"\\n\"",
+    "b64encode",
+    "b64decode",
+    "upper",
+    "lower",
+    "trim",
+    "replace",
+    "tojson",
+    "urlencode",
+    "sha256",
+    "default",
+    " ",
+    "\n",
+    "text ",
+    "%",
+    "<",
+    "-",
+    "'",
+    "\\",
+];
+const CANARY: &str = "canary-horse-battery-staple";
+
+/// Whatever text arrives is refused or rendered within the limits, and no failure shows a value.
+pub fn render(data: &[u8]) {
+    let words: Vec<&str> = data
+        .iter()
+        .map(|byte| TOKENS[usize::from(*byte) % TOKENS.len()])
+        .collect();
+    for source in [String::from_utf8_lossy(data).into_owned(), words.concat()] {
+        let parsed = match Text::parse(&source) {
+            Ok(parsed) => parsed,
+            Err(error) => {
+                assert!(
+                    error.line >= 1 && error.line <= source.lines().count().max(1) + 1,
+                    "{error}"
+                );
+                continue;
+            }
+        };
+        let long = CANARY.repeat(5000);
+        let values: BTreeMap<&str, &[u8]> = [
+            ("user", CANARY.as_bytes()),
+            ("bin", &[0xff, 0, 0xfe]),
+            ("long", long.as_bytes()),
+        ]
+        .into();
+        let texts = BTreeMap::from([("a".to_owned(), parsed.clone()), ("b".to_owned(), parsed)]);
+        match render_all(&texts, &values) {
+            Ok(rendered) => {
+                let bytes: usize = rendered.values().map(SecretBytes::len).sum();
+                assert!(bytes + CANARY.len() + long.len() + 3 <= 1 << 20);
+                assert!(
+                    rendered["a"].expose() == rendered["b"].expose(),
+                    "one text renders to one result"
+                );
+            }
+            Err(error) => assert!(!format!("{error} {error:?}").contains("canary"), "{error}"),
+        }
+    }
+}
+
+/// A keyring is refused, or has keys that are all different, the first of which wraps; no error shows a part of a key.
+pub fn keyring(data: &[u8]) {
+    for file in [data.to_vec(), patched(KEYRING.as_bytes(), data)] {
+        match Keyring::parse(&file) {
+            Ok(ring) => {
+                let mut kids = ring.kids();
+                assert_eq!(ring.default_kid(), kids[0]);
+                for kid in &kids {
+                    assert!(ring.key(*kid).is_some_and(|key| key.kid() == *kid));
+                }
+                let held = kids.len();
+                kids.sort_unstable();
+                kids.dedup();
+                assert_eq!(kids.len(), held, "a key twice");
+            }
+            Err(error) => {
+                let told = format!("{error} {error:?}");
+                for line in KEYRING.lines() {
+                    let key = line.rsplit(' ').next().expect("a key").as_bytes();
+                    let shown = key
+                        .windows(9)
+                        .find(|part| told.contains(&*String::from_utf8_lossy(part)));
+                    assert!(shown.is_none(), "{told}");
+                }
+            }
+        }
+    }
+}
+
+/// A key URI is its own text and falls into scheme and rest in one way; a local one names one key.
+pub fn key_uri(data: &[u8]) {
+    let local = patched(b"local://fa1975b2", data);
+    let cloud = patched(
+        b"tencent-kms://ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01",
+        data,
+    );
+    for bytes in [data, &local, &cloud] {
+        let text = String::from_utf8_lossy(bytes);
+        let Ok(uri) = KeyUri::parse(&text) else { continue };
+        assert_eq!(uri.as_str(), text);
+        assert_eq!(format!("{}://{}", uri.scheme(), uri.rest()), text);
+        assert!(!uri.scheme().contains(':') && text.bytes().all(|byte| byte.is_ascii_graphic()));
+        match Kid::of_uri(&uri) {
+            Some(kid) => assert_eq!(kid.uri(), uri),
+            None => assert!(!REGISTRY.usable(&text), "{text}"),
+        }
+    }
+}
+
+/// A document that was changed in any way never opens to other plaintext, and no error shows a value.
+pub fn open(data: &[u8]) {
+    for base in BASES.iter() {
+        let spec = patched(base.spec.as_bytes(), data);
+        if let Err(told) = try_open(base, &spec) {
+            for value in &base.values {
+                let raw = String::from_utf8_lossy(value);
+                for shown in [&*raw, &STANDARD.encode(value), &URL_SAFE_NO_PAD.encode(value)] {
+                    assert!(!told.contains(shown), "{told}");
+                }
+            }
+        }
+    }
+}
+
+/// How many of the valid documents open as they are; all of them, or this panics.
+pub fn opens_unchanged() -> usize {
+    for base in BASES.iter() {
+        try_open(base, base.spec.as_bytes()).expect("a valid document opens");
+    }
+    BASES.len()
+}
+
+fn try_open(base: &Base, spec: &[u8]) -> Result<(), String> {
+    fn told(error: &(impl std::fmt::Display + std::fmt::Debug)) -> String {
+        format!("{error} {error:?}")
+    }
+    let document = Document::from_spec_json(spec, base.place.clone()).map_err(|error| told(&error))?;
+    let now = SealTime::parse(text(&VECTORS["now"])).expect("a time");
+    let policy = ReaderPolicy::controller([base.audience.clone()], now);
+    let accepted = document
+        .accept(&policy, &|key| REGISTRY.usable(key))
+        .map_err(|error| told(&error))?;
+    let opened = kms::open(accepted, &REGISTRY)
+        .now_or_never()
+        .expect("the local provider is always ready");
+    let opened = opened.map_err(|error| told(&error))?;
+    let entries = opened
+        .entries()
+        .iter()
+        .map(|(name, value)| (name.clone(), value.expose().to_vec()));
+    assert!(
+        entries.collect::<BTreeMap<_, _>>() == base.entries,
+        "opened to other plaintext"
+    );
+    Ok(())
+}
