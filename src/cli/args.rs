@@ -40,7 +40,7 @@ const VERSION: &str = concat!(
         passes, worth repeating; 130 interrupted.",
     subcommand_required = true,
     arg_required_else_help = true,
-    max_term_width = 110
+    max_term_width = 100
 )]
 pub(super) struct Cli {
     #[command(flatten)]

@@ -60,7 +60,7 @@ pub(super) async fn run(args: &OpenArgs, program: &Program, printer: Printer) ->
     let target = Target::choose(args)?;
     let opener = Opener {
         reader: Reader::choose(&args.keys, args.trust_document_keys)?,
-        place: PlaceRule::new(&args.place, program),
+        place: PlaceRule::new(&args.place, program)?,
         string_data: args.string_data,
     };
     let mut failures = Failures::new(inputs.len(), printer);
@@ -92,7 +92,7 @@ pub(super) async fn run(args: &OpenArgs, program: &Program, printer: Printer) ->
         }
     }
     if !pieces.is_empty() && (failures.none() || target.output.file.is_none()) {
-        let text = join(&pieces, target.output.format)?;
+        let text = join(pieces, target.output.format)?;
         target.write(text.expose())?;
     }
     failures.end(target.output.file.is_some())

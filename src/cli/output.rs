@@ -6,7 +6,7 @@ use super::args::{Format, OutputArgs};
 use super::failure::{Failure, Result};
 use super::printer::Printer;
 use crate::files::{FileError, Mode, Overwrite, write_atomically};
-use crate::manifest::{self, Content, Member, Node, Part, SecretBuffer, Syntax};
+use crate::manifest::{self, Member, Node, Part, SecretBuffer, Syntax};
 
 /// Where results go, and how they look.
 #[derive(Clone, Debug)]
@@ -66,23 +66,22 @@ pub(super) enum Piece<'p> {
 }
 
 impl<'p> Piece<'p> {
-    /// A document that passes through: with its bytes, if they are YAML.
-    pub(super) fn kept(part: &'p Part<'p>) -> Result<Vec<Self>> {
-        match part.syntax {
-            Syntax::Yaml => Ok(vec![Piece::Kept(part)]),
-            Syntax::Json => part
-                .items()
-                .iter()
-                .map(|item| Ok(Piece::New(item.rewritable()?.clone(), false)))
-                .collect(),
+    /// A document that passes through: with its bytes from YAML to YAML, else written anew, and then it may be refused.
+    pub(super) fn kept(part: &'p Part<'p>, format: Format) -> Result<Vec<Self>> {
+        if (part.syntax, format) == (Syntax::Yaml, Format::Yaml) {
+            return Ok(vec![Piece::Kept(part)]);
         }
+        part.items()
+            .iter()
+            .map(|item| Ok(Piece::New(item.rewritable()?.clone(), false)))
+            .collect()
     }
 }
 
 /// All results in one text.
-pub(super) fn join(pieces: &[Piece<'_>], format: Format) -> Result<SecretBuffer> {
+pub(super) fn join(pieces: Vec<Piece<'_>>, format: Format) -> Result<SecretBuffer> {
     match format {
-        Format::Yaml => Ok(yaml_stream(pieces)),
+        Format::Yaml => Ok(yaml_stream(&pieces)),
         Format::Json => json_object(pieces),
     }
 }
@@ -123,12 +122,11 @@ fn yaml_stream(pieces: &[Piece<'_>]) -> SecretBuffer {
 }
 
 /// The one object, or a list of several.
-fn json_object(pieces: &[Piece<'_>]) -> Result<SecretBuffer> {
+fn json_object(pieces: Vec<Piece<'_>>) -> Result<SecretBuffer> {
     let mut nodes = Vec::new();
     for piece in pieces {
         match piece {
-            Piece::New(node, _) => nodes.push(node.clone()),
-            Piece::Kept(part) if part.content() == Content::Empty => {}
+            Piece::New(node, _) => nodes.push(node),
             Piece::Kept(part) => {
                 for item in part.items() {
                     nodes.push(item.rewritable()?.clone());
@@ -171,10 +169,10 @@ mod tests {
                 let new = Node::Map(vec![Member::new("new", Node::text("x"))]);
                 pieces.push(Piece::New(new, part.explicit));
             } else {
-                pieces.extend(Piece::kept(part).map_err(|f| f.message).expect("kept"));
+                pieces.extend(Piece::kept(part, format).map_err(|f| f.message).expect("kept"));
             }
         }
-        let text = join(&pieces, format).map_err(|f| f.message).expect("joined");
+        let text = join(pieces, format).map_err(|f| f.message).expect("joined");
         String::from_utf8(text.expose().to_vec()).expect("UTF-8")
     }
 

@@ -3,6 +3,7 @@
 use super::args::PlaceArgs;
 use super::failure::{Failure, Result};
 use super::program::Program;
+use crate::envelope::names::{is_namespace, is_object_name};
 
 /// `--namespace` and `--name`.
 pub(super) struct PlaceRule {
@@ -13,13 +14,22 @@ pub(super) struct PlaceRule {
 
 impl PlaceRule {
     /// An empty flag counts as absent.
-    pub(super) fn new(args: &PlaceArgs, program: &Program) -> Self {
+    pub(super) fn new(args: &PlaceArgs, program: &Program) -> Result<Self> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        PlaceRule {
+        let rule = PlaceRule {
             namespace: given(&args.namespace),
             name: given(&args.name),
             program: program.clone(),
+        };
+        if let Some(namespace) = rule.namespace.as_deref().filter(|text| !is_namespace(text)) {
+            return Err(Failure::usage(format!(
+                "--namespace {namespace:?} is no name of a namespace"
+            )));
         }
+        if let Some(name) = rule.name.as_deref().filter(|text| !is_object_name(text)) {
+            return Err(Failure::usage(format!("--name {name:?} is no name of an object")));
+        }
+        Ok(rule)
     }
 
     /// The document's name, else `--name`.

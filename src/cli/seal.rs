@@ -17,8 +17,9 @@ use super::place::PlaceRule;
 use super::printer::Printer;
 use super::program::Program;
 use crate::envelope::Scope;
+use crate::envelope::names::is_audience;
 use crate::files::{Mode, Overwrite};
-use crate::manifest::{Content, Kind, Node, Part, SecretInput};
+use crate::manifest::{Kind, Part, SecretInput};
 use document::Sealer;
 use entries::{EntrySource, Newlines};
 
@@ -29,11 +30,9 @@ use entries::{EntrySource, Newlines};
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     envelope seal -f secret.yaml -w sealed.yaml\n  \
-    kubectl create secret generic db --from-file=password --dry-run=client -o yaml \\\n    \
-    | envelope seal -n prod\n  \
+    kubectl get secret db -n prod -o yaml | envelope seal\n  \
     envelope seal --name db -n prod --from-literal password\n  \
-    envelope seal --name web -n prod --type kubernetes.io/tls \\\n      \
-    --from-file tls.crt --from-file tls.key")]
+    envelope seal --name web -n prod --from-file tls.crt --from-file tls.key")]
 pub(super) struct SealArgs {
     #[command(flatten)]
     input: InputArgs,
@@ -113,7 +112,11 @@ pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) ->
     let output = Output::choose(&args.output)?;
     output
         .must_be_new("envelope seal writes new files only: choose another name, or remove the file first")?;
-    let rule = PlaceRule::new(&args.place, program);
+    let rule = PlaceRule::new(&args.place, program)?;
+    if let Some(audience) = args.audience.as_deref().filter(|audience| !is_audience(audience)) {
+        return Err(Failure::usage(format!("--audience {audience:?} is no audience"))
+            .help("an audience has 1 to 63 of a-z, 0-9, `-` and `.`, with a letter or digit at both ends"));
+    }
     let newlines = if args.trim { Newlines::Trim } else { Newlines::Warn };
     let sealer = Sealer {
         scope: args.scope.into(),
@@ -124,19 +127,21 @@ pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) ->
         place: rule,
         printer,
     };
-    let text = match source {
+    match source {
         Source::Entries(entries) => {
             let secret = SecretInput {
                 entries: entries::read(&entries, newlines, printer)?,
                 ..SecretInput::default()
             };
             sealer.place.needs_name()?;
-            let node = sealer.seal(secret, true).await?;
-            join(&[Piece::New(node, false)], output.format)?
+            let done = sealer.seal(secret, true).await?;
+            let text = join(vec![Piece::New(done.object, false)], output.format)?;
+            output.write(text.expose(), Mode::Kept, Overwrite::Never)?;
+            printer.done(&done.report);
+            Ok(())
         }
-        Source::Manifests(inputs) => return seal_manifests(&sealer, &inputs, &output).await,
-    };
-    output.write(text.expose(), Mode::Kept, Overwrite::Never)
+        Source::Manifests(inputs) => seal_manifests(&sealer, &inputs, &output).await,
+    }
 }
 
 /// Goes on after a file that fails. What succeeded is printed, but a file is written only when all did.
@@ -152,49 +157,50 @@ async fn seal_manifests(sealer: &Sealer, inputs: &[Input], output: &Output) -> R
             "give a manifest with `kind: Secret`, or values with --from-file, --from-literal or --from-env-file",
         ));
     }
-    let mut pieces = Vec::new();
+    let (mut pieces, mut reports) = (Vec::new(), Vec::new());
     for (input, parts) in &files {
         match seal_parts(sealer, parts, output.format).await {
-            Ok(more) => pieces.extend(more),
+            Ok((more, about_them)) => {
+                pieces.extend(more);
+                reports.extend(about_them);
+            }
             Err(failure) => failures.add(failure.about(input.label()))?,
         }
     }
     if !pieces.is_empty() && (failures.none() || output.file.is_none()) {
-        let text = join(&pieces, output.format)?;
+        let text = join(pieces, output.format)?;
         output.write(text.expose(), Mode::Kept, Overwrite::Never)?;
+        for report in &reports {
+            sealer.printer.done(report);
+        }
     }
     failures.end(output.file.is_some())
 }
 
-async fn seal_parts<'p>(sealer: &Sealer, parts: &'p [Part<'p>], format: Format) -> Result<Vec<Piece<'p>>> {
-    let mut pieces = Vec::new();
+/// The results of one file, and what to say of them.
+async fn seal_parts<'p>(
+    sealer: &Sealer,
+    parts: &'p [Part<'p>],
+    format: Format,
+) -> Result<(Vec<Piece<'p>>, Vec<String>)> {
+    let (mut pieces, mut reports) = (Vec::new(), Vec::new());
     for part in parts {
         let items = part.items();
         let holds_secret = items.iter().any(|item| item.kind() == Kind::Secret);
         if !holds_secret {
-            pieces.extend(Piece::kept(part)?);
+            pieces.extend(Piece::kept(part, format)?);
             continue;
         }
         for item in items {
-            let node: Node = if item.kind() == Kind::Secret {
-                sealer.seal(item.secret()?, false).await?
+            let object = if item.kind() == Kind::Secret {
+                let done = sealer.seal(item.secret()?, false).await?;
+                reports.push(done.report);
+                done.object
             } else {
                 item.rewritable()?.clone()
             };
-            pieces.push(Piece::New(node, part.explicit));
+            pieces.push(Piece::New(object, part.explicit));
         }
     }
-    if format == Format::Json {
-        // Found now, so that it is this file's failure.
-        for piece in &pieces {
-            if let Piece::Kept(part) = piece
-                && part.content() != Content::Empty
-            {
-                part.items()
-                    .iter()
-                    .try_for_each(|item| item.rewritable().map(|_| ()))?;
-            }
-        }
-    }
-    Ok(pieces)
+    Ok((pieces, reports))
 }

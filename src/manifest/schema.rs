@@ -1,6 +1,8 @@
 //! What a plain scalar means: by the YAML 1.2 core schema (how we read), and whether YAML 1.1 readers, kubectl
 //! among them, take it for something else.
 
+use crate::envelope::names::is_data_key_id;
+
 /// YAML 1.1's words for booleans, as kubectl reads them, and its default value.
 const WORDS: [&str; 7] = ["y", "n", "yes", "no", "on", "off", "="];
 
@@ -76,7 +78,8 @@ pub(super) fn differs(text: &str) -> bool {
 /// What we never write without quotes, whoever reads it. Generous: all that begins like a number and has only
 /// characters that some number or date can have.
 pub(super) fn in_doubt(text: &str) -> bool {
-    if is_word(text) || text == "<<" {
+    // Ids of data keys are quoted always (format-es1 section 2), not only those that look like numbers.
+    if is_word(text) || text == "<<" || is_data_key_id(text) {
         return true;
     }
     // Other spellings of words that the core schema knows in three.
@@ -200,6 +203,7 @@ mod tests {
             "tRUE",
             "1e3",
             "_1",
+            "fadedbac",
         ] {
             assert!(in_doubt(text), "{text}");
         }

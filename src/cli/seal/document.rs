@@ -19,6 +19,14 @@ const MAX_BYTES: usize = 1_520_435; // 1.45 MiB
 /// A hint for people and for `check`, never used to open.
 const SEALED_FOR: &str = "envelope-secrets.io/sealed-for";
 
+/// A sealed document.
+pub(super) struct Sealed {
+    /// The object, to be written.
+    pub(super) object: Node,
+    /// What to say when it has been written.
+    pub(super) report: String,
+}
+
 /// What holds for every Secret of one command.
 pub(super) struct Sealer {
     pub(super) scope: Scope,
@@ -32,14 +40,14 @@ pub(super) struct Sealer {
 
 impl Sealer {
     /// Seals one Secret. `from_flags`: it comes from values, so that its namespace is the flag's alone.
-    pub(super) async fn seal(&self, secret: SecretInput, from_flags: bool) -> Result<Node> {
+    pub(super) async fn seal(&self, secret: SecretInput, from_flags: bool) -> Result<Sealed> {
         let name = self.place.resolve_name(secret.name.as_deref())?;
         self.seal_named(&name, secret, from_flags)
             .await
             .map_err(|failure| failure.about(format!("Secret {name}")))
     }
 
-    async fn seal_named(&self, name: &str, secret: SecretInput, from_flags: bool) -> Result<Node> {
+    async fn seal_named(&self, name: &str, secret: SecretInput, from_flags: bool) -> Result<Sealed> {
         let namespace = self.place.resolve_namespace(secret.namespace.as_deref())?;
         if namespace.is_none() && self.scope != Scope::ClusterWide {
             return Err(self.place.no_namespace());
@@ -94,12 +102,8 @@ impl Sealer {
         } else {
             format!("{entries} entries")
         };
-        self.printer.done(&format!(
-            "sealed {shown}: {count}, {} ({})",
-            keys.list(),
-            keys.source
-        ));
-        Ok(node)
+        let report = format!("sealed {shown}: {count}, {} ({})", keys.list(), keys.source);
+        Ok(Sealed { object: node, report })
     }
 
     fn resolve_type(&self, document: Option<String>) -> Result<Option<String>> {

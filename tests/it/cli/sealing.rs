@@ -1,0 +1,414 @@
+//! Sealing what people have: pipes, files, lists, whatever a cluster prints.
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use super::shell::{Shell, value};
+
+const SECRET: &str =
+    "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: correct horse}\n";
+
+#[test]
+fn a_pipe_with_the_namespace_as_a_flag() {
+    let shell = Shell::new();
+    let sealed = shell.seal(&["-n", "prod"], SECRET.as_bytes());
+    assert!(
+        sealed.text().contains("\n  namespace: prod\n"),
+        "{}",
+        sealed.text()
+    );
+    assert!(
+        sealed
+            .text()
+            .contains("envelope-secrets.io/sealed-for: prod/db\n")
+    );
+    assert!(
+        sealed.stderr.starts_with("sealed prod/db: 1 entry, local://"),
+        "{}",
+        sealed.stderr
+    );
+    assert_eq!(value(&shell.open(&sealed.stdout), "password"), b"correct horse");
+}
+
+#[test]
+fn scopes_write_the_namespace_that_they_need() {
+    let shell = Shell::new();
+    for (scope, namespace, sealed_for) in [
+        ("strict", Some("prod"), "prod/db"),
+        ("namespace-wide", Some("prod"), "prod/*"),
+        ("cluster-wide", None, "*"),
+    ] {
+        let sealed = shell.seal(&["-n", "prod", "--scope", scope, "-o", "json"], SECRET.as_bytes());
+        let object: Value = serde_json::from_slice(&sealed.stdout).unwrap();
+        assert_eq!(object["metadata"]["namespace"].as_str(), namespace, "{scope}");
+        assert_eq!(
+            object["metadata"]["annotations"]["envelope-secrets.io/sealed-for"],
+            sealed_for
+        );
+        assert_eq!(object["spec"]["scope"], scope);
+        assert_eq!(value(&shell.open(&sealed.stdout), "password"), b"correct horse");
+    }
+    // Its manifest named one: it stays.
+    let placed = SECRET.replace("{name: db}", "{name: db, namespace: prod}");
+    let sealed = shell.seal(&["--scope", "cluster-wide"], placed.as_bytes());
+    assert!(sealed.text().contains("\n  namespace: prod\n"));
+}
+
+#[test]
+fn files_pipes_and_env_files_without_a_manifest() {
+    let shell = Shell::new();
+    let binary: Vec<u8> = (0..=255).collect();
+    shell.write("cert.bin", &binary);
+    shell.write("app.env", "# of the app\nUSER=app\r\nEMPTY=\nURL=a=b#c\n");
+    shell.write("pem", "-----BEGIN-----\nx\n-----END-----\n");
+    let args = [
+        "--name",
+        "db",
+        "-n",
+        "prod",
+        "--type",
+        "example.com/mixed",
+        "--from-file",
+        "cert.bin",
+        "--from-file",
+        "tls.key=pem",
+        "--from-env-file",
+        "app.env",
+        "--from-literal",
+        "password=-",
+    ];
+    let sealed = shell.seal(&args, b"hunter2hunter2\n");
+    let warnings: Vec<&str> = sealed
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with("warning:"))
+        .collect();
+    assert_eq!(
+        warnings,
+        [
+            "warning: the value of \"password\" ends with a line ending, which is sealed too; --trim removes it"
+        ],
+        "a text of several lines ends with one by right"
+    );
+    let secret = shell.open(&sealed.stdout);
+    assert_eq!(secret["type"], "example.com/mixed");
+    assert_eq!(value(&secret, "cert.bin"), binary);
+    assert_eq!(value(&secret, "tls.key"), b"-----BEGIN-----\nx\n-----END-----\n");
+    assert_eq!(value(&secret, "password"), b"hunter2hunter2\n");
+    for (name, expected) in [("USER", "app"), ("EMPTY", ""), ("URL", "a=b#c")] {
+        assert_eq!(value(&secret, name), expected.as_bytes());
+    }
+    let trimmed = shell.seal(&[&args[..], &["--trim"]].concat(), b"hunter2hunter2\n");
+    assert!(!trimmed.stderr.contains("warning"), "{}", trimmed.stderr);
+    assert_eq!(value(&shell.open(&trimmed.stdout), "password"), b"hunter2hunter2");
+}
+
+#[test]
+fn what_kubectl_get_prints_leaves_nothing_of_last_applied() {
+    let shell = Shell::new();
+    let text = "apiVersion: v1
+data:
+  password: aHVudGVyMmh1bnRlcjI=
+immutable: true
+kind: Secret
+metadata:
+  annotations:
+    kubectl.kubernetes.io/last-applied-configuration: |
+      {\"apiVersion\":\"v1\",\"data\":{\"password\":\"aHVudGVyMmh1bnRlcjI=\"},\"kind\":\"Secret\"}
+    team: db
+  creationTimestamp: \"2026-11-25T09:00:00Z\"
+  labels:
+    app.kubernetes.io/managed-by: Helm
+  name: db
+  namespace: prod
+  resourceVersion: \"1042\"
+  uid: 1d0a8b0c-4c27-4a57-9b6a-0c52ad7f3d7a
+type: Opaque
+";
+    let sealed = shell.seal(&[], text.as_bytes());
+    for gone in [
+        "last-applied",
+        "aHVudGVyMmh1bnRlcjI",
+        "hunter2",
+        "resourceVersion",
+        "uid",
+        "creationTimestamp",
+        "Helm",
+    ] {
+        assert!(!sealed.text().contains(gone), "{gone}: {}", sealed.text());
+    }
+    assert!(
+        sealed.stderr.contains(
+            "note: prod/db: left out annotation kubectl.kubernetes.io/last-applied-configuration, \
+             metadata.creationTimestamp, label app.kubernetes.io/managed-by, metadata.resourceVersion, metadata.uid\n"
+        ),
+        "{}",
+        sealed.stderr
+    );
+    let secret = shell.open(&sealed.stdout);
+    assert_eq!(
+        (&secret["type"], &secret["immutable"]),
+        (&"Opaque".into(), &true.into())
+    );
+    assert_eq!(
+        secret["metadata"]["annotations"],
+        serde_json::json!({"team": "db"})
+    );
+    assert_eq!(value(&secret, "password"), b"hunter2hunter2");
+}
+
+#[test]
+fn a_list_becomes_documents_or_a_list() {
+    let shell = Shell::new();
+    let list = "apiVersion: v1\nkind: List\nitems:\n\
+        - apiVersion: v1\n  kind: Secret\n  metadata: {name: a, namespace: x}\n  stringData: {k: value-of-a}\n\
+        - apiVersion: v1\n  kind: ConfigMap\n  metadata: {name: c}\n  data: {m: \"1\"}\n\
+        - apiVersion: v1\n  kind: Secret\n  metadata: {name: b, namespace: x}\n  stringData: {k: value-of-b}\n";
+    let yaml = shell.seal(&[], list.as_bytes());
+    assert_eq!(yaml.text().matches("\n---\n").count(), 2, "{}", yaml.text());
+    assert!(
+        yaml.text()
+            .contains("---\napiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\ndata:\n  m: \"1\"\n---\n")
+    );
+    let json = shell.seal(&["-o", "json"], list.as_bytes());
+    let whole: Value = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(
+        (&whole["apiVersion"], &whole["kind"]),
+        (&"v1".into(), &"List".into())
+    );
+    assert_eq!(whole["items"].as_array().unwrap().len(), 3);
+    for sealed in [yaml, json] {
+        let opened = shell.open(&sealed.stdout);
+        let values: Vec<Vec<u8>> = opened["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|s| value(s, "k"))
+            .collect();
+        assert_eq!(values, [b"value-of-a", b"value-of-b"]);
+    }
+    let typed = "{\"apiVersion\":\"v1\",\"kind\":\"SecretList\",\"items\":[{\"metadata\":{\"name\":\"a\",\"namespace\":\"x\"},\"data\":{\"k\":\"eA==\"}}]}";
+    assert_eq!(
+        value(&shell.open(&shell.seal(&[], typed.as_bytes()).stdout), "k"),
+        b"x"
+    );
+}
+
+#[test]
+fn crlf_and_other_documents_keep_their_bytes() {
+    let shell = Shell::new();
+    let other = "---\r\n# kept:   as it is\r\napiVersion: v1\r\nkind: ConfigMap\r\nmetadata: {name: c}\r\ndata:\r\n  on:   yes\r\n";
+    let secret = SECRET
+        .replace("{name: db}", "{name: db, namespace: prod}")
+        .replace('\n', "\r\n");
+    let sealed = shell.seal(&[], format!("# never copied\r\n{secret}{other}").as_bytes());
+    assert!(sealed.text().ends_with(other), "{}", sealed.text());
+    assert!(!sealed.text().contains("never copied"));
+    assert_eq!(value(&shell.open(&sealed.stdout), "password"), b"correct horse");
+}
+
+#[test]
+fn an_empty_secret_only_on_demand() {
+    let shell = Shell::new();
+    let empty = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\ndata: {}\n";
+    shell
+        .run(&["seal", "--keyring", "keyring"], empty.as_bytes())
+        .failed(1, "it has no data");
+    let sealed = shell.seal(&["--allow-empty"], empty.as_bytes());
+    assert!(
+        sealed.text().contains("\n  encryptedData: {}\n"),
+        "{}",
+        sealed.text()
+    );
+    assert_eq!(shell.open(&sealed.stdout)["data"], serde_json::json!({}));
+}
+
+#[test]
+fn large_secrets_are_warned_about_and_refused() {
+    let shell = Shell::new();
+    let whole = 1024 * 1024;
+    let args = ["--name", "db", "-n", "prod", "--from-file", "big"];
+    shell.write("big", vec![7; 64 * 1024]);
+    assert!(!shell.seal(&args, b"").stderr.contains("warning"));
+    shell.write("big", vec![7; whole]);
+    let sealed = shell.seal(&args, b"");
+    assert!(
+        sealed.stderr.contains("kubectl apply --server-side"),
+        "{}",
+        sealed.stderr
+    );
+    assert_eq!(value(&shell.open(&sealed.stdout), "big").len(), whole);
+    shell.write("big", vec![7; whole + 1]);
+    let refused = shell.run(&[&["seal", "--keyring", "keyring"], &args[..]].concat(), b"");
+    refused.failed(1, "hold more than 1048576 bytes");
+    // Within the limit of values, but beyond that of an API server.
+    let names: Vec<String> = (0..1000).map(|n| format!("{n:0253}")).collect();
+    for name in &names {
+        shell.write(name, vec![7; 900]);
+    }
+    let mut args = vec!["seal", "--keyring", "keyring", "--name", "db", "-n", "prod"];
+    for name in &names {
+        args.extend(["--from-file", name]);
+    }
+    shell
+        .run(&args, b"")
+        .failed(1, "an API server stores at most 1520435");
+}
+
+#[test]
+fn a_value_that_stays_readable_elsewhere_is_refused() {
+    let shell = Shell::new();
+    for (place, encoded) in [
+        ("annotations", "say correct horse"),
+        ("annotations", "Y29ycmVjdCBob3JzZQ=="),
+        ("annotations", "x636f727265637420686f727365"),
+        ("labels", "Y29ycmVjdCBob3JzZQ"),
+    ] {
+        let metadata = format!("{{name: db, namespace: prod, {place}: {{note: \"{encoded}\"}}}}");
+        let ran = shell.run(
+            &["seal", "--keyring", "keyring"],
+            SECRET.replace("{name: db}", &metadata).as_bytes(),
+        );
+        let ran = ran.failed(1, "holds the value of entry \"password\"");
+        assert!(
+            !ran.stderr.contains(encoded) && !ran.stderr.contains("correct horse"),
+            "{}",
+            ran.stderr
+        );
+    }
+    let named = SECRET
+        .replace("{name: db}", "{name: correct-horse, namespace: prod}")
+        .replace("correct horse", "correct-horse");
+    shell
+        .run(&["seal", "--keyring", "keyring"], named.as_bytes())
+        .failed(1, "the Secret's name holds the value");
+}
+
+#[test]
+fn keys_come_from_flag_environment_and_keyring_in_this_order() {
+    let shell = Shell::new();
+    let second = shell.run(&["keys", "create", "--keyring", "keyring"], b"").ok();
+    let second = second.text().trim();
+    let args = ["seal", "-n", "prod", "--keyring", "keyring"];
+    let first = shell.run(&args, SECRET.as_bytes()).ok();
+    assert!(
+        first.stderr.ends_with("(keyring keyring)\n") && !first.stderr.contains(second),
+        "{}",
+        first.stderr
+    );
+    let named = shell
+        .run_with(&args, SECRET.as_bytes(), &[("ENVELOPE_KEY", second)])
+        .ok();
+    assert!(
+        named.stderr.ends_with(&format!("{second} (ENVELOPE_KEY)\n")),
+        "{}",
+        named.stderr
+    );
+    let first_key = first
+        .stderr
+        .split(' ')
+        .find(|word| word.starts_with("local://"))
+        .unwrap();
+    let both = [&args[..], &["--key", second, "--key", first_key]].concat();
+    let both = shell
+        .run_with(&both, SECRET.as_bytes(), &[("ENVELOPE_KEY", "local://00000000")])
+        .ok();
+    assert!(
+        both.stderr.ends_with(&format!("{second}, {first_key} (--key)\n")),
+        "{}",
+        both.stderr
+    );
+    // Each of the two opens alone.
+    let one = shell
+        .run(
+            &["keys", "retire", first_key, "--no-check", "--keyring", "keyring"],
+            b"",
+        )
+        .ok();
+    assert!(one.stdout.is_empty());
+    assert_eq!(value(&shell.open(&both.stdout), "password"), b"correct horse");
+}
+
+#[test]
+fn the_default_keyring_is_found_and_a_readable_one_refused() {
+    let shell = Shell::without_keyring();
+    let refused = shell.run(&["seal", "-n", "prod"], SECRET.as_bytes());
+    refused
+        .failed(2, "there is no keyring at")
+        .failed(2, "envelope keys create");
+    shell.run(&["keys", "create"], b"").ok();
+    let keyring = shell.path("home/.config/envelope-secrets/keyring");
+    assert_eq!(
+        std::fs::metadata(&keyring).unwrap().permissions().mode() & 0o777,
+        0o600
+    );
+    let sealed = shell.run(&["seal", "-n", "prod"], SECRET.as_bytes()).ok();
+    shell.run(&["open"], &sealed.stdout).ok();
+    std::fs::set_permissions(&keyring, Permissions::from_mode(0o644)).unwrap();
+    for command in ["seal", "open"] {
+        let ran = shell.run(&[command, "-n", "prod"], SECRET.as_bytes());
+        ran.failed(2, "its mode is 0644").failed(2, "help: chmod 600 ");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_failure() {
+    let shell = Shell::new();
+    let mut child = shell
+        .command(env!("CARGO_BIN_EXE_envelope"))
+        .arg("crd")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(
+        (output.status.code(), output.stderr.as_slice()),
+        (Some(0), &b""[..])
+    );
+}
+
+#[test]
+fn a_command_that_cannot_write_says_so() {
+    let shell = Shell::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
+    // macOS has no such device.
+    let Ok(full) = full else { return };
+    let output = shell
+        .command(env!("CARGO_BIN_EXE_envelope"))
+        .arg("crd")
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        output
+            .stderr
+            .starts_with(b"error: cannot write to standard output: "),
+        "{output:?}"
+    );
+}
+
+#[test]
+fn keyrings_stay_out_of_git() {
+    let shell = Shell::without_keyring();
+    assert!(
+        shell
+            .command("git")
+            .args(["init", "--quiet"])
+            .status()
+            .unwrap()
+            .success()
+    );
+    let args = ["keys", "create", "--keyring", "keyring"];
+    shell
+        .run(&args, b"")
+        .failed(2, "lies in a Git work tree that does not ignore it");
+    assert!(!shell.path("keyring").exists());
+    shell.write(".gitignore", "keyring\n");
+    shell.run(&args, b"").ok();
+}
