@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 
 use super::completions::{CompleteArgs, CompletionsArgs};
+use super::controller::ControllerArgs;
 use super::crd::CrdArgs;
 use super::keys::KeysArgs;
 use super::open::OpenArgs;
@@ -69,6 +70,7 @@ pub(super) enum Command {
     Open(OpenArgs),
     Keys(KeysArgs),
     Crd(CrdArgs),
+    Controller(ControllerArgs),
     Completions(CompletionsArgs),
     /// Print the reference of this command line (docs/cli.md)
     #[command(hide = true)]

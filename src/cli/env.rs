@@ -6,6 +6,14 @@ use std::path::PathBuf;
 pub(super) const KEY: &str = "ENVELOPE_KEY";
 /// The keyring of local keys.
 pub(super) const KEYRING: &str = "ENVELOPE_KEYRING";
+/// Flags of `controller`, each by its own name.
+pub(super) const NAMESPACES: &str = "ENVELOPE_NAMESPACES";
+pub(super) const AUDIENCE: &str = "ENVELOPE_AUDIENCE";
+pub(super) const KUBECONFIG: &str = "ENVELOPE_KUBECONFIG";
+pub(super) const METRICS_ADDR: &str = "ENVELOPE_METRICS_ADDR";
+pub(super) const PROBE_ADDR: &str = "ENVELOPE_PROBE_ADDR";
+pub(super) const LOG_FORMAT: &str = "ENVELOPE_LOG_FORMAT";
+pub(super) const LOG_LEVEL: &str = "ENVELOPE_LOG_LEVEL";
 /// Set to anything: no colours (<https://no-color.org>).
 pub(super) const NO_COLOR: &str = "NO_COLOR";
 /// Where a person's configuration is; an absolute path (XDG Base Directory Specification).

@@ -8,6 +8,7 @@
 
 mod args;
 mod completions;
+mod controller;
 mod crd;
 mod env;
 mod failure;
@@ -70,6 +71,7 @@ fn dispatch(command: &Command, program: &Program, printer: Printer) -> failure::
         Command::Open(args) => block_on(open::run(args, program, printer)),
         Command::Keys(args) => block_on(keys::run(args, printer)),
         Command::Crd(args) => crd::run(args),
+        Command::Controller(args) => controller::run(args),
         Command::Completions(args) => completions::run(args, self::command("envelope")),
         Command::Reference => Printer::output(markdown().as_bytes()),
         Command::Complete(args) => completions::complete(args, self::command(program.name())),

@@ -107,6 +107,15 @@ impl Object {
     }
 }
 
+impl Object {
+    /// What a write of the Secret left behind and the status does not tell yet.
+    pub(super) fn succeeded(&mut self, applied: Applied, sealed: Sealed) {
+        let status = Arc::make_mut(&mut self.status);
+        status.applied = Some(applied);
+        status.sealed = Some(sealed);
+    }
+}
+
 /// What planning asks of a status, and enough to tell whether one that is to be written differs.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct StatusFacts {

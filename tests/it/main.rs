@@ -6,6 +6,7 @@
 )]
 
 mod cli;
+mod controller;
 mod controlplane;
 mod crd;
 mod crd_fields;

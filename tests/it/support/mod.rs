@@ -1,5 +1,7 @@
 //! What several topics need on the control plane.
 
+pub(crate) mod canary;
+pub(crate) mod controller;
 pub(crate) mod crd;
 pub(crate) mod sealing;
 

@@ -1,0 +1,133 @@
+//! `controller`: runs in the cluster until it is told to stop.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueHint};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::env;
+use super::failure::{Failure, Result};
+use crate::config::ControllerConfig;
+use crate::controller::{self, Health, Setup, StartError, Timings};
+use crate::metrics::Metrics;
+use crate::probes::{self, ListenAddr};
+use crate::telemetry::{self, LogFormat, LogLevel};
+
+/// Watch EnvelopeSecrets in a cluster, open them, and keep their Secrets
+///
+/// Runs until SIGTERM or SIGINT. It waits for an API server that does not answer, for the CRD and for its rights; the log, the
+/// readiness probe and the metrics say which. Each flag has a variable `ENVELOPE_<FLAG>`.
+#[derive(Args)]
+#[command(
+    after_help = "Example, outside a cluster with the rights of your kubeconfig:\n  \
+    envelope controller --keyring ~/.config/envelope-secrets/keyring --namespaces demo"
+)]
+pub(super) struct ControllerArgs {
+    /// The keyring file of local keys, read again when it changes
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = env::KEYRING, hide_env_values = true)]
+    keyring: PathBuf,
+    /// Work in these namespaces only, separated by commas; without it, in all of the cluster
+    #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = env::NAMESPACES, hide_env_values = true)]
+    namespaces: Vec<String>,
+    /// Open documents for this audience; repeat it for several, "" stands for documents without one; without the flag, only those
+    #[arg(long, value_name = "AUDIENCE", value_delimiter = ',', env = env::AUDIENCE, hide_env_values = true)]
+    audience: Vec<String>,
+    /// The kubeconfig; without it, KUBECONFIG, else ~/.kube/config, else the pod's own account
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = env::KUBECONFIG, hide_env_values = true)]
+    kubeconfig: Option<PathBuf>,
+    /// Where /metrics is served
+    #[arg(long, value_name = "ADDRESS", default_value = ":8080", env = env::METRICS_ADDR, hide_env_values = true)]
+    metrics_addr: ListenAddr,
+    /// Where /livez and /readyz are served
+    #[arg(long, value_name = "ADDRESS", default_value = ":8081", env = env::PROBE_ADDR, hide_env_values = true)]
+    probe_addr: ListenAddr,
+    /// How log lines look
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, env = env::LOG_FORMAT, hide_env_values = true)]
+    log_format: LogFormat,
+    /// The least important level that is logged
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t, env = env::LOG_LEVEL, hide_env_values = true)]
+    log_level: LogLevel,
+}
+
+/// Runs it.
+pub(super) fn run(args: &ControllerArgs) -> Result<()> {
+    let config = ControllerConfig::new(
+        args.keyring.clone(),
+        &args.namespaces,
+        &args.audience,
+        args.kubeconfig.clone(),
+    )
+    .map_err(|error| Failure::usage(error.to_string()))?;
+    telemetry::init(args.log_format, args.log_level)
+        .map_err(|error| Failure::failed(format!("cannot start logging: {error}")))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    runtime.block_on(serve(args, config))
+}
+
+async fn serve(args: &ControllerArgs, config: ControllerConfig) -> Result<()> {
+    let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
+    let (metrics, health) = (Metrics::new(), Health::default());
+    let metrics_port = probes::bind(args.metrics_addr)
+        .await
+        .map_err(|error| failed(&error))?;
+    let probe_port = probes::bind(args.probe_addr)
+        .await
+        .map_err(|error| failed(&error))?;
+    let signals = |kind| signal(kind).map_err(|error| failed(&format!("cannot wait for signals: {error}")));
+    let (terminate, interrupt) = (
+        signals(SignalKind::terminate())?,
+        signals(SignalKind::interrupt())?,
+    );
+
+    let (live, ready) = (health.clone(), health.clone());
+    let routes = probes::probes(Arc::new(move || live.live()), Arc::new(move || ready.ready()));
+    let (servers, end) = (TaskTracker::new(), CancellationToken::new());
+    servers.spawn(probes::serve(
+        metrics_port,
+        probes::metrics(metrics.clone()),
+        end.clone().cancelled_owned(),
+    ));
+    servers.spawn(probes::serve(probe_port, routes, end.clone().cancelled_owned()));
+
+    let shutdown = CancellationToken::new();
+    let told = shutdown.clone();
+    let waiting = tokio::spawn(async move {
+        first_of(terminate, interrupt).await;
+        told.cancel();
+    });
+    let ran = controller::run(
+        Setup {
+            config,
+            metrics,
+            health,
+        },
+        Timings::default(),
+        shutdown,
+    )
+    .await;
+    waiting.abort();
+    // Probes answer until everything else has ended.
+    end.cancel();
+    servers.close();
+    servers.wait().await;
+    ran.map_err(explain)
+}
+
+async fn first_of(mut terminate: Signal, mut interrupt: Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn explain(error: StartError) -> Failure {
+    match error {
+        StartError::Keyring(keyring) => Failure::from(keyring),
+        StartError::Connect(_) => Failure::usage(error.to_string())
+            .help("give a kubeconfig with --kubeconfig, or run it in a pod with a ServiceAccount"),
+    }
+}

@@ -1,0 +1,218 @@
+//! What the controller remembers of one object between two reconciles. All of it may be lost: it saves calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::object::Object;
+use super::secret_facts::SecretFacts;
+use crate::api::{Answer, Applied, Outcome, Sealed};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct KeyState {
+    uid: Option<Arc<str>>,
+    generation: i64,
+    /// When this generation was first seen, until its Secret is written.
+    pub(super) first_seen: Option<Instant>,
+    /// What the last try came to, if it failed.
+    failure: Option<Failure>,
+    /// A Secret that is somebody else's, which no watch shows.
+    pub(super) foreign: Option<Foreign>,
+    /// A success that the status does not tell yet.
+    unrecorded: Option<(Applied, Sealed)>,
+    /// The retries of writing the status.
+    pub(super) report: Backoff,
+}
+
+#[derive(Debug)]
+struct Failure {
+    outcome: Outcome,
+    /// Of what may be opened; another one is reason to try at once.
+    epoch: u64,
+    backoff: Backoff,
+}
+
+/// A look at somebody else's Secret, and when the next one is due.
+#[derive(Debug)]
+pub(super) struct Foreign {
+    pub(super) facts: Arc<SecretFacts>,
+    pub(super) looks: Backoff,
+}
+
+impl KeyState {
+    /// Another object, or another generation, is tried at once.
+    pub(super) fn meet(&mut self, object: &Object, now: Instant) {
+        if self.uid.as_ref() != Some(&object.uid) {
+            *self = KeyState {
+                uid: Some(object.uid.clone()),
+                ..KeyState::default()
+            };
+        } else if self.generation == object.generation {
+            return;
+        }
+        self.generation = object.generation;
+        self.first_seen = Some(now);
+        self.failure = None;
+        self.foreign = None;
+    }
+
+    /// The outcome of a failure that still waits for its next try, and when that is.
+    pub(super) fn waiting(&self, epoch: u64, now: Instant) -> Option<(Outcome, Instant)> {
+        let failure = self.failure.as_ref().filter(|failure| failure.epoch == epoch)?;
+        let due = failure.backoff.due().filter(|due| now < *due)?;
+        Some((failure.outcome.clone(), due))
+    }
+
+    /// Remembers a failure; gives what is to be said of it and when the next try is due.
+    pub(super) fn failed(
+        &mut self,
+        outcome: Outcome,
+        epoch: u64,
+        now: Instant,
+        retry: (Duration, Duration),
+    ) -> (Outcome, Instant) {
+        let before = self.failure.take();
+        let mut backoff = before.as_ref().map(|failure| failure.backoff).unwrap_or_default();
+        let outcome = match before {
+            Some(before) if same_but_for_the_request(&before.outcome, &outcome) => before.outcome,
+            _ => outcome,
+        };
+        let due = backoff.failed(now, retry);
+        self.failure = Some(Failure {
+            outcome: outcome.clone(),
+            epoch,
+            backoff,
+        });
+        (outcome, due)
+    }
+
+    /// A success: nothing waits any more.
+    pub(super) fn succeeded(&mut self) {
+        self.failure = None;
+        self.foreign = None;
+    }
+
+    /// The Secret was written, or proved, so; the status is still to say it.
+    pub(super) fn unrecorded(&mut self, applied: Applied, sealed: Sealed) {
+        self.unrecorded = Some((applied, sealed));
+    }
+
+    /// The status says everything.
+    pub(super) fn recorded(&mut self) {
+        self.unrecorded = None;
+        self.report = Backoff::default();
+    }
+
+    /// Lays what the status does not tell yet over `object`.
+    pub(super) fn overlay(&self, object: &mut Object) {
+        if let Some((applied, sealed)) = &self.unrecorded {
+            object.succeeded(applied.clone(), sealed.clone());
+        }
+    }
+}
+
+/// A KMS's request id is the first one since reason and code changed: a new one alone is no news.
+fn same_but_for_the_request(before: &Outcome, after: &Outcome) -> bool {
+    let strip = |outcome: &Outcome| {
+        let mut outcome = outcome.clone();
+        if let Some(answer) = answer_of(&mut outcome) {
+            answer.request_id = None;
+            answer.message = None;
+        }
+        outcome
+    };
+    strip(before) == strip(after)
+}
+
+fn answer_of(outcome: &mut Outcome) -> Option<&mut Answer> {
+    match outcome {
+        Outcome::KmsThrottled { answer, .. }
+        | Outcome::KmsDenied { answer, .. }
+        | Outcome::KmsMisconfigured { answer, .. }
+        | Outcome::KmsKeyUnusable { answer, .. } => Some(answer),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::object::RawObject;
+    use serde_json::json;
+
+    const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+
+    fn object(uid: &str, generation: i64) -> Object {
+        let text = json!({"metadata": {"name": "db", "namespace": "prod", "uid": uid, "resourceVersion": "7",
+                          "generation": generation}, "spec": {}});
+        let raw: RawObject = serde_json::from_str(&text.to_string()).expect("an object");
+        Object::of(raw).expect("whole").1
+    }
+
+    fn throttled(code: &str, request: &str) -> Outcome {
+        let answer = Answer {
+            code: Some(code.into()),
+            message: None,
+            request_id: Some(request.into()),
+        };
+        Outcome::KmsThrottled {
+            key: "local://x".into(),
+            answer,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failure_waits_and_another_generation_does_not() {
+        let now = Instant::now();
+        let mut state = KeyState::default();
+        state.meet(&object("o-1", 1), now);
+        let (_, due) = state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
+        assert_eq!(state.waiting(0, now), Some((throttled("Limit", "r-1"), due)));
+        assert_eq!(state.waiting(0, due), None, "its time has come");
+        assert_eq!(state.waiting(1, now), None, "another keyring");
+        state.meet(&object("o-1", 1), now);
+        assert!(state.waiting(0, now).is_some(), "the same object");
+        state.meet(&object("o-1", 2), now);
+        assert_eq!(state.waiting(0, now), None, "another generation");
+        state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
+        state.meet(&object("o-2", 2), now);
+        assert_eq!(state.waiting(0, now), None, "another object of the same name");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_request_of_a_failure_is_the_one_that_is_told() {
+        let now = Instant::now();
+        let mut state = KeyState::default();
+        let (_, due) = state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
+        let (told, due) = state.failed(throttled("Limit", "r-2"), 0, due, RETRY);
+        assert_eq!(told, throttled("Limit", "r-1"));
+        let (told, _) = state.failed(throttled("Other", "r-3"), 0, due, RETRY);
+        assert_eq!(told, throttled("Other", "r-3"), "another code is news");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_success_lies_over_the_object_until_it_is_recorded() {
+        let mut state = KeyState::default();
+        let applied = Applied {
+            generation: 1,
+            ..Applied::default()
+        };
+        state.unrecorded(applied.clone(), Sealed::default());
+        let mut seen = object("o-1", 1);
+        let status = crate::api::EnvelopeSecretStatus::default();
+        assert!(seen.status.is(&status));
+        state.overlay(&mut seen);
+        assert_eq!(seen.status.applied, Some(applied));
+        assert!(
+            seen.status.is(&status),
+            "what stands there is still told apart from what is to be written"
+        );
+        state.recorded();
+        let mut seen = object("o-1", 1);
+        state.overlay(&mut seen);
+        assert_eq!(seen.status.applied, None);
+    }
+}

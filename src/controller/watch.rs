@@ -1,0 +1,394 @@
+//! The watch streams: each with its own errors, its own back-off and its own state. One that fails pauses no other,
+//! and none ever ends.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use kube::runtime::watcher::{self, Event};
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::client::SignsOfLife;
+use crate::api::{GROUP, PLURAL};
+use crate::metrics::Metrics;
+
+/// What a stream watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Objects,
+    Secrets,
+}
+
+impl Kind {
+    pub(super) const ALL: [Kind; 2] = [Kind::Objects, Kind::Secrets];
+
+    /// The metric label.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Kind::Objects => "envelopesecrets",
+            Kind::Secrets => "secrets",
+        }
+    }
+
+    /// As kubectl and Roles name it.
+    fn resource(self) -> String {
+        match self {
+            Kind::Objects => format!("{PLURAL}.{GROUP}"),
+            Kind::Secrets => "secrets".to_owned(),
+        }
+    }
+}
+
+/// How a stream does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// No list is complete yet.
+    Starting,
+    /// A list was complete, and the watch runs.
+    Synced,
+    /// The controller lacks the right to list or watch.
+    Forbidden,
+    /// The API server does not know the type.
+    Missing,
+    /// The API server does not answer, or not as it should.
+    Unreachable,
+}
+
+impl Condition {
+    pub(super) const ALL: [Condition; 5] = [
+        Condition::Starting,
+        Condition::Synced,
+        Condition::Forbidden,
+        Condition::Missing,
+        Condition::Unreachable,
+    ];
+
+    /// The metric label.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Condition::Starting => "starting",
+            Condition::Synced => "synced",
+            Condition::Forbidden => "forbidden",
+            Condition::Missing => "missing",
+            Condition::Unreachable => "unreachable",
+        }
+    }
+}
+
+/// One stream, as the rest of the controller sees it.
+pub(super) struct Watched {
+    pub(super) kind: Kind,
+    /// `None` for the cluster.
+    namespace: Option<Box<str>>,
+    /// The path of its requests.
+    path: String,
+    signs: SignsOfLife,
+    state: Mutex<State>,
+}
+
+struct State {
+    condition: Condition,
+    /// What was said last, so that it is said once.
+    said: String,
+    failed_at: Option<Instant>,
+    started: Instant,
+    complete: bool,
+}
+
+impl Watched {
+    pub(super) fn new(kind: Kind, namespace: Option<&str>, path: String, signs: SignsOfLife) -> Arc<Self> {
+        let state = State {
+            condition: Condition::Starting,
+            said: String::new(),
+            failed_at: None,
+            started: Instant::now(),
+            complete: false,
+        };
+        Arc::new(Watched {
+            kind,
+            namespace: namespace.map(Into::into),
+            path,
+            signs,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// How it does now. A watch that goes on after a failure gives no event of its own, so what the API server
+    /// last sent decides.
+    pub(super) fn condition(&self) -> Condition {
+        let state = self.lock();
+        match (state.failed_at, self.signs.last(&self.path)) {
+            (Some(failed), Some(heard)) if state.complete && heard > failed => Condition::Synced,
+            _ => state.condition,
+        }
+    }
+
+    /// How long the API server has sent nothing.
+    pub(super) fn age(&self) -> Duration {
+        let started = self.lock().started;
+        self.signs
+            .last(&self.path)
+            .map_or(started, |heard| heard.max(started))
+            .elapsed()
+    }
+
+    /// What keeps it from being synced, for the readiness probe.
+    pub(super) fn complaint(&self) -> Option<String> {
+        let condition = self.condition();
+        let place = self.place();
+        (condition != Condition::Synced)
+            .then(|| format!("{} {place}: {}", self.kind.resource(), condition.as_str()))
+    }
+
+    fn place(&self) -> String {
+        match &self.namespace {
+            Some(namespace) => format!("in namespace {namespace}"),
+            None => "in all namespaces".to_owned(),
+        }
+    }
+
+    fn succeeded(&self, complete: bool) {
+        let mut state = self.lock();
+        state.complete |= complete;
+        if state.complete {
+            state.condition = Condition::Synced;
+        }
+        state.failed_at = None;
+        if !state.said.is_empty() && state.complete {
+            state.said.clear();
+            tracing::info!(
+                stream = self.kind.as_str(),
+                namespace = self.namespace.as_deref(),
+                "the watch goes on"
+            );
+        }
+    }
+
+    fn failed(&self, error: &watcher::Error, metrics: &Metrics) {
+        let (condition, message) = self.explain(error);
+        metrics.stream_failed(self.kind.as_str(), condition.as_str());
+        let mut state = self.lock();
+        state.condition = condition;
+        state.failed_at = Some(Instant::now());
+        // An expired watch is followed by a list at once: that is no fault.
+        if is_expired(error) || state.said == message {
+            tracing::debug!(
+                stream = self.kind.as_str(),
+                namespace = self.namespace.as_deref(),
+                "{message}"
+            );
+            return;
+        }
+        tracing::warn!(
+            stream = self.kind.as_str(),
+            namespace = self.namespace.as_deref(),
+            "{message}"
+        );
+        state.said = message;
+    }
+
+    /// What the error means, and the command that helps.
+    fn explain(&self, error: &watcher::Error) -> (Condition, String) {
+        let (resource, place) = (self.kind.resource(), self.place());
+        match status(error) {
+            Some((403, text)) => {
+                let flag = self.namespace.as_deref().map_or_else(
+                    || "--all-namespaces".to_owned(),
+                    |namespace| format!("--namespace {namespace}"),
+                );
+                let message = format!(
+                    "the controller may not list and watch {resource} {place} ({text}); grant it, or set --namespaces; \
+                     to check: kubectl auth can-i list {resource} {flag} --as USER; waiting"
+                );
+                (Condition::Forbidden, message)
+            }
+            Some((404, _)) if self.kind == Kind::Objects => {
+                let message = "the CustomResourceDefinition is not installed; run: \
+                               envelope crd | kubectl apply --server-side -f -; waiting";
+                (Condition::Missing, message.to_owned())
+            }
+            Some((code, text)) => {
+                let message = format!(
+                    "cannot watch {resource} {place}: the API server answers {code} ({text}); waiting"
+                );
+                (Condition::Unreachable, message)
+            }
+            None => {
+                let message = format!(
+                    "cannot watch {resource} {place}: {}; check the API server's address and the network; waiting",
+                    transport(error)
+                );
+                (Condition::Unreachable, message)
+            }
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // No code under the lock can panic half-way through a change.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Code and text of an answer of the API server.
+fn status(error: &watcher::Error) -> Option<(u16, &str)> {
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => Some((status.code, &status.message)),
+        _ => None,
+    }
+}
+
+fn is_expired(error: &watcher::Error) -> bool {
+    status(error).is_some_and(|(code, _)| code == 410)
+}
+
+/// What went wrong below HTTP. An answer that cannot be read is not quoted: it is text of the cluster's objects.
+fn transport(error: &watcher::Error) -> String {
+    let inner = match error {
+        watcher::Error::InitialListFailed(inner)
+        | watcher::Error::WatchStartFailed(inner)
+        | watcher::Error::WatchFailed(inner) => inner,
+        watcher::Error::NoResourceVersion | watcher::Error::WatchError(_) => return error.to_string(),
+    };
+    if matches!(inner, kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) {
+        return "an answer that cannot be read".to_owned();
+    }
+    // The outermost error says "ServiceError" or "HyperError"; its causes say what happened.
+    let mut text = inner.to_string();
+    let mut next = std::error::Error::source(inner);
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}
+
+/// Feeds `handle` with what `stream` brings, for ever.
+pub(super) async fn follow<K>(
+    watched: Arc<Watched>,
+    stream: impl Stream<Item = watcher::Result<Event<K>>>,
+    metrics: Arc<Metrics>,
+    retry: (Duration, Duration),
+    handle: impl Fn(Event<K>),
+) {
+    let mut stream = std::pin::pin!(stream);
+    let mut backoff = Backoff::default();
+    while let Some(item) = stream.next().await {
+        match item {
+            Ok(event) => {
+                // The watcher begins a list before it has asked for it: that is no success yet.
+                if !matches!(event, Event::Init) {
+                    backoff = Backoff::default();
+                    watched.succeeded(matches!(event, Event::InitDone));
+                }
+                handle(event);
+            }
+            Err(error) => {
+                watched.failed(&error, &metrics);
+                let due = backoff.failed(Instant::now(), retry);
+                tokio::time::sleep_until(due).await;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::stream;
+    use std::cell::RefCell;
+
+    fn api_error(code: u16) -> watcher::Error {
+        let status = serde_json::json!({"code": code, "message": "no"});
+        watcher::Error::InitialListFailed(kube::Error::Api(
+            serde_json::from_value(status).expect("a status"),
+        ))
+    }
+
+    fn watched(kind: Kind, namespace: Option<&str>) -> Arc<Watched> {
+        Watched::new(kind, namespace, "/api/v1/secrets".into(), SignsOfLife::default())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn errors_are_waited_out_and_swallowed() {
+        let items = vec![
+            Ok(Event::Init),
+            Err(api_error(403)),
+            Ok(Event::Init),
+            Err(api_error(404)),
+            Ok(Event::Init),
+            Ok(Event::InitApply(1)),
+            Ok(Event::InitDone),
+            Ok(Event::Apply(2)),
+        ];
+        let watched = watched(Kind::Objects, None);
+        let seen = RefCell::new(Vec::new());
+        let retry = (Duration::from_secs(1), Duration::from_secs(30));
+        let handle = |event: Event<i32>| {
+            seen.borrow_mut()
+                .push((format!("{event:?}"), watched.condition()));
+        };
+        follow(
+            watched.clone(),
+            stream::iter(items),
+            Metrics::new(),
+            retry,
+            handle,
+        )
+        .await;
+        let expected = [
+            ("Init", Condition::Starting),
+            ("Init", Condition::Forbidden),
+            ("Init", Condition::Missing),
+            ("InitApply(1)", Condition::Missing),
+            ("InitDone", Condition::Synced),
+            ("Apply(2)", Condition::Synced),
+        ];
+        let expected: Vec<(String, Condition)> = expected
+            .map(|(event, condition)| (event.to_owned(), condition))
+            .into();
+        assert_eq!(*seen.borrow(), expected);
+    }
+
+    #[test]
+    fn what_helps_is_said() {
+        let objects = watched(Kind::Objects, None);
+        let (condition, message) = objects.explain(&api_error(404));
+        assert_eq!(condition, Condition::Missing);
+        assert!(
+            message.contains("envelope crd | kubectl apply --server-side -f -"),
+            "{message}"
+        );
+        let (condition, message) = watched(Kind::Secrets, Some("prod")).explain(&api_error(403));
+        assert_eq!(condition, Condition::Forbidden);
+        assert!(
+            message.contains("kubectl auth can-i list secrets --namespace prod") && message.contains("(no)"),
+            "{message}"
+        );
+        let (condition, message) = objects.explain(&api_error(500));
+        assert_eq!(condition, Condition::Unreachable);
+        assert!(message.contains("answers 500"), "{message}");
+        let refused = watcher::Error::WatchStartFailed(kube::Error::Service("connection refused".into()));
+        let (condition, message) = objects.explain(&refused);
+        assert_eq!(condition, Condition::Unreachable);
+        assert!(message.contains("connection refused"), "{message}");
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_not_quoted() {
+        let unreadable = serde_json::from_str::<u8>("\"hunter2\"").expect_err("no number");
+        assert!(
+            unreadable.to_string().contains("hunter2"),
+            "serde_json quotes what it read"
+        );
+        let error = watcher::Error::WatchFailed(kube::Error::SerdeError(unreadable));
+        let (_, message) = watched(Kind::Secrets, None).explain(&error);
+        assert!(!message.contains("hunter2"), "{message}");
+    }
+}

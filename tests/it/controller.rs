@@ -1,0 +1,368 @@
+//! The controller's main path on a real API server.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::support::controller::{Place, condition, message, texts};
+use crate::support::sealing::{draft, object, texts as members};
+use crate::support::wait_for;
+
+const PASSWORD: &str = "planted-password-8Zq";
+const USER: &str = "planted-user-x7";
+
+/// The events of the namespace as `(reason, name)`, once one has this reason.
+async fn event(place: &Place, reason: &str) -> Event {
+    let events: Api<Event> = Api::namespaced(place.client.clone(), &place.namespace);
+    let found = |list: Vec<Event>| {
+        list.into_iter()
+            .find(|event| event.reason.as_deref() == Some(reason))
+    };
+    let params = ListParams::default();
+    let watch = kube::runtime::watcher(events.clone(), kube::runtime::watcher::Config::default());
+    let mut watch = Box::pin(kube::runtime::WatchStreamExt::applied_objects(watch));
+    let limit = tokio::time::timeout(std::time::Duration::from_mins(1), async {
+        while let Some(event) = futures::StreamExt::next(&mut watch).await {
+            if event
+                .as_ref()
+                .is_ok_and(|event| event.reason.as_deref() == Some(reason))
+            {
+                return;
+            }
+        }
+    });
+    assert!(limit.await.is_ok(), "no event {reason}");
+    found(events.list(&params).await.unwrap().items).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sealed_becomes_ready_and_a_secret_with_the_right_values() {
+    let place = Place::new("main").await;
+    let running = place.controller();
+    let applied = place
+        .apply(&place.sealed("db", &[("password", PASSWORD), ("user", USER)]))
+        .await;
+    let ready = place.reason("db", "Synced").await;
+    let secret = place
+        .secret("db", &[("password", PASSWORD), ("user", USER)])
+        .await;
+
+    assert_eq!(message(&ready), "secret holds 2 entries of generation 1");
+    assert_eq!(condition(&ready, "Ready").unwrap()["status"], "True");
+    assert!(condition(&ready, "Stalled").is_none() && condition(&ready, "Reconciling").is_none());
+    let status = &ready.data["status"];
+    let written = &status["applied"];
+    assert_eq!(
+        (&written["mode"], &written["renderer"], &written["entries"]),
+        (&json!("Owned"), &json!(1), &json!(2))
+    );
+    assert_eq!(written["secretUID"], json!(secret.metadata.uid));
+    assert_eq!(
+        written["secretResourceVersion"],
+        json!(secret.metadata.resource_version)
+    );
+    assert_eq!(status["sealed"]["time"], ready.data["spec"]["seal"]["time"]);
+    assert_eq!(
+        status["kmsKey"],
+        ready.data["spec"]["dataKeys"][0]["wraps"][0]["key"]
+    );
+
+    assert_eq!(secret.type_.as_deref(), Some("Opaque"));
+    let owner = &secret.metadata.owner_references.as_ref().unwrap()[0];
+    assert_eq!(
+        (Some(&owner.uid), owner.controller, owner.block_owner_deletion),
+        (applied.metadata.uid.as_ref(), Some(true), None)
+    );
+    let labels = secret.metadata.labels.as_ref().unwrap();
+    assert_eq!(labels["envelope-secrets.io/managed"], "owned");
+    assert_eq!(labels["app.kubernetes.io/managed-by"], "envelope-secrets");
+    let managers: Vec<_> = secret
+        .metadata
+        .managed_fields
+        .iter()
+        .flatten()
+        .map(|e| (e.manager.as_deref(), e.operation.as_deref()))
+        .collect();
+    assert_eq!(managers, [(Some("envelope-secrets"), Some("Apply"))]);
+
+    let created = event(&place, "SecretCreated").await;
+    assert_eq!(
+        created.note.as_deref(),
+        Some("secret holds 2 entries of generation 1")
+    );
+    assert_eq!(created.regarding.unwrap().uid, applied.metadata.uid);
+    assert!(running.health.live().is_ok() && running.health.ready().is_ok());
+    assert_eq!(running.metric("envelope_secrets_opens_total", "opened"), 1);
+    assert_eq!(
+        running.metric("envelope_secrets_kms_requests_total", "Decrypt"),
+        1
+    );
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_is_deleted_or_edited_comes_back() {
+    let place = Place::new("heal").await;
+    let running = place.controller();
+    place
+        .apply(&place.sealed("db", &[("password", PASSWORD), ("user", USER)]))
+        .await;
+    let entries = [("password", PASSWORD), ("user", USER)];
+    let first = place.secret("db", &entries).await;
+    place.reason("db", "Synced").await;
+
+    place
+        .secrets()
+        .delete("db", &DeleteParams::default())
+        .await
+        .unwrap();
+    let again = |secret: Option<&Secret>| secret.is_some_and(|s| s.metadata.uid != first.metadata.uid);
+    let second = wait_for(&place.secrets(), "db", "it is made anew", again)
+        .await
+        .unwrap();
+    assert_eq!(texts(&second).len(), 2);
+    event(&place, "DriftHealed").await;
+
+    let edit = json!({"data": {"password": "ZWRpdGVk", "extra": "eA=="}});
+    let edited = place
+        .secrets()
+        .patch("db", &PatchParams::default(), &Patch::Merge(edit))
+        .await
+        .unwrap();
+    place.secret("db", &entries).await;
+
+    let lost = json!({"data": {"user": null}});
+    place
+        .secrets()
+        .patch("db", &PatchParams::default(), &Patch::Merge(lost))
+        .await
+        .unwrap();
+    let healed = place.secret("db", &entries).await;
+    assert_eq!(
+        healed.metadata.uid, edited.metadata.uid,
+        "an edited Secret is mended, not replaced"
+    );
+    let current = |object: Option<&kube::core::DynamicObject>| {
+        object.is_some_and(|o| {
+            o.data["status"]["applied"]["secretResourceVersion"] == json!(healed.metadata.resource_version)
+        })
+    };
+    wait_for(
+        &place.objects(),
+        "db",
+        "the status knows the mended Secret",
+        current,
+    )
+    .await;
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_added_by_hand_goes() {
+    let place = Place::new("exact").await;
+    let running = place.controller();
+    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
+    place.secret("db", &[("password", PASSWORD)]).await;
+    place.reason("db", "Synced").await;
+    let add = json!({"data": {"by.hand": "eA==", "_too": "eQ=="}});
+    place
+        .secrets()
+        .patch("db", &PatchParams::default(), &Patch::Merge(add))
+        .await
+        .unwrap();
+    place.secret("db", &[("password", PASSWORD)]).await;
+
+    // Without managedFields everything belongs to nobody, and server-side apply alone would leave it.
+    let add = json!({"data": {"later": "eA=="}, "metadata": {"managedFields": [{}]}});
+    place
+        .secrets()
+        .patch("db", &PatchParams::default(), &Patch::Merge(add))
+        .await
+        .unwrap();
+    place.secret("db", &[("password", PASSWORD)]).await;
+
+    // kubectl replace: our keys are co-owned, and the one that is not ours goes.
+    let mut replaced = place.secrets().get("db").await.unwrap();
+    replaced
+        .data
+        .get_or_insert_default()
+        .insert("replaced".into(), ByteString(b"x".to_vec()));
+    replaced.metadata.managed_fields = None;
+    replaced.metadata.resource_version = None;
+    place
+        .secrets()
+        .replace("db", &kube::api::PostParams::default(), &replaced)
+        .await
+        .unwrap();
+    place.secret("db", &[("password", PASSWORD)]).await;
+
+    // A key that leaves the spec leaves the Secret, though others share it.
+    place.apply(&place.sealed("db", &[("token", USER)])).await;
+    place.secret("db", &[("token", USER)]).await;
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_changed_spec_changes_the_secret() {
+    let place = Place::new("change").await;
+    let running = place.controller();
+    place
+        .apply(&place.sealed("db", &[("password", PASSWORD), ("user", USER)]))
+        .await;
+    place
+        .secret("db", &[("password", PASSWORD), ("user", USER)])
+        .await;
+    place.reason("db", "Synced").await;
+    place
+        .apply(&place.sealed("db", &[("password", "planted-second-2Kd")]))
+        .await;
+    let secret = place.secret("db", &[("password", "planted-second-2Kd")]).await;
+    let ready = place.reason("db", "Synced").await;
+    assert_eq!(ready.metadata.generation, Some(2));
+    assert_eq!(message(&ready), "secret holds 1 entry of generation 2");
+    assert_eq!(
+        ready.data["status"]["applied"]["secretResourceVersion"],
+        json!(secret.metadata.resource_version)
+    );
+    event(&place, "SecretUpdated").await;
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_object_takes_its_secret_with_it() {
+    let place = Place::new("delete").await;
+    let running = place.controller();
+    for name in ["one", "two"] {
+        place.apply(&place.sealed(name, &[("password", PASSWORD)])).await;
+        place.reason(name, "Synced").await;
+    }
+    place.delete("one").await;
+    let gone = |secret: Option<&Secret>| secret.is_none();
+    wait_for(&place.secrets(), "one", "the garbage collector took it", gone).await;
+    // Whatever came after would have been written before this: the controller works in order.
+    place
+        .apply(&place.sealed("two", &[("password", "planted-after-9Lm")]))
+        .await;
+    place.secret("two", &[("password", "planted-after-9Lm")]).await;
+    assert!(
+        place.secrets().get_opt("one").await.unwrap().is_none(),
+        "it did not come back"
+    );
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_makes_the_secret() {
+    let place = Place::new("template").await;
+    let running = place.controller();
+    let mut draft = draft(&place.namespace, "db", &[("password", PASSWORD.as_bytes())]);
+    place.canary.plant(PASSWORD);
+    draft.template.type_ = Some("example.com/dsn".into());
+    draft.template.labels = members(&[("app", "db")]);
+    draft.template.annotations = members(&[("example.com/note", "x")]);
+    draft.template.data = members(&[("host", "db:5432")]);
+    draft.template.render = members(&[("dsn", "pg://app:<%= v.password | urlencode %>@<%= v.host %>/")]);
+    let sealed = place.sealer.seal(draft);
+    place.apply(&object(&sealed)).await;
+    let dsn = format!("pg://app:{PASSWORD}@db:5432/");
+    let secret = place
+        .secret(
+            "db",
+            &[("password", PASSWORD), ("host", "db:5432"), ("dsn", &dsn)],
+        )
+        .await;
+    assert_eq!(secret.type_.as_deref(), Some("example.com/dsn"));
+    assert_eq!(secret.metadata.labels.as_ref().unwrap()["app"], "db");
+    assert_eq!(
+        secret.metadata.annotations,
+        Some(BTreeMap::from([("example.com/note".into(), "x".into())]))
+    );
+    place.reason("db", "Synced").await;
+
+    // A foreign annotation costs no opening, and is kept.
+    let opens = running.metric("envelope_secrets_opens_total", "");
+    let note = json!({"metadata": {"annotations": {"example.com/theirs": "y"}}});
+    let touched = place
+        .secrets()
+        .patch("db", &PatchParams::default(), &Patch::Merge(note))
+        .await
+        .unwrap();
+    let stamped = |object: Option<&kube::core::DynamicObject>| {
+        object.is_some_and(|o| {
+            o.data["status"]["applied"]["secretResourceVersion"] == json!(touched.metadata.resource_version)
+        })
+    };
+    wait_for(
+        &place.objects(),
+        "db",
+        "the status knows the new resourceVersion",
+        stamped,
+    )
+    .await;
+    assert_eq!(running.metric("envelope_secrets_opens_total", ""), opens);
+    assert_eq!(
+        place.secrets().get("db").await.unwrap().metadata.resource_version,
+        touched.metadata.resource_version
+    );
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_lost_its_label_is_still_ours() {
+    let place = Place::new("label").await;
+    let running = place.controller();
+    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
+    place.reason("db", "Synced").await;
+    let unlabelled =
+        json!({"metadata": {"labels": {"envelope-secrets.io/managed": null}}, "data": {"password": "eA=="}});
+    let before = place
+        .secrets()
+        .patch("db", &PatchParams::default(), &Patch::Merge(unlabelled))
+        .await
+        .unwrap();
+    let healed = place.secret("db", &[("password", PASSWORD)]).await;
+    assert_eq!(healed.metadata.uid, before.metadata.uid);
+    let labelled: &Value = &json!(healed.metadata.labels);
+    assert_eq!(labelled["envelope-secrets.io/managed"], "owned");
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_orphan_and_an_earlier_objects_secret_are_taken_up() {
+    let place = Place::new("orphan").await;
+    let running = place.controller();
+    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
+    place.reason("db", "Synced").await;
+    let first = place.secret("db", &[("password", PASSWORD)]).await;
+    let orphan = DeleteParams {
+        propagation_policy: Some(kube::api::PropagationPolicy::Orphan),
+        ..DeleteParams::default()
+    };
+    place.objects().delete("db", &orphan).await.unwrap();
+    let gone = |object: Option<&kube::core::DynamicObject>| object.is_none();
+    wait_for(&place.objects(), "db", "it is gone", gone).await;
+    assert_eq!(
+        place.secrets().get("db").await.unwrap().metadata.uid,
+        first.metadata.uid
+    );
+
+    let anew = place
+        .apply(&place.sealed("db", &[("password", "planted-third-5Rt")]))
+        .await;
+    let secret = place.secret("db", &[("password", "planted-third-5Rt")]).await;
+    assert_eq!(
+        secret.metadata.uid, first.metadata.uid,
+        "the same Secret, taken up"
+    );
+    let owners = secret.metadata.owner_references.unwrap();
+    assert_eq!(
+        owners.iter().map(|owner| Some(&owner.uid)).collect::<Vec<_>>(),
+        [anew.metadata.uid.as_ref()]
+    );
+    place.finish(running).await;
+}

@@ -1,0 +1,240 @@
+//! A controller in this process, on the real control plane, in a namespace of the test's own.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use envelope_secrets::api::{GROUP, PLURAL, VERSION};
+use envelope_secrets::config::ControllerConfig;
+use envelope_secrets::controller::{self, Health, Setup, StartError, Timings};
+use envelope_secrets::envelope::Document;
+use envelope_secrets::metrics::Metrics;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams};
+use kube::core::{DynamicObject, GroupVersionKind};
+use kube::{Api, Client};
+use serde_json::Value;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::canary::Canary;
+use super::crd::plane_with_crd;
+use super::sealing::{Sealer, draft, object};
+use super::{client, wait_for};
+
+/// Times of a test: what would be seconds is milliseconds, so that retries come while a test waits.
+pub(crate) fn timings() -> Timings {
+    Timings {
+        retry_min: Duration::from_millis(50),
+        retry_max: Duration::from_millis(500),
+        stream_retry_min: Duration::from_millis(50),
+        stream_retry_max: Duration::from_millis(500),
+        foreign_min: Duration::from_millis(100),
+        foreign_max: Duration::from_millis(500),
+        keyring: Duration::from_millis(100),
+        event_interval: Duration::from_millis(1),
+        ..Timings::default()
+    }
+}
+
+/// A running controller. Dropping it ends it without waiting.
+pub(crate) struct Running {
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Health,
+    stop: CancellationToken,
+    task: JoinHandle<Result<(), StartError>>,
+}
+
+impl Running {
+    /// For these namespaces of the shared control plane, with this keyring.
+    pub(crate) fn start(keyring: PathBuf, namespaces: &[&str]) -> Self {
+        let kubeconfig = plane_with_crd().kubeconfig();
+        Running::start_with(keyring, namespaces, &[], kubeconfig, timings())
+    }
+
+    pub(crate) fn start_with(
+        keyring: PathBuf,
+        namespaces: &[&str],
+        audiences: &[&str],
+        kubeconfig: PathBuf,
+        timings: Timings,
+    ) -> Self {
+        super::canary::capture_logs();
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let config =
+            ControllerConfig::new(keyring, &owned(namespaces), &owned(audiences), Some(kubeconfig)).unwrap();
+        let (metrics, health, stop) = (Metrics::new(), Health::default(), CancellationToken::new());
+        let setup = Setup {
+            config,
+            metrics: metrics.clone(),
+            health: health.clone(),
+        };
+        let task = tokio::spawn(controller::run(setup, timings, stop.clone()));
+        Running {
+            metrics,
+            health,
+            stop,
+            task,
+        }
+    }
+
+    /// Ends it and waits for its end.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(Duration::from_mins(1), self.task);
+        ended
+            .await
+            .expect("the controller ends in time")
+            .expect("no panic")
+            .expect("no error");
+    }
+
+    /// The sum of the counts of this name whose labels hold `label`.
+    pub(crate) fn metric(&self, name: &str, label: &str) -> u64 {
+        let text = self.metrics.encode();
+        let of_name = text.lines().filter(|line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']))
+        });
+        let values = of_name.filter(|line| line.contains(label));
+        values
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum()
+    }
+}
+
+/// A namespace with a sealer and clients, and a controller when it is started.
+pub(crate) struct Place {
+    pub(crate) namespace: String,
+    pub(crate) sealer: Sealer,
+    pub(crate) client: Client,
+    pub(crate) canary: Canary,
+}
+
+impl Place {
+    pub(crate) async fn new(prefix: &str) -> Self {
+        let namespace = plane_with_crd().namespace(prefix).unwrap();
+        Place {
+            namespace,
+            sealer: Sealer::new(1),
+            client: client().await,
+            canary: Canary::new(),
+        }
+    }
+
+    pub(crate) fn controller(&self) -> Running {
+        Running::start(self.sealer.keyring(), &[&self.namespace])
+    }
+
+    /// Seals for this namespace; the values are those of the canary too.
+    pub(crate) fn sealed(&self, name: &str, values: &[(&str, &str)]) -> Value {
+        object(&self.document(name, values))
+    }
+
+    pub(crate) fn document(&self, name: &str, values: &[(&str, &str)]) -> Document {
+        for (_, value) in values {
+            self.canary.plant(value);
+        }
+        let values: Vec<(&str, &[u8])> = values
+            .iter()
+            .map(|(name, value)| (*name, value.as_bytes()))
+            .collect();
+        self.sealer.seal(draft(&self.namespace, name, &values))
+    }
+
+    pub(crate) fn objects(&self) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), &self.namespace, &resource())
+    }
+
+    pub(crate) fn secrets(&self) -> Api<Secret> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    /// Creates the object, or changes its spec, as `kubectl apply --server-side` does.
+    pub(crate) async fn apply(&self, object: &Value) -> DynamicObject {
+        let name = object["metadata"]["name"].as_str().unwrap();
+        let params = PatchParams::apply("test").force();
+        self.objects()
+            .patch(name, &params, &Patch::Apply(object))
+            .await
+            .unwrap()
+    }
+
+    pub(crate) async fn delete(&self, name: &str) {
+        self.objects()
+            .delete(name, &DeleteParams::default())
+            .await
+            .unwrap();
+    }
+
+    pub(crate) async fn create_secret(&self, secret: &Secret) -> Secret {
+        self.secrets()
+            .create(&PostParams::default(), secret)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until `Ready` has this reason for the object's generation; gives the object.
+    pub(crate) async fn reason(&self, name: &str, reason: &str) -> DynamicObject {
+        let is = |object: Option<&DynamicObject>| object.is_some_and(|object| says(object, reason));
+        wait_for(&self.objects(), name, &format!("it is {reason}"), is)
+            .await
+            .unwrap()
+    }
+
+    /// Waits until the Secret holds exactly these texts; gives it.
+    pub(crate) async fn secret(&self, name: &str, entries: &[(&str, &str)]) -> Secret {
+        let holds = |secret: Option<&Secret>| secret.is_some_and(|secret| texts(secret) == owned(entries));
+        wait_for(&self.secrets(), name, "it holds what was sealed", holds)
+            .await
+            .unwrap()
+    }
+
+    /// Ends the controller, and looks for planted values wherever they must not be.
+    pub(crate) async fn finish(self, running: Running) {
+        let metrics = running.metrics.encode();
+        running.stop().await;
+        self.canary.check(&self.client, &self.namespace, &[metrics]).await;
+    }
+}
+
+pub(crate) fn resource() -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, "EnvelopeSecret"), PLURAL)
+}
+
+/// The condition of this type.
+pub(crate) fn condition<'a>(object: &'a DynamicObject, type_: &str) -> Option<&'a Value> {
+    let conditions = object.data["status"]["conditions"].as_array()?;
+    conditions.iter().find(|condition| condition["type"] == type_)
+}
+
+/// The message of `Ready`.
+pub(crate) fn message(object: &DynamicObject) -> &str {
+    condition(object, "Ready")
+        .and_then(|ready| ready["message"].as_str())
+        .unwrap_or_default()
+}
+
+/// Whether `Ready` has this reason and speaks of the present generation.
+pub(crate) fn says(object: &DynamicObject, reason: &str) -> bool {
+    let current = object.data["status"]["observedGeneration"].as_i64() == object.metadata.generation;
+    current && condition(object, "Ready").is_some_and(|ready| ready["reason"] == reason)
+}
+
+/// The entries of a Secret as texts.
+pub(crate) fn texts(secret: &Secret) -> Vec<(String, String)> {
+    let data = secret.data.iter().flatten();
+    data.map(|(name, value)| (name.clone(), String::from_utf8_lossy(&value.0).into_owned()))
+        .collect()
+}
+
+/// In the order of a Secret.
+pub(crate) fn owned(entries: &[(&str, &str)]) -> Vec<(String, String)> {
+    let mut entries: Vec<(String, String)> = entries
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    entries.sort();
+    entries
+}
