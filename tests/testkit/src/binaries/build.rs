@@ -83,6 +83,8 @@ fn run_go(part: Part, work: &Path, kubernetes: &Version, say: &dyn Fn(&str)) -> 
         .arg(part.file_name())
         .arg(part.package())
         .current_dir(work);
+    // What a killed build leaves is removed with its folder by the next one.
+    command.env("GOTMPDIR", work);
     // Settings of somebody's own Go work must not change what is built.
     command
         .env("CGO_ENABLED", "0")
