@@ -309,6 +309,10 @@ fn a_newer_format_is_refused_in_words_that_the_documentation_explains() {
         "docs/troubleshooting.md does not hold: {first}"
     );
 
+    object["spec"]["format"] = json!("es10-preview");
+    let longer = refusal(&object);
+    assert_eq!(longer, expected.replace("es2", "es10-preview"));
+    object["spec"]["format"] = json!("es2");
     // With fields that only es2 has, and without some that es1 has, the word about the format is still there.
     object["spec"]["targets"] = json!(["a", "b"]);
     object["spec"]["seal"] = json!({"signature": "x"});

@@ -13,6 +13,7 @@ mod crd_fields;
 mod crd_refusals;
 mod crd_roundtrip;
 mod fuzz;
+mod reasons;
 mod rooms;
 mod support;
 mod tamper;

@@ -59,12 +59,11 @@ pub(super) fn pattern(description: &str, max: usize, pattern: &str) -> JSONSchem
     }
 }
 
-/// One of these words.
+/// One of these words. Longer ones than any of them must still meet the enum, whose refusal says what is right.
 pub(super) fn word(description: &str, words: &[&str]) -> JSONSchemaProps {
-    let longest = words.iter().map(|w| w.len()).max().unwrap_or_default();
     JSONSchemaProps {
         enum_: Some(words.iter().map(|w| JSON((*w).into())).collect()),
-        ..string(description, longest)
+        ..string(description, 64)
     }
 }
 
