@@ -12,6 +12,7 @@ use super::keys::KeysArgs;
 use super::open::OpenArgs;
 use super::printer::Color;
 use super::seal::SealArgs;
+use super::tencent::TencentArgs;
 
 /// `0.1.0 (commit 0123456789ab, formats es1)`.
 const VERSION: &str = concat!(
@@ -112,6 +113,8 @@ pub(super) struct KeyArgs {
     pub(super) key: Vec<String>,
     #[command(flatten)]
     pub(super) keyring: KeyringArgs,
+    #[command(flatten)]
+    pub(super) tencent: TencentArgs,
 }
 
 /// Which keyring.

@@ -116,13 +116,9 @@ impl From<KmsError> for Failure {
             Class::Configuration => Exit::Usage,
             _ => Exit::Failed,
         };
-        let mut message = error.to_string();
-        if let Some(id) = &error.request_id {
-            message = format!("{message} (request id {id})");
-        }
         Failure {
             exit,
-            ..Failure::failed(message)
+            ..Failure::failed(error.to_string())
         }
         .help(error.advice())
     }

@@ -7,7 +7,7 @@ use super::args::{KeyArgs, KeyringArgs};
 use super::env;
 use super::failure::{Failure, Result};
 use crate::kms::local::{self, FileRules, LocalKms};
-use crate::kms::{KeyUri, Registry};
+use crate::kms::{AllowedKeys, KeyUri, Registry, tencent};
 
 /// As the format has it.
 const MAX_KEYS: usize = crate::envelope::wire::MAX_KEYS;
@@ -104,12 +104,15 @@ impl Recipients {
             });
         };
         let others: Vec<KeyUri> = keys.collect();
-        if std::iter::once(&first)
-            .chain(&others)
-            .any(|key| key.scheme() == local::SCHEME)
+        let all = || std::iter::once(&first).chain(&others);
+        if all().any(|key| key.scheme() == local::SCHEME)
             && let Some(ring) = file.open()?
         {
             registry.insert(local::SCHEME, Arc::new(ring));
+        }
+        if all().any(|key| key.scheme() == tencent::SCHEME) {
+            let allowed = AllowedKeys::exactly(all().cloned());
+            registry.insert(tencent::SCHEME, Arc::new(args.tencent.provider(allowed)?));
         }
         Ok(Recipients {
             first,
@@ -124,6 +127,10 @@ fn parse_keys<'a>(words: impl Iterator<Item = &'a str>, source: &str) -> Result<
     let mut keys: Vec<KeyUri> = Vec::new();
     for word in words {
         let key = KeyUri::parse(word).map_err(|error| Failure::usage(error.to_string()).about(source))?;
+        if key.scheme() == tencent::SCHEME && !tencent::is_key(&key) {
+            let failure = Failure::usage(format!("{key} names no KMS key")).about(source);
+            return Err(failure.help(tencent::FORM));
+        }
         if keys.contains(&key) {
             return Err(Failure::usage(format!("{key} is named twice")).about(source));
         }
@@ -174,6 +181,14 @@ impl Reader {
         if let Some(ring) = ring {
             registry.insert(local::SCHEME, Arc::new(ring));
         }
+        if trust_document || listed.iter().any(|key| key.scheme() == tencent::SCHEME) {
+            let allowed = if trust_document {
+                AllowedKeys::every()
+            } else {
+                AllowedKeys::exactly(listed.iter().cloned())
+            };
+            registry.insert(tencent::SCHEME, Arc::new(args.tencent.provider(allowed)?));
+        }
         Ok(Reader {
             registry,
             listed,
@@ -194,8 +209,17 @@ impl Reader {
         is_listed && self.registry.usable(key)
     }
 
-    /// What to do when none of these keys may be used.
-    pub(super) fn advice(&self) -> String {
+    /// What to do when none of `keys` may be used.
+    pub(super) fn advice(&self, keys: &[String]) -> String {
+        let elsewhere = keys.iter().find(|key| !key.starts_with("local://"));
+        if let Some(key) = elsewhere {
+            let trust = if self.trust_document {
+                ""
+            } else {
+                "; or use what it names with --trust-document-keys"
+            };
+            return format!("name the KMS key to open it with: --key {key}{trust}");
+        }
         match (&self.file, self.has_keyring) {
             (KeyringFile::Named(path) | KeyringFile::Default(path), true) => format!(
                 "the keyring in use is {}; name the one that holds such a key with --keyring FILE",

@@ -178,7 +178,10 @@ impl Opener {
         let accepted = document
             .accept(&policy, &|key| self.reader.usable(key))
             .map_err(|refusal| match refusal {
-                Refusal::NoUsableWrap(_) => Failure::from(refusal).help(self.reader.advice()),
+                Refusal::NoUsableWrap(ref unusable) => {
+                    let advice = self.reader.advice(&unusable.keys);
+                    Failure::from(refusal).help(advice)
+                }
                 Refusal::Policy(_) => Failure::from(refusal),
             })?;
         Ok(kms::open(accepted, &self.reader.registry).await?)

@@ -27,6 +27,10 @@ pub fn markdown() -> String {
          | variable | meaning |\n|---|---|\n\
          | `ENVELOPE_KEY` | KMS keys to seal with, where `--key` is not given; separated by commas |\n\
          | `ENVELOPE_KEYRING` | the keyring, where `--keyring` is not given |\n\
+         | `ENVELOPE_TENCENT_*` | each flag `--tencent-*` has one: `ENVELOPE_TENCENT_ENDPOINT` for `--tencent-endpoint` |\n\
+         | `TENCENTCLOUD_SECRET_ID`, `TENCENTCLOUD_SECRET_KEY` | credentials of Tencent Cloud; for temporary ones \
+         the session token in `TENCENTCLOUD_TOKEN` (or `..._SESSION_TOKEN`, `..._SECURITY_TOKEN`) |\n\
+         | `HTTPS_PROXY`, `NO_PROXY` | the proxy to a cloud KMS |\n\
          | `XDG_CONFIG_HOME` | the default keyring is `envelope-secrets/keyring` in it; without it in `~/.config` |\n\
          | `NO_COLOR` | no colours |\n\n",
     );

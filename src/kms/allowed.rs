@@ -11,6 +11,8 @@ enum Entry {
     Exact(KeyUri),
     /// Ends at `/` and names at least the region.
     Prefix(String),
+    /// No text stands for it.
+    Every,
 }
 
 impl AllowedKeys {
@@ -26,11 +28,17 @@ impl AllowedKeys {
         AllowedKeys(keys.into_iter().map(Entry::Exact).collect())
     }
 
+    /// Whatever a document names: for a person who says so on the command line. No entry that is read means this.
+    pub fn every() -> Self {
+        AllowedKeys(vec![Entry::Every])
+    }
+
     /// Whether `key` is on the list. Compared bytewise; whether it is a key of its provider is the provider's question.
     pub fn allows(&self, key: &KeyUri) -> bool {
         self.0.iter().any(|entry| match entry {
             Entry::Exact(allowed) => allowed == key,
             Entry::Prefix(prefix) => key.as_str().starts_with(prefix),
+            Entry::Every => true,
         })
     }
 
@@ -44,6 +52,7 @@ impl AllowedKeys {
         self.0.iter().map(|entry| match entry {
             Entry::Exact(key) => key.as_str(),
             Entry::Prefix(prefix) => prefix,
+            Entry::Every => "every key",
         })
     }
 

@@ -41,16 +41,24 @@ pub const SCHEME: &str = "tencent-kms";
 pub(super) const SETUP: &str =
     "give Tencent Cloud credentials (TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY)";
 
+/// How a key's URI is written, as advice.
+pub const FORM: &str = "write it as tencent-kms://REGION/KEY-ID, the key id in lower case";
+
 /// What a `tencent-kms://` URI names: `REGION/KEY-ID` a key, `REGION/` all keys of a region.
 pub(super) fn names(uri: &KeyUri) -> Names {
     let region = uri.rest().strip_suffix('/');
-    if TencentKey::of_uri(uri).is_some() {
+    if is_key(uri) {
         Names::Key
     } else if region.is_some_and(is_region) {
         Names::Prefix
     } else {
         Names::Nothing
     }
+}
+
+/// Whether `uri` has the form of a key of this provider. It may still name none that exists.
+pub fn is_key(uri: &KeyUri) -> bool {
+    TencentKey::of_uri(uri).is_some()
 }
 
 /// Tencent Cloud KMS as a [`Kms`]. No Debug: it holds credentials.
@@ -116,8 +124,7 @@ impl TencentKms {
 /// The key that `uri` names, or the error that says how to write one.
 fn named<'a>(uri: &'a KeyUri, action: &'static str) -> Result<TencentKey<'a>, KmsError> {
     TencentKey::of_uri(uri).ok_or_else(|| {
-        KmsError::new(Class::NotFound, uri, action, "the URI names no KMS key")
-            .with_advice("write it as tencent-kms://REGION/KEY-ID, the key id in lower case")
+        KmsError::new(Class::NotFound, uri, action, "the URI names no KMS key").with_advice(FORM)
     })
 }
 
@@ -204,7 +211,7 @@ impl Kms for TencentKms {
     }
 
     fn allows(&self, key: &KeyUri) -> bool {
-        TencentKey::of_uri(key).is_some() && self.allowed.allows(key)
+        is_key(key) && self.allowed.allows(key)
     }
 }
 

@@ -106,7 +106,11 @@ impl Rpc {
         let (mut attempt, mut refreshed, mut corrected) = (0, false, false);
         loop {
             attempt += 1;
-            let who = identity.current().await?;
+            let who = identity.current().await;
+            let who = who.map_err(|error| TencentError {
+                action: call.action,
+                ..error
+            })?;
             let left = deadline.saturating_duration_since(Instant::now());
             let time = self.limits.request.min(left.max(Duration::from_millis(1)));
             let Failure {
