@@ -20,7 +20,7 @@ use super::ast::{
 use super::lexer::{Lexer, Tag, Token};
 use super::{MAX_NESTING, SyntaxError};
 
-pub(super) const RESERVED: [&str; 12] = [
+const RESERVED: [&str; 12] = [
     "and", "or", "not", "is", "defined", "if", "elif", "else", "endif", "true", "false", "v",
 ];
 

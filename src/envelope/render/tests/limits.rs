@@ -48,6 +48,9 @@ fn bytes_are_counted_as_the_page_says() {
         // For each filter operands, arguments and result; here what is written comes last.
         ("<%= v.user|b64encode %>", 3 + 4 + 4),
         ("<%= 'YWI='|b64decode %>", 4 + 2 + 2),
+        ("<%= 'YQ=='|b64decode %>", 4 + 1 + 1),
+        ("<%= 'YWJj'|b64decode %>", 4 + 3 + 3),
+        ("<%= ''|b64decode %>", 0),
         ("<%= v.user|upper %>", 3 + 3 + 3),
         ("<%= v.user|lower %>", 3 + 3 + 3),
         ("<%= ' a '|trim %>", 3 + 1 + 1),

@@ -190,7 +190,10 @@ fn no_refusal_repeats_the_text() {
 
 #[test]
 fn every_reserved_word_is_no_name() {
-    for word in super::super::parser::RESERVED {
+    let reserved = [
+        "and", "or", "not", "is", "defined", "if", "elif", "else", "endif", "true", "false", "v",
+    ];
+    for word in reserved {
         let error = syntax(&format!("<%= v.{word} %>")).expect_err(word);
         assert!(error.what.contains("followed by a name"), "{word}: {error}");
         // As a string it is a name like any other.
