@@ -1,6 +1,7 @@
 //! Strict JSON: what serde_json lets pass and format-es1 section 2 does not (duplicate keys, depth).
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -12,6 +13,10 @@ pub const MAX_BYTES: usize = 4 * 1024 * 1024;
 /// The deepest value; the outermost is level 1.
 pub const MAX_LEVEL: usize = 64;
 
+/// Items of a list that are kept; the longest list of the format has 8. The rest is checked and dropped, so that a
+/// text of 4 MiB does not become many times that in memory.
+const MAX_ITEMS: usize = 16;
+
 /// A JSON value whose objects have no key twice. Numbers keep no value: the format has none.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Json {
@@ -19,8 +24,9 @@ pub(crate) enum Json {
     Bool(bool),
     Number,
     String(String),
+    /// The first [`MAX_ITEMS`] items.
     Array(Vec<Json>),
-    Object(Vec<(String, Json)>),
+    Object(BTreeMap<String, Json>),
 }
 
 impl Json {
@@ -103,19 +109,20 @@ impl<'de> Visitor<'de> for Level {
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
         let mut out = Vec::new();
         while let Some(item) = items.next_element_seed(Level(self.0 + 1))? {
-            out.push(item);
+            if out.len() < MAX_ITEMS {
+                out.push(item);
+            }
         }
         Ok(Json::Array(out))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
-        let mut out = Vec::new();
-        let mut seen = HashSet::new();
+        let mut out = BTreeMap::new();
         while let Some(key) = members.next_key::<String>()? {
-            if !seen.insert(key.clone()) {
-                return Err(serde::de::Error::custom("a key stands twice in one map"));
+            match out.entry(key) {
+                Entry::Vacant(free) => drop(free.insert(members.next_value_seed(Level(self.0 + 1))?)),
+                Entry::Occupied(_) => return Err(serde::de::Error::custom("a key stands twice in one map")),
             }
-            out.push((key, members.next_value_seed(Level(self.0 + 1))?));
         }
         Ok(Json::Object(out))
     }
@@ -154,5 +161,13 @@ mod tests {
             );
         }
         assert!(Json::parse(b"\"\xff\"", 1).is_err(), "invalid UTF-8");
+    }
+
+    #[test]
+    fn a_long_list_is_checked_whole_and_kept_in_part() {
+        let list = |last: &str| Json::parse(format!("[{}{last}]", "1,".repeat(1000)).as_bytes(), 1);
+        assert!(matches!(list("1"), Ok(Json::Array(items)) if items.len() == MAX_ITEMS));
+        assert!(list("{\"a\":1,\"a\":1}").is_err());
+        assert!(list("").is_err());
     }
 }

@@ -19,7 +19,7 @@ type Read<T> = Result<T, StructureError>;
 /// The members of one map, taken one by one.
 struct Map<'p> {
     path: &'p Path<'p>,
-    members: Vec<(String, Json)>,
+    members: BTreeMap<String, Json>,
 }
 
 impl<'p> Map<'p> {
@@ -38,28 +38,19 @@ impl<'p> Map<'p> {
     }
 
     fn only(&self, known: &[&str]) -> Read<()> {
-        match self
-            .members
-            .iter()
-            .find(|(name, _)| !known.contains(&name.as_str()))
-        {
+        match self.members.keys().find(|name| !known.contains(&name.as_str())) {
             None => Ok(()),
-            Some((name, _)) => Err(self.path.field(name).error(
+            Some(name) => Err(self.path.field(name).error(
                 format!("is not known here; known are {}", known.join(", ")),
                 StructureKind::UnknownField,
             )),
         }
     }
 
-    fn take(&mut self, name: &str) -> Option<Json> {
-        let at = self.members.iter().position(|(n, _)| n == name)?;
-        Some(self.members.swap_remove(at).1)
-    }
-
     /// A field that must be there, read by `read`.
     fn need<T>(&mut self, name: &str, read: impl FnOnce(Json, &Path<'_>) -> Read<T>) -> Read<T> {
         let path = self.path.field(name);
-        match self.take(name) {
+        match self.members.remove(name) {
             Some(json) => read(json, &path),
             None => Err(path.invalid("is missing")),
         }
@@ -68,7 +59,10 @@ impl<'p> Map<'p> {
     /// A field that may be absent.
     fn may<T>(&mut self, name: &str, read: impl FnOnce(Json, &Path<'_>) -> Read<T>) -> Read<Option<T>> {
         let path = self.path.field(name);
-        self.take(name).map(|json| read(json, &path)).transpose()
+        self.members
+            .remove(name)
+            .map(|json| read(json, &path))
+            .transpose()
     }
 }
 
@@ -102,7 +96,7 @@ fn list<T>(
             .enumerate()
             .map(|(index, item)| read(item, &path.item(index)))
             .collect(),
-        Json::Array(items) => Err(path.invalid(format!("must have 1 to {max} members, not {}", items.len()))),
+        Json::Array(_) => Err(path.invalid(format!("must have 1 to {max} members"))),
         other => Err(wrong_type(path, "a list", &other)),
     }
 }
@@ -141,8 +135,7 @@ pub(super) fn object(json: Json, fallback_namespace: Option<&str>) -> Read<(Spec
         return Err(wrong_type(&DOCUMENT, "a map", &json));
     };
     let mut top = |name: &'static str| {
-        let at = members.iter().position(|(n, _)| n == name);
-        let json = at.map(|at| members.swap_remove(at).1);
+        let json = members.remove(name);
         json.ok_or_else(|| Path::Root(name).invalid("is missing"))
     };
     exact(API_VERSION)(top("apiVersion")?, &Path::Root("apiVersion"))?;

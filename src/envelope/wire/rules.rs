@@ -110,7 +110,7 @@ fn check_data_key_id(key: &SealedDataKey, path: &Path<'_>) -> Check {
 pub(in super::super) fn check_wraps(wraps: &[Wrap], path: &Path<'_>) -> Check {
     let path = path.field("wraps");
     if !(1..=MAX_KEYS).contains(&wraps.len()) {
-        return Err(path.invalid(format!("must have 1 to {MAX_KEYS} members, not {}", wraps.len())));
+        return Err(path.invalid(format!("must have 1 to {MAX_KEYS} members")));
     }
     let mut keys = HashSet::new();
     for (index, wrap) in wraps.iter().enumerate() {
