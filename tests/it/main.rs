@@ -12,6 +12,7 @@ mod crd;
 mod crd_fields;
 mod crd_refusals;
 mod crd_roundtrip;
+mod docs;
 mod fuzz;
 mod reasons;
 mod rooms;

@@ -1,11 +1,14 @@
 //! Development tasks: `cargo xtask help`.
 //!
-//! Light on purpose: it starts cargo, testkit's binaries and `envelope` itself, and links none of them.
+//! Light on purpose: it starts cargo, testkit's binary and `envelope` itself, and links none of them.
 
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
+mod generate;
+mod prerequisites;
 mod run;
 mod suite;
+mod testkit;
 
 use std::process::ExitCode;
 
@@ -29,6 +32,18 @@ enum Task {
         #[arg(value_enum, default_value_t = Suite::Core)]
         suite: Suite,
     },
+    /// Write the files that programs of this repository print: the custom resource
+    Generate {
+        /// Only compare
+        #[arg(long)]
+        check: bool,
+    },
+    /// Start a Kubernetes control plane and stay; prints how to use it
+    Controlplane {
+        /// Arguments of `testkit controlplane` (`--help` lists them)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -40,6 +55,8 @@ enum Suite {
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Test { suite: Suite::Core } => suite::core(),
+        Task::Generate { check } => generate::generate(check),
+        Task::Controlplane { args } => testkit::controlplane(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -18,6 +18,12 @@ pub(crate) fn root() -> PathBuf {
         .unwrap_or_default()
 }
 
+/// Where cargo puts the binaries of the profile that xtask itself was built with: xtask lies there too.
+pub(crate) fn profile_folder() -> Result<PathBuf> {
+    let me = env::current_exe().context("cannot tell where xtask lies")?;
+    Ok(me.parent().context("xtask lies in no folder")?.to_owned())
+}
+
 /// The cargo that started us, in the root of the repository.
 pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -93,4 +99,15 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .output()
         .with_context(|| format!("cannot start {shown}"))?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Standard output of a program that must succeed; standard error is passed on.
+pub(crate) fn checked_output(command: &mut Command) -> Result<Vec<u8>> {
+    let shown = shown(command);
+    let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
+    let output = output.with_context(|| format!("cannot start {shown}"))?;
+    if !output.status.success() {
+        bail!("{shown} ended with {}", output.status);
+    }
+    Ok(output.stdout)
 }

@@ -9,7 +9,11 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::run::{answers, cargo, output, root, run, run_lines};
+use crate::{
+    generate::with_built,
+    prerequisites::{Need, check},
+    run::{answers, cargo, output, root, run, run_lines},
+};
 
 /// What a step that did not fail came to.
 enum Outcome {
@@ -22,37 +26,27 @@ type Step = (&'static str, fn(&mut Tally) -> Result<Outcome>);
 
 /// Cheap steps first; the tests last, so that their closing line is the last thing seen.
 const STEPS: &[Step] = &[
-    ("formatting", |_| plain(&["fmt", "--all", "--check"], &[])),
+    ("formatting", |_| plain("fmt --all --check", &[])),
     ("one TLS provider", |_| one_tls_provider()),
     ("licences, bans, sources", |_| deny()),
     ("clippy", |_| {
-        plain(
-            &[
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--locked",
-                "--",
-                "-D",
-                "warnings",
-            ],
-            &[],
-        )
+        plain("clippy --workspace --all-targets --locked -- -D warnings", &[])
     }),
     ("rustdoc", |_| {
         plain(
-            &["doc", "--workspace", "--no-deps", "--locked"],
+            "doc --workspace --no-deps --locked",
             &[("RUSTDOCFLAGS", "-D warnings")],
         )
     }),
     ("build of the tests", |_| {
-        plain(&["test", "--workspace", "--locked", "--no-run"], &[])
+        plain("test --workspace --locked --no-run", &[])
     }),
+    ("generated files", |_| with_built(true).map(|()| Outcome::Done)),
     ("tests", tests),
 ];
 
 pub(crate) fn core() -> Result<()> {
-    prerequisites()?;
+    check(&[Need::Components, Need::CCompiler, Need::ControlPlane])?;
     let mut tally = Tally::default();
     let mut report = Vec::new();
     let start = Instant::now();
@@ -89,27 +83,8 @@ fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())
 }
 
-/// What must be on the machine, looked at before anything is built.
-fn prerequisites() -> Result<()> {
-    let mut missing = Vec::new();
-    for component in ["fmt", "clippy"] {
-        if !answers(&mut cargo([component, "--version"])) {
-            missing.push(format!("cargo {component}: rustup component add rustfmt clippy"));
-        }
-    }
-    if !answers(Command::new("cc").arg("--version")) {
-        missing.push("a C compiler (`cc`): the TLS library has C parts".to_owned());
-    }
-    ensure!(
-        missing.is_empty(),
-        "missing on this machine:\n  {}",
-        missing.join("\n  ")
-    );
-    Ok(())
-}
-
-fn plain(args: &[&str], env: &[(&str, &str)]) -> Result<Outcome> {
-    run(cargo(args).envs(env.iter().copied()))?;
+fn plain(args: &str, env: &[(&str, &str)]) -> Result<Outcome> {
+    run(cargo(args.split(' ')).envs(env.iter().copied()))?;
     Ok(Outcome::Done)
 }
 

@@ -1,0 +1,331 @@
+//! The words of the repository: what they link to is there, and what they tell people to type exists.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Component, Path, PathBuf},
+    process::Command,
+};
+
+/// Folders that hold no words of ours.
+const NOT_OURS: [&str; 3] = ["target", ".git", "corpus"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Markdown file, by its path from the root.
+fn pages() -> BTreeMap<PathBuf, Page> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root().to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("a folder of the repository") {
+            let path = entry.expect("an entry").path();
+            let name = path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned();
+            if path.is_dir() && !NOT_OURS.iter().any(|not| name.starts_with(not)) {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                let text = fs::read_to_string(&path).expect("a page in UTF-8");
+                let name = path.strip_prefix(root()).expect("below the root").to_owned();
+                found.insert(name, Page::read(&text));
+            }
+        }
+    }
+    found
+}
+
+/// What matters of a page.
+#[derive(Default)]
+struct Page {
+    anchors: BTreeSet<String>,
+    links: Vec<Link>,
+    /// Command lines: lines of shell blocks, and code in running text.
+    commands: Vec<(usize, String)>,
+}
+
+struct Link {
+    line: usize,
+    text: String,
+    target: String,
+}
+
+impl Page {
+    fn read(text: &str) -> Self {
+        let mut page = Self::default();
+        let mut block: Option<String> = None;
+        let mut continued = String::new();
+        for (number, line) in text.lines().enumerate() {
+            let number = number + 1;
+            if let Some(language) = line.trim_start().strip_prefix("```") {
+                block = if block.is_some() {
+                    None
+                } else {
+                    Some(language.trim().to_owned())
+                };
+            } else if let Some(language) = &block {
+                if matches!(language.as_str(), "sh" | "bash" | "console" | "shell") {
+                    continued.push_str(line.trim_start());
+                    match continued.strip_suffix('\\') {
+                        Some(open) => continued = open.to_owned(),
+                        None => page.commands.push((number, std::mem::take(&mut continued))),
+                    }
+                }
+            } else {
+                if let Some(heading) = line.strip_prefix('#') {
+                    page.anchors
+                        .insert(anchor(heading.trim_start_matches('#').trim()));
+                }
+                page.inline(number, line);
+            }
+        }
+        page
+    }
+
+    fn inline(&mut self, number: usize, line: &str) {
+        for code in line.split('`').skip(1).step_by(2) {
+            self.commands.push((number, code.to_owned()));
+        }
+        let mut rest = line;
+        while let Some((before, after)) = rest.split_once("](") {
+            let Some((target, after)) = after.split_once(')') else {
+                break;
+            };
+            let text = before.rsplit_once('[').map_or("", |(_, text)| text);
+            self.links.push(Link {
+                line: number,
+                text: text.to_owned(),
+                target: target.to_owned(),
+            });
+            rest = after;
+        }
+    }
+}
+
+/// The anchor that a heading gets on the usual sites: lower case, words joined by `-`, marks left out.
+fn anchor(heading: &str) -> String {
+    let kept = heading
+        .chars()
+        .filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_'));
+    kept.map(|c| if c == ' ' { '-' } else { c.to_ascii_lowercase() })
+        .collect()
+}
+
+/// The faults of all links between pages, to files, and to tests.
+fn link_faults(pages: &BTreeMap<PathBuf, Page>, is_there: &dyn Fn(&Path) -> Option<String>) -> Vec<String> {
+    let mut faults = Vec::new();
+    for (name, page) in pages {
+        for Link { line, text, target } in &page.links {
+            if target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            let at = format!("{}:{line}", name.display());
+            let (file, anchor) = target
+                .split_once('#')
+                .map_or((target.as_str(), None), |(file, a)| (file, Some(a)));
+            let file = if file.is_empty() {
+                name.clone()
+            } else {
+                normal(&name.parent().unwrap_or(Path::new("")).join(file))
+            };
+            let Some(content) = is_there(&file) else {
+                faults.push(format!("{at}: there is no {}", file.display()));
+                continue;
+            };
+            if let Some(anchor) = anchor
+                && let Some(other) = pages.get(&file)
+                && !other.anchors.contains(anchor)
+            {
+                faults.push(format!("{at}: {} has no heading #{anchor}", file.display()));
+            }
+            // A test is linked by its name: [`name`](tests/it/topic.rs).
+            let named = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
+            if let Some(test) = named
+                && file.extension().is_some_and(|extension| extension == "rs")
+                && !test.contains(['/', '.'])
+                && !content.contains(&format!("fn {test}("))
+            {
+                faults.push(format!("{at}: {} has no test {test}", file.display()));
+            }
+        }
+    }
+    faults
+}
+
+/// Without `.` and `..`.
+fn normal(path: &Path) -> PathBuf {
+    let mut normal = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(normal.pop()),
+            Component::CurDir => {}
+            part => normal.push(part),
+        }
+    }
+    normal
+}
+
+#[test]
+fn docs_link_to_what_is_there() {
+    let pages = pages();
+    let links = pages.values().map(|page| page.links.len()).sum::<usize>();
+    assert!(links > 20, "the reader sees next to no links: {links}");
+    let faults = link_faults(&pages, &|file| {
+        let path = root().join(file);
+        if path.is_dir() {
+            Some(String::new())
+        } else {
+            fs::read_to_string(path).ok()
+        }
+    });
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn docs_checker_catches_dead_links() {
+    let page = Page::read(
+        "# One `two`, three\n[a](b.md) [self](#one-two-three) [`good`](t.rs) and [`bad`](t.rs)\n[c](../c.md#x) [d](b.md#no)\n\
+         ```sh\n[in a block](gone.md)\n```\n[web](https://example.org/x)",
+    );
+    let pages = BTreeMap::from([
+        (PathBuf::from("docs/a.md"), page),
+        (PathBuf::from("docs/b.md"), Page::read("# B")),
+    ]);
+    let faults = link_faults(&pages, &|file| match file.to_str() {
+        Some("docs/a.md" | "docs/b.md") => Some(String::new()),
+        Some("docs/t.rs") => Some("fn good() {}".to_owned()),
+        _ => None,
+    });
+    assert_eq!(
+        faults,
+        [
+            "docs/a.md:2: docs/t.rs has no test bad",
+            "docs/a.md:3: there is no c.md",
+            "docs/a.md:3: docs/b.md has no heading #no"
+        ]
+    );
+}
+
+/// The words of one command of ours inside a line of shell, from `envelope` or `cargo xtask` on.
+fn calls(line: &str) -> Vec<Vec<&str>> {
+    let line = line.split(" #").next().unwrap_or_default();
+    let parts = line.split(['|', ';', '&', '(', ')']);
+    let mut calls = Vec::new();
+    for part in parts {
+        let mut words = part
+            .split_whitespace()
+            .skip_while(|word| *word == "$" || word.contains('='))
+            .peekable();
+        match words.peek() {
+            Some(&"envelope" | &"kubectl-envelope") => calls.push(words.collect()),
+            Some(&"kubectl" | &"cargo") => {
+                let words: Vec<&str> = words.collect();
+                if matches!(words.get(1), Some(&"envelope" | &"xtask")) {
+                    calls.push(words[1..].to_vec());
+                }
+            }
+            _ => {}
+        }
+    }
+    calls
+}
+
+/// The help of a command, or `None` if there is no such command.
+fn help(words: &[&str]) -> Option<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_envelope"))
+        .args(words)
+        .arg("--help")
+        .output()
+        .expect("envelope starts");
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// The tasks of xtask, from its source: to build it here would cost more than the reading.
+fn tasks() -> BTreeSet<String> {
+    let source = fs::read_to_string(root().join("xtask/src/main.rs")).expect("xtask's source");
+    let (_, body) = source.split_once("enum Task {").expect("its tasks");
+    let (body, _) = body.split_once("\n}").expect("their end");
+    let variants = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("    "))
+        .filter(|line| line.starts_with(char::is_uppercase));
+    variants
+        .map(|line| {
+            line.split(['(', ' ', ','])
+                .next()
+                .unwrap_or_default()
+                .to_lowercase()
+        })
+        .collect()
+}
+
+#[test]
+fn docs_name_commands_and_flags_that_exist() {
+    let tasks = tasks();
+    assert!(tasks.contains("test"), "{tasks:?}");
+    let mut known: BTreeMap<Vec<&str>, Option<String>> = BTreeMap::new();
+    let (mut faults, mut checked) = (Vec::new(), 0);
+    let pages = pages();
+    for (name, page) in &pages {
+        for (number, line) in &page.commands {
+            for call in calls(line) {
+                let at = format!("{}:{number}: {}", name.display(), call.join(" "));
+                checked += 1;
+                if call[0] == "xtask" {
+                    if call.get(1).is_some_and(|task| !tasks.contains(*task)) {
+                        faults.push(format!("{at}: no such task"));
+                    }
+                    continue;
+                }
+                // The command: one word, two for `keys`.
+                let depth = if call.get(1) == Some(&"keys") { 2 } else { 1 };
+                let command: Vec<&str> = call[1..]
+                    .iter()
+                    .take(depth)
+                    .copied()
+                    .take_while(|word| !word.starts_with('-'))
+                    .collect();
+                let Some(text) = known.entry(command.clone()).or_insert_with(|| help(&command)) else {
+                    faults.push(format!("{at}: no such command"));
+                    continue;
+                };
+                for flag in call.iter().filter(|word| word.starts_with("--")) {
+                    let flag = flag
+                        .split('=')
+                        .next()
+                        .unwrap_or_default()
+                        .trim_end_matches([',', '.', ']']);
+                    let there = text
+                        .split(|c: char| c.is_whitespace() || ",=[".contains(c))
+                        .any(|word| word == flag);
+                    if flag != "--" && !there {
+                        faults.push(format!("{at}: no such flag {flag}"));
+                    }
+                }
+            }
+        }
+    }
+    assert!(checked > 20, "the reader sees next to no commands: {checked}");
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn docs_reader_finds_commands() {
+    assert_eq!(
+        calls("$ FOO=1 envelope seal -f a # why"),
+        [["envelope", "seal", "-f", "a"]]
+    );
+    assert_eq!(
+        calls("kubectl get x | envelope open && cargo xtask demo"),
+        [vec!["envelope", "open"], vec!["xtask", "demo"]]
+    );
+    assert_eq!(calls("(umask 077; cat a)"), Vec::<Vec<&str>>::new());
+    assert_eq!(calls("envelope-secrets.io/v1"), Vec::<Vec<&str>>::new());
+    assert_eq!(help(&["sael"]), None);
+}

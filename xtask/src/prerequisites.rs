@@ -1,0 +1,53 @@
+//! What must be on the machine, looked at in the first second, before anything is built.
+
+use std::{env, process::Command};
+
+use anyhow::{Result, ensure};
+
+use crate::run::{answers, cargo};
+
+/// One thing that a task needs.
+#[derive(Clone, Copy)]
+pub(crate) enum Need {
+    /// `cc`: the TLS library has C parts.
+    CCompiler,
+    /// rustfmt and clippy.
+    Components,
+    /// Go, which builds the control plane, or a folder with one that is built.
+    ControlPlane,
+}
+
+impl Need {
+    /// `None`: it is there.
+    fn missing(self) -> Option<&'static str> {
+        let (there, advice) = match self {
+            Self::CCompiler => (
+                answers(Command::new("cc").arg("--version")),
+                "a C compiler (`cc`), for the TLS library: for example `apt-get install gcc libc6-dev`, or Xcode's command line tools",
+            ),
+            Self::Components => (
+                ["fmt", "clippy"]
+                    .iter()
+                    .all(|name| answers(&mut cargo([name, "--version"]))),
+                "rustfmt and clippy: `rustup component add rustfmt clippy`",
+            ),
+            Self::ControlPlane => (
+                env::var_os("KUBEBUILDER_ASSETS").is_some_and(|folder| !folder.is_empty())
+                    || answers(Command::new("go").arg("version")),
+                "Go (https://go.dev/dl), which builds etcd and the Kubernetes API server, or the environment variable \
+                 KUBEBUILDER_ASSETS with a folder that holds them",
+            ),
+        };
+        (!there).then_some(advice)
+    }
+}
+
+pub(crate) fn check(needs: &[Need]) -> Result<()> {
+    let missing: Vec<&str> = needs.iter().filter_map(|need| need.missing()).collect();
+    ensure!(
+        missing.is_empty(),
+        "not on this machine:\n  {}",
+        missing.join("\n  ")
+    );
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! The tasks that testkit's binary carries out.
+
+use std::{os::unix::process::CommandExt as _, process::Command};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    prerequisites::{Need, check},
+    run::{cargo, profile_folder, run, shown},
+};
+
+pub(crate) fn controlplane(args: &[String]) -> Result<()> {
+    check(&[Need::CCompiler, Need::ControlPlane])?;
+    build(&["testkit"])?;
+    become_testkit(
+        Command::new(profile_folder()?.join("testkit"))
+            .arg("controlplane")
+            .args(args),
+    )
+}
+
+fn build(binaries: &[&str]) -> Result<()> {
+    let first = binaries
+        .iter()
+        .any(|name| !profile_folder().is_ok_and(|folder| folder.join(name).is_file()));
+    let time = if first {
+        "about 3 minutes the first time on 2 cores"
+    } else {
+        "seconds, if little changed"
+    };
+    println!("building {}: {time}", binaries.join(" and "));
+    let mut command = cargo(["build", "--locked", "--workspace"]);
+    for name in binaries {
+        command.args(["--bin", name]);
+    }
+    run(&mut command)
+}
+
+/// Leaves the process to testkit, so that signals and the exit status are its own.
+fn become_testkit(command: &mut Command) -> Result<()> {
+    let error = command.exec();
+    Err(error).with_context(|| format!("cannot start {}", shown(command)))
+}
