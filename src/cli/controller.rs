@@ -83,6 +83,14 @@ async fn serve(args: &ControllerArgs, config: ControllerConfig) -> Result<()> {
         signals(SignalKind::interrupt())?,
     );
 
+    let bound =
+        |port: &tokio::net::TcpListener| port.local_addr().map(|at| at.to_string()).unwrap_or_default();
+    tracing::info!(
+        metrics = bound(&metrics_port),
+        probes = bound(&probe_port),
+        "serving"
+    );
+
     let (live, ready) = (health.clone(), health.clone());
     let routes = probes::probes(Arc::new(move || live.live()), Arc::new(move || ready.ready()));
     let (servers, end) = (TaskTracker::new(), CancellationToken::new());

@@ -7,6 +7,11 @@
 
 mod cli;
 mod controller;
+mod controller_api;
+mod controller_refusals;
+mod controller_scale;
+mod controller_start;
+mod controller_vectors;
 mod controlplane;
 mod crd;
 mod crd_fields;

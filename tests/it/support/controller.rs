@@ -238,3 +238,10 @@ pub(crate) fn owned(entries: &[(&str, &str)]) -> Vec<(String, String)> {
     entries.sort();
     entries
 }
+
+/// A person is needed.
+pub(crate) fn stalled(object: &DynamicObject) {
+    assert_eq!(condition(object, "Ready").unwrap()["status"], "False");
+    assert_eq!(condition(object, "Stalled").unwrap()["status"], "True");
+    assert!(condition(object, "Reconciling").is_none());
+}

@@ -43,12 +43,17 @@ impl Sealer {
 
     /// Seals now.
     pub(crate) fn seal(&self, draft: Draft) -> Document {
+        self.seal_at(draft, SealTime::now().unwrap())
+    }
+
+    /// Seals with this time.
+    pub(crate) fn seal_at(&self, draft: Draft, time: SealTime) -> Document {
         let checked = draft.check().unwrap();
         let context = checked.binding().context();
         let wrapped = wrap_new_data_key(&self.registry, &self.keys[0], &self.keys[1..], &context);
         // A keyring answers without waiting.
         let (data_key, wraps) = wrapped.now_or_never().unwrap().unwrap();
-        checked.seal(&data_key, wraps, SealTime::now().unwrap()).unwrap()
+        checked.seal(&data_key, wraps, time).unwrap()
     }
 }
 

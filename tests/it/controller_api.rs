@@ -1,0 +1,161 @@
+//! What the API server refuses: the condition that tells a person why, and the retry that needs nobody.
+
+use k8s_openapi::api::core::v1::{Namespace, ResourceQuota, Secret};
+use kube::Api;
+use kube::api::{DeleteParams, PostParams};
+use serde_json::{Value, json};
+
+use crate::support::canary::logged;
+use crate::support::controller::{Place, Running, message, stalled, texts, timings};
+use crate::support::crd::plane_with_crd;
+use crate::support::sealing::{draft, object};
+use crate::support::wait_for;
+
+const PASSWORD: &str = "planted-api-7Yh";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_immutable_secret_is_left_until_it_is_deleted() {
+    let place = Place::new("immutable").await;
+    let running = place.controller();
+    let seal = |value: &str, immutable: Option<bool>, type_: &str| {
+        place.canary.plant(value);
+        let mut draft = draft(&place.namespace, "db", &[("password", value.as_bytes())]);
+        draft.template.immutable = immutable;
+        draft.template.type_ = Some(type_.to_owned());
+        object(&place.sealer.seal(draft))
+    };
+    place.apply(&seal("planted-frozen-1", Some(true), "Opaque")).await;
+    place.secret("db", &[("password", "planted-frozen-1")]).await;
+    place.reason("db", "Synced").await;
+    place.apply(&seal("planted-frozen-2", Some(true), "Opaque")).await;
+    let refused = place.reason("db", "ImmutableSecret").await;
+    stalled(&refused);
+    assert!(
+        message(&refused).contains("is immutable and holds generation 1"),
+        "{}",
+        message(&refused)
+    );
+    place.secret("db", &[("password", "planted-frozen-1")]).await;
+    place
+        .secrets()
+        .delete("db", &DeleteParams::default())
+        .await
+        .unwrap();
+    place.secret("db", &[("password", "planted-frozen-2")]).await;
+    place.reason("db", "Synced").await;
+
+    place.delete("db").await;
+    let gone = |secret: Option<&Secret>| secret.is_none();
+    wait_for(&place.secrets(), "db", "the garbage collector took it", gone).await;
+    place.apply(&seal("planted-thawed-3", None, "Opaque")).await;
+    place.secret("db", &[("password", "planted-thawed-3")]).await;
+    place.reason("db", "Synced").await;
+    place
+        .apply(&seal("planted-thawed-4", None, "example.com/other"))
+        .await;
+    let refused = place.reason("db", "SecretRejected").await;
+    assert!(message(&refused).contains("type"), "{}", message(&refused));
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_quota_is_told_and_retried() {
+    let place = Place::new("quota").await;
+    let quotas: Api<ResourceQuota> = Api::namespaced(place.client.clone(), &place.namespace);
+    let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/secrets": "0"}}});
+    let quota: ResourceQuota = serde_json::from_value(quota).unwrap();
+    quotas.create(&PostParams::default(), &quota).await.unwrap();
+    let counted = |quota: Option<&ResourceQuota>| {
+        quota.is_some_and(|q| q.status.as_ref().is_some_and(|s| s.used.is_some()))
+    };
+    wait_for(&quotas, "none", "it counts", counted).await;
+    let running = place.controller();
+    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
+    let refused = place.reason("db", "SecretRejected").await;
+    stalled(&refused);
+    assert!(
+        message(&refused).to_lowercase().contains("quota"),
+        "{}",
+        message(&refused)
+    );
+    quotas.delete("none", &DeleteParams::default()).await.unwrap();
+    place.secret("db", &[("password", PASSWORD)]).await;
+    place.reason("db", "Synced").await;
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_a_namespace_is_quiet() {
+    let place = Place::new("ending").await;
+    let running = place.controller();
+    for name in ["one", "two", "three"] {
+        place.apply(&place.sealed(name, &[("password", PASSWORD)])).await;
+        place.reason(name, "Synced").await;
+    }
+    let namespaces: Api<Namespace> = Api::all(place.client.clone());
+    namespaces
+        .delete(&place.namespace, &DeleteParams::default())
+        .await
+        .unwrap();
+    let gone = |namespace: Option<&Namespace>| namespace.is_none();
+    wait_for(&namespaces, &place.namespace, "it is gone", gone).await;
+    running.stop().await;
+    let complaints = logged(&[&format!("\"namespace\":\"{}\"", place.namespace), "WARN"]);
+    assert_eq!(complaints, [""; 0]);
+    assert!(
+        logged(&[&place.namespace, "DriftHealed"]).is_empty(),
+        "no Secret came back"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_that_is_missing_is_told_and_used_when_it_comes() {
+    let place = Place::new("rights").await;
+    let control = plane_with_crd();
+    let user = format!("controller-of-{}", place.namespace);
+    let kubeconfig = control.kubeconfig_for_user(&user, &[]).unwrap();
+    let role = |name: &str, rules: &Value| {
+        let text = json!({"apiVersion": "v1", "kind": "List", "items": [
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+             "metadata": {"name": name, "namespace": place.namespace}, "rules": rules},
+            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+             "metadata": {"name": name, "namespace": place.namespace},
+             "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
+             "roleRef": {"kind": "Role", "name": name, "apiGroup": "rbac.authorization.k8s.io"}}]});
+        control
+            .kubectl_with_input(["apply", "-f", "-"], &text.to_string())
+            .unwrap();
+    };
+    role(
+        "read",
+        &json!([
+            {"apiGroups": ["envelope-secrets.io"], "resources": ["envelopesecrets"], "verbs": ["get", "list", "watch"]},
+            {"apiGroups": ["envelope-secrets.io"], "resources": ["envelopesecrets/status"], "verbs": ["patch"]},
+            {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
+        ]),
+    );
+    let running = Running::start_with(
+        place.sealer.keyring(),
+        &[&place.namespace],
+        &[],
+        kubeconfig,
+        timings(),
+    );
+    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
+    let refused = place.reason("db", "ApiForbidden").await;
+    stalled(&refused);
+    assert!(
+        message(&refused).contains("may not patch secrets"),
+        "{}",
+        message(&refused)
+    );
+    role(
+        "write",
+        &json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "patch"]}]),
+    );
+    let secret = place.secret("db", &[("password", PASSWORD)]).await;
+    assert_eq!(texts(&secret).len(), 1);
+    place.reason("db", "Synced").await;
+    place.finish(running).await;
+}

@@ -1,0 +1,135 @@
+//! Many objects: what each costs when it is new, and that a restart costs nothing.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use testkit::AuditEvent;
+
+use crate::support::controller::{Place, Running, says};
+use crate::support::crd::plane_with_crd;
+
+const COUNT: usize = 200;
+
+/// Waits until so many objects are Synced.
+async fn all_synced(place: &Place) {
+    let stream = watcher(place.objects(), watcher::Config::default())
+        .default_backoff()
+        .applied_objects();
+    let mut stream = std::pin::pin!(stream);
+    let mut synced = std::collections::BTreeSet::new();
+    let limit = tokio::time::timeout(Duration::from_mins(3), async {
+        while synced.len() < COUNT {
+            let Some(Ok(object)) = stream.next().await else {
+                continue;
+            };
+            if says(&object, "Synced") {
+                synced.insert(object.metadata.name.unwrap_or_default());
+            }
+        }
+    });
+    let ended = limit.await;
+    assert!(ended.is_ok(), "{} of {COUNT} are Synced", synced.len());
+}
+
+/// The writes of the controller to the namespace, counted by object: Secrets, statuses, everything else but events.
+fn writes(events: &[AuditEvent], namespace: &str) -> [BTreeMap<String, usize>; 3] {
+    let mut counts = [BTreeMap::new(), BTreeMap::new(), BTreeMap::new()];
+    let writes = events.iter().filter(|event| {
+        let reads = ["get", "list", "watch"].contains(&event.verb.as_str());
+        let by_controller =
+            event.uri.contains("fieldManager=envelope-secrets") || !event.uri.contains("fieldManager=test");
+        event.namespace == namespace && !reads && by_controller && event.group != "events.k8s.io"
+    });
+    for event in writes {
+        let is = |resource: &str, subresource: &str| {
+            event.verb == "patch" && event.resource == resource && event.subresource == subresource
+        };
+        let kind = if is("secrets", "") {
+            0
+        } else if is("envelopesecrets", "status") {
+            1
+        } else {
+            2
+        };
+        *counts[kind].entry(event.name.clone()).or_default() += 1;
+    }
+    counts
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_objects_cost_one_open_one_apply_and_one_status_each_and_a_restart_nothing() {
+    let place = Place::new("scale").await;
+    let value = |index: usize| format!("planted-scale-{index}");
+    let sealed: Vec<_> = (0..COUNT)
+        .map(|i| place.sealed(&format!("s{i}"), &[("password", &value(i))]))
+        .collect();
+    let control = plane_with_crd();
+    let mark = control.audit_mark().unwrap();
+    let running = place.controller();
+    let started = Instant::now();
+    let applies = futures::stream::iter(&sealed)
+        .map(|object| place.apply(object))
+        .buffer_unordered(16);
+    applies.for_each(|_| std::future::ready(())).await;
+    all_synced(&place).await;
+    let seconds = started.elapsed().as_secs_f64();
+    testkit::say(&format!(
+        "{COUNT} new objects applied and Synced in {seconds:.1} s"
+    ));
+
+    let events = control.audit_since(mark).unwrap();
+    let [secrets, statuses, others] = writes(&events, &place.namespace);
+    let expected: BTreeMap<String, usize> = (0..COUNT).map(|i| (format!("s{i}"), 1)).collect();
+    assert!(secrets == expected, "applies of Secrets: {:?}", odd(&secrets));
+    assert!(statuses == expected, "status writes: {:?}", odd(&statuses));
+    assert!(others.is_empty(), "{others:?}");
+    assert_eq!(
+        running.metric("envelope_secrets_opens_total", "opened"),
+        COUNT as u64
+    );
+    assert_eq!(running.metric("envelope_secrets_opens_total", ""), COUNT as u64);
+    assert_eq!(
+        running.metric("envelope_secrets_kms_requests_total", ""),
+        COUNT as u64
+    );
+    running.stop().await;
+
+    // A restart: everything is looked at once, and nothing is done.
+    let mark = control.audit_mark().unwrap();
+    let started = Instant::now();
+    let running = place.controller();
+    skipped(&running).await;
+    testkit::say(&format!(
+        "restart with {COUNT} objects looked at in {:.1} s",
+        started.elapsed().as_secs_f64()
+    ));
+    let events = control.audit_since(mark).unwrap();
+    let [secrets, statuses, others] = writes(&events, &place.namespace);
+    assert!(
+        secrets.is_empty() && statuses.is_empty() && others.is_empty(),
+        "{secrets:?} {statuses:?} {others:?}"
+    );
+    assert_eq!(running.metric("envelope_secrets_opens_total", ""), 0);
+    assert_eq!(running.metric("envelope_secrets_objects", "Synced"), COUNT as u64);
+    place.finish(running).await;
+}
+
+/// Names that were written more or less than once.
+fn odd(counts: &BTreeMap<String, usize>) -> Vec<(&String, &usize)> {
+    let mut odd: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).collect();
+    odd.truncate(20);
+    odd
+}
+
+/// Waits until every object was looked at, and nothing was found to do.
+async fn skipped(running: &Running) {
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    let limit = tokio::time::timeout(Duration::from_mins(1), async {
+        while running.metric("envelope_secrets_reconcile_total", "outcome=\"skipped\"") < COUNT as u64 {
+            pause.tick().await;
+        }
+    });
+    limit.await.expect("every object is looked at");
+}

@@ -1,0 +1,215 @@
+//! What is missing at the start is said and waited for; one namespace that is refused holds up no other.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use testkit::{Options, Part};
+
+use crate::support::canary::logged;
+use crate::support::controller::{Place, Running, timings};
+use crate::support::crd::{install_crd, plane_with_crd};
+use crate::support::sealing::{Sealer, draft, object};
+use crate::support::{client_of, wait_for};
+
+const PASSWORD: &str = "planted-start-6Jd";
+
+/// Waits until `holds` of the controller, which says why it waits in the meantime.
+async fn until(what: &str, holds: impl Fn() -> bool) {
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    let limit = tokio::time::timeout(Duration::from_mins(1), async {
+        while !holds() {
+            pause.tick().await;
+        }
+    });
+    assert!(limit.await.is_ok(), "not within a minute: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
+    let plane = testkit::own(&Options::default());
+    let namespace = plane.namespace("start").unwrap();
+    let sealer = Sealer::new(1);
+    plane.stop_part(Part::Apiserver).unwrap();
+    let running = Running::start_with(
+        sealer.keyring(),
+        &[&namespace],
+        &[],
+        plane.kubeconfig(),
+        timings(),
+    );
+    let says = |text: &str| running.health.ready().is_err_and(|said| said.contains(text));
+    until("the API server is missed", || says("unreachable")).await;
+    assert!(
+        running.health.live().is_ok(),
+        "waiting is no failure of the process"
+    );
+    until("it is logged", || {
+        !logged(&[
+            &namespace,
+            "cannot watch secrets",
+            "check the API server's address",
+        ])
+        .is_empty()
+    })
+    .await;
+
+    plane.start_part(Part::Apiserver).unwrap();
+    until("the CRD is missed", || {
+        says("envelopesecrets.envelope-secrets.io") && says("missing")
+    })
+    .await;
+    assert!(!logged(&[&namespace, "envelope crd | kubectl apply --server-side -f -"]).is_empty());
+    assert_eq!(
+        running.metric(
+            "envelope_secrets_streams",
+            "stream=\"envelopesecrets\",state=\"missing\""
+        ),
+        1
+    );
+
+    install_crd(&plane);
+    let document = sealer.seal(draft(&namespace, "db", &[("password", PASSWORD.as_bytes())]));
+    plane
+        .kubectl_with_input(
+            ["apply", "--server-side", "-f", "-"],
+            &object(&document).to_string(),
+        )
+        .unwrap();
+    let secrets: kube::Api<k8s_openapi::api::core::v1::Secret> =
+        kube::Api::namespaced(client_of(&plane.kubeconfig()).await, &namespace);
+    let there = |secret: Option<&k8s_openapi::api::core::v1::Secret>| secret.is_some();
+    wait_for(&secrets, "db", "it is there", there).await;
+    assert!(running.health.ready().is_ok());
+    assert_eq!(running.metric("envelope_secrets_streams", "state=\"synced\""), 2);
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_forbidden_namespace_waits_alone() {
+    let place = Place::new("allowed").await;
+    let control = plane_with_crd();
+    let forbidden = control.namespace("forbidden").unwrap();
+    let outside = control.namespace("outside").unwrap();
+    let user = format!("controller-of-{}", place.namespace);
+    let kubeconfig = control.kubeconfig_for_user(&user, &[]).unwrap();
+    let allow = |namespace: &str| {
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "all", "namespace": namespace},
+            "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
+            "roleRef": {"kind": "ClusterRole", "name": "cluster-admin", "apiGroup": "rbac.authorization.k8s.io"}});
+        control
+            .kubectl_with_input(["apply", "-f", "-"], &role.to_string())
+            .unwrap();
+    };
+    allow(&place.namespace);
+    let seal = |namespace: &str| {
+        place.canary.plant(PASSWORD);
+        let document = place
+            .sealer
+            .seal(draft(namespace, "db", &[("password", PASSWORD.as_bytes())]));
+        control
+            .kubectl_with_input(
+                ["apply", "--server-side", "-f", "-"],
+                &object(&document).to_string(),
+            )
+            .unwrap();
+    };
+    for namespace in [&place.namespace, &forbidden, &outside] {
+        seal(namespace);
+    }
+    let namespaces = [&*place.namespace, &*forbidden];
+    let running = Running::start_with(place.sealer.keyring(), &namespaces, &[], kubeconfig, timings());
+    place.secret("db", &[("password", PASSWORD)]).await;
+    assert!(running.health.ready().is_ok(), "one namespace is enough");
+    until("the refusal is a metric", || {
+        running.metric("envelope_secrets_streams", "state=\"forbidden\"") == 2
+            && running.metric("envelope_secrets_streams", "state=\"synced\"") == 2
+    })
+    .await;
+    let helps = format!("kubectl auth can-i list secrets --namespace {forbidden}");
+    assert!(!logged(&[&forbidden, &helps]).is_empty());
+
+    allow(&forbidden);
+    let secrets: kube::Api<k8s_openapi::api::core::v1::Secret> =
+        kube::Api::namespaced(place.client.clone(), &forbidden);
+    let there = |secret: Option<&k8s_openapi::api::core::v1::Secret>| secret.is_some();
+    wait_for(&secrets, "db", "it is there", there).await;
+    let elsewhere: kube::Api<k8s_openapi::api::core::v1::Secret> =
+        kube::Api::namespaced(place.client.clone(), &outside);
+    assert!(
+        elsewhere.get_opt("db").await.unwrap().is_none(),
+        "no namespace but those that are named"
+    );
+    place.finish(running).await;
+}
+
+/// One HTTP answer.
+fn fetch(address: &str, path: &str) -> String {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_program_serves_probes_and_ends_when_it_is_told() {
+    let place = Place::new("program").await;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_envelope"))
+        .arg("controller")
+        .args(["--namespaces", &place.namespace, "--log-format", "json"])
+        .args(["--metrics-addr", "127.0.0.1:0", "--probe-addr", "127.0.0.1:0"])
+        .env("ENVELOPE_KEYRING", place.sealer.keyring())
+        .env("ENVELOPE_KUBECONFIG", plane_with_crd().kubeconfig())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut log = Vec::new();
+    let mut next = |message: &str| -> Value {
+        for line in lines.by_ref() {
+            let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
+            log.push(line.clone());
+            if line["message"] == message {
+                return line;
+            }
+        }
+        panic!("{message}: {log:?}")
+    };
+    let serving = next("serving");
+    let (metrics, probes) = (
+        serving["metrics"].as_str().unwrap(),
+        serving["probes"].as_str().unwrap(),
+    );
+    assert!(fetch(probes, "/livez").starts_with("HTTP/1.1 200"));
+    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
+    place.secret("db", &[("password", PASSWORD)]).await;
+    place.reason("db", "Synced").await;
+    assert!(fetch(probes, "/readyz").starts_with("HTTP/1.1 200"));
+    let text = fetch(metrics, "/metrics");
+    assert!(
+        text.contains("envelope_secrets_opens_total{outcome=\"opened\"} 1"),
+        "{text}"
+    );
+    let created = next("secret holds 1 entry of generation 1");
+    assert_eq!(
+        (&created["namespace"], &created["name"], &created["reason"]),
+        (&json!(place.namespace), &json!("db"), &json!("SecretCreated"))
+    );
+
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    next("the controller ends");
+    let ended = tokio::task::spawn_blocking(move || child.wait().unwrap())
+        .await
+        .unwrap();
+    assert!(ended.success(), "{ended}");
+    place.canary.check(&place.client, &place.namespace, &[text]).await;
+}
