@@ -133,7 +133,7 @@ mod tests {
             .map(|seal| seal.render_long_help().to_string());
         let help = seal.expect("seal");
         assert!(help.contains("Usage: kubectl envelope seal"), "{help}");
-        assert!(help.contains("| kubectl envelope seal -n prod"), "{help}");
+        assert!(help.contains("| kubectl envelope seal\n"), "{help}");
         assert!(
             !help.replace("kubectl envelope", "").contains("envelope seal"),
             "{help}"

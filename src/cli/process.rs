@@ -1,6 +1,6 @@
 //! What a process that holds keys does first.
 
-use std::panic;
+use std::panic::{self, PanicHookInfo};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
@@ -24,12 +24,50 @@ pub fn harden() -> Result<(), String> {
 pub fn quiet_panics() {
     panic::set_hook(Box::new(|info| {
         use std::io::Write as _;
-        let place = info
-            .location()
-            .map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-        let _ = writeln!(
-            std::io::stderr(),
-            "error: internal error at {place}; this is a bug"
-        );
+        let _ = writeln!(std::io::stderr(), "{}", said(info));
     }));
+}
+
+fn said(info: &PanicHookInfo<'_>) -> String {
+    let place = info
+        .location()
+        .map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
+    format!("error: internal error at {place}; this is a bug")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_panic_says_no_more_than_where() {
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let (here, ear) = (thread::current().id(), Arc::clone(&heard));
+        let before = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if thread::current().id() == here {
+                ear.lock().expect("no panic").push(said(info));
+            } else {
+                before(info);
+            }
+        }));
+        let value = "hunter2";
+        assert!(panic::catch_unwind(|| panic!("the value {value}")).is_err());
+        let _ = panic::take_hook();
+        let heard = heard.lock().expect("no panic");
+        let [only] = heard.as_slice() else {
+            panic!("one panic")
+        };
+        assert!(
+            only.starts_with("error: internal error at src/cli/process.rs:"),
+            "{only}"
+        );
+        assert!(
+            only.ends_with("; this is a bug") && !only.contains(value),
+            "{only}"
+        );
+    }
 }

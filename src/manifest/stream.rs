@@ -43,7 +43,7 @@ pub enum Content {
 pub enum Kind {
     /// A plain Secret.
     Secret,
-    /// An `EnvelopeSecret` of a version that this program knows.
+    /// An `EnvelopeSecret`.
     Sealed,
     /// All else.
     Other,
@@ -174,11 +174,16 @@ fn holds_ours(node: &Node) -> bool {
 
 fn kind_of(node: &Node) -> Kind {
     match (text(node, "apiVersion"), text(node, "kind")) {
-        (Some(wire::API_VERSION), Some(wire::KIND)) => Kind::Sealed,
+        // Of another version too: the strict reader says so.
+        (Some(version), Some(wire::KIND)) if group(version) == group(wire::API_VERSION) => Kind::Sealed,
         // Other groups may have a kind of this name; what names no group is meant to be ours.
         (version, Some("Secret")) if version.is_none_or(|v| !v.contains('/')) => Kind::Secret,
         _ => Kind::Other,
     }
+}
+
+fn group(api_version: &str) -> Option<&str> {
+    api_version.split_once('/').map(|(group, _)| group)
 }
 
 fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
@@ -244,7 +249,7 @@ impl<'p> Item<'p> {
         if let Some(line) = self.marks.differs {
             return Err(ManifestError::NotRewritable {
                 line,
-                what: "a word or number without quotes that YAML 1.1 and 1.2 read differently",
+                what: "a word or number without quotes, which not all readers read alike,",
             });
         }
         Ok(self.node)
@@ -305,7 +310,7 @@ mod tests {
         );
         assert_eq!(
             kinds("apiVersion: envelope-secrets.io/v2\nkind: EnvelopeSecret\n"),
-            [Other]
+            [Sealed]
         );
         assert_eq!(kinds("- a\n"), [Other]);
         assert_eq!(kinds("{apiVersion: v1, kind: Secret}"), [Secret]);

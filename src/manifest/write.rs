@@ -37,7 +37,9 @@ fn json(out: &mut SecretBuffer, node: &Node, level: Option<usize>) {
     match node {
         Node::Null => out.push(b"null"),
         Node::Bool(value) => out.push(value.to_string().as_bytes()),
-        Node::Number(text) => out.push(json_number(text).as_bytes()),
+        // What JSON has no number for is not written anew (see `Item::rewritable`), but for sealed documents, which
+        // have no numbers that count: a reader refuses any.
+        Node::Number(text) => out.push(json_number(text).as_deref().unwrap_or("0").as_bytes()),
         Node::String(text) => json_string(out, text),
         Node::List(items) => json_block(out, *b"[]", items, level, json),
         Node::Map(members) => json_block(out, *b"{}", members, level, |out, member: &Member, level| {
@@ -76,8 +78,24 @@ fn json_block<T>(
     out.push(&brackets[1..]);
 }
 
-/// RFC 8259; also valid inside YAML and JavaScript, so what is no printable character there is escaped.
+/// RFC 8259; what is no printable character in YAML or JavaScript is escaped too.
 fn json_string(out: &mut SecretBuffer, text: &str) {
+    quoted(out, text, |c| {
+        let mut units = [0; 2];
+        let units = c.encode_utf16(&mut units).iter();
+        units.fold(String::new(), |text, unit| format!("{text}\\u{unit:04x}"))
+    });
+}
+
+/// YAML's quotes are JSON's, but for characters of more than 16 bits: to go-yaml a surrogate is no character.
+fn yaml_string(out: &mut SecretBuffer, text: &str) {
+    quoted(out, text, |c| match u32::from(c) {
+        code @ ..=0xffff => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    });
+}
+
+fn quoted(out: &mut SecretBuffer, text: &str, escape: impl Fn(char) -> String) {
     out.push(b"\"");
     let mut plain = 0;
     for (at, c) in text.char_indices() {
@@ -87,15 +105,7 @@ fn json_string(out: &mut SecretBuffer, text: &str) {
             '\n' => "\\n".to_owned(),
             '\r' => "\\r".to_owned(),
             '\t' => "\\t".to_owned(),
-            c if !is_printable(c) => {
-                let mut units = [0; 2];
-                let escapes: Vec<String> = c
-                    .encode_utf16(&mut units)
-                    .iter()
-                    .map(|unit| format!("\\u{unit:04x}"))
-                    .collect();
-                escapes.concat()
-            }
+            c if !is_printable(c) => escape(c),
             _ => continue,
         };
         out.push(&text.as_bytes()[plain..at]);
@@ -106,11 +116,10 @@ fn json_string(out: &mut SecretBuffer, text: &str) {
     out.push(b"\"");
 }
 
-/// YAML's numbers as JSON's. What JSON has no number for (infinity, digits without end) becomes 0: sealed
-/// documents have no numbers that count, and other documents are not written from YAML numbers of that kind.
-fn json_number(text: &str) -> String {
+/// YAML's numbers as JSON's; `None` for infinity and the like.
+pub(super) fn json_number(text: &str) -> Option<String> {
     if serde_json::from_str::<serde_json::Number>(text).is_ok() {
-        return text.to_owned();
+        return Some(text.to_owned());
     }
     let digits = |radix| u128::from_str_radix(&text[2..], radix).ok();
     let integer = match text.get(..2) {
@@ -119,15 +128,13 @@ fn json_number(text: &str) -> String {
         _ => None,
     };
     if let Some(integer) = integer {
-        return integer.to_string();
+        return Some(integer.to_string());
     }
     if let Ok(integer) = text.parse::<i128>() {
-        return integer.to_string();
+        return Some(integer.to_string());
     }
-    match text.parse::<f64>() {
-        Ok(float) if float.is_finite() => serde_json::to_string(&float).unwrap_or_else(|_| "0".to_owned()),
-        _ => "0".to_owned(),
-    }
+    let float = text.parse::<f64>().ok().filter(|float| float.is_finite())?;
+    serde_json::to_string(&float).ok()
 }
 
 fn indent(out: &mut SecretBuffer, spaces: usize) {
@@ -216,7 +223,7 @@ fn yaml_text(out: &mut SecretBuffer, text: &str, block: Option<usize>) {
             }
         }
         _ if fits_plain(text) => out.push(text.as_bytes()),
-        _ => json_string(out, text),
+        _ => yaml_string(out, text),
     }
 }
 

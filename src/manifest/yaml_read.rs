@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::error::ManifestError;
 use super::node::{Member, Node};
 use super::schema::{self, Plain};
+use super::write::json_number;
 
 /// How many bytes of memory may be copied for anchors and aliases of one document: far above what a person
 /// writes, far below a bomb.
@@ -25,7 +26,7 @@ pub(super) struct Marks {
     pub(super) tag: Option<usize>,
     /// A key that is not a string.
     pub(super) odd_key: Option<usize>,
-    /// A plain scalar that YAML 1.1 readers understand differently.
+    /// A plain scalar that YAML 1.1 readers understand differently, or that JSON has no number for.
     pub(super) differs: Option<usize>,
 }
 
@@ -89,8 +90,8 @@ fn reader_options() -> Options {
         emit_comments: false,
         emit_unresolved_aliases: true,
         emit_anchor_events: false,
-        // As kubectl reads it: the last line of a block scalar has a line feed only if one is written.
-        block_scalar_eof_without_line_feed: true,
+        // As kubectl reads it: a block scalar that ends with the text has a line feed, written or not.
+        block_scalar_eof_without_line_feed: false,
     }
 }
 
@@ -200,10 +201,11 @@ impl<'t> Composer<'t> {
         if style != ScalarStyle::Plain || tag.is_some() {
             return string();
         }
-        if schema::differs(text) {
+        let plain = schema::resolve(text);
+        if schema::differs(text) || (plain == Plain::Number && json_number(text).is_none()) {
             self.marks.differs.get_or_insert(line);
         }
-        match schema::resolve(text) {
+        match plain {
             Plain::Null => Node::Null,
             Plain::Bool(value) => Node::Bool(value),
             Plain::Number => Node::Number(text.to_owned()),

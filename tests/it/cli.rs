@@ -28,7 +28,13 @@ fn cases() {
         .register_bin("envelope", Path::new(env!("CARGO_BIN_EXE_envelope")))
         .register_bin("kubectl-envelope", plugin.as_path())
         .env("HOME", "/nonexistent");
-    for variable in ["ENVELOPE_KEY", "ENVELOPE_KEYRING", "XDG_CONFIG_HOME"] {
+    for variable in [
+        "ENVELOPE_KEY",
+        "ENVELOPE_KEYRING",
+        "XDG_CONFIG_HOME",
+        "TENCENTCLOUD_SECRET_ID",
+        "TENCENTCLOUD_SECRET_KEY",
+    ] {
         cases.env(variable, "");
     }
     cases.case("tests/cmd/*.md").run();

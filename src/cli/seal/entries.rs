@@ -1,6 +1,7 @@
 //! Values that come without a manifest: files, lines of an env file, the terminal, standard input.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::failure::{Failure, Result};
@@ -110,7 +111,7 @@ pub(super) fn read(
     let mut entries = BTreeMap::new();
     for source in sources {
         match source {
-            EntrySource::Prompt(name) => insert(&mut entries, name, prompt(name)?)?,
+            EntrySource::Prompt(name) => insert(&mut entries, name, prompt(name, printer)?)?,
             EntrySource::Whole(name, input) => {
                 let value = ending(input.read()?, name, newlines, printer);
                 insert(&mut entries, name, value)?;
@@ -135,14 +136,28 @@ fn insert(entries: &mut BTreeMap<String, SecretBytes>, name: &str, value: Secret
     }
 }
 
-fn prompt(name: &str) -> Result<SecretBytes> {
+/// Asks the terminal, whatever the streams are connected to.
+fn prompt(name: &str, printer: Printer) -> Result<SecretBytes> {
     match rpassword::prompt_password(format!("value of {name}: ")) {
-        Ok(value) => Ok(SecretBytes::new(value.into_bytes())),
-        Err(error) => Err(
-            Failure::usage(format!("cannot ask for the value of {name:?}: {error}")).help(format!(
-                "pipe it in with --from-literal {name}=-, or read a file with --from-file {name}=PATH"
-            )),
-        ),
+        Ok(value) => {
+            if value.is_empty() {
+                printer.warning(&format!("the value of {name:?} is empty"));
+            }
+            Ok(SecretBytes::new(value.into_bytes()))
+        }
+        Err(error) => {
+            let why = match error.kind() {
+                io::ErrorKind::UnexpectedEof => "nothing was typed".to_owned(),
+                // ENXIO has no kind of its own: this process has no terminal.
+                _ if error.raw_os_error().is_some() => "there is no terminal".to_owned(),
+                _ => error.to_string(),
+            };
+            Err(
+                Failure::usage(format!("cannot ask for the value of {name:?}: {why}")).help(format!(
+                    "pipe it in with --from-literal {name}=-, or read a file with --from-file {name}=PATH"
+                )),
+            )
+        }
     }
 }
 

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn ranges(text: &str) -> Vec<&str> {
@@ -55,7 +57,7 @@ fn scalars_follow_the_core_schema() {
     assert_eq!(get("e"), Some(("null", None)));
     assert_eq!(get("f"), Some(("a string", Some("null"))));
     assert_eq!(get("g"), Some(("a number", None)));
-    assert_eq!(get("h"), Some(("a string", Some("x"))), "no line feed is written");
+    assert_eq!(get("h"), Some(("a string", Some("x\n"))), "as kubectl takes it");
     assert_eq!(document.marks.differs, Some(1));
     assert_eq!(document.root.member("c").map(|m| m.line), Some(3));
 }
@@ -138,4 +140,58 @@ fn an_alias_bomb_is_cheap() {
 fn depth_is_bounded() {
     refusal(&"[".repeat(100_000));
     refusal(&format!("{}x", "- ".repeat(100_000)));
+}
+
+/// Pieces of YAML that mean something to its scanner.
+fn any_text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        Just("---\n"),
+        Just("...\n"),
+        Just("\n"),
+        Just("\r\n"),
+        Just("a: "),
+        Just("- "),
+        Just("? "),
+        Just("{"),
+        Just("}"),
+        Just("["),
+        Just("]"),
+        Just(", "),
+        Just("&x "),
+        Just("*x "),
+        Just("!!str "),
+        Just("<<: "),
+        Just("|\n  "),
+        Just(">-\n "),
+        Just("\""),
+        Just("'"),
+        Just("# c\n"),
+        Just("%YAML 1.2\n"),
+        Just("\u{feff}"),
+        Just("é"),
+        Just("\t"),
+        Just("  "),
+        Just("x"),
+        Just("1"),
+        Just("\\u"),
+    ];
+    prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_refused_or_covered(text in prop_oneof![any_text(), any::<String>()]) {
+        if let Ok(documents) = read(&text) {
+            let parts: String = documents.iter().map(|d| &text[d.range.clone()]).collect();
+            prop_assert!(documents.is_empty() || parts == text, "{parts:?}");
+            // And each document is one by itself, with the same content.
+            for document in &documents {
+                let Ok(alone) = read(&text[document.range.clone()]) else {
+                    panic!("{:?} of {text:?}", &text[document.range.clone()])
+                };
+                prop_assert_eq!(alone.len(), 1);
+                prop_assert!(alone[0].root == document.root);
+            }
+        }
+    }
 }

@@ -412,3 +412,42 @@ fn keyrings_stay_out_of_git() {
     shell.write(".gitignore", "keyring\n");
     shell.run(&args, b"").ok();
 }
+
+/// The process waits for its input, and the kernel says what it may.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_may_hold_keys_leaves_no_core() {
+    use std::io::{BufRead as _, BufReader};
+
+    let shell = Shell::new();
+    let mut command = shell.command(env!("CARGO_BIN_EXE_envelope"));
+    // A file that is missing is told before standard input is waited for.
+    command.args(["seal", "--keyring", "keyring", "missing.yaml", "-"]);
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut told = String::new();
+    BufReader::new(child.stderr.take().unwrap())
+        .read_line(&mut told)
+        .unwrap();
+    assert!(told.contains("missing.yaml"), "{told}");
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap()
+        .to_owned();
+    // What is not dumpable belongs to root there, whoever runs it.
+    let owner =
+        std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}/mem", child.id())).unwrap());
+    drop(child.stdin.take());
+    child.wait().unwrap();
+    assert_eq!(
+        core.split_whitespace().skip(4).collect::<Vec<_>>(),
+        ["0", "0", "bytes"]
+    );
+    assert_eq!(owner, 0);
+}
