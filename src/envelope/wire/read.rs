@@ -73,6 +73,11 @@ fn wrong_type(path: &Path<'_>, wanted: &str, got: &Json) -> StructureError {
 fn string(json: Json, path: &Path<'_>) -> Read<String> {
     match json {
         Json::String(text) => Ok(text),
+        // What YAML made of a bare 12345678, on or yes.
+        Json::Number | Json::Bool(_) => Err(path.invalid(format!(
+            "must be a string, not {}; put it in quotes",
+            json.type_name()
+        ))),
         other => Err(wrong_type(path, "a string", &other)),
     }
 }
