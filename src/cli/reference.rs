@@ -30,6 +30,9 @@ pub fn markdown() -> String {
          | `ENVELOPE_TENCENT_*` | each flag `--tencent-*` has one: `ENVELOPE_TENCENT_ENDPOINT` for `--tencent-endpoint` |\n\
          | `TENCENTCLOUD_SECRET_ID`, `TENCENTCLOUD_SECRET_KEY` | credentials of Tencent Cloud; for temporary ones \
          the session token in `TENCENTCLOUD_TOKEN` (or `..._SESSION_TOKEN`, `..._SECURITY_TOKEN`) |\n\
+         | `TENCENTCLOUD_CREDENTIALS_FILE` | the profile, where it is not `~/.tencentcloud/credentials` |\n\
+         | `TKE_REGION`, `TKE_PROVIDER_ID`, `TKE_ROLE_ARN`, `TKE_WEB_IDENTITY_TOKEN_FILE` | the identity of a pod, set by \
+         TKE |\n\
          | `HTTPS_PROXY`, `NO_PROXY` | the proxy to a cloud KMS |\n\
          | `XDG_CONFIG_HOME` | the default keyring is `envelope-secrets/keyring` in it; without it in `~/.config` |\n\
          | `NO_COLOR` | no colours |\n\n",

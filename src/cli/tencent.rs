@@ -8,10 +8,15 @@ use clap::{Args, ValueHint};
 use super::env;
 use super::failure::{Failure, Result};
 use crate::kms::AllowedKeys;
-use crate::kms::tencent::{Endpoint, Environment, Limits, Site, TencentKms, TencentSettings};
+use crate::kms::tencent::{AssumedRole, Endpoint, Environment, Limits, Site, TencentKms, TencentSettings};
 
 const SITE: &str = "ENVELOPE_TENCENT_SITE";
 const ENDPOINT: &str = "ENVELOPE_TENCENT_ENDPOINT";
+const STS_ENDPOINT: &str = "ENVELOPE_TENCENT_STS_ENDPOINT";
+const METADATA_ENDPOINT: &str = "ENVELOPE_TENCENT_METADATA_ENDPOINT";
+const CREDENTIALS: &str = "ENVELOPE_TENCENT_CREDENTIALS";
+const ROLE_ARN: &str = "ENVELOPE_TENCENT_ROLE_ARN";
+const EXTERNAL_ID: &str = "ENVELOPE_TENCENT_EXTERNAL_ID";
 const ALLOW_HTTP: &str = "ENVELOPE_TENCENT_ALLOW_HTTP";
 const CA_FILE: &str = "ENVELOPE_TENCENT_CA_FILE";
 const TIMEOUT: &str = "ENVELOPE_TENCENT_TIMEOUT";
@@ -25,6 +30,19 @@ const CONNECT_TIMEOUT: &str = "ENVELOPE_TENCENT_CONNECT_TIMEOUT";
     reason = "they are the flags, whose names must be free in every command"
 )]
 pub(super) struct TencentArgs {
+    /// Credentials: a profile file (INI), or a folder with the files secretId, secretKey and perhaps token, as a Secret
+    /// is mounted
+    ///
+    /// Without it: TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, else the identity of a TKE pod, else
+    /// ~/.tencentcloud/credentials, else the role of the machine.
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    tencent_credentials: Option<PathBuf>,
+    /// Take this role with these credentials
+    #[arg(long, value_name = "ARN")]
+    tencent_role_arn: Option<String>,
+    /// The external id that the role's trust policy asks for
+    #[arg(long, hide_short_help = true, value_name = "ID")]
+    tencent_external_id: Option<String>,
     /// Which hosts to call: `nearest`, `regional` (of the KMS key's region), `internal` (inside a VPC) or
     /// `international` (accounts of tencentcloud.com); without it, `nearest`
     #[arg(long, value_name = "SITE")]
@@ -32,17 +50,23 @@ pub(super) struct TencentArgs {
     /// Call this endpoint instead, whatever the region
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     tencent_endpoint: Option<String>,
+    /// Get temporary credentials from this endpoint instead of the site's STS
+    #[arg(long, hide_short_help = true, value_name = "URL", value_hint = ValueHint::Url)]
+    tencent_sts_endpoint: Option<String>,
+    /// Ask this endpoint for the role of the machine
+    #[arg(long, hide_short_help = true, value_name = "URL", value_hint = ValueHint::Url)]
+    tencent_metadata_endpoint: Option<String>,
     /// Allow an endpoint with http:// that is not on this machine: data keys then cross the network readable
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     tencent_allow_http: bool,
     /// Trust the certificate authorities of this file (PEM), too
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, hide_short_help = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
     tencent_ca_file: Option<PathBuf>,
     /// How long one request may take, in seconds; without it, 10
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, hide_short_help = true, value_name = "SECONDS")]
     tencent_timeout: Option<String>,
     /// How long connecting may take, in seconds; without it, 3
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, hide_short_help = true, value_name = "SECONDS")]
     tencent_connect_timeout: Option<String>,
 }
 
@@ -71,7 +95,28 @@ fn seconds(given: Option<(String, &'static str)>, default: Duration) -> Result<D
         .ok_or_else(|| Failure::usage(format!("{source}: {text:?} is no time of 0.05 to 600 seconds")))
 }
 
+fn origin(given: Option<(String, &'static str)>, allow_http: bool) -> Result<Option<Endpoint>> {
+    let Some((text, source)) = given else {
+        return Ok(None);
+    };
+    match Endpoint::parse(&text, allow_http) {
+        Ok(endpoint) => Ok(Some(endpoint)),
+        Err(error) => Err(Failure::usage(format!("{source}: {error}")).help(error.advice())),
+    }
+}
+
 impl TencentArgs {
+    fn role(&self) -> Result<Option<AssumedRole>> {
+        let text = |flag: &Option<String>, variable| flag.clone().or_else(|| env::text(variable));
+        let external_id = text(&self.tencent_external_id, EXTERNAL_ID);
+        match text(&self.tencent_role_arn, ROLE_ARN) {
+            Some(arn) => Ok(Some(AssumedRole { arn, external_id })),
+            None if external_id.is_some() => Err(Failure::usage("an external id goes with a role")
+                .help("name the role with --tencent-role-arn")),
+            None => Ok(None),
+        }
+    }
+
     /// The provider; documents open with the `allowed` keys only.
     pub(super) fn provider(&self, allowed: AllowedKeys) -> Result<TencentKms> {
         TencentKms::new(self.settings(allowed)?)
@@ -88,11 +133,17 @@ impl TencentArgs {
             })?,
         };
         let allow_http = self.tencent_allow_http || env::text(ALLOW_HTTP).is_some_and(|text| text == "true");
+        let sts = given(
+            self.tencent_sts_endpoint.as_ref(),
+            "--tencent-sts-endpoint",
+            STS_ENDPOINT,
+        );
+        let metadata = given(
+            self.tencent_metadata_endpoint.as_ref(),
+            "--tencent-metadata-endpoint",
+            METADATA_ENDPOINT,
+        );
         let endpoint = given(self.tencent_endpoint.as_ref(), "--tencent-endpoint", ENDPOINT);
-        let endpoint = endpoint.map(|(text, source)| {
-            Endpoint::parse(&text, allow_http)
-                .map_err(|error| Failure::usage(format!("{source}: {error}")).help(error.advice()))
-        });
         let limits = Limits::default();
         let request = given(self.tencent_timeout.as_ref(), "--tencent-timeout", TIMEOUT);
         let request = seconds(request, limits.request)?;
@@ -104,7 +155,14 @@ impl TencentArgs {
         Ok(TencentSettings {
             allowed,
             site,
-            endpoint: endpoint.transpose()?,
+            endpoint: origin(endpoint, allow_http)?,
+            sts_endpoint: origin(sts, allow_http)?,
+            metadata_endpoint: origin(metadata, true)?, // plain HTTP is all that it speaks
+            credentials: self
+                .tencent_credentials
+                .clone()
+                .or_else(|| env::path(CREDENTIALS)),
+            role: self.role()?,
             ca_file: self.tencent_ca_file.clone().or_else(|| env::path(CA_FILE)),
             limits: Limits {
                 connect: seconds(connect, limits.connect)?,

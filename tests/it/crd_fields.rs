@@ -131,8 +131,11 @@ fn client_side_apply_after_create_leaves_removed_entries() {
 fn the_annotation_of_client_side_apply_has_its_limit() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("annotation").unwrap();
-    let value = vec![7; 200 * 1024];
-    let document = Sealer::new(1).seal(draft(&namespace, "large", &[("blob", &value)]));
+    let sealer = Sealer::new(1);
+    let below = sealer.seal(draft(&namespace, "below", &[("blob", &vec![7; 190_000])]));
+    let input = yaml(&object(&below));
+    plane.kubectl_with_input(["apply", "-f", "-"], &input).unwrap();
+    let document = sealer.seal(draft(&namespace, "large", &[("blob", &vec![7; 200_000])]));
     let text = yaml(&object(&document));
     let refused = plane.kubectl_output(["apply", "-f", "-"], &text).unwrap();
     let said = String::from_utf8_lossy(&refused.stderr);

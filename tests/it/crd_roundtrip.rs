@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use envelope_secrets::envelope::Scope;
-use envelope_secrets::envelope::wire::{Document, Template};
+use envelope_secrets::envelope::wire::{API_VERSION, Document, KIND, Template};
 use serde_json::json;
 use testkit::ControlPlane;
 
@@ -214,7 +214,7 @@ fn the_largest_documents_go_in() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("large").unwrap();
     let sealer = Sealer::new(8);
-    // The most entries with names of the greatest length: the CEL rules' worst case within etcd's limit.
+    // The most entries, with names of the greatest length.
     let names: Vec<String> = (0..1024).map(|n| format!("{n:0253}")).collect();
     let values: Vec<(&str, &[u8])> = names
         .iter()
@@ -229,6 +229,41 @@ fn the_largest_documents_go_in() {
             .kubectl_with_input(["apply", "--server-side", "-f", "-"], &yaml(&object(&document)))
             .unwrap();
         assert_same(plane, &document, &document.place().name);
+    }
+}
+
+/// The API server stops a rule that costs too much: none may, for any document that the reader accepts.
+#[test]
+fn the_rules_stay_within_their_budget() {
+    let plane = plane_with_crd();
+    let namespace = plane.namespace("budget").unwrap();
+    let sealer = Sealer::new(8);
+    let spec_of_one = |_| object(&sealer.seal(draft(&namespace, "db", &[])))["spec"].clone();
+    let mut specs: Vec<serde_json::Value> = (0..8).map(spec_of_one).collect();
+    let data_keys: Vec<serde_json::Value> = specs.iter().map(|spec| spec["dataKeys"][0].clone()).collect();
+    // As many entries, data keys and wraps as there can be, the seal and most values under the last data key.
+    let name = |kind: &str, n: usize| format!("{kind}{n:0252}");
+    let value = |n: usize| {
+        let id = data_keys[if n < 8 { n } else { 7 }]["id"].as_str().unwrap();
+        json!(format!("{id}.{}", "A".repeat(124)))
+    };
+    let texts = |kind: &str, count: usize| -> serde_json::Map<String, serde_json::Value> {
+        (0..count).map(|n| (name(kind, n), json!(""))).collect()
+    };
+    for (sealed_entries, plain, rendered) in [(1024, 0, 0), (480, 480, 64)] {
+        let mut spec = specs.pop().unwrap();
+        spec["dataKeys"] = json!(data_keys);
+        spec["seal"]["key"] = data_keys[7]["id"].clone();
+        let entries: serde_json::Map<_, _> = (0..sealed_entries).map(|n| (name("e", n), value(n))).collect();
+        spec["encryptedData"] = entries.into();
+        spec["template"] = json!({"data": texts("d", plain), "render": texts("r", rendered)});
+        let object = json!({
+            "apiVersion": API_VERSION, "kind": KIND, "spec": spec,
+            "metadata": {"namespace": namespace, "name": format!("sealed-{sealed_entries}")},
+        });
+        let text = object.to_string();
+        Document::from_object_json(text.as_bytes(), None).unwrap();
+        plane.kubectl_with_input(["create", "-f", "-"], &text).unwrap();
     }
 }
 

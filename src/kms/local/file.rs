@@ -39,7 +39,7 @@ impl FileRules {
 /// What tells one state of a file from another without reading it. A swapped symlink leads to another inode; a
 /// write, a chmod and a rename change the times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(in crate::kms) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -59,7 +59,7 @@ impl Stamp {
     }
 
     /// Of the file that the name leads to now.
-    pub(super) fn of(path: &Path) -> io::Result<Self> {
+    pub(in crate::kms) fn of(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|found| Stamp::new(&found))
     }
 

@@ -56,6 +56,13 @@ impl Endpoint {
         Endpoint { url, host }
     }
 
+    /// The metadata service of Tencent Cloud's machines, on a network of their host's own: plain HTTP by design.
+    pub(super) fn metadata() -> Self {
+        #[expect(clippy::expect_used, reason = "a constant")]
+        let endpoint = Endpoint::parse("http://metadata.tencentyun.com", true).expect("an endpoint");
+        endpoint
+    }
+
     pub(super) fn url(&self) -> &Url {
         &self.url
     }

@@ -20,12 +20,18 @@ pub(super) fn body(bytes: Zeroizing<Vec<u8>>) -> Bytes {
     Bytes::from_owner(bytes)
 }
 
+/// The metadata service is on this very machine's host: it answers at once or is not there.
+const METADATA_CONNECT: Duration = Duration::from_secs(1);
+const METADATA_TIME: Duration = Duration::from_secs(2);
+
 /// The clients: pooled connections, no redirects.
 pub(super) struct Http {
     /// Through the environment's proxy, if it names one for the host.
     outward: Client,
     /// Never through a proxy: for this machine.
     loopback: Client,
+    /// Never through a proxy, and short of patience.
+    metadata: Client,
     limits: Limits,
 }
 
@@ -109,6 +115,7 @@ impl Http {
         Ok(Http {
             outward: plain().build().map_err(failed)?,
             loopback: plain().no_proxy().build().map_err(failed)?,
+            metadata: builder(METADATA_CONNECT).no_proxy().build().map_err(failed)?,
             limits,
         })
     }
@@ -128,6 +135,16 @@ impl Http {
         };
         let request = client.post(endpoint.url().clone()).headers(headers).body(body);
         exchange(request, endpoint.host(), time, self.limits.answer).await
+    }
+}
+
+impl Http {
+    /// Reads a path of the metadata service. Never through a proxy: it answers by who asks.
+    pub(super) async fn get_metadata(&self, endpoint: &Endpoint, path: &str) -> Result<Answer, HttpError> {
+        let mut url = endpoint.url().clone();
+        url.set_path(path);
+        let time = METADATA_TIME.min(self.limits.request);
+        exchange(self.metadata.get(url), endpoint.host(), time, self.limits.answer).await
     }
 }
 

@@ -13,12 +13,14 @@ mod rpc;
 mod settings;
 mod sign;
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use credentials::Environment;
+pub use credentials::{AssumedRole, CredentialStatus, Environment, Source};
 pub use endpoint::{Endpoint, EndpointError, Site};
 pub use error::TencentError;
 pub use http::HttpSetupError as SetupError;
@@ -66,7 +68,7 @@ pub struct TencentKms {
     allowed: AllowedKeys,
     site: Site,
     endpoint: Option<Endpoint>,
-    rpc: Rpc,
+    rpc: Arc<Rpc>,
     chain: Chain,
 }
 
@@ -74,13 +76,19 @@ impl TencentKms {
     /// Reads the file of certificate authorities, makes no call.
     pub fn new(settings: TencentSettings) -> Result<Self, SetupError> {
         let http = Http::new(settings.limits, settings.ca_file.as_deref())?;
+        let rpc = Arc::new(Rpc::new(http, settings.limits));
         Ok(TencentKms {
+            chain: Chain::new(&settings, &rpc),
             allowed: settings.allowed,
             site: settings.site,
             endpoint: settings.endpoint,
-            rpc: Rpc::new(http, settings.limits),
-            chain: Chain::new(&settings.environment),
+            rpc,
         })
+    }
+
+    /// Which credentials are held now, for the log and metrics. `None` before the first call.
+    pub fn credentials(&self) -> Option<CredentialStatus> {
+        self.chain.status()
     }
 
     /// A call of KMS.

@@ -23,22 +23,25 @@ const CONTENT_TYPE: &str = "application/json";
 /// `X-TC-RequestClient`: `^[0-9a-zA-Z-_ ,;.]+$`.
 const CLIENT: &str = concat!("envelope-secrets ", env!("CARGO_PKG_VERSION"));
 
-/// A service of the API.
+/// One of the two services.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Service {
     Kms,
+    Sts,
 }
 
 impl Service {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Service::Kms => "kms",
+            Service::Sts => "sts",
         }
     }
 
     fn version(self) -> &'static str {
         match self {
             Service::Kms => "2019-01-18",
+            Service::Sts => "2018-08-13",
         }
     }
 }
@@ -176,6 +179,11 @@ impl Rpc {
     /// The clock that requests are signed with, in Unix seconds.
     pub(super) fn now(&self) -> i64 {
         unix_now() + self.correction.load(Ordering::Relaxed)
+    }
+
+    /// The clients under it, for what is no call of the API.
+    pub(super) fn http(&self) -> &Http {
+        &self.http
     }
 
     /// What was added to this machine's clock because the server said so, in seconds.

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::credentials::Environment;
+use super::credentials::{AssumedRole, Environment};
 use super::endpoint::{Endpoint, Site};
 use crate::kms::AllowedKeys;
 
@@ -16,10 +16,18 @@ pub struct TencentSettings {
     pub site: Site,
     /// Instead of the site's KMS, for every region.
     pub endpoint: Option<Endpoint>,
+    /// Instead of the site's STS.
+    pub sts_endpoint: Option<Endpoint>,
+    /// Instead of the metadata service of Tencent Cloud's machines.
+    pub metadata_endpoint: Option<Endpoint>,
     /// More certificate authorities than the system's: a file in PEM.
     pub ca_file: Option<PathBuf>,
     /// Time and size limits of calls.
     pub limits: Limits,
+    /// Credentials before all others: a profile file, or a folder with `secretId`, `secretKey` and perhaps `token`.
+    pub credentials: Option<PathBuf>,
+    /// A role to take with whatever credentials there are.
+    pub role: Option<AssumedRole>,
     /// The variables that credentials may come from.
     pub environment: Environment,
 }

@@ -1,5 +1,6 @@
 //! The provider against a scripted server: what is sent, what is made of the answers, what is tried again.
 
+mod credentials;
 mod faults;
 mod requests;
 pub(super) mod server;
@@ -51,9 +52,16 @@ pub(super) fn limits() -> Limits {
     }
 }
 
+/// An endpoint where nothing listens.
+fn nobody() -> Endpoint {
+    Endpoint::parse("http://127.0.0.1:1", false).expect("loopback")
+}
+
 fn settings(server: &Server) -> TencentSettings {
     TencentSettings {
         endpoint: Some(server.endpoint()),
+        sts_endpoint: Some(server.endpoint()),
+        metadata_endpoint: Some(nobody()),
         environment: environment(),
         limits: limits(),
         ..TencentSettings::default()

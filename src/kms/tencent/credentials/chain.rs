@@ -1,47 +1,325 @@
-//! Which source the credentials come from.
+//! Which source wins, and how long what it gave is held.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
-use futures::future::{BoxFuture, ready};
+use futures::future::BoxFuture;
+use tokio::sync::Mutex as AsyncMutex;
+use tokio::task::AbortHandle;
 
-use super::env::Environment;
-use super::{Credentials, Identity};
+use super::cvm::CvmRole;
+use super::file::FileSource;
+use super::sts::{self, AssumedRole, Sts, WebIdentity};
+use super::{CredentialStatus, Credentials, Fetched, Found, Identity, Provide, Trouble};
 use crate::kms::Class;
+use crate::kms::tencent::endpoint::Endpoint;
 use crate::kms::tencent::error::TencentError;
+use crate::kms::tencent::rpc::Rpc;
+use crate::kms::tencent::settings::TencentSettings;
 
-/// Credentials of the environment.
-pub(in crate::kms::tencent) struct Chain {
-    found: Option<Result<Arc<Credentials>, String>>,
+/// A refusal asks the source again, but no more often than this: a source that keeps giving what is refused must
+/// not be asked at every call.
+const BETWEEN_REFUSALS: Duration = Duration::from_secs(10);
+/// After a refresh that failed in the background, at first; then doubled up to [`LONGEST_PAUSE`].
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The longest sleep of the background task, so that a clock that is set is noticed.
+const NAP: Duration = Duration::from_mins(1);
+
+/// The sources in their order, what the first of them gave, and its renewal. No Debug: it holds keys.
+pub(in crate::kms::tencent) struct Chain(Arc<Inner>);
+
+struct Inner {
+    sources: Vec<Box<dyn Provide>>,
+    role: Option<Role>,
+    rpc: Arc<Rpc>,
+    state: Mutex<State>,
+    /// One request for credentials at a time.
+    gate: AsyncMutex<()>,
+}
+
+struct Role {
+    taken: AssumedRole,
+    region: String,
+    sts: Sts,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Arc<Held>>,
+    /// Why the last request gave none.
+    trouble: Option<Trouble>,
+    /// How many requests have ended.
+    asked: u64,
+    /// When a refusal made one the last time.
+    refused: Option<Instant>,
+    renewal: Option<AbortHandle>,
+}
+
+struct Held {
+    credentials: Arc<Credentials>,
+    status: CredentialStatus,
+    /// The place of the source in the chain.
+    source: usize,
+    /// When to renew, in Unix seconds.
+    renew: Option<i64>,
+}
+
+impl Held {
+    fn is_over(&self, now: i64) -> bool {
+        self.status.expires.is_some_and(|end| end <= now)
+    }
+}
+
+/// 5 minutes or a tenth of their life before they end, but never before half of it.
+fn renewal(now: i64, end: i64) -> i64 {
+    let life = (end - now).max(0);
+    end - 300.max(life / 10).min(life / 2)
 }
 
 impl Chain {
-    pub(in crate::kms::tencent) fn new(environment: &Environment) -> Self {
-        let found = environment.credentials();
-        Chain {
-            found: found.map(|found| found.map(Arc::new)),
-        }
+    pub(in crate::kms::tencent) fn new(settings: &TencentSettings, rpc: &Arc<Rpc>) -> Self {
+        let environment = &settings.environment;
+        let sts = Sts {
+            rpc: Arc::clone(rpc),
+            site: settings.site,
+            endpoint: settings.sts_endpoint.clone(),
+        };
+        let named = settings.credentials.clone().map(FileSource::named);
+        let mut sources: Vec<Box<dyn Provide>> = Vec::new();
+        sources.extend(named.map(|file| Box::new(file) as Box<dyn Provide>));
+        sources.push(Box::new(environment.clone()));
+        sources.push(Box::new(WebIdentity::new(environment, sts.clone())));
+        sources.push(Box::new(FileSource::profile(environment)));
+        sources.push(Box::new(CvmRole {
+            rpc: Arc::clone(rpc),
+            endpoint: settings
+                .metadata_endpoint
+                .clone()
+                .unwrap_or_else(Endpoint::metadata),
+        }));
+        let role = settings.role.clone().map(|role| Role {
+            taken: role,
+            region: sts::region(environment),
+            sts,
+        });
+        Chain(Arc::new(Inner {
+            sources,
+            role,
+            rpc: Arc::clone(rpc),
+            state: Mutex::default(),
+            gate: AsyncMutex::default(),
+        }))
     }
 
-    fn held(&self) -> Result<Arc<Credentials>, TencentError> {
-        let failed = |why: &str| {
-            TencentError::new(Class::Credentials, "credentials", why)
-                .with_advice("set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY")
-        };
-        match &self.found {
-            Some(Ok(held)) => Ok(Arc::clone(held)),
-            Some(Err(why)) => Err(failed(why)),
-            None => Err(failed("there are no Tencent Cloud credentials")),
+    /// What is held now; nothing is asked for.
+    pub(in crate::kms::tencent) fn status(&self) -> Option<CredentialStatus> {
+        self.0.state().held.as_ref().map(|held| held.status)
+    }
+}
+
+impl Drop for Chain {
+    fn drop(&mut self) {
+        if let Some(renewal) = self.0.state().renewal.take() {
+            renewal.abort();
         }
     }
 }
 
 impl Identity for Chain {
     fn current(&self) -> BoxFuture<'_, Result<Option<Arc<Credentials>>, TencentError>> {
-        ready(self.held().map(Some)).boxed()
+        async { self.0.current().await.map(Some).map_err(without) }.boxed()
     }
 
-    fn refused<'a>(&'a self, _which: &'a Arc<Credentials>) -> BoxFuture<'a, bool> {
-        ready(false).boxed() // the environment of a process does not change
+    fn refused<'a>(&'a self, which: &'a Arc<Credentials>) -> BoxFuture<'a, bool> {
+        self.0.refused(which).boxed()
     }
 }
+
+fn without(trouble: Trouble) -> TencentError {
+    TencentError::new(Class::Credentials, "credentials", trouble.why).with_advice(trouble.advice)
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn current(self: &Arc<Self>) -> Result<Arc<Credentials>, Trouble> {
+        let (held, seen) = {
+            let state = self.state();
+            (state.held.clone(), state.asked)
+        };
+        let now = self.rpc.now();
+        let Some(held) = held.filter(|held| !held.is_over(now)) else {
+            return self.ask(seen).await;
+        };
+        if self.sources[held.source].changed() {
+            // What was held stays where the change cannot be read yet.
+            return Ok(self
+                .ask(seen)
+                .await
+                .unwrap_or_else(|_| Arc::clone(&held.credentials)));
+        }
+        Ok(Arc::clone(&held.credentials))
+    }
+
+    async fn refused(self: &Arc<Self>, which: &Arc<Credentials>) -> bool {
+        let seen = {
+            let mut state = self.state();
+            match &state.held {
+                Some(held) if !Arc::ptr_eq(&held.credentials, which) => return true, // others have come since
+                _ => {}
+            }
+            let lately = state
+                .refused
+                .is_some_and(|when| when.elapsed() < BETWEEN_REFUSALS);
+            if lately {
+                return false;
+            }
+            state.refused = Some(Instant::now());
+            state.asked
+        };
+        self.ask(seen).await.is_ok_and(|fresh| !fresh.same_as(which))
+    }
+
+    /// Asks the sources, unless somebody did since the count stood at `seen`.
+    async fn ask(self: &Arc<Self>, seen: u64) -> Result<Arc<Credentials>, Trouble> {
+        let gate = self.gate.lock().await;
+        {
+            let state = self.state();
+            if state.asked != seen {
+                match (&state.trouble, &state.held) {
+                    (Some(trouble), _) => return Err(trouble.clone()),
+                    (None, Some(held)) => return Ok(Arc::clone(&held.credentials)),
+                    (None, None) => {}
+                }
+            }
+        }
+        let found = self.fetch().await;
+        let mut state = self.state();
+        state.asked += 1;
+        let answer = match found {
+            Ok(held) => {
+                let before = state.held.as_ref().map(|held| held.status.source);
+                if before != Some(held.status.source) {
+                    let source = held.status.source.as_str();
+                    let assumed_role = held.status.assumed_role;
+                    tracing::info!(source, assumed_role, "Tencent Cloud credentials");
+                }
+                let credentials = Arc::clone(&held.credentials);
+                state.held = Some(Arc::new(held));
+                state.trouble = None;
+                Ok(credentials)
+            }
+            Err(trouble) => {
+                if state.trouble.as_ref() != Some(&trouble) {
+                    tracing::warn!("no fresh Tencent Cloud credentials: {}", trouble.why);
+                }
+                state.trouble = Some(trouble.clone());
+                Err(trouble)
+            }
+        };
+        let renews = state.held.as_ref().is_some_and(|held| held.renew.is_some());
+        if renews && state.renewal.as_ref().is_none_or(AbortHandle::is_finished) {
+            let renewing = tokio::spawn(renew(Arc::downgrade(self)));
+            state.renewal = Some(renewing.abort_handle());
+        }
+        drop(state);
+        drop(gate);
+        answer
+    }
+
+    async fn fetch(&self) -> Result<Held, Trouble> {
+        let mut absent = Vec::new();
+        for (place, source) in self.sources.iter().enumerate() {
+            let from = source.source();
+            match source.fetch().await {
+                Found::Absent(why) => absent.push(format!("{from}: {why}")),
+                Found::Unusable(trouble) => {
+                    return Err(Trouble {
+                        why: format!("no credentials from {from}: {}", trouble.why),
+                        ..trouble
+                    });
+                }
+                Found::Credentials(fetched) => {
+                    let status = CredentialStatus {
+                        source: from,
+                        assumed_role: self.role.is_some(),
+                        expires: None,
+                    };
+                    return self
+                        .take_role(fetched)
+                        .await
+                        .map(|fetched| self.held(fetched, status, place));
+                }
+            }
+        }
+        Err(Trouble {
+            why: format!("there are no Tencent Cloud credentials ({})", absent.join("; ")),
+            advice:
+                "set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or give the pod an identity (TKE)"
+                    .to_owned(),
+        })
+    }
+
+    async fn take_role(&self, base: Fetched) -> Result<Fetched, Trouble> {
+        match &self.role {
+            None => Ok(base),
+            Some(Role { taken, region, sts }) => {
+                let fetched = sts.assume(taken, region, base).await;
+                fetched.map_err(|trouble| Trouble {
+                    why: format!("cannot take the role {}: {}", taken.arn, trouble.why),
+                    ..trouble
+                })
+            }
+        }
+    }
+
+    fn held(&self, fetched: Fetched, status: CredentialStatus, source: usize) -> Held {
+        let now = self.rpc.now();
+        let Fetched { credentials, expires } = fetched;
+        Held {
+            credentials: Arc::new(credentials),
+            status: CredentialStatus { expires, ..status },
+            source,
+            renew: expires.map(|end| renewal(now, end)),
+        }
+    }
+}
+
+/// Renews what is held ahead of its end, until nothing that ends is held or the chain is gone.
+/// (Boxed: the task asks, and asking starts the task.)
+fn renew(chain: Weak<Inner>) -> BoxFuture<'static, ()> {
+    async move {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let due = {
+                let Some(chain) = chain.upgrade() else { return };
+                let renew = chain.state().held.as_ref().and_then(|held| held.renew);
+                let Some(renew) = renew else { return };
+                Duration::from_secs(u64::try_from(renew - chain.rpc.now()).unwrap_or(0))
+            };
+            if !due.is_zero() {
+                tokio::time::sleep(due.min(NAP)).await;
+                continue;
+            }
+            let failed = {
+                let Some(chain) = chain.upgrade() else { return };
+                let seen = chain.state().asked;
+                chain.ask(seen).await.is_err()
+            };
+            if failed {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            } else {
+                pause = FIRST_PAUSE;
+            }
+        }
+    }
+    .boxed()
+}
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, ready};
 use zeroize::Zeroizing;
 
-use super::Credentials;
+use super::{Credentials, Fetched, Found, Provide, Source};
 
 const SECRET_ID: &str = "TENCENTCLOUD_SECRET_ID";
 const SECRET_KEY: &str = "TENCENTCLOUD_SECRET_KEY";
@@ -13,6 +15,26 @@ const TOKENS: [&str; 3] = [
     "TENCENTCLOUD_TOKEN",
     "TENCENTCLOUD_SESSION_TOKEN",
     "TENCENTCLOUD_SECURITY_TOKEN",
+];
+
+/// A region, for calls of STS that have none of their own.
+pub(super) const REGION: &str = "TENCENTCLOUD_REGION";
+/// Where the profile file is.
+pub(super) const PROFILE: &str = "TENCENTCLOUD_CREDENTIALS_FILE";
+pub(super) const HOME: &str = "HOME";
+/// What TKE's webhook puts into a pod with an identity.
+pub(super) const TKE_REGION: &str = "TKE_REGION";
+pub(super) const TKE_PROVIDER_ID: &str = "TKE_PROVIDER_ID";
+pub(super) const TKE_ROLE_ARN: &str = "TKE_ROLE_ARN";
+pub(super) const TKE_TOKEN_FILE: &str = "TKE_WEB_IDENTITY_TOKEN_FILE";
+const OTHERS: [&str; 7] = [
+    REGION,
+    PROFILE,
+    HOME,
+    TKE_REGION,
+    TKE_PROVIDER_ID,
+    TKE_ROLE_ARN,
+    TKE_TOKEN_FILE,
 ];
 
 /// The variables that this provider reads, taken once. No Debug: it holds keys.
@@ -27,7 +49,7 @@ impl Environment {
 
     /// Of any source of variables.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let names = [SECRET_ID, SECRET_KEY].into_iter().chain(TOKENS);
+        let names = [SECRET_ID, SECRET_KEY].into_iter().chain(TOKENS).chain(OTHERS);
         let set = names.filter_map(|name| {
             let value = Zeroizing::new(lookup(name)?);
             (!value.is_empty()).then_some((name, value))
@@ -39,8 +61,13 @@ impl Environment {
         self.0.get(name)
     }
 
+    /// A variable that is no secret.
+    pub(super) fn text(&self, name: &str) -> Option<&str> {
+        self.get(name).map(|value| value.as_str())
+    }
+
     /// `None` when neither id nor key is set.
-    pub(super) fn credentials(&self) -> Option<Result<Credentials, String>> {
+    fn credentials(&self) -> Option<Result<Credentials, String>> {
         let missing = |name: &str, there: &str| Some(Err(format!("{there} is set, {name} is not")));
         let (id, key) = match (self.get(SECRET_ID), self.get(SECRET_KEY)) {
             (None, None) => return None,
@@ -68,6 +95,21 @@ impl Environment {
             Some((other, _)) => Err(format!("{name} and {other} hold different session tokens")),
             None => Ok(Some((*token).clone())),
         }
+    }
+}
+
+impl Provide for Environment {
+    fn source(&self) -> Source {
+        Source::Environment
+    }
+
+    fn fetch(&self) -> BoxFuture<'_, Found> {
+        let found = match self.credentials() {
+            None => Found::Absent(format!("{SECRET_ID} is not set")),
+            Some(Ok(credentials)) => Found::Credentials(Fetched::for_good(credentials)),
+            Some(Err(why)) => Found::unusable(why, "set both, or neither"),
+        };
+        ready(found).boxed()
     }
 }
 

@@ -1,7 +1,10 @@
-//! Who calls: a secret id with its key, for some time or for good.
+//! Who calls: a secret id with its key, for some time or for good, and where they come from.
 
 mod chain;
+mod cvm;
 mod env;
+mod file;
+mod sts;
 
 use std::sync::Arc;
 
@@ -10,6 +13,7 @@ use zeroize::Zeroizing;
 
 pub(super) use chain::Chain;
 pub use env::Environment;
+pub use sts::AssumedRole;
 
 use super::error::TencentError;
 
@@ -42,6 +46,116 @@ impl Credentials {
             secret_key,
             token,
         })
+    }
+
+    fn same_as(&self, other: &Credentials) -> bool {
+        self.secret_id == other.secret_id && self.secret_key == other.secret_key && self.token == other.token
+    }
+}
+
+/// Where credentials come from, in the order in which they are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A file or folder that was named.
+    File,
+    /// The process's variables.
+    Environment,
+    /// The pod's own identity: its token, exchanged at STS.
+    TkeOidc,
+    /// A profile file at one of its usual places.
+    Profile,
+    /// The role of the machine, from its metadata service.
+    CvmRole,
+}
+
+impl Source {
+    /// All of them, in their order.
+    pub const ALL: [Source; 5] = [
+        Source::File,
+        Source::Environment,
+        Source::TkeOidc,
+        Source::Profile,
+        Source::CvmRole,
+    ];
+
+    /// One word for logs and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Source::File => "file",
+            Source::Environment => "environment",
+            Source::TkeOidc => "tke-oidc",
+            Source::Profile => "profile",
+            Source::CvmRole => "cvm-role",
+        }
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which credentials are held, without any of their values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialStatus {
+    /// Which source won.
+    pub source: Source,
+    /// Whether a role was taken with what the source gave.
+    pub assumed_role: bool,
+    /// When they end, in Unix seconds; `None`: not by themselves.
+    pub expires: Option<i64>,
+}
+
+/// What a source gives: credentials and their end in Unix seconds, `None` when they have none.
+pub(super) struct Fetched {
+    pub(super) credentials: Credentials,
+    pub(super) expires: Option<i64>,
+}
+
+impl Fetched {
+    fn for_good(credentials: Credentials) -> Self {
+        Fetched {
+            credentials,
+            expires: None,
+        }
+    }
+}
+
+/// What a source says when it is asked.
+pub(super) enum Found {
+    Credentials(Fetched),
+    /// It is not set up here, and why it is thought so: the next source is asked.
+    Absent(String),
+    /// It is set up and gives none: nothing behind it is asked, or a pod would act with its machine's rights.
+    Unusable(Trouble),
+}
+
+impl Found {
+    fn unusable(why: impl Into<String>, advice: impl Into<String>) -> Self {
+        Found::Unusable(Trouble {
+            why: why.into(),
+            advice: advice.into(),
+        })
+    }
+}
+
+/// Why there are no credentials. Holds no value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) why: String,
+    pub(super) advice: String,
+}
+
+/// A source of credentials.
+pub(super) trait Provide: Send + Sync {
+    fn source(&self) -> Source;
+
+    fn fetch(&self) -> BoxFuture<'_, Found>;
+
+    /// Whether something else would be found than the last time. Costs no request.
+    fn changed(&self) -> bool {
+        false
     }
 }
 

@@ -98,6 +98,23 @@ impl Server {
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.asked.lock().expect("no panic").clone()
     }
+
+    /// The requests of one action; for the metadata service, which has none, "".
+    pub(crate) fn asked_for(&self, action: &str) -> Vec<Asked> {
+        let asked = self.asked().into_iter();
+        asked.filter(|asked| asked.action() == action).collect()
+    }
+
+    /// Waits for the request number `count` of an action.
+    pub(crate) async fn until_asked_for(&self, action: &str, count: usize) {
+        let waiting = async {
+            while self.asked_for(action).len() < count {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await;
+        assert!(waited.is_ok(), "no request number {count} for {action}");
+    }
 }
 
 async fn serve(mut stream: TcpStream, connection: usize, log: Arc<Mutex<Vec<Asked>>>, script: Arc<Script>) {

@@ -1,0 +1,107 @@
+//! The role of the machine, from the metadata service of Tencent Cloud.
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::{Credentials, Fetched, Found, Provide, Source, Trouble};
+use crate::kms::tencent::actions::SecretText;
+use crate::kms::tencent::endpoint::Endpoint;
+use crate::kms::tencent::error::word;
+use crate::kms::tencent::rpc::Rpc;
+
+const PATH: &str = "/latest/meta-data/cam/security-credentials/";
+
+/// The metadata service.
+pub(super) struct CvmRole {
+    pub(super) rpc: Arc<Rpc>,
+    pub(super) endpoint: Endpoint,
+}
+
+/// Without the fields that only a success has.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Given {
+    code: String,
+    tmp_secret_id: Option<String>,
+    tmp_secret_key: Option<SecretText>,
+    token: Option<SecretText>,
+    expired_time: Option<i64>,
+}
+
+impl CvmRole {
+    async fn ask(&self) -> Found {
+        let http = self.rpc.http();
+        let answer = match http.get_metadata(&self.endpoint, PATH).await {
+            Ok(answer) => answer,
+            // Off Tencent Cloud there is no such host.
+            Err(error) => return Found::Absent(format!("no metadata service: {error}")),
+        };
+        if answer.status == 404 {
+            return Found::Absent("the machine has no role".to_owned());
+        }
+        match self.role(answer.status, &answer.body).await {
+            Ok(fetched) => Found::Credentials(fetched),
+            Err(why) => Found::Unusable(Trouble {
+                why: format!("the metadata service {why}"),
+                advice: "check the role that is bound to this machine".to_owned(),
+            }),
+        }
+    }
+
+    async fn role(&self, status: u16, name: &[u8]) -> Result<Fetched, String> {
+        if status != 200 {
+            return Err(format!("answered with HTTP status {status}"));
+        }
+        let name = std::str::from_utf8(name).map(str::trim).unwrap_or_default();
+        let fits = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
+        if name.is_empty() || name.len() > 128 || name.starts_with('.') || !name.bytes().all(fits) {
+            return Err("names no role".to_owned());
+        }
+        let path = format!("{PATH}{name}");
+        let answer = self.rpc.http().get_metadata(&self.endpoint, &path).await;
+        let answer = answer.map_err(|error| format!("failed: {error}"))?;
+        if answer.status != 200 {
+            return Err(format!(
+                "answered for role {name} with HTTP status {}",
+                answer.status
+            ));
+        }
+        read(&answer.body).map_err(|why| format!("{why} for role {name}"))
+    }
+}
+
+fn read(body: &Zeroizing<Vec<u8>>) -> Result<Fetched, String> {
+    let unreadable = || "did not answer with credentials".to_owned();
+    let given: Given = serde_json::from_slice(body).map_err(|_| unreadable())?;
+    if given.code != "Success" {
+        return Err(format!("answered {}", word(&given.code)));
+    }
+    let Given {
+        tmp_secret_id: Some(id),
+        tmp_secret_key: Some(key),
+        token: Some(token),
+        expired_time: Some(expires),
+        ..
+    } = given
+    else {
+        return Err(unreadable());
+    };
+    Ok(Fetched {
+        credentials: Credentials::new(id, key.0, Some(token.0))?,
+        expires: Some(expires),
+    })
+}
+
+impl Provide for CvmRole {
+    fn source(&self) -> Source {
+        Source::CvmRole
+    }
+
+    fn fetch(&self) -> BoxFuture<'_, Found> {
+        self.ask().boxed()
+    }
+}

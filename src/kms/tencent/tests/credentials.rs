@@ -1,0 +1,579 @@
+//! The chain of credentials against STS and the metadata service.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::super::credentials::Identity as _;
+use super::super::sign::Signable;
+use super::server::{Asked, Reply, Server};
+use super::*;
+
+const WEB: &str = "AssumeRoleWithWebIdentity";
+const ASSUME: &str = "AssumeRole";
+const METADATA: &str = "";
+const LONG: i64 = 7200;
+
+fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
+}
+
+/// What STS answers the `number`th time.
+fn given(number: usize, life: i64) -> Value {
+    json!({
+        "Credentials": {
+            "TmpSecretId": format!("AKIDtemporary{number}"),
+            "TmpSecretKey": format!("temporaryKey{number}"),
+            "Token": format!("temporaryToken{number}"),
+        },
+        "ExpiredTime": now() + life,
+        "Expiration": "2018-12-04T09:06:16Z",
+    })
+}
+
+fn decrypted() -> Reply {
+    Reply::Response(json!({"KeyId": KEY_ID, "Plaintext": SEVENS}))
+}
+
+/// STS gives new credentials each time, for `life` seconds; the KMS decrypts.
+async fn giving(life: i64) -> Server {
+    let count = AtomicUsize::new(0);
+    Server::start(move |_, asked| match asked.action() {
+        "Decrypt" => decrypted(),
+        _ => Reply::Response(given(count.fetch_add(1, Ordering::Relaxed), life)),
+    })
+    .await
+}
+
+/// A pod's identity, and other variables.
+struct Pod {
+    folder: TempDir,
+    more: Vec<(&'static str, String)>,
+}
+
+impl Pod {
+    fn new() -> Self {
+        let pod = Pod {
+            folder: tempfile::tempdir().expect("a folder"),
+            more: Vec::new(),
+        };
+        pod.set_token("eyJ.first.token\n");
+        pod
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn set_token(&self, token: &str) {
+        fs::write(self.path("jwt"), token).expect("written");
+    }
+
+    fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.more.push((name, value.into()));
+        self
+    }
+
+    fn oidc(&self) -> Environment {
+        self.environment(&[
+            ("TKE_REGION", "ap-shanghai".to_owned()),
+            ("TKE_PROVIDER_ID", "cls-example".to_owned()),
+            (
+                "TKE_ROLE_ARN",
+                "qcs::cam::uin/100000000001:roleName/opener".to_owned(),
+            ),
+            (
+                "TKE_WEB_IDENTITY_TOKEN_FILE",
+                self.path("jwt").display().to_string(),
+            ),
+        ])
+    }
+
+    fn environment(&self, set: &[(&'static str, String)]) -> Environment {
+        Environment::from_lookup(|name| {
+            let mut all = self.more.iter().chain(set);
+            all.find(|(set, _)| *set == name).map(|(_, value)| value.clone())
+        })
+    }
+}
+
+fn kms_of(server: &Server, environment: Environment) -> TencentKms {
+    let settings = TencentSettings {
+        environment,
+        ..settings(server)
+    };
+    TencentKms::new(settings).expect("a client")
+}
+
+async fn decrypt(kms: &TencentKms) -> Result<(), KmsError> {
+    kms.decrypt(&key(), BLOB, &context()).await.map(|_| ())
+}
+
+fn signed_by(asked: &Asked) -> &str {
+    let rest = asked.header("authorization").split_once("Credential=");
+    rest.and_then(|(_, rest)| rest.split_once('/'))
+        .map_or("", |(id, _)| id)
+}
+
+#[tokio::test]
+async fn a_pods_token_is_exchanged_unsigned_and_the_kms_is_called_with_what_comes() {
+    let server = giving(LONG).await;
+    let pod = Pod::new();
+    let kms = kms_of(&server, pod.oidc());
+    assert_eq!(kms.credentials(), None);
+    let before = now();
+    decrypt(&kms).await.expect("decrypted");
+    decrypt(&kms).await.expect("decrypted");
+    let asked = server.asked_for(WEB);
+    assert_eq!(asked.len(), 1, "held for the second call");
+    for (name, value) in [
+        ("authorization", "SKIP"),
+        ("x-tc-version", "2018-08-13"),
+        ("x-tc-region", "ap-shanghai"),
+        ("content-type", "application/json"),
+        ("x-tc-language", "en-US"),
+    ] {
+        assert_eq!(asked[0].header(name), value);
+    }
+    assert!(!asked[0].headers.contains_key("x-tc-token"));
+    let wanted = json!({
+        "ProviderId": "cls-example",
+        "WebIdentityToken": "eyJ.first.token",
+        "RoleArn": "qcs::cam::uin/100000000001:roleName/opener",
+        "RoleSessionName": "envelope-secrets",
+        "DurationSeconds": 7200,
+    });
+    assert_eq!(asked[0].json(), wanted);
+    let calls = server.asked_for("Decrypt");
+    assert_eq!(
+        (signed_by(&calls[1]), calls[1].header("x-tc-token")),
+        ("AKIDtemporary0", "temporaryToken0")
+    );
+    assert_eq!(
+        calls[1].header("x-tc-region"),
+        "ap-guangzhou",
+        "the key's, not the pod's"
+    );
+    let status = kms.credentials().expect("held");
+    assert_eq!((status.source, status.assumed_role), (Source::TkeOidc, false));
+    let life = status.expires.expect("an end") - before;
+    assert!((LONG..LONG + 60).contains(&life), "{life}");
+}
+
+#[tokio::test]
+async fn many_calls_at_once_ask_sts_once() {
+    let server = giving(LONG).await;
+    let kms = kms_of(&server, Pod::new().oidc());
+    let error = decrypt(&kms).await.expect_err("the folder of the token is gone");
+    assert!(
+        error
+            .message
+            .contains("no credentials from tke-oidc: cannot read the pod's token"),
+        "{error}"
+    );
+    let pod = Pod::new();
+    let kms = kms_of(&server, pod.oidc());
+    let calls = (0..20).map(|_| decrypt(&kms));
+    for done in futures::future::join_all(calls).await {
+        done.expect("decrypted");
+    }
+    assert_eq!(
+        (server.asked_for(WEB).len(), server.asked_for("Decrypt").len()),
+        (1, 20)
+    );
+}
+
+#[tokio::test]
+async fn many_calls_at_once_share_one_failure() {
+    let server = Server::start(|_, _| {
+        Reply::Error(
+            "InvalidParameter.WebIdentityTokenError",
+            "token eyJ.first.token expired",
+        )
+    })
+    .await;
+    let pod = Pod::new();
+    let kms = kms_of(&server, pod.oidc());
+    let calls = (0..20).map(|_| decrypt(&kms));
+    for done in futures::future::join_all(calls).await {
+        let error = done.expect_err("no credentials");
+        assert_eq!((error.class, error.action), (Class::Credentials, "Decrypt"));
+        assert!(
+            error.message.contains("InvalidParameter.WebIdentityTokenError"),
+            "{error}"
+        );
+        assert!(error.advice().contains("audience"), "{}", error.advice());
+        assert!(!format!("{error:?}").contains("eyJ"), "{error:?}");
+    }
+    assert_eq!(server.asked().len(), 1);
+}
+
+#[tokio::test]
+async fn renewed_ahead_of_their_end_in_the_background_with_the_token_of_then() {
+    let server = giving(2).await; // renewed after one second
+    let pod = Pod::new();
+    let kms = kms_of(&server, pod.oidc());
+    decrypt(&kms).await.expect("decrypted");
+    pod.set_token("eyJ.second.token");
+    server.until_asked_for(WEB, 2).await; // nobody calls the KMS meanwhile
+    assert_eq!(server.asked_for("Decrypt").len(), 1);
+    assert_eq!(
+        server.asked_for(WEB)[1].json()["WebIdentityToken"],
+        "eyJ.second.token"
+    );
+    decrypt(&kms).await.expect("decrypted");
+    let last = server.asked_for("Decrypt").pop().expect("two");
+    assert_ne!(signed_by(&last), "AKIDtemporary0");
+}
+
+#[tokio::test]
+async fn held_to_their_end_when_renewing_fails_then_a_clear_error() {
+    let server = Server::start(|_, asked| match asked.action() {
+        "Decrypt" => decrypted(),
+        _ if asked.header("x-tc-timestamp").parse::<i64>().expect("seconds") < now() + 100 => {
+            Reply::Response(given(0, LONG))
+        }
+        _ => Reply::Error("InternalError", "down"),
+    })
+    .await;
+    let pod = Pod::new();
+    let kms = kms_of(&server, pod.oidc());
+    decrypt(&kms).await.expect("decrypted");
+    // Refusals make it ask again: in vain, but what is held is not over.
+    kms.rpc.set_correction(LONG - 10);
+    let held = kms.chain.current().await.expect("held").expect("signed");
+    assert!(!kms.chain.refused(&held).await);
+    assert!(server.asked_for(WEB).len() > 1);
+    decrypt(&kms).await.expect("to the end");
+    kms.rpc.set_correction(LONG + 10);
+    let error = decrypt(&kms).await.expect_err("over");
+    assert_eq!(error.class, Class::Credentials);
+    assert!(
+        error.message.contains("no credentials from tke-oidc") && error.message.contains("down"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_asks_for_fresh_ones_once() {
+    for code in ["AuthFailure.TokenFailure", "AuthFailure.SecretIdNotFound"] {
+        let count = AtomicUsize::new(0);
+        let server = Server::start(move |_, asked| match asked.action() {
+            "Decrypt" if signed_by(asked) == "AKIDtemporary0" => Reply::Error(code, "no"),
+            "Decrypt" => decrypted(),
+            _ => Reply::Response(given(count.fetch_add(1, Ordering::Relaxed), LONG)),
+        })
+        .await;
+        let pod = Pod::new();
+        let kms = kms_of(&server, pod.oidc());
+        decrypt(&kms).await.expect("with the second");
+        assert_eq!(
+            (server.asked_for(WEB).len(), server.asked_for("Decrypt").len()),
+            (2, 2),
+            "{code}"
+        );
+    }
+    // Refused whatever comes: one renewal, then not again at every call.
+    let count = AtomicUsize::new(0);
+    let server = Server::start(move |_, asked| match asked.action() {
+        "Decrypt" => Reply::Error("AuthFailure.TokenFailure", "no"),
+        _ => Reply::Response(given(count.fetch_add(1, Ordering::Relaxed), LONG)),
+    })
+    .await;
+    let pod = Pod::new();
+    let kms = kms_of(&server, pod.oidc());
+    for _ in 0..3 {
+        assert_eq!(
+            decrypt(&kms).await.expect_err("refused").class,
+            Class::Credentials
+        );
+    }
+    assert_eq!(
+        (server.asked_for(WEB).len(), server.asked_for("Decrypt").len()),
+        (2, 4)
+    );
+}
+
+#[tokio::test]
+async fn a_role_is_taken_with_what_the_chain_gives() {
+    let server = giving(LONG).await;
+    let role = AssumedRole {
+        arn: "qcs::cam::uin/100000000001:roleName/other".to_owned(),
+        external_id: Some("x-1".to_owned()),
+    };
+    let settings = TencentSettings {
+        role: Some(role),
+        ..settings(&server)
+    };
+    let kms = TencentKms::new(settings).expect("a client");
+    decrypt(&kms).await.expect("decrypted");
+    let asked = server.asked_for(ASSUME);
+    assert_eq!(asked.len(), 1);
+    let wanted = json!({
+        "RoleArn": "qcs::cam::uin/100000000001:roleName/other",
+        "RoleSessionName": "envelope-secrets",
+        "DurationSeconds": 7200,
+        "ExternalId": "x-1",
+    });
+    assert_eq!(asked[0].json(), wanted);
+    super::requests::signature_holds(&asked[0], "sts");
+    assert_eq!(signed_by(&server.asked_for("Decrypt")[0]), "AKIDtemporary0");
+    let status = kms.credentials().expect("held");
+    assert_eq!((status.source, status.assumed_role), (Source::Environment, true));
+    let server = Server::start(|_, _| Reply::Error("UnauthorizedOperation", "no")).await;
+    let role = Some(AssumedRole {
+        arn: "qcs::r".to_owned(),
+        external_id: None,
+    });
+    let settings = TencentSettings {
+        role,
+        ..super::settings(&server)
+    };
+    let kms = TencentKms::new(settings).expect("a client");
+    let error = decrypt(&kms).await.expect_err("refused");
+    assert_eq!(error.class, Class::Credentials);
+    assert!(error.message.contains("cannot take the role qcs::r"), "{error}");
+    assert_eq!(server.asked()[0].json().get("ExternalId"), None);
+}
+
+/// The metadata service as a machine with the role `node` sees it.
+fn metadata(asked: &Asked) -> Reply {
+    const FOUND: &str = r#"{"TmpSecretId":"AKIDmachine","TmpSecretKey":"machineKey","ExpiredTime":4102444800,
+        "Expiration":"2100-01-01T00:00:00Z","Token":"machineToken","Code":"Success"}"#;
+    match asked.line.as_str() {
+        "GET /latest/meta-data/cam/security-credentials/ HTTP/1.1" => Reply::Raw(200, "node\n"),
+        "GET /latest/meta-data/cam/security-credentials/node HTTP/1.1" => Reply::Raw(200, FOUND),
+        _ => decrypted(),
+    }
+}
+
+fn on_machine(server: &Server, environment: Environment) -> TencentKms {
+    let settings = TencentSettings {
+        environment,
+        metadata_endpoint: Some(server.endpoint()),
+        ..settings(server)
+    };
+    TencentKms::new(settings).expect("a client")
+}
+
+#[tokio::test]
+async fn the_role_of_the_machine() {
+    let server = Server::start(|_, asked| metadata(asked)).await;
+    let kms = on_machine(&server, Environment::default());
+    decrypt(&kms).await.expect("decrypted");
+    assert_eq!(server.asked_for(METADATA).len(), 2);
+    let call = server.asked_for("Decrypt").pop().expect("a call");
+    assert_eq!(
+        (signed_by(&call), call.header("x-tc-token")),
+        ("AKIDmachine", "machineToken")
+    );
+    let status = kms.credentials().expect("held");
+    assert_eq!(
+        (status.source, status.expires),
+        (Source::CvmRole, Some(4_102_444_800))
+    );
+}
+
+#[tokio::test]
+async fn a_machines_role_that_gives_nothing_is_named() {
+    let path = "/latest/meta-data/cam/security-credentials/";
+    for (first, second, named) in [
+        ((404, ""), (200, ""), "cvm-role: the machine has no role"),
+        ((500, ""), (200, ""), "answered with HTTP status 500"),
+        ((200, "../../user-data"), (200, ""), "names no role"),
+        ((200, "<html>"), (200, ""), "names no role"),
+        ((200, "node"), (404, ""), "for role node with HTTP status 404"),
+        (
+            (200, "node"),
+            (200, "{\"Code\":\"Failed\"}"),
+            "answered Failed for role node",
+        ),
+        (
+            (200, "node"),
+            (200, "{\"Code\":\"Success\",\"TmpSecretId\":\"hunter2\"}"),
+            "did not answer with credentials",
+        ),
+        ((200, "node"), (200, "hunter2"), "did not answer with credentials"),
+    ] {
+        let server = Server::start(move |_, asked| {
+            let (status, body) = if asked.line == format!("GET {path} HTTP/1.1") {
+                first
+            } else {
+                second
+            };
+            Reply::Raw(status, body)
+        })
+        .await;
+        let error = decrypt(&on_machine(&server, Environment::default()))
+            .await
+            .expect_err("no credentials");
+        assert_eq!(error.class, Class::Credentials);
+        assert!(error.message.contains(named), "{error} instead of {named}");
+        assert!(!error.message.contains("hunter2"), "{error}");
+        assert!(server.asked().len() <= 2);
+    }
+}
+
+#[tokio::test]
+async fn the_first_source_that_is_set_up_wins() {
+    let server = Server::start(|_, asked| match asked.action() {
+        WEB => Reply::Response(given(0, LONG)),
+        _ => metadata(asked),
+    })
+    .await;
+    let pod = Pod::new();
+    let profile = |id: &str| format!("[default]\nsecret_id = {id}\nsecret_key = k\n");
+    fs::write(pod.path("named"), profile("AKIDnamed")).expect("written");
+    fs::create_dir(pod.path(".tencentcloud")).expect("made");
+    fs::write(pod.path(".tencentcloud/credentials"), profile("AKIDhome")).expect("written");
+    let home = pod.folder.path().display().to_string();
+    let pod = pod.with("HOME", home);
+    let keys = [
+        ("TENCENTCLOUD_SECRET_ID", "AKIDenvironment".to_owned()),
+        ("TENCENTCLOUD_SECRET_KEY", "k".to_owned()),
+    ];
+    let mut all = Pod {
+        folder: tempfile::tempdir().expect("a folder"),
+        more: pod.more.clone(),
+    };
+    all.more.extend(keys.clone());
+    let with_keys = all.environment(&[
+        ("TKE_REGION", "ap-shanghai".to_owned()),
+        ("TKE_PROVIDER_ID", "cls-example".to_owned()),
+        ("TKE_ROLE_ARN", "qcs::r".to_owned()),
+        (
+            "TKE_WEB_IDENTITY_TOKEN_FILE",
+            pod.path("jwt").display().to_string(),
+        ),
+    ]);
+    let named = Some(pod.path("named"));
+    for (file, environment, id, source) in [
+        (named, with_keys.clone(), "AKIDnamed", Source::File),
+        (None, with_keys, "AKIDenvironment", Source::Environment),
+        (None, pod.oidc(), "AKIDtemporary0", Source::TkeOidc),
+        (None, pod.environment(&[]), "AKIDhome", Source::Profile),
+        (None, Environment::default(), "AKIDmachine", Source::CvmRole),
+    ] {
+        let settings = TencentSettings {
+            credentials: file,
+            environment,
+            metadata_endpoint: Some(server.endpoint()),
+            ..settings(&server)
+        };
+        let kms = TencentKms::new(settings).expect("a client");
+        decrypt(&kms).await.expect("decrypted");
+        assert_eq!(signed_by(server.asked_for("Decrypt").last().expect("a call")), id);
+        assert_eq!(kms.credentials().map(|status| status.source), Some(source));
+    }
+}
+
+/// A pod whose identity does not work must not act with the rights of its machine.
+#[tokio::test]
+async fn a_source_that_is_set_up_and_fails_is_the_last() {
+    let server = Server::start(|_, asked| match asked.action() {
+        WEB => Reply::Error("ResourceNotFound.RoleNotFound", "no role"),
+        _ => metadata(asked),
+    })
+    .await;
+    let pod = Pod::new();
+    let error = decrypt(&on_machine(&server, pod.oidc()))
+        .await
+        .expect_err("no credentials");
+    assert!(error.message.contains("no credentials from tke-oidc"), "{error}");
+    assert!(server.asked_for(METADATA).is_empty() && server.asked_for("Decrypt").is_empty());
+    let half = pod.environment(&[("TENCENTCLOUD_SECRET_ID", "AKIDx".to_owned())]);
+    let error = decrypt(&on_machine(&server, half))
+        .await
+        .expect_err("no credentials");
+    assert!(
+        error.message.contains("TENCENTCLOUD_SECRET_KEY is not"),
+        "{error}"
+    );
+    assert!(server.asked_for(METADATA).is_empty());
+}
+
+#[tokio::test]
+async fn without_any_source_each_is_named() {
+    let server = giving(LONG).await;
+    let error = decrypt(&kms_of(&server, Environment::default()))
+        .await
+        .expect_err("none");
+    for named in [
+        "environment: TENCENTCLOUD_SECRET_ID is not set",
+        "tke-oidc: TKE_REGION, TKE_PROVIDER_ID, TKE_ROLE_ARN, TKE_WEB_IDENTITY_TOKEN_FILE not set",
+        "profile: /etc/tencentcloud/credentials is not there",
+        "cvm-role: no metadata service",
+    ] {
+        assert!(error.message.contains(named), "{error} without {named}");
+    }
+}
+
+#[tokio::test]
+async fn a_mounted_secret_that_changes_is_used_at_the_next_call() {
+    let server = giving(LONG).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |revision: &str, id: &str| {
+        let data = folder.path().join(revision);
+        fs::create_dir(&data).expect("made");
+        fs::write(data.join("secretId"), format!("{id}\n")).expect("written");
+        fs::write(data.join("secretKey"), "k\n").expect("written");
+        // As the kubelet does it: a link beside, then renamed over the old one.
+        let beside = folder.path().join("..data_tmp");
+        std::os::unix::fs::symlink(revision, &beside).expect("linked");
+        fs::rename(&beside, folder.path().join("..data")).expect("renamed");
+    };
+    write("..1", "AKIDone");
+    for name in ["secretId", "secretKey"] {
+        std::os::unix::fs::symlink(format!("..data/{name}"), folder.path().join(name)).expect("linked");
+    }
+    let settings = TencentSettings {
+        credentials: Some(folder.path().to_owned()),
+        ..settings(&server)
+    };
+    let kms = Arc::new(TencentKms::new(settings).expect("a client"));
+    decrypt(&kms).await.expect("decrypted");
+    write("..2", "AKIDtwo");
+    decrypt(&kms).await.expect("decrypted");
+    // A change that cannot be read: what was held stays, and the next good one is taken.
+    fs::write(folder.path().join("..2/secretId"), "two words").expect("written");
+    decrypt(&kms).await.expect("decrypted");
+    write("..3", "AKIDthree");
+    decrypt(&kms).await.expect("decrypted");
+    let ids: Vec<String> = server
+        .asked()
+        .iter()
+        .map(|asked| signed_by(asked).to_owned())
+        .collect();
+    assert_eq!(ids, ["AKIDone", "AKIDtwo", "AKIDtwo", "AKIDthree"]);
+    assert_eq!(kms.credentials().map(|status| status.source), Some(Source::File));
+}
+
+/// What is signed with temporary credentials is signed with their key.
+#[tokio::test]
+async fn temporary_keys_sign() {
+    let server = giving(LONG).await;
+    let pod = Pod::new();
+    decrypt(&kms_of(&server, pod.oidc())).await.expect("decrypted");
+    let asked = server.asked_for("Decrypt").pop().expect("a call");
+    let header = |name| asked.header(name);
+    let signable = Signable {
+        method: "POST",
+        query: "",
+        headers: &[
+            ("content-type", header("content-type")),
+            ("host", header("host")),
+            ("x-tc-action", header("x-tc-action")),
+        ],
+        body: &asked.body,
+        timestamp: header("x-tc-timestamp").parse().expect("seconds"),
+        service: "kms",
+    };
+    assert_eq!(
+        header("authorization"),
+        signable.authorization("AKIDtemporary0", "temporaryKey0")
+    );
+}
