@@ -57,6 +57,17 @@ struct StreamOnly {
     stream: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SourceLabels {
+    provider: &'static str,
+    source: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ProviderOnly {
+    provider: &'static str,
+}
+
 #[derive(Clone)]
 struct Seconds {
     start: f64,
@@ -101,6 +112,8 @@ pub struct Metrics {
     streams: Family<StreamLabels, Gauge>,
     stream_errors: Family<StreamLabels, Counter>,
     stream_age: Family<StreamOnly, Gauge>,
+    credential_source: Family<SourceLabels, Gauge>,
+    credential_expiry: Family<ProviderOnly, Gauge>,
 }
 
 impl Metrics {
@@ -171,6 +184,18 @@ impl Metrics {
             "Seconds since the API server last sent anything on the stalest watch stream",
             stream_age.clone(),
         );
+        let credential_source = Family::default();
+        registry.register(
+            "credential_source",
+            "1 for the source that the credentials of a KMS came from",
+            credential_source.clone(),
+        );
+        let credential_expiry = Family::default();
+        registry.register(
+            "credential_expiry_timestamp_seconds",
+            "When the credentials that are held for a KMS end, in Unix seconds; absent where they do not",
+            credential_expiry.clone(),
+        );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "The version of this binary", build);
         Arc::new(Metrics {
@@ -188,6 +213,8 @@ impl Metrics {
             streams,
             stream_errors,
             stream_age,
+            credential_source,
+            credential_expiry,
         })
     }
 
@@ -278,6 +305,20 @@ impl Metrics {
         let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         self.stream_age.get_or_create(&StreamOnly { stream }).set(seconds);
     }
+
+    /// Which source the credentials of a KMS came from, and when they end in Unix seconds, if they do.
+    pub fn set_credentials(&self, provider: &'static str, source: &'static str, expires: Option<i64>) {
+        self.credential_source.clear();
+        self.credential_source
+            .get_or_create(&SourceLabels { provider, source })
+            .set(1);
+        self.credential_expiry.clear();
+        if let Some(expires) = expires {
+            self.credential_expiry
+                .get_or_create(&ProviderOnly { provider })
+                .set(expires);
+        }
+    }
 }
 
 fn to_gauge(count: usize) -> i64 {
@@ -301,7 +342,10 @@ mod tests {
         metrics.set_streams("secrets", "synced", 1);
         metrics.stream_failed("secrets", "forbidden");
         metrics.set_stream_age("secrets", Duration::from_secs(9));
+        metrics.set_credentials("tencent-kms", "environment", Some(1));
+        metrics.set_credentials("tencent-kms", "tke-oidc", Some(1_700_000_000));
         let text = metrics.encode();
+        assert!(!text.contains("environment"), "the source before:\n{text}");
         for line in [
             "envelope_secrets_reconcile_total{outcome=\"written\",reason=\"Synced\"} 1",
             "envelope_secrets_reconcile_duration_seconds_count 1",
@@ -315,6 +359,8 @@ mod tests {
             "envelope_secrets_streams{stream=\"secrets\",state=\"synced\"} 1",
             "envelope_secrets_stream_errors_total{stream=\"secrets\",state=\"forbidden\"} 1",
             "envelope_secrets_stream_age_seconds{stream=\"secrets\"} 9",
+            "envelope_secrets_credential_source{provider=\"tencent-kms\",source=\"tke-oidc\"} 1",
+            "envelope_secrets_credential_expiry_timestamp_seconds{provider=\"tencent-kms\"} 1700000000",
             concat!(
                 "envelope_secrets_build_info{version=\"",
                 env!("CARGO_PKG_VERSION"),

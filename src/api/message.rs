@@ -109,12 +109,18 @@ impl Outcome {
                 format!("{unknown} needs a newer controller than {version}; {kept}; upgrade the controller")
             }
             Outcome::PolicyDenied { error, namespace } => denied(error, &field(namespace), kept),
-            Outcome::NoUsableKey { keys, namespace } => format!(
-                "none of {} may be used for namespace {}; {kept}; give the controller a keyring with one of them or \
-                 seal again with a key of its keyring",
-                text::list(keys),
-                field(namespace)
-            ),
+            Outcome::NoUsableKey { keys, namespace } => {
+                let advice = if keys.iter().all(|key| key.starts_with("local://")) {
+                    "give the controller a keyring with one of them or seal again with a key of its keyring"
+                } else {
+                    "let the controller use one (--allow-key) or seal again with a key that it may use"
+                };
+                format!(
+                    "none of {} may be used for namespace {}; {kept}; {advice}",
+                    text::list(keys),
+                    field(namespace)
+                )
+            }
             Outcome::KmsDenied {
                 identity,
                 key,

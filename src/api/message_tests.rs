@@ -104,8 +104,16 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
                 keys: vec![key(), s()],
                 namespace: s(),
             },
-            "none of tencent-kms://ap-guangzhou/x, x may be used for namespace x; {kept}; give the controller a \
-             keyring with one of them or seal again with a key of its keyring",
+            "none of tencent-kms://ap-guangzhou/x, x may be used for namespace x; {kept}; let the controller use \
+             one (--allow-key) or seal again with a key that it may use",
+        ),
+        (
+            Outcome::NoUsableKey {
+                keys: vec!["local://fa1975b2".to_owned()],
+                namespace: s(),
+            },
+            "none of local://fa1975b2 may be used for namespace x; {kept}; give the controller a keyring with one \
+             of them or seal again with a key of its keyring",
         ),
         (
             Outcome::KmsDenied {

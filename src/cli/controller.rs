@@ -10,8 +10,11 @@ use tokio_util::task::TaskTracker;
 
 use super::env;
 use super::failure::{Failure, Result};
+use super::tencent::TencentArgs;
 use crate::config::ControllerConfig;
 use crate::controller::{self, Health, Setup, StartError, Timings};
+use crate::kms::AllowedKeys;
+use crate::kms::tencent::TencentKms;
 use crate::metrics::Metrics;
 use crate::probes::{self, ListenAddr};
 use crate::telemetry::{self, LogFormat, LogLevel};
@@ -26,9 +29,13 @@ use crate::telemetry::{self, LogFormat, LogLevel};
     envelope controller --keyring ~/.config/envelope-secrets/keyring --namespaces demo"
 )]
 pub(super) struct ControllerArgs {
-    /// The keyring file of local keys, read again when it changes
+    /// The keyring file of local keys, read again when it changes; without it, only keys of a cloud KMS are used
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = env::KEYRING, hide_env_values = true)]
-    keyring: PathBuf,
+    keyring: Option<PathBuf>,
+    /// Open documents with this KMS key of a cloud, or with all keys of a region: tencent-kms://ap-guangzhou/; repeat it
+    /// for several. Without it, none is used, whatever a document names
+    #[arg(long, value_name = "URI", value_delimiter = ',', env = env::ALLOW_KEY, hide_env_values = true)]
+    allow_key: Vec<String>,
     /// Work in these namespaces only, separated by commas; without it, in all of the cluster
     #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = env::NAMESPACES, hide_env_values = true)]
     namespaces: Vec<String>,
@@ -50,6 +57,30 @@ pub(super) struct ControllerArgs {
     /// The least important level that is logged
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t, env = env::LOG_LEVEL, hide_env_values = true)]
     log_level: LogLevel,
+    #[command(flatten)]
+    tencent: TencentArgs,
+}
+
+impl ControllerArgs {
+    /// The providers of cloud keys, for the keys that are allowed.
+    fn tencent(&self) -> Result<Option<Arc<TencentKms>>> {
+        let entries = self.allow_key.iter().filter(|entry| !entry.is_empty());
+        let allowed = AllowedKeys::parse(entries)
+            .map_err(|error| Failure::usage(format!("--allow-key: {error}")).help(error.advice()))?;
+        if let Some(local) = allowed.iter().find(|entry| entry.starts_with("local:")) {
+            return Err(Failure::usage(format!("--allow-key: {local} is a local key"))
+                .help("put it into the keyring: that allows it"));
+        }
+        if !allowed.is_empty() {
+            return Ok(Some(Arc::new(self.tencent.provider(allowed)?)));
+        }
+        if self.keyring.is_none() {
+            return Err(Failure::usage("there is no KMS key to open documents with").help(
+                "give a keyring with --keyring FILE, or allow keys of a cloud KMS with --allow-key URI",
+            ));
+        }
+        Ok(None)
+    }
 }
 
 /// Runs it.
@@ -61,14 +92,19 @@ pub(super) fn run(args: &ControllerArgs) -> Result<()> {
         args.kubeconfig.clone(),
     )
     .map_err(|error| Failure::usage(error.to_string()))?;
+    let tencent = args.tencent()?;
     telemetry::init(args.log_format, args.log_level)
         .map_err(|error| Failure::failed(format!("cannot start logging: {error}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(serve(args, config))
+    runtime.block_on(serve(args, config, tencent))
 }
 
-async fn serve(args: &ControllerArgs, config: ControllerConfig) -> Result<()> {
+async fn serve(
+    args: &ControllerArgs,
+    config: ControllerConfig,
+    tencent: Option<Arc<TencentKms>>,
+) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
     let (metrics, health) = (Metrics::new(), Health::default());
     let metrics_port = probes::bind(args.metrics_addr)
@@ -110,6 +146,7 @@ async fn serve(args: &ControllerArgs, config: ControllerConfig) -> Result<()> {
     let ran = controller::run(
         Setup {
             config,
+            tencent,
             metrics,
             health,
         },

@@ -8,6 +8,7 @@ pub(super) const KEY: &str = "ENVELOPE_KEY";
 pub(super) const KEYRING: &str = "ENVELOPE_KEYRING";
 /// Flags of `controller`, each by its own name.
 pub(super) const NAMESPACES: &str = "ENVELOPE_NAMESPACES";
+pub(super) const ALLOW_KEY: &str = "ENVELOPE_ALLOW_KEY";
 pub(super) const AUDIENCE: &str = "ENVELOPE_AUDIENCE";
 pub(super) const KUBECONFIG: &str = "ENVELOPE_KUBECONFIG";
 pub(super) const METRICS_ADDR: &str = "ENVELOPE_METRICS_ADDR";

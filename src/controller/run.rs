@@ -29,6 +29,7 @@ use super::{ObjectKey, Timings};
 use crate::api::{MANAGED_LABEL, Reason};
 use crate::config::ControllerConfig;
 use crate::kms::local::{self, FileRules, KeyringError, LocalKms, Refresh};
+use crate::kms::tencent::{self, TencentKms};
 use crate::kms::{Kms, Registry};
 use crate::metrics::Metrics;
 
@@ -41,6 +42,8 @@ const PAGE: u32 = 200;
 pub struct Setup {
     /// What the controller was told.
     pub config: ControllerConfig,
+    /// Tencent Cloud KMS, with the keys that it may use.
+    pub tencent: Option<Arc<TencentKms>>,
     /// Where it counts.
     pub metrics: Arc<Metrics>,
     /// Where it says how it does.
@@ -102,10 +105,14 @@ impl Health {
 pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) -> Result<(), StartError> {
     let Setup {
         config,
+        tencent,
         metrics,
         health,
     } = setup;
-    let keyring = Arc::new(LocalKms::open(&config.keyring, FileRules::Mounted)?);
+    let keyring = match &config.keyring {
+        Some(path) => Some(Arc::new(LocalKms::open(path, FileRules::Mounted)?)),
+        None => None,
+    };
     let signs = SignsOfLife::default();
     let client = connect(config.kubeconfig.as_deref(), timings.request, signs.clone()).await?;
     tracing::info!(
@@ -114,20 +121,13 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
             .namespaces
             .as_ref()
             .map_or("all".to_owned(), |names| names.join(",")),
-        keys = keyring
-            .kids()
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(","),
+        keys = keys_in_use(keyring.as_deref(), tencent.as_deref()),
         "the controller starts"
     );
 
     let stores = Arc::new(Stores::new(config.namespaces.as_deref()));
     let queue = Arc::new(Queue::default());
-    let mut registry = Registry::new();
-    let metered = Metered::new(local::SCHEME, keyring.clone() as Arc<dyn Kms>, metrics.clone());
-    registry.insert(local::SCHEME, Arc::new(metered));
+    let registry = providers(keyring.as_ref(), tencent.as_ref(), &metrics);
     let reader = Arc::new(Reader::new(config.audiences, registry));
     let (opener, asked) = Opener::new();
     let (events, waiting) = Events::new(metrics.clone());
@@ -156,7 +156,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         broken: AtomicBool::new(false),
     };
     let _ = health.0.set(parts);
-    refresh_on_scrape(&metrics, &context, streams);
+    refresh_on_scrape(&metrics, &context, streams, tencent);
 
     let tools = Tools {
         stores,
@@ -168,7 +168,9 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     tasks.spawn(opener::run(opener, asked, Arc::new(tools), stop.clone()));
     let rate = (timings.event_interval, timings.event_burst);
     tasks.spawn(events::run(client, waiting, metrics, rate, stop.clone()));
-    tasks.spawn(follow_keyring(keyring, config.keyring, context.clone()));
+    if let (Some(keyring), Some(path)) = (keyring, config.keyring) {
+        tasks.spawn(follow_keyring(keyring, path, context.clone()));
+    }
     let tracker = TaskTracker::new();
     tasks.spawn(work(context, tracker.clone(), stop));
 
@@ -198,6 +200,34 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     }
     tasks.shutdown().await;
     Ok(())
+}
+
+/// The KMSs, their calls counted.
+fn providers(
+    keyring: Option<&Arc<LocalKms>>,
+    tencent: Option<&Arc<TencentKms>>,
+    metrics: &Arc<Metrics>,
+) -> Registry {
+    let mut registry = Registry::new();
+    let mut provide = |scheme, kms: Arc<dyn Kms>| {
+        registry.insert(scheme, Arc::new(Metered::new(scheme, kms, metrics.clone())));
+    };
+    if let Some(keyring) = keyring {
+        provide(local::SCHEME, keyring.clone());
+    }
+    if let Some(tencent) = tencent {
+        provide(tencent::SCHEME, tencent.clone());
+    }
+    registry
+}
+
+/// The keys that documents are opened with, for the log: those of the keyring, and what is allowed of others.
+fn keys_in_use(keyring: Option<&LocalKms>, tencent: Option<&TencentKms>) -> String {
+    let local = keyring.map(LocalKms::kids).unwrap_or_default();
+    let local = local.iter().map(ToString::to_string);
+    let others = tencent.into_iter().flat_map(|tencent| tencent.allowed().iter());
+    let all: Vec<String> = local.chain(others.map(str::to_owned)).collect();
+    all.join(",")
 }
 
 /// The two streams of one scope.
@@ -341,7 +371,12 @@ async fn follow_keyring(keyring: Arc<LocalKms>, path: PathBuf, context: Arc<Cont
 }
 
 /// Brings the gauges up to date when they are read.
-fn refresh_on_scrape(metrics: &Arc<Metrics>, context: &Arc<Context>, streams: Vec<Arc<Watched>>) {
+fn refresh_on_scrape(
+    metrics: &Arc<Metrics>,
+    context: &Arc<Context>,
+    streams: Vec<Arc<Watched>>,
+    tencent: Option<Arc<TencentKms>>,
+) {
     let context = Arc::downgrade(context);
     metrics.on_scrape(move |metrics| {
         let Some(context) = context.upgrade() else { return };
@@ -369,6 +404,9 @@ fn refresh_on_scrape(metrics: &Arc<Metrics>, context: &Arc<Context>, streams: Ve
                 .max()
                 .unwrap_or_default();
             metrics.set_stream_age(kind.as_str(), oldest);
+        }
+        if let Some(held) = tencent.as_ref().and_then(|tencent| tencent.credentials()) {
+            metrics.set_credentials(tencent::SCHEME, held.source.as_str(), held.expires);
         }
     });
 }

@@ -62,11 +62,17 @@ impl Running {
         super::canary::capture_logs();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let config =
-            ControllerConfig::new(keyring, &owned(namespaces), &owned(audiences), Some(kubeconfig)).unwrap();
+        let config = ControllerConfig::new(
+            Some(keyring),
+            &owned(namespaces),
+            &owned(audiences),
+            Some(kubeconfig),
+        )
+        .unwrap();
         let (metrics, health, stop) = (Metrics::new(), Health::default(), CancellationToken::new());
         let setup = Setup {
             config,
+            tencent: None,
             metrics: metrics.clone(),
             health: health.clone(),
         };

@@ -240,7 +240,7 @@ async fn a_wrong_clock_is_corrected_once_and_named() {
         seconds(1) - seconds(0)
     );
     assert!((0..=5).contains(&(seconds(2) - seconds(1))));
-    assert!((595..=605).contains(&kms.rpc.correction()));
+    assert!((595..=605).contains(&kms.clock_correction()));
 }
 
 #[tokio::test]
