@@ -79,13 +79,6 @@ pub(super) enum Standing {
     Missing,
 }
 
-impl Standing {
-    /// Whether the Secret holds what was written.
-    pub(super) fn stands(self) -> bool {
-        matches!(self, Standing::AsWritten | Standing::Whole)
-    }
-}
-
 /// How `secret` stands to what `object`'s status says; `fields` are those of the document, if it can be read.
 pub(super) fn standing(object: &Object, secret: Option<&SecretFacts>, fields: Option<FieldSet>) -> Standing {
     let Some(applied) = &object.status.applied else {
