@@ -1,5 +1,5 @@
 //! The command line: one file a subcommand. What was typed (clap's types) becomes what it means once, in the
-//! subcommand's own file; everything is printed by [`printer`]; a failure says what, why, and what to do.
+//! subcommand's own file; everything is printed by `printer`; a failure says what, why, and what to do.
 
 #![expect(
     clippy::doc_markdown,

@@ -252,3 +252,18 @@ fn is_text(bytes: &[u8]) -> bool {
             .all(|c| !c.is_control() || matches!(c, '\n' | '\t' | '\r'))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_what_a_terminal_shows_and_does_not_obey() {
+        for text in ["", "correct horse", "two\nlines\r\n\tand a tab", "ünïcode 😀"] {
+            assert!(is_text(text.as_bytes()), "{text:?}");
+        }
+        for binary in [&b"\xff"[..], b"a\0", b"\x1b[2J", b"\x7f", "\u{85}".as_bytes()] {
+            assert!(!is_text(binary), "{binary:?}");
+        }
+    }
+}

@@ -37,5 +37,5 @@ fn cases() {
     ] {
         cases.env(variable, "");
     }
-    cases.case("tests/cmd/*.md").run();
+    cases.case("tests/cmd/*.trycmd").run();
 }

@@ -7,7 +7,7 @@ use super::super::keychain::Recipients;
 use super::super::place::PlaceRule;
 use super::super::printer::Printer;
 use crate::envelope::wire::{API_VERSION, KIND};
-use crate::envelope::{Document, Draft, Place, Scope, SealTime, SecretBytes, Template};
+use crate::envelope::{Document, Draft, Place, ReaderPolicy, Scope, SealTime, SecretBytes, Template};
 use crate::kms;
 use crate::manifest::leak::{self, Readable};
 use crate::manifest::{self, Member, Node, SecretInput};
@@ -74,6 +74,11 @@ impl Sealer {
             ..Template::default()
         };
         refuse_leaks(&place, &template, &secret.entries)?;
+        let now = SealTime::now().ok_or_else(|| {
+            Failure::failed("this machine's clock stands outside the years 1970 to 9999")
+                .help("set the clock")
+        })?;
+        self.warn_about_type(&shown, &template, &now);
         let entries = secret.entries.len();
         let draft = Draft {
             place,
@@ -88,10 +93,6 @@ impl Sealer {
         let (key, wraps) = kms::wrap_new_data_key(&keys.registry, &keys.first, &keys.others, &context)
             .await
             .map_err(Failure::from)?;
-        let now = SealTime::now().ok_or_else(|| {
-            Failure::failed("this machine's clock stands outside the years 1970 to 9999")
-                .help("set the clock")
-        })?;
         let document = checked
             .seal(&key, wraps, now)
             .map_err(|error| Failure::failed(error.to_string()))?;
@@ -113,6 +114,18 @@ impl Sealer {
             ))),
             (Some(document), _) => Ok(Some(document)),
             (None, flag) => Ok(flag.clone()),
+        }
+    }
+
+    /// What a controller refuses can still be sealed: another may accept it.
+    fn warn_about_type(&self, shown: &str, template: &Template, now: &SealTime) {
+        let refused = ReaderPolicy::controller([], now.clone())
+            .refused_types
+            .unwrap_or_default();
+        if let Some(type_) = template.type_.as_ref().filter(|type_| refused.contains(*type_)) {
+            self.printer.warning(&format!(
+                "{shown}: controllers make no Secrets of type {type_}, which give rights in the cluster"
+            ));
         }
     }
 
@@ -176,7 +189,7 @@ fn refuse_leaks(place: &Place, template: &Template, values: &BTreeMap<String, Se
             "{} holds the value of entry {entry:?}, and would stay readable",
             readable.what
         ))
-        .help("take the value out of there; if it is no secret, it need not be sealed")),
+        .help("change that text or the value; what is no secret can stand in a ConfigMap instead")),
         None => Ok(()),
     }
 }

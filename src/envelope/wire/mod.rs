@@ -1,6 +1,6 @@
 //! The only definition of the spec's fields and of the strict rules for them (format-es1 sections 1 and 2).
 //!
-//! [`read`] turns JSON into the types below and refuses what does not have their shape; [`rules`] checks what
+//! `read` turns JSON into the types below and refuses what does not have their shape; `rules` checks what
 //! shape alone does not say, for documents that are read and for those that are written.
 
 mod document;

@@ -288,6 +288,23 @@ fn a_value_that_stays_readable_elsewhere_is_refused() {
 }
 
 #[test]
+fn a_type_that_controllers_refuse_is_warned_about() {
+    let shell = Shell::new();
+    let token = SECRET.replace(
+        "{name: db}",
+        "{name: db, namespace: prod}\ntype: kubernetes.io/service-account-token",
+    );
+    let sealed = shell.seal(&[], token.as_bytes());
+    assert!(
+        sealed.stderr.starts_with(
+            "warning: prod/db: controllers make no Secrets of type kubernetes.io/service-account-token"
+        ),
+        "{}",
+        sealed.stderr
+    );
+}
+
+#[test]
 fn keys_come_from_flag_environment_and_keyring_in_this_order() {
     let shell = Shell::new();
     let second = shell.run(&["keys", "create", "--keyring", "keyring"], b"").ok();
