@@ -44,6 +44,12 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Serve an emulator of Tencent Cloud KMS on this machine and stay; prints how to use it
+    KmsEmulator {
+        /// Arguments of `testkit kms-emulator`, such as `--listen 127.0.0.1:8099` (`--help` lists them)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -57,6 +63,7 @@ fn main() -> ExitCode {
         Task::Test { suite: Suite::Core } => suite::core(),
         Task::Generate { check } => generate::generate(check),
         Task::Controlplane { args } => testkit::controlplane(&args),
+        Task::KmsEmulator { args } => testkit::kms_emulator(&args),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

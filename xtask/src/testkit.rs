@@ -1,6 +1,6 @@
 //! The tasks that testkit's binary carries out.
 
-use std::{os::unix::process::CommandExt as _, process::Command};
+use std::{io::Write as _, os::unix::process::CommandExt as _, process::Command};
 
 use anyhow::{Context as _, Result};
 
@@ -19,6 +19,16 @@ pub(crate) fn controlplane(args: &[String]) -> Result<()> {
     )
 }
 
+pub(crate) fn kms_emulator(args: &[String]) -> Result<()> {
+    check(&[Need::CCompiler])?;
+    build(&["testkit"])?;
+    become_testkit(
+        Command::new(profile_folder()?.join("testkit"))
+            .arg("kms-emulator")
+            .args(args),
+    )
+}
+
 fn build(binaries: &[&str]) -> Result<()> {
     let first = binaries
         .iter()
@@ -28,7 +38,8 @@ fn build(binaries: &[&str]) -> Result<()> {
     } else {
         "seconds, if little changed"
     };
-    println!("building {}: {time}", binaries.join(" and "));
+    // Not to standard output, which may be what a shell is to read.
+    let _ = writeln!(std::io::stderr(), "building {}: {time}", binaries.join(" and "));
     let mut command = cargo(["build", "--locked", "--workspace"]);
     for name in binaries {
         command.args(["--bin", name]);

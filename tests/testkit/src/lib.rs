@@ -1,9 +1,11 @@
-//! What tests, demo and benchmarks stand on: a real Kubernetes control plane, and a guard that ends every process of a run.
+//! What tests, demo and benchmarks stand on: a real Kubernetes control plane, an emulator of Tencent Cloud KMS, and a guard that ends every
+//! process of a run.
 //!
 //! ```text
 //! plane     etcd, kube-apiserver, kube-controller-manager: certificates, ports, kubeconfigs, audit log, kubectl
 //! binaries  finds those executables, or builds them once from their Go modules
 //! guard     the process that starts them and ends them when its owner is gone, even by SIGKILL
+//! kms       an emulator of Tencent Cloud KMS
 //! vectors   the format's vectors, read
 //! ```
 //!
@@ -13,6 +15,7 @@ mod binaries;
 #[cfg(target_os = "linux")] // process handles
 mod ends;
 mod guard;
+pub mod kms;
 mod plane;
 pub mod vectors;
 mod wait;

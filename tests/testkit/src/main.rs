@@ -1,14 +1,17 @@
-//! `testkit`: the control plane and the guard as commands.
+//! `testkit`: the control plane, the KMS emulator and the guard as commands.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use testkit::kms::{self, Emulator};
 use testkit::{Binaries, ControlPlane, Guard, Options, Part, Spec};
 
-/// A real Kubernetes control plane for tests, demo and benchmarks.
+/// A real Kubernetes control plane and a KMS emulator for tests, demo and benchmarks.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -25,6 +28,21 @@ enum Action {
         /// Print one JSON object instead of shell lines.
         #[arg(long)]
         json: bool,
+    },
+    /// Serve an emulator of Tencent Cloud KMS, print how to use it, and stay until Ctrl-C.
+    KmsEmulator {
+        /// Where to serve it: an address of this machine's loopback, such as 127.0.0.1:8099; port 0 is any that is free.
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
+        /// Serve HTTPS, with a certificate of an authority made for the run.
+        #[arg(long)]
+        tls: bool,
+        /// Where to take orders, as JSON over HTTP: faults, rotation, states of keys; without it, on any free port.
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+        control: SocketAddr,
+        /// Keep keys and credentials in this file, and begin with what it holds.
+        #[arg(long, value_name = "FILE")]
+        state: Option<PathBuf>,
     },
     /// Only make sure that etcd, kube-apiserver, kube-controller-manager and kubectl are there.
     Build,
@@ -65,6 +83,24 @@ fn run(action: Action) -> Result<()> {
             print(&if json { in_json(&plane) } else { in_shell(&plane) })?;
             wait_for_end_of_input()
         }
+        Action::KmsEmulator {
+            listen,
+            tls,
+            control,
+            state,
+        } => {
+            let emulator = Emulator::start(&kms::Options {
+                listen,
+                tls,
+                control: Some(control),
+                state,
+            })?;
+            print(&emulator_in_shell(&emulator))?;
+            // Not until the end of input: a shell gives what it runs in the background none.
+            loop {
+                std::thread::park();
+            }
+        }
         Action::Build => Binaries::get(&testkit::say).map(|_| ()),
         Action::Run { command } => {
             let (program, args) = command.split_first().context("no command")?;
@@ -102,6 +138,22 @@ fn in_shell(plane: &ControlPlane) -> String {
         plane.folder().display(),
         plane.kubeconfig().display(),
     )
+}
+
+fn emulator_in_shell(emulator: &Emulator) -> String {
+    let mut text = String::from("# An emulator of Tencent Cloud KMS is ready; Ctrl-C ends it.\n");
+    if let Some(control) = emulator.control_endpoint() {
+        let _ = writeln!(
+            text,
+            "# Orders: curl {control}/ -d '{{\"rotate\":{{\"key\":\"{}\"}}}}'; counts: curl {control}/",
+            emulator.key()
+        );
+    }
+    text.push_str("# In another terminal:\n");
+    for (name, value) in emulator.environment() {
+        let _ = writeln!(text, "export {name}={value}");
+    }
+    text
 }
 
 fn in_json(plane: &ControlPlane) -> String {

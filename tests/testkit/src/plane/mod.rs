@@ -5,7 +5,7 @@ mod http;
 mod kubeconfig;
 mod kubectl;
 mod parts;
-mod pki;
+pub(crate) mod pki;
 mod ports;
 
 use std::collections::BTreeMap;

@@ -8,19 +8,19 @@ use rcgen::{
 
 /// A certificate and its private key, both PEM.
 #[derive(Clone)]
-pub(super) struct Pair {
-    pub(super) certificate: String,
-    pub(super) key: String,
+pub(crate) struct Pair {
+    pub(crate) certificate: String,
+    pub(crate) key: String,
 }
 
 /// The authority that signs servers and clients alike.
-pub(super) struct Authority {
-    pub(super) certificate: String,
+pub(crate) struct Authority {
+    pub(crate) certificate: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    pub(super) fn new() -> Result<Self> {
+    pub(crate) fn new() -> Result<Self> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name = name("envelope-secrets test authority", &[])?;
@@ -34,7 +34,7 @@ impl Authority {
     }
 
     /// A server certificate for addresses and names.
-    pub(super) fn server(&self, common_name: &str, names: &[&str]) -> Result<Pair> {
+    pub(crate) fn server(&self, common_name: &str, names: &[&str]) -> Result<Pair> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name = name(common_name, &[])?;

@@ -1,0 +1,133 @@
+//! A small client: keeps one connection, signs, and reads what comes.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use serde_json::Value;
+
+use crate::kms::auth::tests::authorization;
+use crate::kms::{Emulator, REGION, SECRET_ID, SECRET_KEY};
+
+/// Who calls, and from where.
+pub(super) struct Client {
+    stream: BufReader<TcpStream>,
+    host: String,
+    pub(super) secret_id: String,
+    pub(super) secret_key: String,
+    pub(super) token: Option<String>,
+    pub(super) region: String,
+    pub(super) version: String,
+    pub(super) content_type: String,
+    /// What the client's clock is ahead of the machine's, in seconds.
+    pub(super) ahead: i64,
+}
+
+/// An answer as it came.
+pub(super) struct Got {
+    pub(super) status: u16,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Client {
+    pub(super) fn of(emulator: &Emulator) -> Self {
+        let host = emulator.endpoint().replace("http://", "");
+        let stream = TcpStream::connect(&host).expect("connected");
+        stream
+            .set_read_timeout(Some(Duration::from_mins(1)))
+            .expect("a limit");
+        Client {
+            stream: BufReader::new(stream),
+            host,
+            secret_id: SECRET_ID.to_owned(),
+            secret_key: SECRET_KEY.to_owned(),
+            token: None,
+            region: REGION.to_owned(),
+            version: "2019-01-18".to_owned(),
+            content_type: "application/json".to_owned(),
+            ahead: 0,
+        }
+    }
+
+    /// Sends and reads the whole answer.
+    pub(super) fn send(&mut self, action: &str, body: &str) -> io::Result<Got> {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
+        let now = i64::try_from(since.as_secs()).expect("a clock") + self.ahead;
+        let authorization = authorization(
+            &self.secret_id,
+            &self.secret_key,
+            &self.host,
+            "kms",
+            body.as_bytes(),
+            now,
+        );
+        let token = self.token.as_ref();
+        let token = token.map_or(String::new(), |token| format!("X-TC-Token: {token}\r\n"));
+        let head = format!(
+            "POST / HTTP/1.1\r\nHost: {}\r\nContent-Type: {}\r\nX-TC-Action: {action}\r\nX-TC-Version: {}\r\n\
+             X-TC-Region: {}\r\nX-TC-Timestamp: {now}\r\nAuthorization: {authorization}\r\n{token}Content-Length: {}\r\n\r\n",
+            self.host,
+            self.content_type,
+            self.version,
+            self.region,
+            body.len()
+        );
+        let stream = self.stream.get_mut();
+        stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
+        self.read()
+    }
+
+    fn read(&mut self) -> io::Result<Got> {
+        let mut lines = Vec::new();
+        loop {
+            let mut line = String::new();
+            if self.stream.read_line(&mut line)? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if line.trim().is_empty() {
+                break;
+            }
+            lines.push(line.trim().to_owned());
+        }
+        let status = lines[0]
+            .split(' ')
+            .nth(1)
+            .expect("a status")
+            .parse()
+            .expect("a number");
+        let headers: BTreeMap<String, String> = lines[1..]
+            .iter()
+            .filter_map(|line| line.split_once(": "))
+            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+            .collect();
+        let length: usize = headers["content-length"].parse().expect("a length");
+        let mut body = vec![0; length];
+        self.stream.read_exact(&mut body)?;
+        Ok(Got {
+            status,
+            headers,
+            body,
+        })
+    }
+
+    /// The fields of the answer, or of its error.
+    pub(super) fn call(&mut self, action: &str, body: &Value) -> Value {
+        let got = self.send(action, &body.to_string()).expect("an answer");
+        assert_eq!(
+            (got.status, got.headers["content-type"].as_str()),
+            (200, "application/json")
+        );
+        let mut envelope: Value = serde_json::from_slice(&got.body).expect("JSON");
+        let fields = envelope["Response"].take();
+        assert_eq!(fields["RequestId"].as_str().map(str::len), Some(36));
+        fields
+    }
+
+    /// The code of the error; "" when there is none.
+    pub(super) fn code(&mut self, action: &str, body: &Value) -> String {
+        let fields = self.call(action, body);
+        fields["Error"]["Code"].as_str().unwrap_or_default().to_owned()
+    }
+}

@@ -1,0 +1,228 @@
+//! Faults as they come over the wire, and orders over HTTP.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::*;
+
+fn key(emulator: &Emulator) -> Value {
+    json!({"KeyId": emulator.key()})
+}
+
+#[test]
+fn errors_statuses_and_cut_connections_come_as_often_as_ordered() {
+    let emulator = Emulator::fresh();
+    let mut client = Client::of(&emulator);
+    let code = "RequestLimitExceeded".to_owned();
+    emulator.fault(Fault::new(Effect::Error { code }).action("DescribeKey").times(2));
+    for expected in ["RequestLimitExceeded", "RequestLimitExceeded", ""] {
+        assert_eq!(client.code("DescribeKey", &key(&emulator)), expected);
+    }
+    emulator.fault(Fault::new(Effect::Status { status: 503 }).times(1));
+    let got = client
+        .send("DisableKey", &key(&emulator).to_string())
+        .expect("an answer");
+    assert_eq!(
+        (got.status, got.headers["content-type"].as_str()),
+        (503, "text/html")
+    );
+    assert_eq!(
+        client.call("DescribeKey", &key(&emulator))["KeyMetadata"]["KeyState"],
+        "Enabled",
+        "it was not carried out"
+    );
+    emulator.fault(Fault::new(Effect::Cut).region(REGION).after(1).times(1));
+    assert_eq!(client.code("DescribeKey", &key(&emulator)), "");
+    assert!(client.send("DisableKey", &key(&emulator).to_string()).is_err());
+    let mut client = Client::of(&emulator);
+    assert_eq!(
+        client.call("DescribeKey", &key(&emulator))["KeyMetadata"]["KeyState"],
+        "Disabled",
+        "it was carried out"
+    );
+    assert_eq!(
+        emulator.calls_with("DescribeKey", emulator.key()),
+        Count { total: 6, failed: 2 }
+    );
+    assert_eq!(
+        emulator.calls_with("DisableKey", emulator.key()),
+        Count { total: 2, failed: 2 }
+    );
+}
+
+#[test]
+fn a_fault_does_not_let_in_who_may_not_call() {
+    let emulator = Emulator::fresh();
+    let mut client = Client::of(&emulator);
+    client.secret_key.push('x');
+    let code = "InternalError".to_owned();
+    emulator.fault(Fault::new(Effect::Error { code }));
+    assert_eq!(
+        client.code("DescribeKey", &key(&emulator)),
+        "AuthFailure.SignatureFailure"
+    );
+}
+
+#[test]
+fn bodies_come_slowly_cut_or_spoiled() {
+    let emulator = Emulator::fresh();
+    let body = key(&emulator).to_string();
+    let with = |effect: Effect| {
+        emulator.clear_faults();
+        emulator.fault(Fault::new(effect).times(1));
+        Client::of(&emulator).send("DescribeKey", &body)
+    };
+    assert!(with(Effect::CutBody).is_err());
+    let truncated = with(Effect::Truncated).expect("whole HTTP");
+    assert!(serde_json::from_slice::<Value>(&truncated.body).is_err());
+    let value = "application/json; charset=utf-8".to_owned();
+    let other = with(Effect::ContentType { value: value.clone() }).expect("an answer");
+    assert_eq!(other.headers["content-type"], value);
+    for effect in [Effect::SlowBody { ms: 80 }, Effect::Latency { ms: 80 }] {
+        let begun = Instant::now();
+        let slow = with(effect).expect("an answer");
+        assert!(begun.elapsed() >= Duration::from_millis(80));
+        assert!(serde_json::from_slice::<Value>(&slow.body).is_ok());
+    }
+}
+
+#[test]
+fn answers_are_about_another_key_or_of_another_length() {
+    let emulator = Emulator::fresh();
+    let mut client = Client::of(&emulator);
+    let other = "23e80852-1e38-11e9-b129-5cb9019b4b01";
+    emulator.fault(
+        Fault::new(Effect::OtherKey {
+            key: other.to_owned(),
+        })
+        .action("GenerateDataKey"),
+    );
+    emulator.fault(Fault::new(Effect::PlaintextBytes { bytes: 31 }).key(emulator.key()));
+    let body = json!({"KeyId": emulator.key(), "KeySpec": "AES_256"});
+    let fields = client.call("GenerateDataKey", &body);
+    assert_eq!(fields["KeyId"], other);
+    let plaintext = STANDARD
+        .decode(fields["Plaintext"].as_str().expect("text"))
+        .expect("base64");
+    assert_eq!(plaintext.len(), 31);
+}
+
+#[test]
+fn a_key_is_disabled_in_mid_run_and_the_clock_goes_wrong() {
+    let emulator = Emulator::fresh();
+    let mut client = Client::of(&emulator);
+    let blob = generate(&mut client, emulator.key())["CiphertextBlob"].take();
+    let state = KeyState::Disabled;
+    emulator.fault(
+        Fault::new(Effect::KeyState { state })
+            .action("Decrypt")
+            .after(1)
+            .times(1),
+    );
+    for expected in [
+        "",
+        "ResourceUnavailable.CmkDisabled",
+        "ResourceUnavailable.CmkDisabled",
+    ] {
+        assert_eq!(client.code("Decrypt", &decrypt(&blob)), expected);
+    }
+    emulator.order(Command::Clock { ahead: 600 }).expect("set");
+    let got = client
+        .send("DescribeKey", &key(&emulator).to_string())
+        .expect("an answer");
+    assert!(String::from_utf8_lossy(&got.body).contains("AuthFailure.SignatureExpire"));
+    let date = jiff::fmt::rfc2822::parse(&got.headers["date"])
+        .expect("a date")
+        .timestamp();
+    let ahead = date.as_second() - jiff::Timestamp::now().as_second();
+    assert!(
+        (590..=600).contains(&ahead),
+        "its Date tells its own time: {ahead}"
+    );
+    client.ahead = 600;
+    assert_eq!(client.code("DescribeKey", &key(&emulator)), "");
+}
+
+#[test]
+fn a_slow_answer_does_not_keep_the_emulator_from_ending() {
+    let emulator = Emulator::fresh();
+    emulator.fault(Fault::new(Effect::Latency { ms: 3_600_000 }));
+    let mut client = Client::of(&emulator);
+    let waiting = std::thread::spawn(move || client.send("GetRegions", "{}").is_err());
+    crate::until(Duration::from_mins(1), "the call is there", || {
+        Ok((emulator.all_calls() == 1).then_some(()))
+    })
+    .expect("called");
+    drop(emulator);
+    assert!(waiting.join().expect("no panic"));
+}
+
+/// Sends an order over HTTP.
+fn order(emulator: &Emulator, method: &str, body: &str) -> (u16, Value) {
+    let endpoint = emulator.control_endpoint().expect("a control port");
+    let mut stream = TcpStream::connect(endpoint.replace("http://", "")).expect("connected");
+    let head = format!(
+        "{method} / HTTP/1.0\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).expect("an answer");
+    let (head, body) = text.split_once("\r\n\r\n").expect("a body");
+    let status = head
+        .split(' ')
+        .nth(1)
+        .expect("a status")
+        .parse()
+        .expect("a number");
+    (status, serde_json::from_str(body).expect("JSON"))
+}
+
+#[test]
+fn orders_come_over_http_on_a_port_of_their_own() {
+    let options = Options {
+        control: Some((Ipv4Addr::LOCALHOST, 0).into()),
+        ..Options::default()
+    };
+    let emulator = Emulator::start(&options).expect("started");
+    let mut client = Client::of(&emulator);
+    let throttled =
+        r#"{"fault":{"action":"DescribeKey","times":1,"effect":{"error":{"code":"RequestLimitExceeded"}}}}"#;
+    assert_eq!(order(&emulator, "POST", throttled), (200, json!({})));
+    assert_eq!(
+        client.code("DescribeKey", &key(&emulator)),
+        "RequestLimitExceeded"
+    );
+    let (status, made) = order(
+        &emulator,
+        "POST",
+        r#"{"createKey":{"region":"ap-beijing","alias":"far"}}"#,
+    );
+    assert_eq!(
+        (status, &made["uri"]),
+        (
+            200,
+            &json!(format!(
+                "tencent-kms://ap-beijing/{}",
+                made["key"].as_str().expect("an id")
+            ))
+        )
+    );
+    let rotate = json!({"rotate": {"key": emulator.key()}}).to_string();
+    assert_eq!(order(&emulator, "POST", &rotate).0, 200);
+    let row =
+        json!({"action": "DescribeKey", "region": REGION, "key": emulator.key(), "total": 1, "failed": 1});
+    assert_eq!(order(&emulator, "GET", ""), (200, json!([row])));
+    assert_eq!(order(&emulator, "POST", "\"clearCounts\"").0, 200);
+    assert_eq!(order(&emulator, "POST", "\"counts\""), (200, json!([])));
+    for bad in [
+        "",
+        "\"unheardOf\"",
+        r#"{"rotate":{"key":"none"}}"#,
+        r#"{"createKey":{"region":"x","alias":"a"}}"#,
+    ] {
+        let (status, answer) = order(&emulator, "POST", bad);
+        assert!(status == 400 && answer["error"].is_string(), "{bad}: {answer}");
+    }
+}

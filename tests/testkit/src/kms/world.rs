@@ -1,0 +1,266 @@
+//! What the emulator knows: one account, its keys, who may call. This is what is saved.
+
+use std::fmt::Write as _;
+
+use aws_lc_rs::rand;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::refusal::{Refusal, Result};
+
+/// The account that owns everything.
+pub(super) const UIN: &str = "100000000001";
+
+/// Some of the regions of KMS; calls for others are refused.
+pub const REGIONS: [&str; 14] = [
+    "ap-beijing",
+    "ap-chengdu",
+    "ap-chongqing",
+    "ap-guangzhou",
+    "ap-hongkong",
+    "ap-nanjing",
+    "ap-seoul",
+    "ap-shanghai",
+    "ap-shanghai-fsi",
+    "ap-singapore",
+    "ap-tokyo",
+    "eu-frankfurt",
+    "na-ashburn",
+    "na-siliconvalley",
+];
+
+/// Bytes that are text in base64 when saved. No Debug: they are keys.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) struct Bytes(pub(super) Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map(Bytes).map_err(serde::de::Error::custom)
+    }
+}
+
+/// `KeyState` of the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyState {
+    Enabled,
+    Disabled,
+    PendingDelete,
+    PendingImport,
+    Archived,
+}
+
+impl KeyState {
+    /// The number that `ListKeyDetail` filters by.
+    pub(super) fn number(self) -> i64 {
+        match self {
+            KeyState::Enabled => 1,
+            KeyState::Disabled => 2,
+            KeyState::PendingDelete => 3,
+            KeyState::PendingImport => 4,
+            KeyState::Archived => 5,
+        }
+    }
+}
+
+/// One version of a key's material.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Version {
+    /// The first part of every ciphertext: 64 bytes.
+    pub(super) tag: Bytes,
+    /// 32 bytes.
+    pub(super) material: Bytes,
+}
+
+impl Version {
+    fn new() -> Self {
+        Version {
+            tag: Bytes(random(64)),
+            material: Bytes(random(32)),
+        }
+    }
+}
+
+/// A key of the account.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Key {
+    pub(super) region: String,
+    pub(super) id: String,
+    pub(super) alias: String,
+    pub(super) description: String,
+    pub(super) state: KeyState,
+    /// Unix seconds.
+    pub(super) created: i64,
+    /// Days between rotations, when they are on.
+    pub(super) rotate_days: Option<i64>,
+    /// Unix seconds.
+    pub(super) rotated: Option<i64>,
+    /// The newest last; it encrypts.
+    pub(super) versions: Vec<Version>,
+    /// It is gone for good; its ciphertexts are still recognised, as those of a key that does not exist.
+    #[serde(default)]
+    pub(super) deleted: bool,
+}
+
+impl Key {
+    pub(super) fn newest(&self) -> Result<&Version> {
+        self.versions
+            .last()
+            .ok_or_else(|| Refusal::new("InternalError", "the key has no version"))
+    }
+
+    pub(super) fn turn_over(&mut self, now: i64) {
+        self.versions.push(Version::new());
+        self.rotated = Some(now);
+    }
+}
+
+/// Who may call. No Debug: it holds keys.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Credential {
+    pub secret_id: String,
+    pub secret_key: String,
+    /// Of temporary ones.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// Unix seconds; `None`: for ever.
+    #[serde(default)]
+    pub expires: Option<i64>,
+    /// The actions that CAM grants; `None`: all.
+    #[serde(default)]
+    pub actions: Option<Vec<String>>,
+}
+
+/// Quotas of the account.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Quotas {
+    /// Keys in a region.
+    pub keys: usize,
+    /// Cryptographic calls in a second and region; `None`: not held back.
+    #[serde(default)]
+    pub calls: Option<u32>,
+}
+
+impl Default for Quotas {
+    fn default() -> Self {
+        Quotas {
+            keys: 200,
+            calls: None,
+        }
+    }
+}
+
+/// Everything that is saved. No Debug: it holds keys.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct World {
+    pub(super) keys: Vec<Key>,
+    pub(super) credentials: Vec<Credential>,
+    pub(super) quotas: Quotas,
+    /// What the emulator's clock is ahead of the machine's, in seconds.
+    pub(super) ahead: i64,
+}
+
+impl World {
+    /// A key that exists in this region.
+    pub(super) fn key(&self, region: &str, id: &str) -> Option<&Key> {
+        self.keys
+            .iter()
+            .find(|key| key.region == region && key.id == id && !key.deleted)
+    }
+
+    pub(super) fn key_mut(&mut self, region: &str, id: &str) -> Option<&mut Key> {
+        self.keys
+            .iter_mut()
+            .find(|key| key.region == region && key.id == id && !key.deleted)
+    }
+
+    /// By its id alone.
+    pub(super) fn any_key_mut(&mut self, id: &str) -> Option<&mut Key> {
+        self.keys.iter_mut().find(|key| key.id == id && !key.deleted)
+    }
+
+    pub(super) fn keys_in<'a>(&'a self, region: &'a str) -> impl Iterator<Item = &'a Key> {
+        self.keys
+            .iter()
+            .filter(move |key| key.region == region && !key.deleted)
+    }
+
+    /// The key and version that a first part of a ciphertext names, in this region, even of a key that is gone.
+    pub(super) fn of_tag(&self, region: &str, tag: &[u8]) -> Option<(&Key, &Version)> {
+        let in_region = self.keys.iter().filter(|key| key.region == region);
+        in_region.into_iter().find_map(|key| {
+            let version = key.versions.iter().find(|version| version.tag.0 == tag)?;
+            Some((key, version))
+        })
+    }
+
+    /// Makes a key without a look at quotas or the alias.
+    pub(super) fn add_key(&mut self, region: &str, alias: &str, description: &str, now: i64) -> String {
+        let id = key_id();
+        self.keys.push(Key {
+            region: region.to_owned(),
+            id: id.clone(),
+            alias: alias.to_owned(),
+            description: description.to_owned(),
+            state: KeyState::Enabled,
+            created: now,
+            rotate_days: None,
+            rotated: None,
+            versions: vec![Version::new()],
+            deleted: false,
+        });
+        id
+    }
+
+    pub(super) fn credential(&self, secret_id: &str) -> Option<&Credential> {
+        self.credentials.iter().find(|it| it.secret_id == secret_id)
+    }
+}
+
+/// Random bytes of the operating system.
+#[expect(clippy::expect_used, reason = "for tests: there is nothing to go on with")]
+pub(super) fn random(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    rand::fill(&mut bytes).expect("the system's randomness");
+    bytes
+}
+
+/// A random text in the form of a UUID of this version.
+pub(super) fn uuid(version: u8) -> String {
+    let mut bytes = random(16);
+    bytes[6] = bytes[6] & 0x0f | version << 4;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut text = String::with_capacity(36);
+    for (at, byte) in bytes.iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            text.push('-');
+        }
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
+}
+
+fn key_id() -> String {
+    uuid(1)
+}
+
+/// Whether it has the form of a `KeyId`.
+pub(super) fn is_key_id(text: &str) -> bool {
+    let lengths: Vec<usize> = text.split('-').map(str::len).collect();
+    lengths == [8, 4, 4, 4, 12]
+        && text
+            .bytes()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f' | b'-'))
+}
