@@ -12,6 +12,7 @@ use super::output::{Output, Piece, join};
 use super::place::PlaceRule;
 use super::printer::Printer;
 use super::program::Program;
+use crate::api::{SEALED_FOR_ANNOTATION, sealed_elsewhere};
 use crate::envelope::{Document, Opened, ReaderPolicy, Refusal, SealTime, SecretBytes, Template};
 use crate::files::{Mode, Overwrite};
 use crate::kms;
@@ -184,7 +185,17 @@ impl Opener {
                 }
                 Refusal::Policy(_) => Failure::from(refusal),
             })?;
-        Ok(kms::open(accepted, &self.reader.registry).await?)
+        kms::open(accepted, &self.reader.registry).await.map_err(|error| {
+            let integrity = error.is_integrity();
+            let failure = Failure::from(error);
+            let annotation = item.annotation(SEALED_FOR_ANNOTATION).filter(|_| integrity);
+            let namespace = namespace.as_deref().unwrap_or("");
+            match annotation.and_then(|annotation| sealed_elsewhere(annotation, namespace, &name)) {
+                // A hint from the readable part: it says nothing about why the document does not open.
+                Some(place) => failure.help(format!("its annotation says that it was sealed for {place}")),
+                None => failure,
+            }
+        })
     }
 
     /// The Secret as the controller would make it, but for its own marks.

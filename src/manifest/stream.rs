@@ -204,6 +204,15 @@ impl<'p> Item<'p> {
         SecretInput::from_node(self.node)
     }
 
+    /// The annotation of this name, where it is a string.
+    pub fn annotation(&self, key: &str) -> Option<&'p str> {
+        let annotations = self
+            .node
+            .get("metadata")
+            .and_then(|metadata| metadata.get("annotations"))?;
+        text(annotations, key)
+    }
+
     /// `metadata.namespace` and `metadata.name`, where they are strings that are not empty.
     pub fn place(&self) -> (Option<&str>, Option<&str>) {
         let field = |key| {

@@ -6,6 +6,7 @@ use super::super::failure::{Failure, Result};
 use super::super::keychain::Recipients;
 use super::super::place::PlaceRule;
 use super::super::printer::Printer;
+use crate::api::SEALED_FOR_ANNOTATION;
 use crate::envelope::wire::{API_VERSION, KIND};
 use crate::envelope::{Document, Draft, Place, ReaderPolicy, Scope, SealTime, SecretBytes, Template};
 use crate::kms;
@@ -16,8 +17,6 @@ use crate::manifest::{self, Member, Node, SecretInput};
 const WARN_BYTES: usize = 180 * 1024;
 /// An API server takes requests of 3 MiB, but etcd no value over 1.5 MiB.
 const MAX_BYTES: usize = 1_520_435; // 1.45 MiB
-/// A hint for people and for `check`, never used to open.
-const SEALED_FOR: &str = "envelope-secrets.io/sealed-for";
 
 /// A sealed document.
 pub(super) struct Sealed {
@@ -208,7 +207,7 @@ fn object(document: &Document) -> Result<Node> {
     }
     metadata.push(Member::new(
         "annotations",
-        Node::Map(vec![Member::new(SEALED_FOR, Node::text(sealed_for))]),
+        Node::Map(vec![Member::new(SEALED_FOR_ANNOTATION, Node::text(sealed_for))]),
     ));
     let spec = serde_json::to_string(document.spec())
         .map_err(|error| Failure::failed(format!("cannot write the document: {error}")))?;

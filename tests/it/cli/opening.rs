@@ -61,6 +61,25 @@ fn a_document_without_place_takes_that_of_the_flags() {
 }
 
 #[test]
+fn a_copy_in_another_place_hears_where_it_belongs() {
+    let shell = Shell::new();
+    let sealed = shell.seal(&[], SECRET.as_bytes());
+    let moved = sealed.text().replacen("namespace: prod", "namespace: stage", 1);
+    let ran = shell.run(&["open", "--keyring", "keyring"], moved.as_bytes());
+    ran.failed(1, "the document does not open")
+        .failed(1, "help: its annotation says that it was sealed for prod/db\n");
+    // Damage in its own place is told in the same words, without that hint.
+    let damaged = sealed
+        .text()
+        .replacen("name: db", "name: db\n  # moved", 1)
+        .replacen("esl1.", "esl1.A", 1);
+    let ran = shell
+        .run(&["open", "--keyring", "keyring"], damaged.as_bytes())
+        .failed(1, "the document does not open");
+    assert!(!ran.stderr.contains("its annotation says"), "{}", ran.stderr);
+}
+
+#[test]
 fn plaintext_files_are_private_and_stay_out_of_git() {
     let shell = Shell::new();
     let sealed = shell.seal(&[], SECRET.as_bytes());
