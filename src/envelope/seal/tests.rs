@@ -128,3 +128,20 @@ fn wraps_of_no_form_are_refused() {
         assert!(checked.seal(&key, wraps, now()).is_err());
     }
 }
+
+#[test]
+fn a_draft_whose_document_nobody_could_read_is_refused() {
+    let comments = |n: usize| {
+        let mut draft = draft(&[("a", b"1")]);
+        let text = format!("<%#{}%>", "x".repeat(65_536 - 5));
+        draft.template.render = (0..n).map(|i| (format!("r{i}"), text.clone())).collect();
+        draft
+    };
+    let document = seal(comments(62), &key());
+    assert_eq!(read(&document).spec(), document.spec());
+    let error = comments(63).check().err().expect("4 MiB");
+    assert_eq!(
+        (error.field.as_str(), error.what.contains("4194304")),
+        ("document", true)
+    );
+}
