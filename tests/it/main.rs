@@ -17,6 +17,7 @@ mod crd;
 mod crd_fields;
 mod crd_refusals;
 mod crd_roundtrip;
+mod demo;
 mod docs;
 mod fuzz;
 mod reasons;

@@ -10,9 +10,9 @@ mod run;
 mod suite;
 mod testkit;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 #[derive(Parser)]
 #[command(
@@ -27,6 +27,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Show the main job from nothing: seal, apply, Secret, healing, restart, tampering; ends clean
+    Demo(Demo),
     /// Run a suite of tests: step by step, seconds for each, ending at the first step that fails
     Test {
         #[arg(value_enum, default_value_t = Suite::Core)]
@@ -52,6 +54,21 @@ enum Task {
     },
 }
 
+#[derive(Args)]
+struct Demo {
+    /// Seal, open and tamper only; needs neither Go nor a cluster
+    #[arg(long, conflicts_with_all = ["kubeconfig", "yes"])]
+    no_cluster: bool,
+    /// Use the cluster of this kubeconfig's current context, in one new namespace, and take away what was made.
+    ///
+    /// The commands have a HOME of their own: a login that reads files of your home directory does not work here.
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// Do not ask whether that cluster is meant
+    #[arg(long, requires = "kubeconfig")]
+    yes: bool,
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 enum Suite {
     /// Formatting, clippy, dependency rules, documentation and every test of the workspace
@@ -60,6 +77,7 @@ enum Suite {
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
+        Task::Demo(demo) => testkit::demo(&demo),
         Task::Test { suite: Suite::Core } => suite::core(),
         Task::Generate { check } => generate::generate(check),
         Task::Controlplane { args } => testkit::controlplane(&args),

@@ -15,6 +15,7 @@ pub(crate) enum Need {
     Components,
     /// Go, which builds the control plane, or a folder with one that is built.
     ControlPlane,
+    Kubectl,
 }
 
 impl Need {
@@ -36,6 +37,10 @@ impl Need {
                     || answers(Command::new("go").arg("version")),
                 "Go (https://go.dev/dl), which builds etcd and the Kubernetes API server, or the environment variable \
                  KUBEBUILDER_ASSETS with a folder that holds them",
+            ),
+            Self::Kubectl => (
+                answers(Command::new("kubectl").args(["version", "--client"])),
+                "kubectl (https://kubernetes.io/docs/tasks/tools)",
             ),
         };
         (!there).then_some(advice)

@@ -2,12 +2,37 @@
 
 use std::{io::Write as _, os::unix::process::CommandExt as _, process::Command};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{
+    Demo,
     prerequisites::{Need, check},
     run::{cargo, profile_folder, run, shown},
 };
+
+pub(crate) fn demo(demo: &Demo) -> Result<()> {
+    let mut needs = vec![Need::CCompiler];
+    let mut args = vec!["demo".into()];
+    if let Some(kubeconfig) = &demo.kubeconfig {
+        ensure!(kubeconfig.is_file(), "there is no file {}", kubeconfig.display());
+        needs.push(Need::Kubectl);
+        args.extend(["--kubeconfig".into(), kubeconfig.into()]);
+    } else if demo.no_cluster {
+        args.push("--no-cluster".into());
+    } else {
+        needs.push(Need::ControlPlane);
+    }
+    if demo.yes {
+        args.push("--yes".into());
+    }
+    check(&needs)?;
+    build(&["envelope", "testkit"])?;
+    args.extend([
+        "--envelope".into(),
+        profile_folder()?.join("envelope").into_os_string(),
+    ]);
+    become_testkit(Command::new(profile_folder()?.join("testkit")).args(args))
+}
 
 pub(crate) fn controlplane(args: &[String]) -> Result<()> {
     check(&[Need::CCompiler, Need::ControlPlane])?;

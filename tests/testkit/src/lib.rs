@@ -4,6 +4,7 @@
 //! ```text
 //! plane     etcd, kube-apiserver, kube-controller-manager: certificates, ports, kubeconfigs, audit log, kubectl
 //! binaries  finds those executables, or builds them once from their Go modules
+//! demo      the product's main job from nothing, for `cargo xtask demo`
 //! guard     the process that starts them and ends them when its owner is gone, even by SIGKILL
 //! kms       an emulator of Tencent Cloud KMS
 //! vectors   the format's vectors, read
@@ -12,6 +13,7 @@
 //! Never depends on the root package.
 
 mod binaries;
+pub mod demo;
 #[cfg(target_os = "linux")] // process handles
 mod ends;
 mod guard;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
+use testkit::demo::Place;
 use testkit::kms::{self, Emulator};
 use testkit::{Binaries, ControlPlane, Guard, Options, Part, Spec};
 
@@ -51,6 +52,23 @@ enum Action {
         #[arg(required = true, last = true)]
         command: Vec<String>,
     },
+    /// The product's main job from nothing; `cargo xtask demo` builds what it needs and starts it.
+    Demo {
+        /// The `envelope` binary.
+        #[arg(long)]
+        envelope: PathBuf,
+        /// Without Kubernetes.
+        #[arg(long, conflicts_with = "kubeconfig")]
+        no_cluster: bool,
+        /// On the cluster of this file's current context.
+        #[arg(long)]
+        kubeconfig: Option<PathBuf>,
+        /// Do not ask whether that cluster is meant.
+        #[arg(long, requires = "kubeconfig")]
+        yes: bool,
+    },
+    #[command(hide = true)]
+    DemoCleaner,
     #[command(hide = true)]
     Guard,
     #[command(hide = true)]
@@ -116,6 +134,20 @@ fn run(action: Action) -> Result<()> {
             print(&format!("{} {}\n", started.pid, guard.pid()))?;
             wait_for_end_of_input()
         }
+        Action::Demo {
+            envelope,
+            no_cluster,
+            kubeconfig,
+            yes,
+        } => {
+            let place = match kubeconfig {
+                Some(kubeconfig) => Place::Existing { kubeconfig, yes },
+                None if no_cluster => Place::NoCluster,
+                None => Place::Own,
+            };
+            testkit::demo::run(&envelope, &place, &mut std::io::stdout())
+        }
+        Action::DemoCleaner => testkit::demo::clean(std::io::stdin().lock()),
         Action::Guard => testkit::serve(std::io::stdin().lock(), std::io::stdout().lock()),
         Action::Exec { owner, command } => {
             let (program, args) = command.split_first().context("no command")?;

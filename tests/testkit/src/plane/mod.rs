@@ -26,6 +26,7 @@ pub use audit::{AuditEvent, AuditMark};
 use http::Api;
 use kubeconfig::Identity;
 use pki::Authority;
+pub(crate) use ports::free as free_port;
 
 /// How long a part may take to come up. Ten seconds is usual; the machine may be busy compiling.
 const START_LIMIT: Duration = Duration::from_mins(2);

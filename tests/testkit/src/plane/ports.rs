@@ -10,7 +10,7 @@ const LOWEST: u16 = 10_000;
 ///
 /// It lies below the range from which the kernel gives ports to outgoing connections. Otherwise a client could take the port of an API
 /// server that a test has stopped, or, trying to reach it, even connect to itself.
-pub(super) fn free() -> Result<u16> {
+pub(crate) fn free() -> Result<u16> {
     let end = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
         .ok()
         .and_then(|range| range.split_whitespace().next()?.parse::<u16>().ok())

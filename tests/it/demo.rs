@@ -1,0 +1,263 @@
+//! `cargo xtask demo`, which checks what it shows; here, that it does so wherever it is started, and leaves nothing behind.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use testkit::{
+    ControlPlane, Options,
+    demo::{Place, run},
+    until,
+};
+
+const ENVELOPE: &str = env!("CARGO_BIN_EXE_envelope");
+const CRD: &str = "envelopesecrets.envelope-secrets.io";
+const LIMIT: Duration = Duration::from_mins(2);
+
+fn shown(place: &Place) -> String {
+    let mut out = Vec::new();
+    let done = run(Path::new(ENVELOPE), place, &mut out);
+    let text = String::from_utf8(out).expect("text");
+    done.unwrap_or_else(|error| panic!("{error:#}\n{text}"));
+    text
+}
+
+fn testkit() -> Command {
+    Command::new(testkit::testkit_binary().expect("testkit"))
+}
+
+/// Makes the custom resource if nobody has; returns its uid.
+fn crd_of(plane: &ControlPlane) -> String {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/crds/envelopesecrets.yaml");
+    plane
+        .kubectl(["apply", "--server-side", "-f", file])
+        .expect("the custom resource");
+    plane
+        .kubectl([
+            "wait",
+            "--for=condition=Established",
+            "--timeout=60s",
+            &format!("crd/{CRD}"),
+        ])
+        .expect("established");
+    uid_of_crd(plane)
+}
+
+/// Empty when there is none.
+fn uid_of_crd(plane: &ControlPlane) -> String {
+    plane
+        .kubectl([
+            "get",
+            "crd",
+            CRD,
+            "--ignore-not-found",
+            "-o",
+            "jsonpath={.metadata.uid}",
+        ])
+        .expect("kubectl")
+}
+
+fn demo_namespaces(plane: &ControlPlane) -> Vec<String> {
+    let names = plane
+        .kubectl(["get", "namespaces", "-o", "name"])
+        .expect("kubectl");
+    names
+        .lines()
+        .filter(|name| name.contains("/envelope-demo-"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// A sealed document for namespace `default`.
+fn sealed() -> String {
+    let folder = tempfile::tempdir().expect("a folder");
+    let envelope = |args: &[&str]| {
+        let mut command = Command::new(ENVELOPE);
+        let output = command
+            .args(args)
+            .current_dir(folder.path())
+            .env("HOME", folder.path())
+            .stdin(Stdio::null())
+            .output();
+        let output = output.expect("envelope starts");
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let secret =
+        "{apiVersion: v1, kind: Secret, metadata: {name: elsewhere, namespace: default}, stringData: {a: b}}";
+    std::fs::write(folder.path().join("secret.yaml"), secret).expect("a file");
+    envelope(&["keys", "create", "--keyring", "keyring"]);
+    envelope(&["seal", "--keyring", "keyring", "-f", "secret.yaml"])
+}
+
+/// The folder that the demo showed as HOME.
+fn home(text: &str) -> &str {
+    text.lines()
+        .find_map(|line| line.strip_prefix("$ export HOME="))
+        .expect("HOME is shown")
+}
+
+#[test]
+fn demo_without_cluster_takes_nothing_from_the_caller() {
+    let mut command = testkit();
+    command.args(["demo", "--no-cluster", "--envelope", ENVELOPE]);
+    for name in [
+        "KUBECONFIG",
+        "ENVELOPE_KEYRING",
+        "ENVELOPE_KEY",
+        "ENVELOPE_CONFIG",
+        "XDG_CONFIG_HOME",
+    ] {
+        command.env(name, "/nowhere");
+    }
+    for name in [
+        "HTTPS_PROXY",
+        "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+    ] {
+        command.env(name, "http://127.0.0.1:9");
+    }
+    let output = command.output().expect("testkit starts");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success(),
+        "{text}\n{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    for line in [
+        "$ envelope keys create",
+        "$ envelope seal",
+        "$ envelope open",
+        "kind: EnvelopeSecret",
+    ] {
+        assert!(text.contains(line), "{line} is not shown:\n{text}");
+    }
+}
+
+#[test]
+fn demo_on_a_cluster_that_is_there_takes_away_what_it_made_and_nothing_else() {
+    let plane = testkit::own(&Options::default());
+    let there = Place::Existing {
+        kubeconfig: plane.kubeconfig(),
+        yes: true,
+    };
+
+    // Without the custom resource: it is the demo's own, and goes with it.
+    let text = shown(&there);
+    assert!(text.contains("$ kubectl create -f crd.yaml"), "{text}");
+    assert!(text.contains("Ready=False IntegrityError"), "{text}");
+    assert_eq!(uid_of_crd(&plane), "", "the demo's custom resource is left");
+    assert_eq!(demo_namespaces(&plane), Vec::<String>::new());
+    assert!(!Path::new(home(&text)).exists(), "the demo's folder is left");
+
+    // With it: it stays.
+    let uid = crd_of(&plane);
+    let text = shown(&there);
+    assert!(!text.contains("kubectl create -f crd.yaml"), "{text}");
+    assert_eq!(uid_of_crd(&plane), uid);
+    assert_eq!(demo_namespaces(&plane), Vec::<String>::new());
+
+    // Somebody uses what the demo made, or has made it anew: it stays.
+    let clean = |uid: &str| {
+        let mut command = testkit();
+        command
+            .arg("demo-cleaner")
+            .env_clear()
+            .envs(plane.environment())
+            .stdin(Stdio::piped());
+        let mut cleaner = command.spawn().expect("the cleaner");
+        let line = format!("{{\"crd_uid\":\"{uid}\"}}\n");
+        cleaner
+            .stdin
+            .take()
+            .expect("its input")
+            .write_all(line.as_bytes())
+            .expect("it listens");
+        assert!(cleaner.wait().expect("its end").success());
+    };
+    clean("00000000-0000-0000-0000-000000000000");
+    assert_eq!(
+        uid_of_crd(&plane),
+        uid,
+        "the custom resource of somebody else was deleted"
+    );
+    plane
+        .kubectl_with_input(["create", "-f", "-"], &sealed())
+        .expect("an object elsewhere");
+    clean(&uid);
+    assert_eq!(
+        uid_of_crd(&plane),
+        uid,
+        "the custom resource was deleted with somebody's object"
+    );
+    plane
+        .kubectl(["delete", "-n", "default", "envsec", "elsewhere"])
+        .expect("kubectl");
+    clean(&uid);
+    until(LIMIT, "the custom resource is gone", || {
+        Ok(uid_of_crd(&plane).is_empty().then_some(()))
+    })
+    .expect("gone");
+}
+
+#[test]
+fn demo_that_is_killed_leaves_nothing() {
+    let plane = testkit::shared();
+    let uid = crd_of(plane);
+    let mut command = testkit();
+    command
+        .args(["demo", "--yes", "--envelope", ENVELOPE, "--kubeconfig"])
+        .arg(plane.kubeconfig());
+    let mut demo = command.stdout(Stdio::piped()).spawn().expect("testkit starts");
+    let mut lines = BufReader::new(demo.stdout.take().expect("its output")).lines();
+    let mut text = String::new();
+    // The namespace is there and the controller runs.
+    while !text.contains("$ kubectl apply -f db.sealed.yaml") {
+        let line = lines
+            .next()
+            .unwrap_or_else(|| panic!("the demo ended by itself:\n{text}"))
+            .expect("text");
+        text.push_str(&line);
+        text.push('\n');
+    }
+    let created = text
+        .lines()
+        .find_map(|line| line.strip_prefix("$ kubectl create namespace "))
+        .expect("a namespace");
+    let namespace = format!("namespace/{}", created.split(' ').next().unwrap_or_default());
+    assert!(demo_namespaces(plane).contains(&namespace));
+    demo.kill().expect("SIGKILL");
+    demo.wait().expect("its end");
+    until(LIMIT, "the namespace is gone", || {
+        Ok((!demo_namespaces(plane).contains(&namespace)).then_some(()))
+    })
+    .expect("gone");
+    until(LIMIT, "the folder is gone", || {
+        Ok((!Path::new(home(&text)).exists()).then_some(()))
+    })
+    .expect("gone");
+    assert_eq!(uid_of_crd(plane), uid);
+}
+
+#[test]
+fn demo_asks_before_it_uses_a_cluster() {
+    let plane = testkit::shared();
+    let mut command = testkit();
+    command
+        .args(["demo", "--envelope", ENVELOPE, "--kubeconfig"])
+        .arg(plane.kubeconfig())
+        .stdin(Stdio::null());
+    let output = command.output().expect("testkit starts");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success());
+    assert!(text.contains(plane.server()) && text.contains("--yes"), "{text}");
+}

@@ -1,0 +1,227 @@
+//! The shell of the demo: a folder, an environment, and commands that are shown and run.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::guard::{Guard, Spec, Started, State};
+use crate::until;
+
+/// What of the caller's environment the commands get. HOME and KUBECONFIG are the demo's own; `ENVELOPE_*` and proxies stay outside.
+const KEPT: [&str; 5] = ["LANG", "LC_ALL", "TERM", "TMPDIR", "TZ"];
+/// How long the controller may take to start, and to end by itself.
+const START_LIMIT: Duration = Duration::from_mins(1);
+const STOP_GRACE: Duration = Duration::from_secs(15);
+
+pub(super) struct Cluster {
+    pub(super) kubectl: PathBuf,
+    pub(super) kubeconfig: PathBuf,
+}
+
+pub(super) struct Stage<'a> {
+    out: &'a mut dyn Write,
+    home: PathBuf,
+    environment: Vec<(String, String)>,
+    guard: Guard,
+}
+
+/// A running controller.
+pub(super) struct Controller {
+    started: Started,
+    /// Where `/metrics` is, on the loopback address.
+    pub(super) metrics: u16,
+}
+
+impl Controller {
+    /// The samples of one metric, as the controller gives them.
+    pub(super) fn metric(&self, name: &str) -> Result<Vec<(String, f64)>> {
+        let (code, text) = get(self.metrics, "/metrics")?;
+        ensure!(code == 200, "/metrics answered {code}");
+        let samples = text
+            .lines()
+            .filter(|line| line.starts_with(name))
+            .filter_map(|line| {
+                let (labels, value) = line.rsplit_once(' ')?;
+                Some((labels.to_owned(), value.parse().ok()?))
+            });
+        Ok(samples.collect())
+    }
+}
+
+impl<'a> Stage<'a> {
+    pub(super) fn new(out: &'a mut dyn Write, envelope: &Path, cluster: Option<&Cluster>) -> Result<Self> {
+        let guard = Guard::start()?;
+        let folder = guard.folder("envelope-demo-")?;
+        let (home, programs) = (folder.join("home"), folder.join("bin"));
+        std::fs::create_dir(&home)?;
+        std::fs::create_dir(&programs)?;
+        let envelope = std::fs::canonicalize(envelope).with_context(|| envelope.display().to_string())?;
+        std::os::unix::fs::symlink(envelope, programs.join("envelope"))?;
+        let mut environment: Vec<(String, String)> = KEPT
+            .iter()
+            .filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)))
+            .collect();
+        if let Some(cluster) = cluster {
+            std::os::unix::fs::symlink(&cluster.kubectl, programs.join("kubectl"))?;
+            environment.push(("KUBECONFIG".to_owned(), cluster.kubeconfig.display().to_string()));
+        }
+        let path = std::env::var("PATH").unwrap_or_default();
+        environment.push(("PATH".to_owned(), format!("{}:{path}", programs.display())));
+        environment.push(("HOME".to_owned(), home.display().to_string()));
+        Ok(Self {
+            out,
+            home,
+            environment,
+            guard,
+        })
+    }
+
+    /// What is about to happen, for the person who reads along.
+    pub(super) fn say(&mut self, text: &str) -> Result<()> {
+        writeln!(self.out, "\n# {text}").context("standard output")
+    }
+
+    /// A line as it is.
+    pub(super) fn prints(&mut self, text: &str) -> Result<()> {
+        writeln!(self.out, "{text}").context("standard output")
+    }
+
+    pub(super) fn shows_environment(&mut self) -> Result<()> {
+        for name in ["HOME", "KUBECONFIG"] {
+            if let Some((_, value)) = self.environment.iter().find(|(known, _)| known == name) {
+                writeln!(self.out, "$ export {name}={value}")?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The environment of every command.
+    pub(super) fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<()> {
+        std::fs::write(self.home.join(name), text).with_context(|| name.to_owned())
+    }
+
+    pub(super) fn read(&self, name: &str) -> Result<String> {
+        std::fs::read_to_string(self.home.join(name)).with_context(|| name.to_owned())
+    }
+
+    /// Shows and runs a command that must succeed; what it printed.
+    pub(super) fn runs(&mut self, line: &str) -> Result<String> {
+        let (status, text) = self.shell(line)?;
+        ensure!(status.success(), "the command ended with {status}: {line}");
+        Ok(text)
+    }
+
+    /// Shows and runs a command that must end with this exit status; what it printed.
+    pub(super) fn ends(&mut self, code: i32, line: &str) -> Result<String> {
+        let (status, text) = self.shell(line)?;
+        ensure!(
+            status.code() == Some(code),
+            "the command ended with {status}, not with {code}: {line}"
+        );
+        Ok(text)
+    }
+
+    fn shell(&mut self, line: &str) -> Result<(ExitStatus, String)> {
+        writeln!(self.out, "$ {line}")?;
+        let (output, ours) = std::io::pipe()?;
+        let mut child = {
+            // The command holds the writing ends: with it they close, or the reading below would not end.
+            let mut command = Command::new("/bin/sh");
+            command
+                .args(["-c", line])
+                .current_dir(&self.home)
+                .stdin(Stdio::null());
+            command
+                .env_clear()
+                .envs(self.environment.iter().map(|(name, value)| (name, value)));
+            command.stdout(ours.try_clone()?).stderr(ours);
+            command.spawn().context("cannot start /bin/sh")?
+        };
+        let mut text = String::new();
+        for bytes in BufReader::new(output).split(b'\n') {
+            let line = String::from_utf8_lossy(&bytes?).into_owned();
+            writeln!(self.out, "{line}")?;
+            text.push_str(&line);
+            text.push('\n');
+        }
+        Ok((child.wait()?, text))
+    }
+
+    /// Starts the controller in the background and waits until it is ready.
+    pub(super) fn starts_controller(&mut self, arguments: &str) -> Result<Controller> {
+        let (metrics, probes) = two_ports()?;
+        let line = format!(
+            "envelope controller {arguments} --metrics-addr 127.0.0.1:{metrics} --probe-addr 127.0.0.1:{probes}"
+        );
+        writeln!(self.out, "$ {line} 2>>controller.log &")?;
+        let spec = Spec {
+            program: "/bin/sh".into(),
+            args: vec!["-c".to_owned(), format!("exec {line}")],
+            dir: self.home.clone(),
+            env: self.environment.clone(),
+            log: Some(self.home.join("controller.log")),
+        };
+        let started = self.guard.spawn(spec)?;
+        until(START_LIMIT, "the controller is ready", || {
+            if let State::Ended(how) = self.guard.state(started.id)? {
+                bail!("the controller ended while starting: {how}");
+            }
+            Ok(matches!(get(probes, "/readyz"), Ok((200, _))).then_some(()))
+        })?;
+        Ok(Controller { started, metrics })
+    }
+
+    /// Ends the controller as `kill` does, and waits for it. It must end by itself.
+    pub(super) fn stops_controller(&mut self, controller: &Controller) -> Result<()> {
+        writeln!(self.out, "$ kill {}", controller.started.pid)?;
+        let State::Ended(how) = self.guard.stop(controller.started.id, STOP_GRACE)? else {
+            bail!("the controller still runs");
+        };
+        ensure!(
+            how.contains("exit status: 0"),
+            "the controller did not end by itself: {how}"
+        );
+        Ok(())
+    }
+
+    /// The end of the controller's log, for a demo that failed.
+    pub(super) fn controller_log(&self) -> String {
+        let log = self.read("controller.log").unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
+    }
+}
+
+fn two_ports() -> Result<(u16, u16)> {
+    let first = crate::plane::free_port()?;
+    loop {
+        let second = crate::plane::free_port()?;
+        if second != first {
+            return Ok((first, second));
+        }
+    }
+}
+
+/// GET on the loopback address: status code and body. HTTP/1.0, where the answer's end is the connection's end.
+fn get(port: u16, path: &str) -> Result<(u16, String)> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: 127.0.0.1\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let (head, body) = answer.split_once("\r\n\r\n").context("no HTTP answer")?;
+    let code = head
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .context("no HTTP status")?;
+    Ok((code, body.to_owned()))
+}
