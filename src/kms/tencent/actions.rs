@@ -9,6 +9,7 @@ use super::TencentKms;
 use super::error::{TencentError, word};
 use super::key::TencentKey;
 use super::reply::Reply;
+use super::rpc::Nature;
 use crate::envelope::names::is_graphic;
 use crate::envelope::wire::MAX_CIPHERTEXT;
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
@@ -177,7 +178,9 @@ impl TencentKms {
             plaintext: &text,
             encryption_context: context.as_str(),
         };
-        let reply: Reply<Encrypted> = self.kms_with(action, key.region, &asked, &[&text], false).await?;
+        let reply: Reply<Encrypted> = self
+            .kms_with(action, key.region, &asked, &[&text], Nature::Repeatable)
+            .await?;
         let answered = Answered::of(action, &reply);
         answered.about(key, &reply.value.key_id)?;
         answered.ciphertext(reply.value.ciphertext_blob.clone())
@@ -194,7 +197,9 @@ impl TencentKms {
             ciphertext_blob: ciphertext,
             encryption_context: context.as_str(),
         };
-        let reply: Reply<Decrypted> = self.kms_with(action, key.region, &asked, &[], true).await?;
+        let reply: Reply<Decrypted> = self
+            .kms_with(action, key.region, &asked, &[], Nature::OnCiphertext)
+            .await?;
         let answered = Answered::of(action, &reply);
         answered.about(key, &reply.value.key_id)?;
         answered.plaintext(&reply.value.plaintext)
@@ -215,7 +220,9 @@ impl TencentKms {
             source_encryption_context: context.as_str(),
             destination_encryption_context: context.as_str(),
         };
-        let reply: Reply<ReEncrypted> = self.kms_with(action, source.region, &asked, &[], true).await?;
+        let reply: Reply<ReEncrypted> = self
+            .kms_with(action, source.region, &asked, &[], Nature::OnCiphertext)
+            .await?;
         let answered = Answered::of(action, &reply);
         answered.about(source, &reply.value.source_key_id)?;
         answered.about(destination, &reply.value.key_id)?;

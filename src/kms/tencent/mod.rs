@@ -20,6 +20,7 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use admin::{Algorithm, KeyMetadata, NewKey, ServiceStatus};
 pub use credentials::{AssumedRole, CredentialStatus, Environment, Source};
 pub use endpoint::{Endpoint, EndpointError, Site};
 pub use error::TencentError;
@@ -34,7 +35,7 @@ use credentials::Chain;
 use http::Http;
 use key::TencentKey;
 use reply::Reply;
-use rpc::{Call, Rpc, Service};
+use rpc::{Call, Nature, Rpc, Service};
 
 /// What stands before `://` in the URI of a key.
 pub const SCHEME: &str = "tencent-kms";
@@ -108,18 +109,28 @@ impl TencentKms {
         region: &str,
         parameters: &P,
     ) -> Result<Reply<T>, TencentError> {
-        self.kms_with(action, region, parameters, &[], false).await
+        self.kms_with(action, region, parameters, &[], Nature::Repeatable)
+            .await
     }
 
-    /// The same; `secrets` are texts in the request that no error may repeat, `on_ciphertext` says that the action
-    /// reads one.
+    /// A call of KMS that must not be made twice.
+    async fn kms_once<P: Serialize, T: DeserializeOwned>(
+        &self,
+        action: &'static str,
+        region: &str,
+        parameters: &P,
+    ) -> Result<Reply<T>, TencentError> {
+        self.kms_with(action, region, parameters, &[], Nature::Once).await
+    }
+
+    /// Any call of KMS; `secrets` are texts in the request that no error may repeat.
     async fn kms_with<P: Serialize, T: DeserializeOwned>(
         &self,
         action: &'static str,
         region: &str,
         parameters: &P,
         secrets: &[&str],
-        on_ciphertext: bool,
+        nature: Nature,
     ) -> Result<Reply<T>, TencentError> {
         let service = Service::Kms;
         let endpoint = match &self.endpoint {
@@ -133,7 +144,7 @@ impl TencentKms {
             endpoint: &endpoint,
             body: rpc::parameters(action, parameters)?,
             secrets,
-            on_ciphertext,
+            nature,
         };
         self.rpc.call(&call, &self.chain).await
     }

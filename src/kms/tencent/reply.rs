@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::codes::{self, Then};
 use super::error::{TencentError, shown, word};
-use super::rpc::Call;
+use super::rpc::{Call, Nature};
 use crate::kms::Class;
 
 /// What was answered.
@@ -94,7 +94,7 @@ fn refused(
     request_id: Option<&str>,
     secrets: &[&str],
 ) -> (TencentError, Then) {
-    let meaning = codes::meaning(&error.code, call.on_ciphertext);
+    let meaning = codes::meaning(&error.code, call.nature == Nature::OnCiphertext);
     let text = shown(error.message.as_deref().unwrap_or_default(), secrets);
     let advice = if meaning.advice.is_empty() {
         meaning.class.advice()

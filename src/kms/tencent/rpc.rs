@@ -46,6 +46,17 @@ impl Service {
     }
 }
 
+/// What a call may do, and so what its failures mean.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Nature {
+    /// Repeating it changes nothing.
+    Repeatable,
+    /// The same, and it reads a ciphertext, which the KMS may refuse.
+    OnCiphertext,
+    /// Done twice, it would leave two. Only a refusal that tells that nothing was done is followed by another attempt.
+    Once,
+}
+
 /// What is asked.
 pub(super) struct Call<'a> {
     pub(super) service: Service,
@@ -56,8 +67,7 @@ pub(super) struct Call<'a> {
     pub(super) body: Bytes,
     /// Texts in the body that no error may repeat.
     pub(super) secrets: &'a [&'a str],
-    /// It reads a ciphertext, which the KMS may refuse.
-    pub(super) on_ciphertext: bool,
+    pub(super) nature: Nature,
 }
 
 /// Serialises a request's parameters into a buffer that is wiped.
@@ -143,7 +153,13 @@ impl Rpc {
                 "failed: {}",
                 error.message
             );
+            let may_be_done = call.nature == Nature::Once && error.class == Class::Transient;
             let again = match then {
+                _ if may_be_done => {
+                    error.advice =
+                        format!("it may have been done all the same: look first; {}", error.advice).into();
+                    false
+                }
                 Then::Fail => false,
                 Then::Retry => attempt < self.limits.attempts,
                 Then::RetryOnce => attempt < self.limits.attempts.min(2),

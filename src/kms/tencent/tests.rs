@@ -1,5 +1,6 @@
 //! The provider against a scripted server: what is sent, what is made of the answers, what is tried again.
 
+mod admin;
 mod credentials;
 mod faults;
 mod requests;

@@ -15,7 +15,7 @@ use crate::kms::tencent::actions::SecretText;
 use crate::kms::tencent::endpoint::{Endpoint, Site};
 use crate::kms::tencent::error::TencentError;
 use crate::kms::tencent::key::is_region;
-use crate::kms::tencent::rpc::{self, Call, Rpc, Service};
+use crate::kms::tencent::rpc::{self, Call, Nature, Rpc, Service};
 
 /// How long temporary credentials are asked for: what STS gives by itself. Seconds.
 const DURATION: u32 = 7200;
@@ -114,7 +114,7 @@ impl Sts {
             endpoint: &endpoint,
             body: rpc::parameters(action, parameters).map_err(trouble)?,
             secrets,
-            on_ciphertext: false,
+            nature: Nature::Repeatable,
         };
         let reply = self.rpc.call::<Given>(&call, &As(who)).await.map_err(trouble)?;
         let Given {
