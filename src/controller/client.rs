@@ -12,7 +12,7 @@ use std::time::Duration;
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
 use kube::client::{Body, ClientBuilder};
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use tokio::time::{Instant, Sleep};
 use tower::{BoxError, Layer, Service};
 
@@ -20,19 +20,32 @@ use tower::{BoxError, Layer, Service};
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// `--kubeconfig` cannot be read.
-    #[error("cannot use the kubeconfig {path}: {source}")]
+    #[error("cannot use the kubeconfig {path}: {}", why(.error))]
     Kubeconfig {
         /// The file.
         path: String,
-        /// Why.
-        source: kube::config::KubeconfigError,
+        /// Why. No source: it is told in full, less what a kubeconfig holds.
+        error: KubeconfigError,
     },
     /// No `--kubeconfig`, none in the usual places, and this is no pod.
-    #[error("no kubeconfig and not in a pod: {0}")]
-    Infer(#[source] kube::config::InferConfigError),
+    #[error("not in a pod, and the kubeconfig cannot be used: {}", why_not_found(.0))]
+    Infer(InferConfigError),
     /// Certificates or keys in the configuration cannot be used.
     #[error("cannot use the configuration of the API server: {0}")]
     Client(#[source] kube::Error),
+}
+
+/// A parser's message may show lines of the file, which holds keys and tokens.
+fn why(error: &KubeconfigError) -> String {
+    match error {
+        KubeconfigError::Parse(_) => "it is no YAML of a kubeconfig".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+fn why_not_found(error: &InferConfigError) -> String {
+    let kubeconfig = std::error::Error::source(error).and_then(|source| source.downcast_ref());
+    kubeconfig.map_or_else(|| "there is none".to_owned(), why)
 }
 
 /// A client after `kubeconfig`, or after the usual places and the pod's own account.
@@ -43,14 +56,14 @@ pub(super) async fn connect(
 ) -> Result<kube::Client, ConnectError> {
     let mut config = match kubeconfig {
         Some(path) => {
-            let error = |source| ConnectError::Kubeconfig {
+            let failed = |error| ConnectError::Kubeconfig {
                 path: path.display().to_string(),
-                source,
+                error,
             };
-            let file = Kubeconfig::read_from(path).map_err(error)?;
+            let file = Kubeconfig::read_from(path).map_err(failed)?;
             kube::Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
                 .await
-                .map_err(error)?
+                .map_err(failed)?
         }
         None => kube::Config::infer().await.map_err(ConnectError::Infer)?,
     };
@@ -305,5 +318,28 @@ mod tests {
             "still open long after the deadline of other requests"
         );
         assert_eq!(signs.last("/api/v1/secrets"), None);
+    }
+
+    #[tokio::test]
+    async fn a_broken_kubeconfig_is_not_quoted() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), "users:\n- name: a\n  user: {token: [hunter2-token\n").expect("written");
+        let connected = connect(Some(file.path()), Duration::from_secs(1), SignsOfLife::default()).await;
+        let Err(error) = connected else {
+            panic!("no kubeconfig")
+        };
+        let text = format!("{error}");
+        assert!(
+            text.contains("it is no YAML of a kubeconfig") && !text.contains("hunter2"),
+            "{text}"
+        );
+        let connected = connect(
+            Some(Path::new("/nowhere")),
+            Duration::from_secs(1),
+            SignsOfLife::default(),
+        )
+        .await;
+        let Err(error) = connected else { panic!("no file") };
+        assert!(error.to_string().contains("/nowhere"), "{error}");
     }
 }

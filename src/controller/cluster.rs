@@ -62,8 +62,8 @@ impl Cluster {
         };
         match self.secrets(key).patch(&key.name, &params, &patch).await {
             Ok(meta) => Ok(meta.metadata),
-            // A `test` that fails is a 422 of no reason; what it tests is only the resourceVersion.
-            Err(kube::Error::Api(status)) if status.code == 422 && status.reason != "Invalid" => {
+            // A `test` that fails is a 422 that names no field; what it tests is only the resourceVersion.
+            Err(kube::Error::Api(status)) if status.code == 422 && names_no_field(&status) => {
                 Err(Refused::Conflict)
             }
             Err(error) => Err(classify(&error, "patch", key)),
@@ -72,19 +72,14 @@ impl Cluster {
 
     /// The metadata of the Secret, if there is one.
     pub(super) async fn secret(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, Refused> {
-        let answer = self.secrets(key).get_opt(&key.name).await;
-        answer
-            .map(|meta| meta.map(|meta| meta.metadata))
-            .map_err(|error| classify(&error, "get", key))
+        let answer = found(self.secrets(key).get(&key.name).await, key)?;
+        Ok(answer.map(|meta| meta.metadata))
     }
 
     /// The object, if there is one.
     pub(super) async fn object(&self, key: &ObjectKey) -> Result<Option<Object>, Refused> {
         let objects: Api<RawObject> = Api::namespaced(self.client.clone(), &key.namespace);
-        let answer = objects
-            .get_opt(&key.name)
-            .await
-            .map_err(|error| classify(&error, "get", key))?;
+        let answer = found(objects.get(&key.name).await, key)?;
         Ok(answer.and_then(Object::of).map(|(_, object)| object))
     }
 
@@ -125,4 +120,23 @@ impl Cluster {
     fn secrets(&self, key: &ObjectKey) -> Api<SecretMeta> {
         Api::namespaced(self.client.clone(), &key.namespace)
     }
+}
+
+/// `None` where the API server says that there is none: not where it does not serve the type, for a moment after a
+/// change of the CRD.
+fn found<T>(answer: kube::Result<T>, key: &ObjectKey) -> Result<Option<T>, Refused> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) => match classify(&error, "get", key) {
+            Refused::NotFound => Ok(None),
+            refused => Err(refused),
+        },
+    }
+}
+
+fn names_no_field(status: &kube::core::Status) -> bool {
+    status
+        .details
+        .as_ref()
+        .is_none_or(|details| details.causes.is_empty())
 }

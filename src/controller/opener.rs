@@ -10,13 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::ObjectKey;
 use super::object::Object;
-use super::queue::Queue;
-use super::reader::{Reader, open_word, outcome_of};
-use super::store::Stores;
+use super::reader::{open_word, outcome_of};
+use super::reconcile::Context;
 use crate::api::Outcome;
 use crate::envelope::{OpenError, Opened};
 use crate::kms::KmsError;
-use crate::metrics::Metrics;
 
 /// How many documents may be open or being opened at once, until their Secrets are written: plaintexts in memory
 /// and calls of the KMS are bounded by the same number.
@@ -48,22 +46,14 @@ struct State {
 /// The other end of an [`Opener`].
 pub(super) struct Asked(mpsc::UnboundedReceiver<ObjectKey>);
 
-/// What opening needs.
-pub(super) struct Tools {
-    pub(super) stores: Arc<Stores>,
-    pub(super) reader: Arc<Reader>,
-    pub(super) queue: Arc<Queue>,
-    pub(super) metrics: Arc<Metrics>,
-}
-
 impl Opener {
-    pub(super) fn new() -> (Arc<Self>, Asked) {
+    pub(super) fn new() -> (Self, Asked) {
         let (asked, receiver) = mpsc::unbounded_channel();
         let opener = Opener {
             asked,
             state: Mutex::default(),
         };
-        (Arc::new(opener), Asked(receiver))
+        (opener, Asked(receiver))
     }
 
     /// Asks for the document of `key` to be opened; nothing happens if that is under way already.
@@ -99,7 +89,7 @@ impl Opener {
 }
 
 /// Opens what is asked for until `stop`. Openings that are under way then are given up: they change nothing.
-pub(super) async fn run(opener: Arc<Opener>, mut asked: Asked, tools: Arc<Tools>, stop: CancellationToken) {
+pub(super) async fn run(context: Arc<Context>, mut asked: Asked, stop: CancellationToken) {
     let turns = Arc::new(Semaphore::new(AT_ONCE));
     let mut running = JoinSet::new();
     let work = async {
@@ -108,7 +98,7 @@ pub(super) async fn run(opener: Arc<Opener>, mut asked: Asked, tools: Arc<Tools>
                 return;
             };
             while running.try_join_next().is_some() {}
-            running.spawn(one(opener.clone(), tools.clone(), key, turn));
+            running.spawn(one(context.clone(), key, turn));
         }
     };
     stop.run_until_cancelled(work).await;
@@ -116,31 +106,29 @@ pub(super) async fn run(opener: Arc<Opener>, mut asked: Asked, tools: Arc<Tools>
 
 /// Answers `key` whatever happens, also if opening panics.
 struct Obligation {
-    opener: Arc<Opener>,
-    queue: Arc<Queue>,
+    context: Arc<Context>,
     key: ObjectKey,
     answer: Option<Answer>,
 }
 
 impl Drop for Obligation {
     fn drop(&mut self) {
-        self.opener.answer(&self.key, self.answer.take());
-        self.queue.add(self.key.clone());
+        self.context.opener.answer(&self.key, self.answer.take());
+        self.context.queue.add(self.key.clone());
     }
 }
 
-async fn one(opener: Arc<Opener>, tools: Arc<Tools>, key: ObjectKey, turn: OwnedSemaphorePermit) {
+async fn one(context: Arc<Context>, key: ObjectKey, turn: OwnedSemaphorePermit) {
     let mut obligation = Obligation {
-        opener,
-        queue: tools.queue.clone(),
+        context,
         key,
         answer: None,
     };
-    let key = &obligation.key;
-    let Some(object) = tools.stores.scope(key).and_then(|scope| scope.object(key)) else {
+    let (context, key) = (&*obligation.context, &obligation.key);
+    let Some(object) = context.stores.scope(key).and_then(|scope| scope.object(key)) else {
         return;
     };
-    let result = open(&tools, key, &object).await;
+    let result = open(context, key, &object).await;
     let (uid, generation) = (object.uid.clone(), object.generation);
     obligation.answer = Some(Answer {
         uid,
@@ -150,15 +138,15 @@ async fn one(opener: Arc<Opener>, tools: Arc<Tools>, key: ObjectKey, turn: Owned
     });
 }
 
-async fn open(tools: &Tools, key: &ObjectKey, object: &Object) -> Result<Opened, Outcome> {
-    let accepted = tools.reader.accept(key, object)?;
-    match tools.reader.open(accepted).await {
+async fn open(context: &Context, key: &ObjectKey, object: &Object) -> Result<Opened, Outcome> {
+    let accepted = context.reader.accept(key, object)?;
+    match context.reader.open(accepted).await {
         Ok(opened) => {
-            tools.metrics.opened("opened");
+            context.metrics.opened("opened");
             Ok(opened)
         }
         Err(error) => {
-            tools.metrics.opened(open_word(&error));
+            context.metrics.opened(open_word(&error));
             explain(&error, key, object);
             Err(outcome_of(error, key, object))
         }

@@ -12,18 +12,19 @@ use super::Timings;
 use super::backoff::Backoff;
 use super::cluster::Cluster;
 use super::events::Events;
+use super::look::Looked;
 use super::object::Object;
 use super::opener::{Answer, Opener};
 use super::plan::{self, Cause, Described, Plan, Standing, View};
 use super::queue::Queue;
 use super::reader::Reader;
-use super::refusal::Refused;
+use super::schema::Schema;
 use super::secret::describe;
-use super::secret_facts::{Holder, SecretFacts};
+use super::secret_facts::SecretFacts;
 use super::state::{Foreign, KeyState};
 use super::status::{shown, synced};
 use super::store::{Scope, Stores};
-use crate::api::{MANAGED_LABEL, Outcome, Reason};
+use crate::api::{Outcome, Reason};
 use crate::envelope::Accepted;
 use crate::metrics::Metrics;
 
@@ -32,12 +33,13 @@ const ROUNDS: usize = 5;
 
 /// What every reconcile works with.
 pub(super) struct Context {
-    pub(super) stores: Arc<Stores>,
-    pub(super) queue: Arc<Queue>,
+    pub(super) stores: Stores,
+    pub(super) queue: Queue,
     pub(super) cluster: Cluster,
-    pub(super) reader: Arc<Reader>,
-    pub(super) opener: Arc<Opener>,
+    pub(super) reader: Reader,
+    pub(super) opener: Opener,
     pub(super) events: Events,
+    pub(super) schema: Schema,
     pub(super) metrics: Arc<Metrics>,
     pub(super) timings: Timings,
     /// Grows whenever what may be opened changes.
@@ -46,6 +48,13 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// Every object is looked at once more.
+    pub(super) fn queue_all(&self) {
+        for key in self.stores.keys() {
+            self.queue.add(key);
+        }
+    }
+
     fn states(&self) -> MutexGuard<'_, HashMap<ObjectKey, KeyState>> {
         // No code under the lock can panic half-way through a change.
         self.states.lock().unwrap_or_else(PoisonError::into_inner)
@@ -77,22 +86,6 @@ pub(super) struct Scene {
     pub(super) standing: Standing,
 }
 
-/// What a look at the Secret by name found; what the watch shows is not repeated here.
-enum Looked {
-    NotYet,
-    Nothing,
-    Unwatched(Arc<SecretFacts>),
-}
-
-impl Looked {
-    fn facts(&self) -> Option<&Arc<SecretFacts>> {
-        match self {
-            Looked::NotYet | Looked::Nothing => None,
-            Looked::Unwatched(facts) => Some(facts),
-        }
-    }
-}
-
 /// One reconcile.
 pub(super) struct Run<'a> {
     pub(super) context: &'a Context,
@@ -100,7 +93,7 @@ pub(super) struct Run<'a> {
     pub(super) key: &'a ObjectKey,
     pub(super) state: KeyState,
     pub(super) answer: Option<Answer>,
-    looked: Looked,
+    pub(super) looked: Looked,
     gone: bool,
 }
 
@@ -196,7 +189,7 @@ impl Run<'_> {
     }
 
     /// There is nothing to keep. A Secret of ours is the garbage collector's.
-    fn gone(&mut self) -> Step {
+    pub(super) fn gone(&mut self) -> Step {
         self.gone = true;
         Step::End(End {
             did: "gone",
@@ -295,76 +288,6 @@ impl Run<'_> {
     async fn show(&mut self, scene: &Scene, outcome: Outcome, did: &'static str, due: Instant) -> Step {
         let outcome = shown(outcome, &scene.object, scene.standing, scene.document.is_ok());
         self.report(scene, &outcome, did, Some(due)).await
-    }
-
-    /// Asks for the Secret by name.
-    pub(super) async fn look(&mut self) -> Step {
-        self.scope.secret_begin(self.key);
-        let answer = self.context.cluster.secret(self.key).await;
-        let meta = match answer {
-            Ok(meta) => meta,
-            Err(refused) => {
-                self.scope.secret_unknown(self.key);
-                return self.unread(&refused);
-            }
-        };
-        let watched = meta
-            .as_ref()
-            .and_then(|meta| meta.labels.as_ref())
-            .is_some_and(|l| l.contains_key(MANAGED_LABEL));
-        let facts = meta
-            .as_ref()
-            .and_then(SecretFacts::of)
-            .map(|(_, facts)| Arc::new(facts));
-        match &facts {
-            Some(facts) if watched => {
-                self.scope
-                    .secret_stands(self.key, facts.clone(), self.believed_until());
-            }
-            _ => self.scope.secret_not_watched(self.key, self.believed_until()),
-        }
-        if facts
-            .as_ref()
-            .is_none_or(|facts| !matches!(facts.holder, Holder::Foreign(_)))
-        {
-            self.state.foreign = None;
-        }
-        self.looked = facts
-            .filter(|_| !watched)
-            .map_or(Looked::Nothing, Looked::Unwatched);
-        Step::Again
-    }
-
-    /// Reads the object anew.
-    pub(super) async fn look_at_object(&mut self) -> Step {
-        match self.context.cluster.object(self.key).await {
-            Ok(object) => {
-                self.scope.object_read(self.key, object);
-                Step::Again
-            }
-            Err(refused) => self.unread(&refused),
-        }
-    }
-
-    /// The watch has not delivered a write of ours.
-    async fn read_both(&mut self) -> Step {
-        match self.look_at_object().await {
-            Step::Again => self.look().await,
-            end @ Step::End(_) => end,
-        }
-    }
-
-    /// Something could not be read: nothing is known that could be said.
-    fn unread(&mut self, refused: &Refused) -> Step {
-        match refused {
-            Refused::NotFound | Refused::NamespaceEnding => self.gone(),
-            Refused::Conflict | Refused::Immutable(_) => Step::End(self.later("unread")),
-            Refused::Because(outcome) => {
-                let (namespace, name) = (&*self.key.namespace, &*self.key.name);
-                tracing::warn!(namespace, name, reason = %outcome.reason(), "the API server does not show the object");
-                Step::End(self.later("unread"))
-            }
-        }
     }
 
     /// Ends without a word; looks again after a pause that grows.

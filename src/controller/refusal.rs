@@ -11,21 +11,25 @@ use crate::api::{Outcome, Rejection};
 pub(super) enum Refused {
     /// 409: what was judged is not what stands there.
     Conflict,
-    /// 404: the object, its type or its namespace is gone.
+    /// 404 of an object: it, or its namespace, is gone.
     NotFound,
     /// The namespace is being deleted: nothing is to be said.
     NamespaceEnding,
     /// A field that cannot be changed in place; the paths that the API server names.
     Immutable(Vec<String>),
     /// Anything that goes into the status.
-    Because(Outcome),
+    Because(Box<Outcome>),
+}
+
+fn because(outcome: Outcome) -> Refused {
+    Refused::Because(Box::new(outcome))
 }
 
 /// What `error` means for `verb` on a Secret (or its object) of `key`.
 pub(super) fn classify(error: &kube::Error, verb: &str, key: &ObjectKey) -> Refused {
     match error {
         kube::Error::Api(status) => of_status(status, verb, key),
-        other => Refused::Because(Outcome::ApiUnavailable {
+        other => because(Outcome::ApiUnavailable {
             code: transport(other).to_owned(),
         }),
     }
@@ -57,8 +61,13 @@ fn of_status(status: &Status, verb: &str, key: &ObjectKey) -> Refused {
         .as_ref()
         .map(|details| details.causes.as_slice())
         .unwrap_or_default();
+    // The 404 of a type that is not served, for a moment after a change of the CRD, names nothing.
+    let named = status
+        .details
+        .as_ref()
+        .is_some_and(|details| !details.name.is_empty());
     let says = |text: &str| status.message.contains(text);
-    let rejected = |rejection| Refused::Because(Outcome::SecretRejected { rejection });
+    let rejected = |rejection| because(Outcome::SecretRejected { rejection });
     if causes.iter().any(|cause| cause.reason == "NamespaceTerminating") {
         return Refused::NamespaceEnding;
     }
@@ -68,9 +77,9 @@ fn of_status(status: &Status, verb: &str, key: &ObjectKey) -> Refused {
     }
     match status.code {
         409 => Refused::Conflict,
-        404 => Refused::NotFound,
+        404 if named => Refused::NotFound,
         403 if says("exceeded quota: ") || says("failed quota: ") => rejected(Rejection::Quota),
-        403 => Refused::Because(Outcome::ApiForbidden {
+        403 => because(Outcome::ApiForbidden {
             verb: verb.to_owned(),
             namespace: key.namespace.to_string(),
         }),
@@ -89,7 +98,7 @@ fn of_status(status: &Status, verb: &str, key: &ObjectKey) -> Refused {
                 rejected(Rejection::Invalid(fields))
             }
         }
-        code => Refused::Because(Outcome::ApiUnavailable {
+        code => because(Outcome::ApiUnavailable {
             code: code.to_string(),
         }),
     }
@@ -110,12 +119,12 @@ mod tests {
     }
 
     fn rejected(rejection: Rejection) -> Refused {
-        Refused::Because(Outcome::SecretRejected { rejection })
+        because(Outcome::SecretRejected { rejection })
     }
 
     #[test]
     fn status_and_cause() {
-        let unavailable = |code: &str| Refused::Because(Outcome::ApiUnavailable { code: code.into() });
+        let unavailable = |code: &str| because(Outcome::ApiUnavailable { code: code.into() });
         // The texts are those of a v1.34 API server.
         let cases = [
             (
@@ -123,8 +132,12 @@ mod tests {
                 Refused::Conflict,
             ),
             (
-                json!({"code": 404, "message": "secrets \"db\" not found"}),
+                json!({"code": 404, "message": "secrets \"db\" not found", "details": {"name": "db", "kind": "secrets"}}),
                 Refused::NotFound,
+            ),
+            (
+                json!({"code": 404, "message": "the server could not find the requested resource", "details": {}}),
+                unavailable("404"),
             ),
             (
                 json!({"code": 403, "reason": "Forbidden", "message": "secrets \"db\" is forbidden: unable to create new content in namespace prod because it is being terminated",
@@ -137,7 +150,7 @@ mod tests {
             ),
             (
                 json!({"code": 403, "message": "secrets \"db\" is forbidden: User \"x\" cannot patch resource \"secrets\" in API group \"\" in the namespace \"prod\""}),
-                Refused::Because(Outcome::ApiForbidden {
+                because(Outcome::ApiForbidden {
                     verb: "patch".into(),
                     namespace: "prod".into(),
                 }),
@@ -195,7 +208,7 @@ mod tests {
         ] {
             assert_eq!(
                 classify(&error, "patch", &key),
-                Refused::Because(Outcome::ApiUnavailable { code: code.into() })
+                because(Outcome::ApiUnavailable { code: code.into() })
             );
         }
     }

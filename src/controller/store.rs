@@ -145,10 +145,9 @@ impl Scope {
         let mut inner = self.lock();
         match event {
             Event::Init => inner.objects.listing = Some(HashMap::new()),
-            Event::InitApply(raw) => inner.object_seen(raw, true),
+            Event::InitApply(raw) => drop(inner.object_seen(raw, true)),
             Event::Apply(raw) => {
-                let key = Object::of(raw.clone()).map(|(key, _)| key);
-                inner.object_seen(raw, false);
+                let key = inner.object_seen(raw, false);
                 return inner.if_complete(key);
             }
             Event::Delete(raw) => {
@@ -314,11 +313,11 @@ impl Inner {
         all.into_iter().collect()
     }
 
-    fn object_seen(&mut self, raw: RawObject, listed: bool) {
-        if let Some((key, object)) = Object::of(raw) {
-            self.statuses.delivered(&key, &object.version());
-            self.objects.put(key, object, listed);
-        }
+    fn object_seen(&mut self, raw: RawObject, listed: bool) -> Option<ObjectKey> {
+        let (key, object) = Object::of(raw)?;
+        self.statuses.delivered(&key, &object.version());
+        self.objects.put(key.clone(), object, listed);
+        Some(key)
     }
 
     fn secret_seen(&mut self, meta: &SecretMeta, listed: bool) -> Option<ObjectKey> {

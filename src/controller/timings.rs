@@ -26,6 +26,12 @@ pub struct Timings {
     pub expectation: Duration,
     /// The pause between two looks at the keyring file.
     pub keyring: Duration,
+    /// The pause between two looks at the CRD's schema.
+    pub schema: Duration,
+    /// How long a CRD that was applied while the controller runs may take until all of the API server heeds it.
+    pub schema_settle: Duration,
+    /// How long the task of a stream may do nothing at all before the process counts as dead.
+    pub unpolled: Duration,
     /// How long running reconciles and queued events may take after the signal to stop.
     pub shutdown: Duration,
     /// The pause between two events of the recorder, once its burst is used up.
@@ -47,6 +53,9 @@ impl Default for Timings {
             foreign_max: Duration::from_mins(5),
             expectation: Duration::from_secs(30),
             keyring: Duration::from_secs(10),
+            schema: Duration::from_mins(10),
+            schema_settle: Duration::from_secs(5),
+            unpolled: Duration::from_mins(5),
             shutdown: Duration::from_secs(20),
             event_interval: Duration::from_millis(200),
             event_burst: 25,

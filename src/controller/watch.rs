@@ -13,6 +13,9 @@ use super::client::SignsOfLife;
 use crate::api::{GROUP, PLURAL};
 use crate::metrics::Metrics;
 
+/// How often a stream that is quiet shows that its task lives.
+const STAMP: Duration = Duration::from_secs(30);
+
 /// What a stream watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -93,6 +96,8 @@ struct State {
     said: String,
     failed_at: Option<Instant>,
     started: Instant,
+    /// When its task last did anything at all.
+    polled: Instant,
     complete: bool,
 }
 
@@ -103,6 +108,7 @@ impl Watched {
             said: String::new(),
             failed_at: None,
             started: Instant::now(),
+            polled: Instant::now(),
             complete: false,
         };
         Arc::new(Watched {
@@ -131,6 +137,11 @@ impl Watched {
             .last(&self.path)
             .map_or(started, |heard| heard.max(started))
             .elapsed()
+    }
+
+    /// How long its task has done nothing at all.
+    pub(super) fn unpolled(&self) -> Duration {
+        self.lock().polled.elapsed()
     }
 
     /// What keeps it from being synced, for the readiness probe.
@@ -279,7 +290,14 @@ pub(super) async fn follow<K>(
 ) {
     let mut stream = std::pin::pin!(stream);
     let mut backoff = Backoff::default();
-    while let Some(item) = stream.next().await {
+    loop {
+        watched.lock().polled = Instant::now();
+        let item = match tokio::time::timeout(STAMP, stream.next()).await {
+            Ok(Some(item)) => item,
+            Ok(None) => return,
+            // Nothing happened; the stream keeps what it was waiting for.
+            Err(_) => continue,
+        };
         match item {
             Ok(event) => {
                 // The watcher begins a list before it has asked for it: that is no success yet.
@@ -299,96 +317,4 @@ pub(super) async fn follow<K>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures::stream;
-    use std::cell::RefCell;
-
-    fn api_error(code: u16) -> watcher::Error {
-        let status = serde_json::json!({"code": code, "message": "no"});
-        watcher::Error::InitialListFailed(kube::Error::Api(
-            serde_json::from_value(status).expect("a status"),
-        ))
-    }
-
-    fn watched(kind: Kind, namespace: Option<&str>) -> Arc<Watched> {
-        Watched::new(kind, namespace, "/api/v1/secrets".into(), SignsOfLife::default())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn errors_are_waited_out_and_swallowed() {
-        let items = vec![
-            Ok(Event::Init),
-            Err(api_error(403)),
-            Ok(Event::Init),
-            Err(api_error(404)),
-            Ok(Event::Init),
-            Ok(Event::InitApply(1)),
-            Ok(Event::InitDone),
-            Ok(Event::Apply(2)),
-        ];
-        let watched = watched(Kind::Objects, None);
-        let seen = RefCell::new(Vec::new());
-        let retry = (Duration::from_secs(1), Duration::from_secs(30));
-        let handle = |event: Event<i32>| {
-            seen.borrow_mut()
-                .push((format!("{event:?}"), watched.condition()));
-        };
-        follow(
-            watched.clone(),
-            stream::iter(items),
-            Metrics::new(),
-            retry,
-            handle,
-        )
-        .await;
-        let expected = [
-            ("Init", Condition::Starting),
-            ("Init", Condition::Forbidden),
-            ("Init", Condition::Missing),
-            ("InitApply(1)", Condition::Missing),
-            ("InitDone", Condition::Synced),
-            ("Apply(2)", Condition::Synced),
-        ];
-        let expected: Vec<(String, Condition)> = expected
-            .map(|(event, condition)| (event.to_owned(), condition))
-            .into();
-        assert_eq!(*seen.borrow(), expected);
-    }
-
-    #[test]
-    fn what_helps_is_said() {
-        let objects = watched(Kind::Objects, None);
-        let (condition, message) = objects.explain(&api_error(404));
-        assert_eq!(condition, Condition::Missing);
-        assert!(
-            message.contains("envelope crd | kubectl apply --server-side -f -"),
-            "{message}"
-        );
-        let (condition, message) = watched(Kind::Secrets, Some("prod")).explain(&api_error(403));
-        assert_eq!(condition, Condition::Forbidden);
-        assert!(
-            message.contains("kubectl auth can-i list secrets --namespace prod") && message.contains("(no)"),
-            "{message}"
-        );
-        let (condition, message) = objects.explain(&api_error(500));
-        assert_eq!(condition, Condition::Unreachable);
-        assert!(message.contains("answers 500"), "{message}");
-        let refused = watcher::Error::WatchStartFailed(kube::Error::Service("connection refused".into()));
-        let (condition, message) = objects.explain(&refused);
-        assert_eq!(condition, Condition::Unreachable);
-        assert!(message.contains("connection refused"), "{message}");
-    }
-
-    #[test]
-    fn an_answer_that_cannot_be_read_is_not_quoted() {
-        let unreadable = serde_json::from_str::<u8>("\"hunter2\"").expect_err("no number");
-        assert!(
-            unreadable.to_string().contains("hunter2"),
-            "serde_json quotes what it read"
-        );
-        let error = watcher::Error::WatchFailed(kube::Error::SerdeError(unreadable));
-        let (_, message) = watched(Kind::Secrets, None).explain(&error);
-        assert!(!message.contains("hunter2"), "{message}");
-    }
-}
+mod tests;

@@ -127,6 +127,7 @@ impl Run<'_> {
                 rejection: Rejection::Invalid(fields),
             },
             Refused::Because(outcome) => {
+                let outcome = *outcome;
                 if is_owned_twice(scene, &outcome) {
                     self.answer = Some(answer);
                     return self.disown(scene).await;
@@ -147,7 +148,7 @@ impl Run<'_> {
         if let Some(operations) = operations
             && let Err(Refused::Because(outcome)) = cluster.patch_secret(self.key, operations).await
         {
-            return self.failed(scene, outcome).await;
+            return self.failed(scene, *outcome).await;
         }
         self.look().await
     }
@@ -246,6 +247,14 @@ impl Run<'_> {
         if object.status.is(&status) {
             self.state.recorded();
             return Step::End(End { did, reason, alarm });
+        }
+        if !self.context.schema.keeps_status() {
+            // It would be pruned. What was done stays in memory until the CRD fits.
+            return Step::End(End {
+                did: "unreported",
+                reason,
+                alarm,
+            });
         }
         self.scope.status_begin(self.key);
         match self

@@ -83,6 +83,103 @@ async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
     wait_for(&secrets, "db", "it is there", there).await;
     assert!(running.health.ready().is_ok());
     assert_eq!(running.metric("envelope_secrets_streams", "state=\"synced\""), 2);
+
+    // An outage in the middle: both watches go on by themselves, and nothing is opened again for it.
+    plane.stop_part(Part::Apiserver).unwrap();
+    until("the outage is seen", || {
+        running.metric("envelope_secrets_streams", "state=\"unreachable\"") == 2
+    })
+    .await;
+    assert!(running.health.live().is_ok() && running.health.ready().is_ok());
+    plane.start_part(Part::Apiserver).unwrap();
+    let document = sealer.seal(draft(&namespace, "two", &[("password", PASSWORD.as_bytes())]));
+    plane
+        .kubectl_with_input(
+            ["apply", "--server-side", "-f", "-"],
+            &object(&document).to_string(),
+        )
+        .unwrap();
+    wait_for(&secrets, "two", "it is there", there).await;
+    plane
+        .kubectl(["delete", "secret", "db", "--namespace", &namespace])
+        .unwrap();
+    wait_for(&secrets, "db", "it came back", there).await;
+    until("everything is opened as often as it was needed", || {
+        running.metric("envelope_secrets_opens_total", "") == 3
+    })
+    .await;
+    running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn with_an_older_crd_no_status_is_written() {
+    let plane = testkit::own(&Options::default());
+    let namespace = plane.namespace("older").unwrap();
+    let sealer = Sealer::new(1);
+    let mut crd = serde_json::to_value(envelope_secrets::api::crd()).unwrap();
+    let status = "/spec/versions/0/schema/openAPIV3Schema/properties/status/properties/applied/properties";
+    crd.pointer_mut(status)
+        .unwrap()
+        .as_object_mut()
+        .unwrap()
+        .remove("renderer")
+        .unwrap();
+    plane
+        .kubectl_with_input(["apply", "--server-side", "-f", "-"], &crd.to_string())
+        .unwrap();
+    let running = Running::start_with(
+        sealer.keyring(),
+        &[&namespace],
+        &[],
+        plane.kubeconfig(),
+        timings(),
+    );
+    let says = |text: &str| running.health.ready().is_err_and(|said| said.contains(text));
+    until("the older CRD is told", || {
+        says("CRD older than controller: it does not keep status.applied.renderer")
+    })
+    .await;
+    assert!(running.health.live().is_ok());
+
+    let document = sealer.seal(draft(&namespace, "db", &[("password", PASSWORD.as_bytes())]));
+    plane
+        .kubectl_with_input(
+            ["apply", "--server-side", "-f", "-"],
+            &object(&document).to_string(),
+        )
+        .unwrap();
+    until("its Secret is written", || {
+        running.metric("envelope_secrets_reconcile_total", "unreported") > 0
+    })
+    .await;
+    plane
+        .kubectl(["get", "secret", "db", "--namespace", &namespace])
+        .unwrap();
+    let stored = || crate::support::crd::stored(&plane, &namespace, "db");
+    assert_eq!(
+        stored()["status"],
+        json!({"observedGeneration": -1}),
+        "no status was written"
+    );
+
+    install_crd(&plane);
+    until("the controller is ready", || running.health.ready().is_ok()).await;
+    plane
+        .kubectl([
+            "wait",
+            "--for=condition=Ready",
+            "envsec/db",
+            "--timeout=60s",
+            "--namespace",
+            &namespace,
+        ])
+        .unwrap();
+    assert_eq!(stored()["status"]["applied"]["renderer"], 1);
+    assert_eq!(
+        running.metric("envelope_secrets_opens_total", ""),
+        1,
+        "what was done was not forgotten"
+    );
     running.stop().await;
 }
 

@@ -82,6 +82,7 @@ async fn a_vector_opens_and_one_that_fails_to_render_names_entry_and_line() {
         "{said}"
     );
     assert_eq!(condition(&refused, "Stalled").unwrap()["status"], "True");
-    assert_eq!(running.metric("envelope_secrets_opens_total", "render"), 1);
+    // It is tried again by itself, so at least once.
+    assert!(running.metric("envelope_secrets_opens_total", "render") >= 1);
     running.stop().await;
 }

@@ -8,6 +8,7 @@
 mod cli;
 mod controller;
 mod controller_api;
+mod controller_preconditions;
 mod controller_refusals;
 mod controller_scale;
 mod controller_start;

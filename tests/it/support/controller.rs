@@ -32,6 +32,8 @@ pub(crate) fn timings() -> Timings {
         foreign_min: Duration::from_millis(100),
         foreign_max: Duration::from_millis(500),
         keyring: Duration::from_millis(100),
+        schema: Duration::from_millis(200),
+        schema_settle: Duration::from_secs(2),
         event_interval: Duration::from_millis(1),
         ..Timings::default()
     }

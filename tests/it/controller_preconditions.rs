@@ -1,0 +1,182 @@
+//! What the controller's writes rest on (controller.md 2): each precondition, on the API server itself. Proved on every
+//! supported minor version before a release.
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::Api;
+use kube::api::{DeleteParams, PartialObjectMeta, Patch, PatchParams};
+use serde_json::{Value, json};
+
+use crate::support::controller::Place;
+
+const MANAGER: &str = "envelope-secrets";
+
+/// An apply with force, as the controller sends it: metadata of the Secret, or the code of the refusal.
+async fn apply(
+    place: &Place,
+    name: &str,
+    metadata: Value,
+    value: &str,
+) -> Result<PartialObjectMeta<Secret>, u16> {
+    let secrets: Api<PartialObjectMeta<Secret>> = Api::namespaced(place.client.clone(), &place.namespace);
+    let mut body =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {"a": value}});
+    body["metadata"]
+        .as_object_mut()
+        .unwrap()
+        .extend(metadata.as_object().unwrap().clone());
+    let params = PatchParams::apply(MANAGER).force();
+    match secrets.patch(name, &params, &Patch::Apply(&body)).await {
+        Ok(meta) => Ok(meta),
+        Err(kube::Error::Api(status)) => Err(status.code),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// The version that was judged.
+fn judged(meta: &PartialObjectMeta<Secret>) -> Value {
+    json!({"uid": meta.metadata.uid, "resourceVersion": meta.metadata.resource_version})
+}
+
+async fn delete(place: &Place, name: &str) {
+    place
+        .secrets()
+        .delete(name, &DeleteParams::default())
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn the_first_apply_only_creates() {
+    let place = Place::new("create").await;
+    let absent = json!({"resourceVersion": "1"});
+    let made = apply(&place, "one", absent.clone(), "YQ==")
+        .await
+        .expect("nothing was there");
+    assert_eq!(
+        apply(&place, "one", absent.clone(), "Yg==").await.err(),
+        Some(409),
+        "even our own"
+    );
+    let foreign: Secret =
+        serde_json::from_value(json!({"metadata": {"name": "foreign"}, "data": {"b": "eA=="}})).unwrap();
+    place.create_secret(&foreign).await;
+    assert_eq!(apply(&place, "foreign", absent, "Yg==").await.err(), Some(409));
+    let kept = place.secrets().get("foreign").await.unwrap();
+    assert_eq!(kept.data.unwrap().into_keys().collect::<Vec<_>>(), ["b"]);
+    assert_eq!(
+        place
+            .secrets()
+            .get("one")
+            .await
+            .unwrap()
+            .metadata
+            .resource_version,
+        made.metadata.resource_version
+    );
+}
+
+#[tokio::test]
+async fn a_later_apply_changes_only_what_was_judged() {
+    let place = Place::new("update").await;
+    let absent = json!({"resourceVersion": "1"});
+    let first = apply(&place, "s", absent.clone(), "YQ==").await.expect("made");
+    let second = apply(&place, "s", judged(&first), "Yg==")
+        .await
+        .expect("it is the one that was judged");
+    assert_ne!(second.metadata.resource_version, first.metadata.resource_version);
+    assert_eq!(
+        apply(&place, "s", judged(&first), "Yw==").await.err(),
+        Some(409),
+        "changed since"
+    );
+    let same = apply(&place, "s", judged(&second), "Yg==")
+        .await
+        .expect("an apply of the same");
+    assert_eq!(
+        same.metadata.resource_version, second.metadata.resource_version,
+        "changes nothing"
+    );
+
+    delete(&place, "s").await;
+    assert_eq!(
+        apply(&place, "s", judged(&second), "Yw==").await.err(),
+        Some(409),
+        "gone"
+    );
+    assert!(
+        place.secrets().get_opt("s").await.unwrap().is_none(),
+        "and it stays away"
+    );
+    let alone = json!({"resourceVersion": second.metadata.resource_version});
+    assert!(
+        apply(&place, "s", alone, "Yw==").await.is_ok(),
+        "a resourceVersion alone brings it back: the uid is needed"
+    );
+    assert_eq!(
+        apply(&place, "s", judged(&second), "Yw==").await.err(),
+        Some(409),
+        "replaced"
+    );
+}
+
+#[tokio::test]
+async fn a_json_patch_tests_what_it_was_made_for() {
+    let place = Place::new("jsonpatch").await;
+    let first = apply(&place, "s", json!({"resourceVersion": "1"}), "YQ==")
+        .await
+        .expect("made");
+    let patch = |version: &Option<String>| {
+        let operations = json!([{"op": "test", "path": "/metadata/resourceVersion", "value": version},
+                                {"op": "remove", "path": "/data/a"}]);
+        Patch::<()>::Json(serde_json::from_value(operations).unwrap())
+    };
+    let second = apply(&place, "s", judged(&first), "Yg==").await.expect("changed");
+    let secrets = place.secrets();
+    let params = PatchParams::default();
+    let refused = secrets
+        .patch("s", &params, &patch(&first.metadata.resource_version))
+        .await
+        .err();
+    let Some(kube::Error::Api(status)) = refused else {
+        panic!("changed since")
+    };
+    let names_a_field = status.details.is_some_and(|details| !details.causes.is_empty());
+    assert_eq!(
+        (status.code, names_a_field),
+        (422, false),
+        "told apart from a Secret that is invalid"
+    );
+    secrets
+        .patch("s", &params, &patch(&second.metadata.resource_version))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_status_is_written_only_for_the_version_that_was_judged() {
+    let place = Place::new("status").await;
+    let first = place
+        .apply(&place.sealed("db", &[("password", "planted-status-3Vn")]))
+        .await;
+    let changed = place
+        .apply(&place.sealed("db", &[("password", "planted-status-4Vn")]))
+        .await;
+    let status = |version: &Option<String>| {
+        Patch::Apply(
+            json!({"apiVersion": "envelope-secrets.io/v1", "kind": "EnvelopeSecret",
+            "metadata": {"name": "db", "namespace": place.namespace, "resourceVersion": version},
+            "status": {"observedGeneration": 7}}),
+        )
+    };
+    let params = PatchParams::apply("envelope-secrets-status").force();
+    let objects = place.objects();
+    let refused = objects
+        .patch_status("db", &params, &status(&first.metadata.resource_version))
+        .await
+        .err();
+    assert!(matches!(refused, Some(kube::Error::Api(status)) if status.code == 409));
+    objects
+        .patch_status("db", &params, &status(&changed.metadata.resource_version))
+        .await
+        .unwrap();
+}
