@@ -9,7 +9,7 @@ use crate::api::Reason;
 use crate::kms::tencent::{self, TencentKms};
 use crate::metrics::Metrics;
 
-/// How the controller does, for the probes. Cheap to clone; before [`run`] it is alive and not ready.
+/// How the controller does, for the probes. Cheap to clone; before [`run`](super::run) it is alive and not ready.
 #[derive(Clone, Default)]
 pub struct Health(Arc<OnceLock<Parts>>);
 
