@@ -4,8 +4,9 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Component, Path, PathBuf},
-    process::Command,
 };
+
+use crate::reasons::help;
 
 /// Folders that hold no words for people: products, and cases of the command line that are run as they stand.
 const NOT_OURS: [&str; 4] = ["target", ".git", "corpus", "cmd"];
@@ -245,19 +246,6 @@ fn calls(line: &str) -> Vec<Vec<&str>> {
     calls
 }
 
-/// The help of a command, or `None` if there is no such command.
-fn help(words: &[&str]) -> Option<String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_envelope"))
-        .args(words)
-        .arg("--help")
-        .output()
-        .expect("envelope starts");
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 /// The tasks of xtask, from its source: to build it here would cost more than the reading.
 fn tasks() -> BTreeSet<String> {
     let source = fs::read_to_string(root().join("xtask/src/main.rs")).expect("xtask's source");
@@ -268,19 +256,29 @@ fn tasks() -> BTreeSet<String> {
         .filter_map(|line| line.strip_prefix("    "))
         .filter(|line| line.starts_with(char::is_uppercase));
     variants
-        .map(|line| {
-            line.split(['(', ' ', ','])
-                .next()
-                .unwrap_or_default()
-                .to_lowercase()
-        })
+        .map(|line| kebab(line.split(['(', ' ', ',']).next().unwrap_or_default()))
         .collect()
+}
+
+/// `KmsEmulator` as clap shows it.
+fn kebab(variant: &str) -> String {
+    let mut word = String::new();
+    for c in variant.chars() {
+        if c.is_ascii_uppercase() && !word.is_empty() {
+            word.push('-');
+        }
+        word.push(c.to_ascii_lowercase());
+    }
+    word
 }
 
 #[test]
 fn docs_name_commands_and_flags_that_exist() {
     let tasks = tasks();
-    assert!(tasks.contains("test"), "{tasks:?}");
+    assert!(
+        tasks.contains("test") && tasks.contains("kms-emulator"),
+        "{tasks:?}"
+    );
     let mut known: BTreeMap<Vec<&str>, Option<String>> = BTreeMap::new();
     let (mut faults, mut checked) = (Vec::new(), 0);
     let pages = pages();

@@ -29,7 +29,7 @@ const KUBECTL_FLAGS: [&str; 7] = [
 ];
 
 /// What `envelope <arguments> --help` says; `None` where there is no such command.
-fn help(arguments: &[&str]) -> Option<String> {
+pub(crate) fn help(arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_envelope"));
     let output = command.args(arguments).arg("--help").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
