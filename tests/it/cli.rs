@@ -4,6 +4,7 @@ mod canary;
 mod opening;
 mod sealing;
 mod shell;
+mod tencent;
 
 use std::{fs, path::Path};
 
