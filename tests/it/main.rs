@@ -12,6 +12,7 @@ mod controller_preconditions;
 mod controller_refusals;
 mod controller_scale;
 mod controller_start;
+mod controller_tencent;
 mod controller_vectors;
 mod controlplane;
 mod crd;

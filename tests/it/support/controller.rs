@@ -8,6 +8,7 @@ use envelope_secrets::api::{GROUP, PLURAL, VERSION};
 use envelope_secrets::config::ControllerConfig;
 use envelope_secrets::controller::{self, Health, Setup, StartError, Timings};
 use envelope_secrets::envelope::Document;
+use envelope_secrets::kms::tencent::TencentKms;
 use envelope_secrets::metrics::Metrics;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams};
@@ -39,6 +40,30 @@ pub(crate) fn timings() -> Timings {
     }
 }
 
+/// The KMS keys that a controller is given.
+pub(crate) struct Keys {
+    pub(crate) keyring: Option<PathBuf>,
+    pub(crate) tencent: Option<Arc<TencentKms>>,
+}
+
+impl From<PathBuf> for Keys {
+    fn from(keyring: PathBuf) -> Self {
+        Keys {
+            keyring: Some(keyring),
+            tencent: None,
+        }
+    }
+}
+
+impl From<Arc<TencentKms>> for Keys {
+    fn from(tencent: Arc<TencentKms>) -> Self {
+        Keys {
+            keyring: None,
+            tencent: Some(tencent),
+        }
+    }
+}
+
 /// A running controller. Dropping it ends it without waiting.
 pub(crate) struct Running {
     pub(crate) metrics: Arc<Metrics>,
@@ -48,14 +73,14 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// For these namespaces of the shared control plane, with this keyring.
-    pub(crate) fn start(keyring: PathBuf, namespaces: &[&str]) -> Self {
+    /// For these namespaces of the shared control plane, with these keys.
+    pub(crate) fn start(keys: impl Into<Keys>, namespaces: &[&str]) -> Self {
         let kubeconfig = plane_with_crd().kubeconfig();
-        Running::start_with(keyring, namespaces, &[], kubeconfig, timings())
+        Running::start_with(keys, namespaces, &[], kubeconfig, timings())
     }
 
     pub(crate) fn start_with(
-        keyring: PathBuf,
+        keys: impl Into<Keys>,
         namespaces: &[&str],
         audiences: &[&str],
         kubeconfig: PathBuf,
@@ -64,17 +89,13 @@ impl Running {
         super::canary::capture_logs();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let config = ControllerConfig::new(
-            Some(keyring),
-            &owned(namespaces),
-            &owned(audiences),
-            Some(kubeconfig),
-        )
-        .unwrap();
+        let Keys { keyring, tencent } = keys.into();
+        let config =
+            ControllerConfig::new(keyring, &owned(namespaces), &owned(audiences), Some(kubeconfig)).unwrap();
         let (metrics, health, stop) = (Metrics::new(), Health::default(), CancellationToken::new());
         let setup = Setup {
             config,
-            tencent: None,
+            tencent,
             metrics: metrics.clone(),
             health: health.clone(),
         };

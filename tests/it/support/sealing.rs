@@ -48,13 +48,23 @@ impl Sealer {
 
     /// Seals with this time.
     pub(crate) fn seal_at(&self, draft: Draft, time: SealTime) -> Document {
-        let checked = draft.check().unwrap();
-        let context = checked.binding().context();
-        let wrapped = wrap_new_data_key(&self.registry, &self.keys[0], &self.keys[1..], &context);
-        // A keyring answers without waiting.
-        let (data_key, wraps) = wrapped.now_or_never().unwrap().unwrap();
-        checked.seal(&data_key, wraps, time).unwrap()
+        let sealed = seal_with(&self.registry, &self.keys, draft, time);
+        sealed.now_or_never().expect("a keyring answers without waiting")
     }
+}
+
+/// Seals with a wrap under each of these keys.
+pub(crate) async fn seal_with(
+    registry: &Registry,
+    keys: &[KeyUri],
+    draft: Draft,
+    time: SealTime,
+) -> Document {
+    let checked = draft.check().unwrap();
+    let context = checked.binding().context();
+    let wrapped = wrap_new_data_key(registry, &keys[0], &keys[1..], &context).await;
+    let (data_key, wraps) = wrapped.unwrap();
+    checked.seal(&data_key, wraps, time).unwrap()
 }
 
 /// A draft for `namespace/name` of strict scope with these values.

@@ -1,0 +1,428 @@
+//! Documents under Tencent Cloud keys on a real API server: the controller, without a keyring, against the emulator.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use envelope_secrets::envelope::SealTime;
+use envelope_secrets::kms::tencent::{self, Endpoint, Environment, Limits, TencentKms, TencentSettings};
+use envelope_secrets::kms::{AllowedKeys, KeyUri, Registry};
+use serde_json::{Value, json};
+use testkit::kms::{Command, Effect, Emulator, Fault, KeyState, REGION};
+
+use crate::support::controller::{Place, Running, condition, message, stalled};
+use crate::support::crd::plane_with_crd;
+use crate::support::sealing::{draft, object, seal_with};
+
+const FIRST: &str = "planted-tencent-3Hq";
+const SECOND: &str = "planted-tencent-9Lw";
+const FAR: &str = "ap-singapore";
+
+/// An emulator, who seals with its keys, and a namespace.
+struct Cloud {
+    emulator: Emulator,
+    sealer: Registry,
+    place: Place,
+}
+
+/// A client of the emulator that may open with these keys.
+fn client_of(emulator: &Emulator, allowed: AllowedKeys) -> Arc<TencentKms> {
+    let variables = emulator.environment();
+    let settings = TencentSettings {
+        allowed,
+        endpoint: Some(Endpoint::parse(&emulator.endpoint(), false).unwrap()),
+        environment: Environment::from_lookup(|name| {
+            let variable = variables.iter().find(|(other, _)| *other == name);
+            variable.map(|(_, value)| value.clone())
+        }),
+        limits: Limits {
+            pause: Duration::from_millis(1),
+            attempts: 2,
+            ..Limits::default()
+        },
+        ..TencentSettings::default()
+    };
+    Arc::new(TencentKms::new(settings).unwrap())
+}
+
+impl Cloud {
+    async fn new(prefix: &str) -> Self {
+        let place = Place::new(prefix).await;
+        let emulator = Emulator::fresh();
+        let mut sealer = Registry::new();
+        sealer.insert(tencent::SCHEME, client_of(&emulator, AllowedKeys::every()));
+        Cloud {
+            emulator,
+            sealer,
+            place,
+        }
+    }
+
+    /// A controller with `--allow-key` for each of these.
+    fn controller(&self, allow: &[&str]) -> Running {
+        let allowed = AllowedKeys::parse(allow).unwrap();
+        Running::start(client_of(&self.emulator, allowed), &[&self.place.namespace])
+    }
+
+    /// One whose keys are all of the emulator's first region.
+    fn controller_of_region(&self) -> Running {
+        self.controller(&[&format!("tencent-kms://{REGION}/")])
+    }
+
+    async fn sealed(&self, name: &str, password: &str) -> Value {
+        self.sealed_with(&[&self.emulator.key_uri()], name, password)
+            .await
+    }
+
+    async fn sealed_with(&self, keys: &[&str], name: &str, password: &str) -> Value {
+        self.sealed_for(&self.place.namespace, keys, name, password).await
+    }
+
+    async fn sealed_for(&self, namespace: &str, keys: &[&str], name: &str, password: &str) -> Value {
+        self.place.canary.plant(password);
+        let keys: Vec<KeyUri> = keys.iter().map(|key| KeyUri::parse(key).unwrap()).collect();
+        let draft = draft(namespace, name, &[("password", password.as_bytes())]);
+        object(&seal_with(&self.sealer, &keys, draft, SealTime::now().unwrap()).await)
+    }
+
+    fn key_state(&self, key: &str, state: KeyState) {
+        let key = key.to_owned();
+        self.emulator.order(Command::KeyState { key, state }).unwrap();
+    }
+
+    /// Calls of Decrypt for this key.
+    fn decrypts(&self, key: &str) -> u64 {
+        self.emulator.calls_with("Decrypt", key).total
+    }
+
+    /// Waits until the Secret holds this password and the object is Ready.
+    async fn ready(&self, name: &str, password: &str) {
+        self.place.secret(name, &[("password", password)]).await;
+        self.place.reason(name, "Synced").await;
+    }
+
+    async fn no_secret(&self, name: &str) {
+        assert!(
+            self.place.secrets().get_opt(name).await.unwrap().is_none(),
+            "{name}"
+        );
+    }
+}
+
+fn ciphertext(object: &mut Value) -> &mut Value {
+    &mut object["spec"]["dataKeys"][0]["wraps"][0]["ciphertext"]
+}
+
+fn error(code: &str) -> Effect {
+    Effect::Error {
+        code: code.to_owned(),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sealed_with_a_tencent_key_becomes_ready_for_one_call() {
+    let cloud = Cloud::new("tencent").await;
+    let running = cloud.controller(&[&cloud.emulator.key_uri()]);
+    cloud.place.apply(&cloud.sealed("db", FIRST).await).await;
+    cloud.ready("db", FIRST).await;
+    let ready = cloud.place.reason("db", "Synced").await;
+    assert_eq!(ready.data["status"]["kmsKey"], cloud.emulator.key_uri());
+    assert_eq!(
+        (cloud.emulator.calls("Decrypt"), cloud.emulator.all_calls()),
+        (1, 2)
+    );
+
+    // A new value under the same name is one call more, and a restart none.
+    cloud.place.apply(&cloud.sealed("db", SECOND).await).await;
+    cloud.ready("db", SECOND).await;
+    running.stop().await;
+    cloud.place.apply(&cloud.sealed("last", FIRST).await).await;
+    let running = cloud.controller(&[&cloud.emulator.key_uri()]);
+    cloud.ready("last", FIRST).await;
+    assert_eq!(cloud.emulator.calls("Decrypt"), 3);
+    for (name, label) in [
+        ("envelope_secrets_kms_requests_total", "provider=\"tencent-kms\""),
+        ("envelope_secrets_credential_source", "source=\"environment\""),
+    ] {
+        assert_eq!(running.metric(name, label), 1, "{name}");
+    }
+    cloud.place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_disabled_key_leaves_secrets_alone_and_opens_again_once_enabled() {
+    let cloud = Cloud::new("disabled").await;
+    let key = cloud.emulator.key().to_owned();
+    let running = cloud.controller_of_region();
+    cloud.place.apply(&cloud.sealed("db", FIRST).await).await;
+    cloud.ready("db", FIRST).await;
+    let (changed, new) = (cloud.sealed("db", SECOND).await, cloud.sealed("new", FIRST).await);
+
+    cloud.key_state(&key, KeyState::Disabled);
+    cloud.place.apply(&changed).await;
+    cloud.place.apply(&new).await;
+    for (name, kept) in [
+        ("db", "the secret keeps generation 1"),
+        ("new", "no secret exists yet"),
+    ] {
+        let refused = cloud.place.reason(name, "KmsKeyUnusable").await;
+        stalled(&refused);
+        let said = message(&refused);
+        for part in [
+            &*cloud.emulator.key_uri(),
+            "ResourceUnavailable.CmkDisabled",
+            kept,
+            "enable the key",
+        ] {
+            assert!(said.contains(part), "{part}: {said}");
+        }
+    }
+    cloud.place.secret("db", &[("password", FIRST)]).await;
+    cloud.no_secret("new").await;
+
+    cloud.key_state(&key, KeyState::Enabled);
+    cloud.ready("db", SECOND).await;
+    cloud.ready("new", FIRST).await;
+
+    // What is in order needs no key: a controller that starts while it is disabled asks for nothing.
+    running.stop().await;
+    cloud.key_state(&key, KeyState::Disabled);
+    let before = cloud.decrypts(&key);
+    let other = cloud.emulator.create_key(REGION, "other").unwrap();
+    let other = format!("tencent-kms://{REGION}/{other}");
+    cloud
+        .place
+        .apply(&cloud.sealed_with(&[&other], "last", FIRST).await)
+        .await;
+    let running = cloud.controller_of_region();
+    cloud.ready("last", FIRST).await;
+    cloud.ready("db", SECOND).await;
+    assert_eq!(cloud.decrypts(&key), before);
+    cloud.place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_sealed_before_a_rotation_opens_and_new_seals_use_the_new_version() {
+    let cloud = Cloud::new("rotated").await;
+    let running = cloud.controller_of_region();
+    let key = cloud.emulator.key().to_owned();
+    let mut before = cloud.sealed("before", FIRST).await;
+    cloud.emulator.order(Command::Rotate { key }).unwrap();
+    let mut after = cloud.sealed("after", SECOND).await;
+    cloud.place.apply(&before).await;
+    cloud.place.apply(&after).await;
+    cloud.ready("before", FIRST).await;
+    cloud.ready("after", SECOND).await;
+    // The first part of a ciphertext names the version.
+    let version = |object: &mut Value| {
+        let text = ciphertext(object).as_str().unwrap().to_owned();
+        text.split_once("-k-").unwrap().0.to_owned()
+    };
+    assert_ne!(version(&mut before), version(&mut after));
+    cloud.place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_is_not_allowed_costs_no_call() {
+    let cloud = Cloud::new("allowed").await;
+    let near = cloud.emulator.key_uri();
+    let second = cloud.emulator.create_key(REGION, "second").unwrap();
+    let second_uri = format!("tencent-kms://{REGION}/{second}");
+    let far = cloud.emulator.create_key(FAR, "far").unwrap();
+    let far_uri = format!("tencent-kms://{FAR}/{far}");
+    let running = cloud.controller(&[&near]);
+    let refused = [
+        ("second", cloud.sealed_with(&[&second_uri], "second", FIRST).await),
+        (
+            "far",
+            cloud.sealed_with(&[&far_uri, &second_uri], "far", FIRST).await,
+        ),
+    ];
+    let mixed = cloud.sealed_with(&[&far_uri, &near], "mixed", FIRST).await;
+    let sealing = cloud.emulator.all_calls();
+    for (name, object) in &refused {
+        cloud.place.apply(object).await;
+        let refused = cloud.place.reason(name, "NoUsableKey").await;
+        stalled(&refused);
+        assert!(message(&refused).contains("--allow-key"), "{}", message(&refused));
+    }
+    assert_eq!(cloud.emulator.all_calls(), sealing);
+    // Of a document's keys only the allowed one is used, though another comes first.
+    cloud.place.apply(&mixed).await;
+    cloud.ready("mixed", FIRST).await;
+    assert_eq!(cloud.emulator.all_calls(), sealing + 1);
+    for (name, _) in &refused {
+        cloud.no_secret(name).await;
+    }
+
+    // Another controller allows the region: what was refused opens.
+    running.stop().await;
+    let running = cloud.controller_of_region();
+    cloud.ready("second", FIRST).await;
+    cloud.ready("far", FIRST).await;
+    assert_eq!((cloud.decrypts(&far), cloud.decrypts(&second)), (0, 2));
+    cloud.place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn answers_that_cannot_be_right_and_changed_ciphertexts_are_the_one_integrity_error() {
+    let cloud = Cloud::new("integrity").await;
+    let running = cloud.controller_of_region();
+    let mut objects = Vec::new();
+    // A flip in each part of the ciphertext.
+    for (name, at) in [("version", 3), ("context", 95), ("body", 140)] {
+        let mut flipped = cloud.sealed(name, FIRST).await;
+        let text = ciphertext(&mut flipped).as_str().unwrap().to_owned();
+        let letter = if &text[at..=at] == "A" { "B" } else { "A" };
+        *ciphertext(&mut flipped) = json!(format!("{}{letter}{}", &text[..at], &text[at + 1..]));
+        objects.push((name, flipped));
+    }
+    // The ciphertext of another place, and a whole document of another place.
+    let elsewhere = plane_with_crd().namespace("elsewhere").unwrap();
+    let key = cloud.emulator.key_uri();
+    let mut other = cloud.sealed_for(&elsewhere, &[&key], "moved", FIRST).await;
+    let mut transplanted = cloud.sealed("transplanted", FIRST).await;
+    *ciphertext(&mut transplanted) = ciphertext(&mut other).clone();
+    other["metadata"]["namespace"] = json!(cloud.place.namespace);
+    objects.extend([("transplanted", transplanted), ("moved", other)]);
+    let mut messages = Vec::new();
+    for (name, object) in &objects {
+        cloud.place.apply(object).await;
+        let refused = cloud.place.reason(name, "IntegrityError").await;
+        stalled(&refused);
+        messages.push(message(&refused).to_owned());
+    }
+    // Answers about another key, of another length, with another data key. They end with the fault.
+    let id = cloud.emulator.create_key(REGION, "other").unwrap();
+    for (name, effect) in [
+        ("other-key", Effect::OtherKey { key: id }),
+        ("short", Effect::PlaintextBytes { bytes: 31 }),
+        ("another", Effect::PlaintextBytes { bytes: 32 }),
+    ] {
+        let good = cloud.sealed(name, SECOND).await;
+        cloud.emulator.fault(Fault::new(effect).action("Decrypt"));
+        cloud.place.apply(&good).await;
+        let refused = cloud.place.reason(name, "IntegrityError").await;
+        stalled(&refused);
+        messages.push(message(&refused).to_owned());
+        cloud.no_secret(name).await;
+        cloud.emulator.clear_faults();
+        cloud.ready(name, SECOND).await;
+    }
+    messages.dedup();
+    assert_eq!(
+        messages,
+        [
+            "the document does not open: it was changed after sealing, or sealed for another place or key; no secret \
+             exists yet; run envelope open on the file and seal it again; retried ever more rarely"
+        ]
+    );
+    for (name, _) in &objects {
+        cloud.no_secret(name).await;
+    }
+    cloud.place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_regions_wrap_opens_while_the_first_is_down() {
+    let cloud = Cloud::new("regions").await;
+    let far = cloud.emulator.create_key(FAR, "far").unwrap();
+    let (near_uri, far_uri) = (cloud.emulator.key_uri(), format!("tencent-kms://{FAR}/{far}"));
+    let running = cloud.controller(&[&near_uri, &far_uri]);
+    let sealed =
+        async |name: &str, password: &str| cloud.sealed_with(&[&near_uri, &far_uri], name, password).await;
+    let (first, second, third) = (
+        sealed("db", FIRST).await,
+        sealed("db", SECOND).await,
+        sealed("new", FIRST).await,
+    );
+    cloud.place.apply(&first).await;
+    cloud.ready("db", FIRST).await;
+    assert_eq!(cloud.decrypts(&far), 0, "in the order of the wraps");
+
+    cloud
+        .emulator
+        .fault(Fault::new(Effect::Status { status: 503 }).region(REGION));
+    cloud.place.apply(&second).await;
+    cloud.ready("db", SECOND).await;
+    let opened = cloud.emulator.calls_with("Decrypt", &far);
+    assert_eq!((opened.total, opened.failed), (1, 0));
+
+    // Both are down: a retry without a person can succeed, and does.
+    cloud.emulator.fault(Fault::new(Effect::Cut).region(FAR));
+    cloud.place.apply(&third).await;
+    let waits = cloud.place.reason("new", "KmsUnavailable").await;
+    assert!(condition(&waits, "Stalled").is_none());
+    assert_eq!(condition(&waits, "Ready").unwrap()["status"], "Unknown");
+    assert!(message(&waits).contains(REGION), "{}", message(&waits));
+    cloud.place.secret("db", &[("password", SECOND)]).await;
+    cloud.place.reason("db", "Synced").await;
+    cloud.emulator.clear_faults();
+    cloud.ready("new", FIRST).await;
+    cloud.place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_refusal_has_its_reason_and_ends_when_its_cause_does() {
+    let cloud = Cloud::new("refusals").await;
+    let running = cloud.controller_of_region();
+    for (name, code, reason, says) in [
+        (
+            "throttled",
+            "RequestLimitExceeded",
+            "KmsThrottled",
+            "raise the quota",
+        ),
+        ("fault", "InternalError", "KmsUnavailable", "retried by itself"),
+        (
+            "secret-id",
+            "AuthFailure.SecretIdNotFound",
+            "CredentialsUnavailable",
+            "check the controller's credentials",
+        ),
+        (
+            "token",
+            "AuthFailure.TokenFailure",
+            "CredentialsUnavailable",
+            "check the controller's credentials",
+        ),
+        ("denied", "UnauthorizedOperation", "KmsDenied", "grant Decrypt"),
+        (
+            "region",
+            "UnsupportedRegion",
+            "KmsMisconfigured",
+            "refuses the request",
+        ),
+        (
+            "gone",
+            "ResourceUnavailable.CmkNotFound",
+            "KmsKeyUnusable",
+            "is not found",
+        ),
+        (
+            "deleting",
+            "ResourceUnavailable.KeyPendingDelete",
+            "KmsKeyUnusable",
+            "enable the key",
+        ),
+    ] {
+        let sealed = cloud.sealed(name, FIRST).await;
+        cloud.emulator.fault(Fault::new(error(code)).action("Decrypt"));
+        cloud.place.apply(&sealed).await;
+        let refused = cloud.place.reason(name, reason).await;
+        let said = message(&refused);
+        assert!(
+            said.contains(says) && said.contains("no secret exists yet"),
+            "{said}"
+        );
+        let passes = matches!(
+            reason,
+            "KmsThrottled" | "KmsUnavailable" | "CredentialsUnavailable"
+        );
+        assert_eq!(condition(&refused, "Reconciling").is_some(), passes, "{code}");
+        assert_eq!(condition(&refused, "Stalled").is_some(), !passes, "{code}");
+        cloud.no_secret(name).await;
+        cloud.emulator.clear_faults();
+        cloud.ready(name, FIRST).await;
+    }
+    cloud.place.finish(running).await;
+}
