@@ -1,42 +1,61 @@
 //! `status` of an `EnvelopeSecret`. Written by the controller alone, with server-side apply; readers must take
 //! a status of an older or a newer controller, so nothing is required and unknown fields are ignored.
+//!
+//! The CRD's schema of `status` is derived from these types: their comments are what `kubectl explain` shows. A field
+//! that the schema lacked would be pruned, and each restart would open every document again.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::wire::Spec;
+use crate::envelope::wire::{MAX_KEYS, Spec};
 use crate::envelope::{SealMark, SealTime};
 
 /// At most this many KMS keys are listed.
-pub(super) const MAX_KMS_KEYS: usize = 16;
+const MAX_KMS_KEYS: usize = 16;
+/// A key URI of the greatest size.
+const MAX_KEY_URI: usize = 1025;
 
-/// The whole status. `applied` and `sealed` describe the last success and are sent again unchanged on failure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+// `applied` and `sealed` describe the last success and are sent again unchanged on failure.
+/// What the controller saw and did. Written by it alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvelopeSecretStatus {
-    /// The generation that the conditions speak about; moves on failure too. -1: no controller has looked yet.
+    /// The generation that the conditions speak about; -1: no controller has looked at the object.
     pub observed_generation: i64,
-    /// The last value of the annotation `envelope-secrets.io/reconcile-at` that was acted upon.
+    /// The last value of the annotation envelope-secrets.io/reconcile-at that was acted upon.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 262_144))]
     pub last_handled_reconcile_at: Option<String>,
-    /// URI of the first wrap of the data key that seals: a selectable field, which lists are not.
+    /// URI of the first KMS key of the data key that seals; `kubectl get envsec -A --field-selector
+    /// status.kmsKey=...` finds the objects of a key.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = MAX_KEY_URI))]
     pub kms_key: Option<String>,
-    /// URIs of the wraps of all data keys, each once; the first 16 of them.
+    /// URIs of the KMS keys of all wraps, each once; the first 16 of them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_KMS_KEYS), extend("x-kubernetes-list-type" = "atomic", "items" = text("A KMS key.", MAX_KEY_URI)))]
     pub kms_keys: Vec<String>,
-    /// Ids of the data keys, at most 8.
+    /// Ids of the data keys.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_KEYS), extend("x-kubernetes-list-type" = "atomic", "items" = text("The id of a data key.", 8)))]
     pub data_keys: Vec<String>,
-    /// The seal of the last success.
+    /// The seal that was opened last with success.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Sealed>,
     /// The last successful write of the Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<Applied>,
-    /// `Ready` always; `Reconciling` or `Stalled` only while it is True.
+    /// Ready: True where the Secret stands as sealed. Reconciling: the controller tries again by itself. Stalled: a
+    /// person is needed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "super::crd::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// The schema of a list's items.
+fn text(description: &str, max: usize) -> serde_json::Value {
+    serde_json::json!({"type": "string", "description": description, "maxLength": max})
 }
 
 impl Default for EnvelopeSecretStatus {
@@ -74,14 +93,18 @@ impl EnvelopeSecretStatus {
 }
 
 /// The seal of the last success.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct Sealed {
     /// `spec.seal.time`.
+    #[schemars(length(max = 20))]
     pub time: String,
     /// `spec.seal.mac`.
+    #[schemars(length(max = 43))]
     pub mac: String,
-    /// The highest `seal.time` that was ever opened for this object (rollback).
+    /// The highest `spec.seal.time` that was opened with success.
+    #[schemars(length(max = 20))]
     pub highest_time: String,
 }
 
@@ -101,25 +124,32 @@ impl Sealed {
 }
 
 /// What the last successful write of the Secret was; with it the controller tells that nothing is to do.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
+#[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct Applied {
     /// `metadata.generation` of the object that was written.
     pub generation: i64,
-    /// SHA-256 over manifest and mac of the document, in lower-case hex.
+    /// SHA-256 of the document that was written (manifest and mac), in lower-case hex.
+    #[schemars(length(max = 64))]
     pub digest: String,
-    /// How the Secret is held: the word of a [`Mode`], or one of a newer controller.
+    // The word of a `Mode`, or one of a newer controller.
+    /// How the Secret is held: Owned, Retained, Merged.
+    #[schemars(length(max = 32))]
     pub mode: String,
     /// The version of the rules by which a document becomes a Secret.
     pub renderer: i64,
     /// `metadata.uid` of the Secret.
     #[serde(rename = "secretUID")]
+    #[schemars(length(max = 64))]
     pub secret_uid: String,
     /// `metadata.resourceVersion` that the write gave. Compared for equality only.
+    #[schemars(length(max = 64))]
     pub secret_resource_version: String,
-    /// How many entries the Secret holds of us.
+    /// How many entries the Secret holds.
     pub entries: i64,
-    /// When, RFC 3339 in seconds.
+    /// When it was written, RFC 3339 in seconds.
+    #[schemars(length(max = 64), extend("format" = "date-time"))]
     pub time: String,
 }
 

@@ -1,5 +1,5 @@
-//! The `CustomResourceDefinition`, built by hand: a derive would repeat the fields that the format defines, and writes
-//! defaults under `spec`.
+//! The `CustomResourceDefinition`. The schema of `status` is derived from its type; that of `spec` is built by hand,
+//! since a derive would repeat the fields that the format defines, and writes defaults there.
 //!
 //! What its shape must hold (each is tried on a real API server in tests/it/crd*.rs):
 //! * `spec` is atomic, lists too: two field managers would else mix two documents into one without a valid seal.
@@ -12,6 +12,8 @@
 mod schema;
 mod spec;
 mod status;
+
+pub(super) use status::conditions;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionNames,

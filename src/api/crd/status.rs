@@ -1,64 +1,32 @@
-//! The schema of `status`: [`crate::api::EnvelopeSecretStatus`].
+//! The schema of `status`, derived from [`EnvelopeSecretStatus`].
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{JSON, JSONSchemaProps};
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
+use schemars::{Schema, SchemaGenerator};
 
-use super::schema::{atomic, integer, list, object, string, time, word};
-use crate::api::status::MAX_KMS_KEYS;
+use super::schema::{integer, list, object, string, time, word};
+use crate::api::EnvelopeSecretStatus;
 use crate::api::text::MAX_MESSAGE;
-use crate::envelope::wire::MAX_KEYS;
 
-/// A key URI of the greatest size.
-const MAX_KEY_URI: usize = 1025;
 /// Ours are at most two; others may add theirs.
 const MAX_CONDITIONS: usize = 8;
 
 pub(super) fn schema() -> JSONSchemaProps {
-    let status = object(
-        "What the controller saw and did. Written by it alone.",
-        &[],
-        vec![
-            (
-                "observedGeneration",
-                integer(
-                    "The generation that the conditions speak about; -1: no controller has looked at the object.",
-                ),
-            ),
-            (
-                "lastHandledReconcileAt",
-                string(
-                    "The last value of the annotation envelope-secrets.io/reconcile-at that was acted upon.",
-                    262_144,
-                ),
-            ),
-            (
-                "kmsKey",
-                string(
-                    "URI of the first KMS key of the data key that seals; `kubectl get envsec -A --field-selector \
-                     status.kmsKey=...` finds the objects of a key.",
-                    MAX_KEY_URI,
-                ),
-            ),
-            (
-                "kmsKeys",
-                list(
-                    "URIs of the KMS keys of all wraps.",
-                    MAX_KMS_KEYS,
-                    string("A KMS key.", MAX_KEY_URI),
-                ),
-            ),
-            (
-                "dataKeys",
-                list(
-                    "Ids of the data keys.",
-                    MAX_KEYS,
-                    string("The id of a data key.", 8),
-                ),
-            ),
-            ("sealed", sealed()),
-            ("applied", applied()),
-            ("conditions", conditions()),
-        ],
-    );
+    let settings = SchemaSettings::openapi3().with(|settings| {
+        settings.inline_subschemas = true; // a structural schema has no references
+        settings.meta_schema = None;
+    });
+    let generated = settings
+        .with_transform(RecursiveTransform(structural))
+        .into_generator()
+        .into_root_schema_for::<EnvelopeSecretStatus>();
+    #[expect(
+        clippy::expect_used,
+        reason = "a test prints it; it does not depend on any input"
+    )]
+    let status: JSONSchemaProps =
+        serde_json::from_value(generated.to_value()).expect("a schema of Kubernetes");
     // On the object, not on the field: with a default on the field alone a new object has no status at all, and
     // tools that wait (kstatus) would take it for current.
     JSONSchemaProps {
@@ -67,51 +35,20 @@ pub(super) fn schema() -> JSONSchemaProps {
     }
 }
 
-fn sealed() -> JSONSchemaProps {
-    atomic(object(
-        "The seal that was opened last with success.",
-        &[],
-        vec![
-            ("time", string("spec.seal.time", 20)),
-            ("mac", string("spec.seal.mac", 43)),
-            (
-                "highestTime",
-                string("The highest spec.seal.time that was opened with success.", 20),
-            ),
-        ],
-    ))
+/// Takes away what `serde(default)`, `Option` and Rust's names bring along: a field that is absent is not written, never
+/// null, and no field has a default of its own. Comments lose their line breaks.
+fn structural(schema: &mut Schema) {
+    for word in ["default", "nullable", "title"] {
+        schema.remove(word);
+    }
+    if let Some(serde_json::Value::String(description)) = schema.get_mut("description") {
+        *description = description.replace('\n', " ");
+    }
 }
 
-fn applied() -> JSONSchemaProps {
-    atomic(object(
-        "The last successful write of the Secret.",
-        &[],
-        vec![
-            ("generation", integer("The generation that was written.")),
-            (
-                "digest",
-                string("SHA-256 of the document that was written, in hex.", 64),
-            ),
-            (
-                "mode",
-                string("How the Secret is held: Owned, Retained, Merged.", 32),
-            ),
-            (
-                "renderer",
-                integer("The version of the rules by which a document becomes a Secret."),
-            ),
-            ("secretUID", string("metadata.uid of the Secret.", 64)),
-            (
-                "secretResourceVersion",
-                string("metadata.resourceVersion that the write gave.", 64),
-            ),
-            ("entries", integer("How many entries the Secret holds.")),
-            ("time", time("When it was written.")),
-        ],
-    ))
-}
-
-fn conditions() -> JSONSchemaProps {
+/// The schema of the field `conditions`: that of [`Condition`](k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition),
+/// with the bounds that it lacks.
+pub(in crate::api) fn conditions(_: &mut SchemaGenerator) -> Schema {
     let condition = object(
         "One condition.",
         &["type", "status", "reason", "message", "lastTransitionTime"],
@@ -139,7 +76,7 @@ fn conditions() -> JSONSchemaProps {
             ("lastTransitionTime", time("When its status changed.")),
         ],
     );
-    JSONSchemaProps {
+    let conditions = JSONSchemaProps {
         x_kubernetes_list_type: Some("map".to_owned()),
         x_kubernetes_list_map_keys: Some(vec!["type".to_owned()]),
         ..list(
@@ -148,5 +85,8 @@ fn conditions() -> JSONSchemaProps {
             MAX_CONDITIONS,
             condition,
         )
-    }
+    };
+    let json = serde_json::to_value(conditions).ok();
+    json.and_then(|json| Schema::try_from(json).ok())
+        .unwrap_or_default()
 }
