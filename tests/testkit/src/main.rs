@@ -1,8 +1,11 @@
 //! `testkit`: the control plane, the KMS emulator and the guard as commands.
 
 use std::fmt::Write as _;
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -21,7 +24,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Start a control plane, print how to use it, and stay until Ctrl-C or the end of standard input; then everything is ended.
+    /// Start a control plane, print how to use it, and stay until Ctrl-C, or until the pipe on standard input ends; then everything is ended.
     Controlplane {
         /// Keep certificates, logs and data in this new folder instead of a temporary one.
         #[arg(long)]
@@ -99,7 +102,7 @@ fn run(action: Action) -> Result<()> {
                 ..Options::default()
             })?;
             print(&if json { in_json(&plane) } else { in_shell(&plane) })?;
-            wait_for_end_of_input()
+            stay()
         }
         Action::KmsEmulator {
             listen,
@@ -209,8 +212,43 @@ fn print(text: &str) -> Result<()> {
         .context("standard output")
 }
 
+/// Until a signal ends this process, or the program at the other end of a pipe on standard input does. Without such an
+/// owner (a terminal, in the background, `/dev/null`) standard input says nothing about how long to stay.
+fn stay() -> Result<()> {
+    let input = std::io::stdin()
+        .as_fd()
+        .try_clone_to_owned()
+        .context("standard input")?;
+    if is_pipe(&File::from(input))? {
+        return wait_for_end_of_input();
+    }
+    loop {
+        std::thread::park();
+    }
+}
+
+fn is_pipe(file: &File) -> Result<bool> {
+    let kind = file.metadata().context("standard input")?.file_type();
+    Ok(kind.is_fifo() || kind.is_socket())
+}
+
 fn wait_for_end_of_input() -> Result<()> {
     let mut sink = [0_u8; 4096];
     while std::io::stdin().read(&mut sink).context("standard input")? > 0 {}
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    #[test]
+    fn only_a_pipe_has_an_owner_that_may_end() {
+        let (end, _other) = std::io::pipe().unwrap();
+        assert!(is_pipe(&File::from(OwnedFd::from(end))).unwrap());
+        assert!(!is_pipe(&File::open("/dev/null").unwrap()).unwrap());
+        assert!(!is_pipe(&tempfile::tempfile().unwrap()).unwrap());
+    }
 }
