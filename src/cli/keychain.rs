@@ -127,9 +127,15 @@ fn parse_keys<'a>(words: impl Iterator<Item = &'a str>, source: &str) -> Result<
     let mut keys: Vec<KeyUri> = Vec::new();
     for word in words {
         let key = KeyUri::parse(word).map_err(|error| Failure::usage(error.to_string()).about(source))?;
-        if key.scheme() == tencent::SCHEME && !tencent::is_key(&key) {
-            let failure = Failure::usage(format!("{key} names no KMS key")).about(source);
-            return Err(failure.help(tencent::FORM));
+        let form = match key.scheme() {
+            local::SCHEME if !local::is_key(&key) => Some(local::FORM),
+            tencent::SCHEME if !tencent::is_key(&key) => Some(tencent::FORM),
+            _ => None,
+        };
+        if let Some(form) = form {
+            return Err(Failure::usage(format!("{key} names no KMS key"))
+                .about(source)
+                .help(form));
         }
         if keys.contains(&key) {
             return Err(Failure::usage(format!("{key} is named twice")).about(source));

@@ -31,13 +31,17 @@ pub const SCHEME: &str = "local";
 /// What it takes to use this provider.
 pub(super) const SETUP: &str = "give the keyring with --keyring FILE or ENVELOPE_KEYRING";
 
+/// How a key's URI is written, as advice.
+pub const FORM: &str = "write it as local://KID, the key id as 8 lower-case hex digits";
+
 /// What a `local://` URI names. A keyring is a list of keys: there are no prefixes.
 pub(super) fn names(uri: &KeyUri) -> Names {
-    if Kid::of_uri(uri).is_some() {
-        Names::Key
-    } else {
-        Names::Nothing
-    }
+    if is_key(uri) { Names::Key } else { Names::Nothing }
+}
+
+/// Whether `uri` has the form of a key of this provider. It may still name none that exists.
+pub fn is_key(uri: &KeyUri) -> bool {
+    Kid::of_uri(uri).is_some()
 }
 
 /// A keyring as a KMS. No Debug: it holds keys.
