@@ -30,6 +30,9 @@ pub enum ManifestError {
         /// An anchor, an alias, a tag, ...
         what: &'static str,
     },
+    /// A sealed document in JSON behind a byte order mark (format-es1 section 2).
+    #[error("a byte order mark before the JSON of an EnvelopeSecret")]
+    ByteOrderMark,
     /// A tag in a Secret.
     #[error("line {line}: a tag in a Secret")]
     Tag {
@@ -82,6 +85,7 @@ impl ManifestError {
                 "write the document out in full, without anchors, aliases, merge keys, tags, \
                  and with keys that are strings"
             }
+            ManifestError::ByteOrderMark => "save the file as UTF-8 without a byte order mark",
             ManifestError::Tag { .. } => "write the value in quotes instead",
             ManifestError::WrongType { is, wanted, .. } => match (*is, *wanted) {
                 ("null", "a string") => "write \"\" for an empty value",

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::error::ManifestError;
 use super::json_read;
 use super::node::{Member, Node};
@@ -25,6 +27,8 @@ pub struct Part<'t> {
     pub explicit: bool,
     root: Node,
     marks: Marks,
+    /// Whether it is JSON's `{` behind a byte order mark: YAML to most readers, and no JSON.
+    marked: bool,
 }
 
 /// What a document holds.
@@ -53,6 +57,7 @@ pub enum Kind {
 pub struct Item<'p> {
     kind: Kind,
     marks: Marks,
+    marked: bool,
     node: &'p Node,
     /// The bytes, if they are JSON and hold this object alone.
     json: Option<&'p str>,
@@ -70,10 +75,16 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Part<'_>>, ManifestError> {
             explicit: false,
             root: document.root,
             marks: Marks::default(),
+            marked: false,
         });
         return Ok(parts.collect());
     }
+    let marked = |range: &Range<usize>| {
+        let behind = text[range.clone()].strip_prefix('\u{feff}');
+        behind.is_some_and(|text| text.trim_start().starts_with('{'))
+    };
     let parts = yaml_read::read(text)?.into_iter().map(|document| Part {
+        marked: marked(&document.range),
         text: &text[document.range],
         syntax: Syntax::Yaml,
         explicit: document.explicit,
@@ -140,6 +151,7 @@ impl Part<'_> {
         Item {
             kind,
             marks: self.marks,
+            marked: self.marked,
             node,
             json: None,
         }
@@ -230,6 +242,9 @@ impl<'p> Item<'p> {
         let name = name.filter(|_| self.place().1.is_none());
         if let (Some(json), None) = (self.json, name) {
             return Ok(json.trim().as_bytes().to_vec());
+        }
+        if self.marked {
+            return Err(ManifestError::ByteOrderMark);
         }
         let refused = self
             .marks
@@ -374,6 +389,28 @@ mod tests {
         ] {
             assert_eq!(json(more), Err(ManifestError::Irregular { line: 3, what }));
         }
+    }
+
+    #[test]
+    fn json_has_no_byte_order_mark_and_yaml_may() {
+        let sealed = |text: &str| {
+            let Ok(parts) = read(text.as_bytes()) else {
+                panic!("{text}")
+            };
+            parts[0].items()[0].sealed_json(None).map(|_| ())
+        };
+        let json = "{\"apiVersion\":\"envelope-secrets.io/v1\",\"kind\":\"EnvelopeSecret\"}";
+        assert_eq!(sealed(json), Ok(()));
+        assert_eq!(
+            sealed(&format!("\u{feff}\r\n{json}")),
+            Err(ManifestError::ByteOrderMark)
+        );
+        let yaml = "\u{feff}apiVersion: envelope-secrets.io/v1\nkind: EnvelopeSecret\n";
+        assert_eq!(sealed(yaml), Ok(()));
+        assert_eq!(
+            kinds("\u{feff}{\"apiVersion\": \"v1\", \"kind\": \"Secret\"}"),
+            [Kind::Secret]
+        );
     }
 
     #[test]
