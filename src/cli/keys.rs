@@ -207,7 +207,11 @@ fn retire(path: &Path, key: &str, paths: &[PathBuf], printer: Printer) -> Result
     }
     let first = local::retire(path, kid)?;
     if !paths.is_empty() {
-        printer.done(&format!("searched {} manifests, none uses it", found.files));
+        let files = match found.files {
+            1 => "1 manifest".to_owned(),
+            files => format!("{files} manifests"),
+        };
+        printer.done(&format!("searched {files}, none uses it"));
     }
     printer.done(&format!(
         "removed {} from {}; {first} seals from now on",

@@ -33,7 +33,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use args::{Cli, Command};
 pub use failure::{Exit, Failure};
-use printer::Printer;
+use printer::{Color, Printer};
 use program::Program;
 pub use reference::markdown;
 
@@ -46,12 +46,18 @@ pub fn run(argv: &[OsString]) -> Exit {
     {
         Ok(cli) => cli,
         Err(error) => {
+            let printed = error.print();
+            if error.use_stderr() {
+                // Nobody can be told when standard error is gone.
+                return Exit::Usage;
+            }
             // Help and version are no errors, and go to standard output.
-            let _ = error.print();
-            return if error.use_stderr() {
-                Exit::Usage
-            } else {
-                Exit::Done
+            return match Printer::printed(printed) {
+                Ok(()) => Exit::Done,
+                Err(failure) => {
+                    Printer::new(program.name(), false, false, Color::Auto).failure(&failure);
+                    failure.exit
+                }
             };
         }
     };

@@ -57,6 +57,11 @@ impl Printer {
             .as_fd()
             .try_clone_to_owned()
             .and_then(|fd| File::from(fd).write_all(bytes));
+        Self::printed(written)
+    }
+
+    /// What became of writing to standard output. A reader that has gone is no failure.
+    pub(super) fn printed(written: io::Result<()>) -> Result<()> {
         match written {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!(
                 "cannot write to standard output: {error}"
@@ -68,7 +73,7 @@ impl Printer {
     /// What was done. Not with `-q`.
     pub(super) fn done(self, text: &str) {
         if !self.quiet {
-            line(&printable(text));
+            line(&printable(&program::advice(self.name, text)));
         }
     }
 

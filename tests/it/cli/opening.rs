@@ -1,6 +1,7 @@
 //! Opening, what it refuses, and the life of a key.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 
 use serde_json::Value;
 
@@ -211,6 +212,20 @@ fn several_files_go_on_after_one_that_fails() {
         .run(&["open", "--keyring", "keyring", "bad.yaml", "-v"], b"")
         .failed(1, "debug: stage UNWRAP");
     assert!(!ran.stderr.contains("UNWRAP") && detail.stdout.is_empty());
+}
+
+#[test]
+fn the_plugin_advises_its_own_commands() {
+    let shell = Shell::new();
+    let mut command = shell.command(env!("CARGO_BIN_EXE_envelope"));
+    command.arg0("kubectl-envelope");
+    command.args(["keys", "create", "--keyring", "keyring"]);
+    let output = command.output().unwrap();
+    let printed = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        printed.contains("new keyring: kubectl envelope keys promote local://"),
+        "{printed}"
+    );
 }
 
 #[test]

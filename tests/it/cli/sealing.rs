@@ -395,19 +395,21 @@ fn a_command_that_cannot_write_says_so() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
     // macOS has no such device.
     let Ok(full) = full else { return };
-    let output = shell
-        .command(env!("CARGO_BIN_EXE_envelope"))
-        .arg("crd")
-        .stdout(full)
-        .output()
-        .unwrap();
-    assert_eq!(output.status.code(), Some(1));
-    assert!(
-        output
-            .stderr
-            .starts_with(b"error: cannot write to standard output: "),
-        "{output:?}"
-    );
+    for argument in ["crd", "--help", "--version"] {
+        let output = shell
+            .command(env!("CARGO_BIN_EXE_envelope"))
+            .arg(argument)
+            .stdout(full.try_clone().unwrap())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "{argument}");
+        assert!(
+            output
+                .stderr
+                .starts_with(b"error: cannot write to standard output: "),
+            "{output:?}"
+        );
+    }
 }
 
 #[test]
