@@ -1,7 +1,7 @@
 //! What `metadata.managedFields` of a Secret says, reduced to what planning needs: the lists themselves are most
 //! of the bytes of a metadata object.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
@@ -74,18 +74,34 @@ impl FieldFacts {
     }
 }
 
-/// The keys of the Secret's data, each with whether our Apply holds it; `None` without managedFields, when
-/// nobody can tell what the keys are.
-pub(super) fn data_keys(meta: &ObjectMeta) -> Option<BTreeMap<String, bool>> {
-    let mut keys = BTreeMap::new();
-    for entry in entries(meta) {
-        let ours = is_our_apply(entry);
-        let held = paths(entry);
-        for key in held.iter().filter_map(|path| path.strip_prefix("f:data/f:")) {
-            *keys.entry(key.to_owned()).or_insert(false) |= ours;
+/// The keys of the Secret's data as managers hold them, ours among them.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Held {
+    pub(super) data: BTreeSet<String>,
+    /// Keys that a server-side apply of somebody brought as `stringData`: the API server puts them into the data and
+    /// lists them here alone, also when they are gone from the data.
+    pub(super) string_data: BTreeSet<String>,
+    /// The places in managedFields of the entries that hold `stringData`.
+    pub(super) string_entries: Vec<usize>,
+}
+
+impl Held {
+    pub(super) fn of(meta: &ObjectMeta) -> Self {
+        let mut held = Held::default();
+        for (index, entry) in entries(meta).iter().enumerate() {
+            for path in paths(entry) {
+                if let Some(key) = path.strip_prefix("f:data/f:") {
+                    held.data.insert(key.to_owned());
+                } else if let Some(key) = path.strip_prefix("f:stringData/f:") {
+                    held.string_data.insert(key.to_owned());
+                    if held.string_entries.last() != Some(&index) {
+                        held.string_entries.push(index);
+                    }
+                }
+            }
         }
+        held
     }
-    (!entries(meta).is_empty()).then_some(keys)
 }
 
 fn owner_path(uid: &str) -> String {
@@ -96,7 +112,10 @@ fn owner_path(uid: &str) -> String {
 }
 
 fn is_content(path: &str) -> bool {
-    path.starts_with("f:data/") || path == "f:type" || path == "f:immutable"
+    path.starts_with("f:data/")
+        || path.starts_with("f:stringData/")
+        || path == "f:type"
+        || path == "f:immutable"
 }
 
 fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
@@ -220,6 +239,7 @@ mod tests {
 
         for field in [
             json!({"f:data": {"f:a": {}}}),
+            json!({"f:stringData": {"f:a": {}}}),
             json!({"f:type": {}}),
             json!({"f:immutable": {}}),
         ] {
@@ -239,14 +259,18 @@ mod tests {
     }
 
     #[test]
-    fn keys_and_whose_they_are() {
+    fn keys_that_managers_hold() {
         let edit = json!({"manager": "kubectl-edit", "operation": "Update", "fieldsV1":
             {"f:data": {".": {}, "f:extra": {}, "f:a": {}}}});
-        let keys = data_keys(&meta(&json!([our_entry(&["a", "b"]), edit]))).expect("known");
-        let keys: Vec<(&str, bool)> = keys.iter().map(|(key, ours)| (key.as_str(), *ours)).collect();
-        assert_eq!(keys, [("a", true), ("b", true), ("extra", false)]);
-        assert_eq!(data_keys(&meta(&json!([]))), None);
-        assert_eq!(data_keys(&ObjectMeta::default()), None);
+        let apply = json!({"manager": "kubectl", "operation": "Apply", "fieldsV1":
+            {"f:stringData": {"f:text": {}, "f:more": {}}, "f:metadata": {"f:labels": {"f:x": {}}}}});
+        let held = Held::of(&meta(&json!([our_entry(&["a", "b"]), edit, apply])));
+        let texts = |keys: &BTreeSet<String>| keys.iter().cloned().collect::<Vec<_>>();
+        assert_eq!(texts(&held.data), ["a", "b", "extra"]);
+        assert_eq!(texts(&held.string_data), ["more", "text"]);
+        assert_eq!(held.string_entries, [2]);
+        assert_eq!(Held::of(&meta(&json!([]))), Held::default());
+        assert_eq!(Held::of(&ObjectMeta::default()), Held::default());
         assert_eq!(FieldFacts::of(&ObjectMeta::default()), FieldFacts::default());
     }
 }

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::ObjectKey;
-use super::fields::{self, FieldSet};
+use super::fields::{FieldSet, Held};
 use super::plan::Described;
 use super::secret_facts::is_object;
 use crate::api::{MANAGED_BY_LABEL, MANAGED_LABEL, Mode, SECRET_MANAGER};
@@ -154,13 +154,29 @@ impl Serialize for Data<'_> {
 }
 
 /// The JSON Patch that takes from the Secret what our Apply left there though it is not ours to keep: keys of the
-/// data that are none of `document`'s, and ownerReferences to earlier objects of this name. `None` if it is exact.
+/// data that are none of `document`'s, and ownerReferences to earlier objects of this name; and what others hold as `stringData`. `None` if it is exact.
 pub(super) fn cleanup(meta: &ObjectMeta, document: &Document, object_uid: &str) -> Option<Value> {
     let ours = entry_names(document);
-    // An Apply always leaves its entry, so the keys are known.
-    let keys = fields::data_keys(meta).unwrap_or_default();
-    let foreign = keys.keys().filter(|key| !ours.contains(key.as_str()));
-    let mut removals: Vec<Value> = foreign.map(|key| remove(&format!("/data/{key}"))).collect();
+    let held = Held::of(meta);
+    let mut removals = Vec::new();
+    if ours.is_empty() && !held.string_data.is_empty() {
+        // There may be no data at all that a member could be added to.
+        removals.push(json!({"op": "add", "path": "/data", "value": {}}));
+    } else {
+        let not_ours = |key: &&String| !ours.contains(key.as_str());
+        for key in held.string_data.difference(&held.data).filter(not_ours) {
+            // Nobody tells whether it still stands, and what does not stand cannot be removed.
+            removals.push(json!({"op": "add", "path": format!("/data/{key}"), "value": ""}));
+            removals.push(remove(&format!("/data/{key}")));
+        }
+        let listed = held.data.iter().filter(not_ours);
+        removals.extend(listed.map(|key| remove(&format!("/data/{key}"))));
+    }
+    // Else they would speak of an edit for ever. Only these fields of an entry go.
+    let entries = held.string_entries.iter();
+    removals.extend(
+        entries.map(|index| remove(&format!("/metadata/managedFields/{index}/fieldsV1/f:stringData"))),
+    );
     removals.extend(obsolete_owners(meta, object_uid));
     patch(meta, removals)
 }

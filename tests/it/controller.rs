@@ -201,6 +201,24 @@ async fn a_key_added_by_hand_goes() {
         .unwrap();
     place.secret("db", &[("password", PASSWORD)]).await;
 
+    // Server-side apply of stringData: managedFields do not list it as data.
+    let by_text = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"},
+                         "stringData": {"password": "edited", "text": "x"}});
+    let params = PatchParams::apply("somebody");
+    place
+        .secrets()
+        .patch("db", &params, &Patch::Apply(&by_text))
+        .await
+        .unwrap();
+    let healed = place.secret("db", &[("password", PASSWORD)]).await;
+    let managers: Vec<_> = healed.metadata.managed_fields.iter().flatten().collect();
+    assert!(
+        managers
+            .iter()
+            .all(|entry| entry.manager.as_deref() != Some("somebody")),
+        "{managers:?}"
+    );
+
     // A key that leaves the spec leaves the Secret, though others share it.
     place.apply(&place.sealed("db", &[("token", USER)])).await;
     place.secret("db", &[("token", USER)]).await;

@@ -127,7 +127,7 @@ fn meta(extra: &[&str], owners: &[&str]) -> ObjectMeta {
 #[test]
 fn what_is_applied_is_what_is_expected_of_its_fields() {
     let described = describe(opened().document(), "o-1");
-    let facts = fields::FieldFacts::of(&meta(&[], &["o-1"]));
+    let facts = crate::controller::fields::FieldFacts::of(&meta(&[], &["o-1"]));
     assert_eq!(facts.ours, Some(described.fields));
     assert_eq!(described.digest.len(), 64);
     assert_ne!(describe(opened().document(), "o-2").fields, described.fields);
@@ -160,5 +160,23 @@ fn what_is_not_ours_is_removed_by_name_under_a_test() {
         json!({"op": "remove", "path": "/data/extra"}),
     ];
     let expected = json!([test, data[0], data[1], owners[0], owners[1]]);
+    assert_eq!(cleanup(&seen, opened().document(), "o-1"), Some(expected));
+}
+
+#[test]
+fn what_came_as_string_data_goes_whether_it_stands_or_not() {
+    let mut seen = meta(&["extra"], &["o-1"]);
+    let apply = json!({"manager": "kubectl", "operation": "Apply", "fieldsV1":
+        {"f:stringData": {"f:password": {}, "f:extra": {}, "f:text": {}}}});
+    let entries = seen.managed_fields.get_or_insert_default();
+    entries.push(serde_json::from_value(apply).expect("an entry"));
+    let test = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "10"});
+    let expected = json!([
+        test,
+        {"op": "add", "path": "/data/text", "value": ""},
+        {"op": "remove", "path": "/data/text"},
+        {"op": "remove", "path": "/data/extra"},
+        {"op": "remove", "path": "/metadata/managedFields/2/fieldsV1/f:stringData"},
+    ]);
     assert_eq!(cleanup(&seen, opened().document(), "o-1"), Some(expected));
 }
