@@ -80,7 +80,13 @@ fn of_status(status: &Status, verb: &str, key: &ObjectKey) -> Refused {
         404 if named => Refused::NotFound,
         403 if says("exceeded quota: ") || says("failed quota: ") => rejected(Rejection::Quota),
         403 => because(Outcome::ApiForbidden {
-            verb: verb.to_owned(),
+            // An Apply of what is not there needs this right beside its own.
+            verb: if says(" cannot create resource ") {
+                "create"
+            } else {
+                verb
+            }
+            .to_owned(),
             namespace: key.namespace.to_string(),
         }),
         413 => rejected(Rejection::TooLarge),
@@ -152,6 +158,13 @@ mod tests {
                 json!({"code": 403, "message": "secrets \"db\" is forbidden: User \"x\" cannot patch resource \"secrets\" in API group \"\" in the namespace \"prod\""}),
                 because(Outcome::ApiForbidden {
                     verb: "patch".into(),
+                    namespace: "prod".into(),
+                }),
+            ),
+            (
+                json!({"code": 403, "message": "secrets \"db\" is forbidden: User \"x\" cannot create resource \"secrets\" in API group \"\" in the namespace \"prod\""}),
+                because(Outcome::ApiForbidden {
+                    verb: "create".into(),
                     namespace: "prod".into(),
                 }),
             ),

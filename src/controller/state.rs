@@ -89,8 +89,9 @@ impl KeyState {
         (outcome, due)
     }
 
-    /// A success: nothing waits any more.
+    /// A success: nothing waits any more, and a later repair is no delivery.
     pub(super) fn succeeded(&mut self) {
+        self.first_seen = None;
         self.failure = None;
         self.foreign = None;
     }
@@ -177,6 +178,10 @@ mod tests {
         assert!(state.waiting(0, now).is_some(), "the same object");
         state.meet(&object("o-1", 2), now);
         assert_eq!(state.waiting(0, now), None, "another generation");
+        assert_eq!(state.first_seen, Some(now));
+        state.succeeded();
+        state.meet(&object("o-1", 2), now);
+        assert_eq!(state.first_seen, None, "what stands was delivered before");
         state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
         state.meet(&object("o-2", 2), now);
         assert_eq!(state.waiting(0, now), None, "another object of the same name");
