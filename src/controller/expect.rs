@@ -36,6 +36,8 @@ struct Entry<T> {
 /// What the watch delivered while a request is under way: the event of a write often comes before its answer.
 #[derive(Default)]
 struct Seen {
+    /// What the store had before: an answer that repeats it tells nothing that the watch has not delivered.
+    before: Option<Version>,
     versions: Vec<Version>,
     ended: Vec<Box<str>>,
 }
@@ -57,6 +59,12 @@ pub(super) enum Belief<'a, T> {
     Overdue,
 }
 
+impl Seen {
+    fn tells(&self, version: &Version) -> bool {
+        self.versions.contains(version) || self.ended.contains(&version.uid)
+    }
+}
+
 impl<T> Default for Expectations<T> {
     fn default() -> Self {
         Expectations {
@@ -66,13 +74,16 @@ impl<T> Default for Expectations<T> {
 }
 
 impl<T> Expectations<T> {
-    /// A write or a read of `key` is about to be sent.
-    pub(super) fn begin(&mut self, key: &ObjectKey) {
+    /// A write or a read of `key` is about to be sent. `live` is what the store has.
+    pub(super) fn begin(&mut self, key: &ObjectKey, live: Option<Version>) {
         let entry = self.entries.entry(key.clone()).or_insert(Entry {
             under_way: None,
             expected: None,
         });
-        entry.under_way = Some(Seen::default());
+        entry.under_way = Some(Seen {
+            before: live,
+            ..Seen::default()
+        });
     }
 
     /// The answer: `version` stands, with `value`. `live` is what the store has.
@@ -84,25 +95,50 @@ impl<T> Expectations<T> {
         value: T,
         until: Instant,
     ) {
-        let seen = self
-            .entries
-            .remove(key)
-            .and_then(|entry| entry.under_way)
-            .unwrap_or_default();
-        if live != Some(&version) && !seen.versions.contains(&version) && !seen.ended.contains(&version.uid) {
-            let expected = Some(Expected {
-                version,
-                value,
-                until,
-            });
-            self.entries.insert(
-                key.clone(),
-                Entry {
-                    under_way: None,
-                    expected,
-                },
-            );
+        let seen = self.end(key);
+        if live != Some(&version) && seen.before.as_ref() != Some(&version) && !seen.tells(&version) {
+            self.expect(key, version, value, until);
         }
+    }
+
+    /// The answer: nothing stands, though the store has `live`; its end is still to be delivered.
+    pub(super) fn settle_gone(&mut self, key: &ObjectKey, live: Version, value: T, until: Instant) {
+        if !self.end(key).tells(&live) {
+            self.expect(key, live, value, until);
+        }
+    }
+
+    /// Ends what is under way, and what is believed: something newer was read. Whether the watch delivered nothing
+    /// of `key` meanwhile; else it has something that is as new.
+    pub(super) fn supersede(&mut self, key: &ObjectKey) -> bool {
+        let seen = self.end(key);
+        seen.versions.is_empty() && seen.ended.is_empty()
+    }
+
+    fn end(&mut self, key: &ObjectKey) -> Seen {
+        let entry = self.entries.remove(key);
+        entry.and_then(|entry| entry.under_way).unwrap_or_default()
+    }
+
+    fn expect(&mut self, key: &ObjectKey, version: Version, value: T, until: Instant) {
+        let expected = Some(Expected {
+            version,
+            value,
+            until,
+        });
+        self.entries.insert(
+            key.clone(),
+            Entry {
+                under_way: None,
+                expected,
+            },
+        );
+    }
+
+    /// Until when something is believed of `key` that the watch has not delivered.
+    pub(super) fn until(&self, key: &ObjectKey) -> Option<Instant> {
+        let entry = self.entries.get(key)?;
+        entry.expected.as_ref().map(|expected| expected.until)
     }
 
     /// There was no answer that tells anything: what was believed before still is.
@@ -192,7 +228,7 @@ mod tests {
         let until = now + Duration::from_secs(30);
         let mut all = Expectations::default();
         assert_eq!(all.belief(&key(), now), Belief::Nothing);
-        all.begin(&key());
+        all.begin(&key(), None);
         assert_eq!(all.belief(&key(), now), Belief::Nothing);
         all.settle(&key(), version("5"), Some(&version("4")), "written", until);
         assert_eq!(all.belief(&key(), now), Belief::Value(&"written"));
@@ -212,7 +248,7 @@ mod tests {
     async fn an_event_that_comes_before_the_answer_counts() {
         let now = Instant::now();
         let mut all = Expectations::default();
-        all.begin(&key());
+        all.begin(&key(), None);
         all.delivered(&key(), &version("5"));
         all.delivered(&key(), &version("6"));
         all.settle(
@@ -227,7 +263,7 @@ mod tests {
             Belief::Nothing,
             "the store has something newer"
         );
-        all.begin(&key());
+        all.begin(&key(), None);
         all.settle(
             &key(),
             version("6"),
@@ -244,10 +280,43 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_older_than_the_store_is_not_believed() {
+        let now = Instant::now();
+        let until = now + Duration::from_secs(30);
+        let mut all = Expectations::default();
+        // Read as the store had it, and edited before the answer came.
+        all.begin(&key(), Some(version("5")));
+        all.delivered(&key(), &version("6"));
+        all.settle(&key(), version("5"), Some(&version("6")), "read", until);
+        assert_eq!(all.belief(&key(), now), Belief::Nothing);
+        assert_eq!(all.until(&key()), None);
+
+        all.begin(&key(), Some(version("6")));
+        all.settle_gone(&key(), version("6"), "gone", until);
+        assert_eq!(all.belief(&key(), now), Belief::Value(&"gone"));
+        assert_eq!(all.until(&key()), Some(until));
+        all.deleted(&key(), "s-1");
+        all.begin(&key(), None);
+        all.delivered(&key(), &version("7"));
+        all.settle_gone(&key(), version("7"), "gone", until);
+        assert_eq!(all.belief(&key(), now), Belief::Nothing, "it came after the read");
+
+        all.begin(&key(), Some(version("7")));
+        assert!(all.supersede(&key()), "nothing came");
+        all.begin(&key(), Some(version("7")));
+        all.delivered(&key(), &version("8"));
+        assert!(!all.supersede(&key()));
+        all.begin(&key(), Some(version("8")));
+        all.deleted(&key(), "s-1");
+        assert!(!all.supersede(&key()));
+        assert!(all.entries.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn the_end_of_another_uid_ends_no_belief() {
         let now = Instant::now();
         let mut all = Expectations::default();
-        all.begin(&key());
+        all.begin(&key(), None);
         all.settle(
             &key(),
             version("5"),
@@ -264,7 +333,7 @@ mod tests {
         all.deleted(&key(), "s-1");
         assert_eq!(all.belief(&key(), now), Belief::Nothing);
 
-        all.begin(&key());
+        all.begin(&key(), None);
         all.deleted(&key(), "s-1");
         all.settle(
             &key(),
@@ -280,13 +349,13 @@ mod tests {
     async fn a_failed_write_leaves_the_belief_before_it() {
         let now = Instant::now();
         let mut all = Expectations::default();
-        all.begin(&key());
+        all.begin(&key(), None);
         all.settle(&key(), version("5"), None, "first", now + Duration::from_secs(30));
-        all.begin(&key());
+        all.begin(&key(), None);
         all.cancel(&key());
         assert_eq!(all.belief(&key(), now), Belief::Value(&"first"));
         all.forget(&key());
-        all.begin(&key());
+        all.begin(&key(), None);
         all.cancel(&key());
         assert!(all.entries.is_empty(), "nothing is kept");
     }

@@ -64,12 +64,16 @@ impl Run<'_> {
 
     /// Reads the object anew.
     pub(super) async fn look_at_object(&mut self) -> Step {
+        self.scope.object_begin(self.key);
         match self.context.cluster.object(self.key).await {
             Ok(object) => {
                 self.scope.object_read(self.key, object);
                 Step::Again
             }
-            Err(refused) => self.unread(&refused),
+            Err(refused) => {
+                self.scope.object_unknown(self.key);
+                self.unread(&refused)
+            }
         }
     }
 

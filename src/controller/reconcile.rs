@@ -113,12 +113,16 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectKey) -> Option<Inst
         gone: false,
     };
     let end = run.run().await;
-    if !run.gone {
+    if run.gone {
+        scope.forget(key);
+    } else {
         context.states().insert(key.clone(), run.state);
     }
     let reason = end.reason.map_or("", Reason::as_str);
     context.metrics.reconciled(end.did, reason, started.elapsed());
-    end.alarm
+    // A list after a gap may never deliver what is believed: nothing else would ask again.
+    let doubt = scope.believed_until(key).filter(|until| *until > started);
+    end.alarm.into_iter().chain(doubt).min()
 }
 
 impl Run<'_> {

@@ -159,6 +159,12 @@ impl Scope {
             }
             Event::InitDone => {
                 let gone = inner.objects.swap();
+                let Inner {
+                    objects, statuses, ..
+                } = &mut *inner;
+                for (key, object) in &objects.live {
+                    statuses.delivered(key, &object.version());
+                }
                 return inner.all_if_complete(gone);
             }
         }
@@ -184,6 +190,10 @@ impl Scope {
             }
             Event::InitDone => {
                 inner.secrets.swap();
+                let Inner { secrets, written, .. } = &mut *inner;
+                for (key, secret) in &secrets.live {
+                    written.delivered(key, &secret.version());
+                }
                 return inner.all_if_complete(Vec::new());
             }
         }
@@ -223,7 +233,9 @@ impl Scope {
 
     /// A write or a read of the Secret begins.
     pub(super) fn secret_begin(&self, key: &ObjectKey) {
-        self.lock().written.begin(key);
+        let mut inner = self.lock();
+        let live = inner.secrets.live.get(key).map(|secret| secret.version());
+        inner.written.begin(key, live);
     }
 
     /// The Secret stands so; the watch will deliver it.
@@ -240,7 +252,7 @@ impl Scope {
         let mut inner = self.lock();
         match inner.secrets.live.get(key).map(|secret| secret.version()) {
             // The event of its end is still to come.
-            Some(live) => inner.written.settle(key, live, None, None, until),
+            Some(live) => inner.written.settle_gone(key, live, None, until),
             None => inner.written.forget(key),
         }
     }
@@ -250,9 +262,11 @@ impl Scope {
         self.lock().written.cancel(key);
     }
 
-    /// A write of the status begins.
-    pub(super) fn status_begin(&self, key: &ObjectKey) {
-        self.lock().statuses.begin(key);
+    /// A write of the status, or a read of the object, begins.
+    pub(super) fn object_begin(&self, key: &ObjectKey) {
+        let mut inner = self.lock();
+        let live = inner.objects.live.get(key).map(|object| object.version());
+        inner.statuses.begin(key, live);
     }
 
     /// The status of the object with this uid stands so.
@@ -269,19 +283,36 @@ impl Scope {
         inner.statuses.settle(key, version, live.as_ref(), value, until);
     }
 
-    /// The write of the status told nothing.
-    pub(super) fn status_unknown(&self, key: &ObjectKey) {
+    /// The write of the status, or the read of the object, told nothing.
+    pub(super) fn object_unknown(&self, key: &ObjectKey) {
         self.lock().statuses.cancel(key);
     }
 
-    /// The object was read: it stands so, or is gone.
+    /// The object was read: it stands so, or is gone. What the watch has delivered meanwhile is newer, or is followed
+    /// by what is: an older answer must not take its place, for no other event would come.
     pub(super) fn object_read(&self, key: &ObjectKey, object: Option<Object>) {
         let mut inner = self.lock();
-        inner.statuses.forget(key);
+        if !inner.statuses.supersede(key) {
+            return;
+        }
         match object {
             Some(object) => drop(inner.objects.live.insert(key.clone(), Arc::new(object))),
             None => drop(inner.objects.live.remove(key)),
         }
+    }
+
+    /// Until when something is believed of `key` that no watch has delivered.
+    pub(super) fn believed_until(&self, key: &ObjectKey) -> Option<Instant> {
+        let inner = self.lock();
+        let both = [inner.statuses.until(key), inner.written.until(key)];
+        both.into_iter().flatten().min()
+    }
+
+    /// The object is gone: nothing is believed of what bears its name.
+    pub(super) fn forget(&self, key: &ObjectKey) {
+        let mut inner = self.lock();
+        inner.statuses.forget(key);
+        inner.written.forget(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -315,14 +346,19 @@ impl Inner {
 
     fn object_seen(&mut self, raw: RawObject, listed: bool) -> Option<ObjectKey> {
         let (key, object) = Object::of(raw)?;
-        self.statuses.delivered(&key, &object.version());
+        // What a list brings stands in the store only when the list is whole.
+        if !listed {
+            self.statuses.delivered(&key, &object.version());
+        }
         self.objects.put(key.clone(), object, listed);
         Some(key)
     }
 
     fn secret_seen(&mut self, meta: &SecretMeta, listed: bool) -> Option<ObjectKey> {
         let (key, facts) = SecretFacts::of(&meta.metadata)?;
-        self.written.delivered(&key, &facts.version());
+        if !listed {
+            self.written.delivered(&key, &facts.version());
+        }
         self.secrets.put(key.clone(), facts, listed);
         Some(key)
     }

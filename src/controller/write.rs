@@ -80,10 +80,17 @@ impl Run<'_> {
     /// A Secret may be gone because its object is: the two watches do not keep the order of things. It must not
     /// come back then.
     async fn confirm(&mut self, scene: &Scene) -> Result<(), Refused> {
-        let object = self.context.cluster.object(self.key).await?;
-        let stands = object
-            .as_ref()
-            .is_some_and(|object| object.uid == scene.object.uid && !object.deleting);
+        self.scope.object_begin(self.key);
+        let read = self.context.cluster.object(self.key).await;
+        let stands = read.as_ref().is_ok_and(|object| {
+            object
+                .as_ref()
+                .is_some_and(|object| object.uid == scene.object.uid && !object.deleting)
+        });
+        if stands || read.is_err() {
+            self.scope.object_unknown(self.key);
+        }
+        let object = read?;
         if stands {
             return Ok(());
         }
@@ -256,7 +263,7 @@ impl Run<'_> {
                 alarm,
             });
         }
-        self.scope.status_begin(self.key);
+        self.scope.object_begin(self.key);
         match self
             .context
             .cluster
@@ -273,7 +280,7 @@ impl Run<'_> {
                 })
             }
             Err(refused) => {
-                self.scope.status_unknown(self.key);
+                self.scope.object_unknown(self.key);
                 self.not_reported(refused, reason, alarm).await
             }
         }

@@ -132,7 +132,7 @@ async fn own_writes_lie_over_the_store_until_they_are_delivered() {
     assert_eq!(secret_version(scope, "a").as_deref(), Some("5"));
 
     let status = Arc::new(StatusFacts::of(crate::api::EnvelopeSecretStatus::default()));
-    scope.status_begin(&key("a"));
+    scope.object_begin(&key("a"));
     scope.status_stands(&key("a"), Version::new("o-a", "6"), status, until);
     let seen = scope
         .observe(&key("a"), Instant::now())
@@ -158,4 +158,72 @@ async fn own_writes_lie_over_the_store_until_they_are_delivered() {
     assert!(scope.observe(&key("a"), Instant::now()).overdue);
     scope.secret_event(Event::Delete(meta("a", "7")));
     assert!(!scope.observe(&key("a"), Instant::now()).overdue);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_read_takes_no_newer_events_place() {
+    let stores = Stores::new(None);
+    let scope = &stores.scopes()[0];
+    list_objects(scope, &[("a", "1")]);
+    let read = |version: &str| Object::of(raw("a", version)).map(|(_, object)| object);
+    let stands = || {
+        scope
+            .object(&key("a"))
+            .map(|object| object.resource_version.to_string())
+    };
+
+    scope.object_begin(&key("a"));
+    scope.object_read(&key("a"), read("2"));
+    assert_eq!(stands().as_deref(), Some("2"), "nothing came meanwhile");
+
+    scope.object_begin(&key("a"));
+    scope.object_event(Event::Apply(raw("a", "3")));
+    scope.object_read(&key("a"), read("2"));
+    assert_eq!(
+        stands().as_deref(),
+        Some("3"),
+        "its event came while the answer was on its way"
+    );
+
+    scope.object_begin(&key("a"));
+    scope.object_event(Event::Delete(raw("a", "4")));
+    scope.object_read(&key("a"), read("3"));
+    assert_eq!(stands(), None, "it does not come back");
+
+    scope.object_begin(&key("a"));
+    scope.object_event(Event::Apply(raw("a", "5")));
+    scope.object_read(&key("a"), None);
+    assert_eq!(
+        stands().as_deref(),
+        Some("5"),
+        "made anew after the answer was given"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_ends_beliefs_only_when_it_is_whole() {
+    let stores = Stores::new(None);
+    let scope = &stores.scopes()[0];
+    list_objects(scope, &[("a", "1"), ("b", "1")]);
+    list_secrets(scope, &[]);
+    let until = Instant::now() + Duration::from_secs(30);
+    for name in ["a", "b"] {
+        scope.secret_begin(&key(name));
+        let facts = SecretFacts::of(&meta(name, "5").metadata).expect("facts").1;
+        scope.secret_stands(&key(name), Arc::new(facts), until);
+    }
+    scope.secret_event(Event::Init);
+    scope.secret_event(Event::InitApply(meta("a", "5")));
+    assert_eq!(
+        secret_version(scope, "a").as_deref(),
+        Some("5"),
+        "the store does not have it yet"
+    );
+    scope.secret_event(Event::InitDone);
+    assert_eq!(secret_version(scope, "a").as_deref(), Some("5"));
+    assert_eq!(scope.believed_until(&key("a")), None);
+    // Deleted in the gap: no event will ever say so.
+    assert_eq!(scope.believed_until(&key("b")), Some(until));
+    scope.forget(&key("b"));
+    assert_eq!(scope.believed_until(&key("b")), None);
 }
