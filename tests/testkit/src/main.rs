@@ -1,9 +1,9 @@
 //! `testkit`: the control plane, the KMS emulator and the guard as commands.
 
-use std::fmt::Write as _;
+mod standalone;
+
 use std::fs::File;
 use std::io::{Read as _, Write as _};
-use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::PathBuf;
@@ -12,7 +12,6 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
 use testkit::demo::Place;
-use testkit::kms::{self, Emulator};
 use testkit::{Binaries, ControlPlane, Guard, Options, Part, Spec};
 
 /// A real Kubernetes control plane and a KMS emulator for tests, demo and benchmarks.
@@ -34,20 +33,7 @@ enum Action {
         json: bool,
     },
     /// Serve an emulator of Tencent Cloud KMS, print how to use it, and stay until Ctrl-C.
-    KmsEmulator {
-        /// Where to serve it: an address of this machine's loopback, such as 127.0.0.1:8099; port 0 is any that is free.
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-        listen: SocketAddr,
-        /// Serve HTTPS, with a certificate of an authority made for the run.
-        #[arg(long)]
-        tls: bool,
-        /// Where to take orders, as JSON over HTTP: faults, rotation, states of keys; without it, on any free port.
-        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
-        control: SocketAddr,
-        /// Keep keys and credentials in this file, and begin with what it holds.
-        #[arg(long, value_name = "FILE")]
-        state: Option<PathBuf>,
-    },
+    KmsEmulator(Box<standalone::KmsEmulator>),
     /// Only make sure that etcd, kube-apiserver, kube-controller-manager and kubectl are there.
     Build,
     /// Start a command that ends when this process ends, print its process id and the guard's, and stay until standard input ends.
@@ -104,19 +90,9 @@ fn run(action: Action) -> Result<()> {
             print(&if json { in_json(&plane) } else { in_shell(&plane) })?;
             stay()
         }
-        Action::KmsEmulator {
-            listen,
-            tls,
-            control,
-            state,
-        } => {
-            let emulator = Emulator::start(&kms::Options {
-                listen,
-                tls,
-                control: Some(control),
-                state,
-            })?;
-            print(&emulator_in_shell(&emulator))?;
+        Action::KmsEmulator(flags) => {
+            let emulator = flags.start()?;
+            print(&flags.in_shell(&emulator))?;
             // Not until the end of input: a shell gives what it runs in the background none.
             loop {
                 std::thread::park();
@@ -173,22 +149,6 @@ fn in_shell(plane: &ControlPlane) -> String {
         plane.folder().display(),
         plane.kubeconfig().display(),
     )
-}
-
-fn emulator_in_shell(emulator: &Emulator) -> String {
-    let mut text = String::from("# An emulator of Tencent Cloud KMS is ready; Ctrl-C ends it.\n");
-    if let Some(control) = emulator.control_endpoint() {
-        let _ = writeln!(
-            text,
-            "# Orders: curl {control}/ -d '{{\"rotate\":{{\"key\":\"{}\"}}}}'; counts: curl {control}/",
-            emulator.key()
-        );
-    }
-    text.push_str("# In another terminal:\n");
-    for (name, value) in emulator.environment() {
-        let _ = writeln!(text, "export {name}={value}");
-    }
-    text
 }
 
 fn in_json(plane: &ControlPlane) -> String {

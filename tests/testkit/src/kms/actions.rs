@@ -187,7 +187,7 @@ const fn write(name: &'static str, table: &'static [Parameter], run: Run) -> Act
 }
 
 /// Fields from `json!({...})`.
-fn fields(value: Value) -> Fields {
+pub(super) fn fields(value: Value) -> Fields {
     match value {
         Value::Object(fields) => fields,
         _ => Fields::new(),

@@ -118,7 +118,8 @@ fn claim(request: &Request) -> Result<Claim<'_>> {
     })
 }
 
-fn timestamp(request: &Request, now: i64) -> Result<i64> {
+/// When the request was made, by its own clock.
+pub(super) fn timestamp(request: &Request, now: i64) -> Result<i64> {
     let text = request.header("x-tc-timestamp").ok_or_else(|| {
         Refusal::new(
             "MissingParameter",

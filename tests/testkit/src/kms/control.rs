@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use super::dispatch::State;
 use super::fault::Fault;
 use super::http::{Answer, Request, Way};
-use super::world::{Credential, KeyState, Quotas, REGIONS, World};
+use super::sts;
+use super::world::{Credential, KeyState, Provider, Quotas, REGIONS, Role, World};
 
 /// An order. As JSON: `"clearFaults"`, `{"rotate":{"key":"23e80852-..."}}`.
 #[derive(Deserialize)]
@@ -47,6 +48,20 @@ pub enum Command {
     /// Temporary credentials have expired.
     Expire {
         secret_id: String,
+    },
+    /// All temporary credentials have expired.
+    ExpireTemporary,
+    /// Temporary credentials that are given from now on live no longer than this; `null`: as long as is asked for.
+    Life {
+        seconds: Option<i64>,
+    },
+    /// A role, in place of that of the same name; answers with its `arn`.
+    Role(Role),
+    /// An identity provider, in place of that of the same id.
+    Provider(Provider),
+    /// The role of this name is bound to the machine; `null`: none is.
+    MachineRole {
+        name: Option<String>,
     },
     Quotas(Quotas),
     /// Answers with what was called how often.
@@ -120,6 +135,30 @@ pub(super) fn apply(state: &mut State, command: Command) -> Result<(Value, bool)
             let credential = world.credentials.iter_mut().find(|it| it.secret_id == secret_id);
             let credential = credential.ok_or_else(|| format!("there is no secret id {secret_id:?}"))?;
             credential.expires = Some(now);
+            done()
+        }
+        Command::ExpireTemporary => {
+            let temporary = world.credentials.iter_mut().filter(|it| it.token.is_some());
+            temporary.for_each(|it| it.expires = Some(now));
+            done()
+        }
+        Command::Life { seconds } => {
+            world.life = seconds;
+            done()
+        }
+        Command::Role(role) => {
+            let arn = sts::arn(&role.name);
+            world.roles.retain(|it| it.name != role.name);
+            world.roles.push(role);
+            Ok((json!({"arn": arn}), true))
+        }
+        Command::Provider(provider) => {
+            world.providers.retain(|it| it.id != provider.id);
+            world.providers.push(provider);
+            done()
+        }
+        Command::MachineRole { name } => {
+            world.machine_role = name;
             done()
         }
         Command::Quotas(quotas) => {

@@ -7,17 +7,35 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::actions::{ACTIONS, Call, Fields, Sort};
+use super::actions::{self, Action, Call, Fields, Sort};
 use super::auth;
 use super::blob::Parts;
 use super::fault::{Effect, Fault, effects};
 use super::http::{Answer, Request, Way};
 use super::parameters::{Parameters, missing};
 use super::refusal::{Refusal, Result};
+use super::sts;
 use super::world::{REGIONS, World, is_key_id, random, uuid};
 
-const SERVICE: &str = "kms";
-const VERSION: &str = "2019-01-18";
+/// A service: the scope of its signatures, its version, its actions.
+struct Api {
+    service: &'static str,
+    version: &'static str,
+    actions: &'static [Action],
+}
+
+const APIS: [Api; 2] = [
+    Api {
+        service: "kms",
+        version: "2019-01-18",
+        actions: actions::ACTIONS,
+    },
+    Api {
+        service: "sts",
+        version: "2018-08-13",
+        actions: sts::ACTIONS,
+    },
+];
 
 /// How often something was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -130,28 +148,43 @@ impl State {
                 "The Content-Type must be application/json.",
             ));
         }
-        let action = ACTIONS.iter().find(|action| action.name == subject.action);
-        let Some(action) = action else {
+        let found = APIS.iter().find_map(|api| {
+            let action = api.actions.iter().find(|action| action.name == subject.action);
+            action.map(|action| (api, action))
+        });
+        let Some((api, action)) = found else {
             let message = format!("The action `{:.64}` is invalid or not found.", subject.action);
             return Err(Refusal::new("InvalidAction", message));
         };
         match request.header("x-tc-version") {
-            Some(VERSION) => {}
+            Some(version) if version == api.version => {}
             None => return Err(missing("Version")),
             Some(_) => return Err(Refusal::new("NoSuchVersion", "The API's version does not exist.")),
         }
         let now = self.now();
-        let caller = auth::verify(request, SERVICE, now, |id| self.world.credential(id))?;
-        let granted = caller.actions.as_ref();
+        let unsigned = action.name == sts::UNSIGNED && request.header("authorization") == Some("SKIP");
+        let granted = if unsigned {
+            auth::timestamp(request, now)?;
+            None
+        } else {
+            let caller = auth::verify(request, api.service, now, |id| self.world.credential(id))?;
+            caller.actions.as_ref()
+        };
         if granted.is_some_and(|granted| !granted.iter().any(|granted| granted == action.name)) {
-            let message = format!("You are not authorized to perform kms:{}.", action.name);
+            let message = format!(
+                "You are not authorized to perform {}:{}.",
+                api.service, action.name
+            );
             return Err(Refusal::new("UnauthorizedOperation", message));
         }
         if subject.region.is_empty() {
             return Err(missing("Region"));
         }
         if !REGIONS.contains(&subject.region.as_str()) {
-            return Err(Refusal::new("UnsupportedRegion", "KMS is not in this region."));
+            return Err(Refusal::new(
+                "UnsupportedRegion",
+                "The service is not in this region.",
+            ));
         }
         if let Some(code) = hit.iter().find_map(Effect::code) {
             return Err(Refusal::new(code, "As a test wants it."));
@@ -224,7 +257,7 @@ fn falsify(fields: &mut Fields, effect: &Effect) {
 }
 
 /// A fault on the way.
-fn on_the_way(effect: &Effect, outcome: &mut Outcome) {
+pub(super) fn on_the_way(effect: &Effect, outcome: &mut Outcome) {
     let answer = &mut outcome.answer;
     match effect {
         Effect::Latency { ms } => outcome.latency += Duration::from_millis(*ms),

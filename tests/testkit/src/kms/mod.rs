@@ -1,10 +1,12 @@
-//! An emulator of Tencent Cloud KMS over real HTTP(S) on loopback. Ours, not Tencent's: what it answers is what documentation, official SDKs
+//! An emulator of Tencent Cloud KMS, of STS and of a machine's metadata service over real HTTP(S) on loopback. Ours, not Tencent's: what it answers is what documentation, official SDKs
 //! and published samples show; where they are silent it chooses, and says so beside the choice.
 //!
 //! ```text
 //! http, server   connections and HTTP/1.1
 //! auth           TC3-HMAC-SHA256, checked
 //! dispatch       a request becomes an answer: who calls, which action, counted, disturbed by faults
+//! sts, jwt       temporary credentials, and the tokens of pods that they are given for
+//! metadata       the role of a machine
 //! actions        what each action takes and does; parameters: their tables
 //! world          the account: keys, versions, credentials, quotas; what is saved
 //! blob           the ciphertext's shape
@@ -18,9 +20,12 @@ mod control;
 mod dispatch;
 mod fault;
 mod http;
+mod jwt;
+mod metadata;
 mod parameters;
 mod refusal;
 mod server;
+mod sts;
 mod world;
 
 use std::io::Write as _;
@@ -34,17 +39,21 @@ use serde_json::Value;
 pub use control::{Command, Saved};
 pub use dispatch::Count;
 pub use fault::{Effect, Fault};
-pub use world::{Credential, KeyState, Quotas, REGIONS};
+pub use metadata::METADATA;
+pub use world::{Credential, KeyState, Provider, Quotas, REGIONS, Role, Trust};
 
 use crate::guard::Guard;
 use crate::plane::pki::Authority;
-use dispatch::State;
+use dispatch::{Outcome, State};
+use http::Request;
 use server::{Handler, Server};
 
 /// The credentials that are good in every emulator.
 pub const SECRET_ID: &str = "AKIDEXAMPLE00000000000000000000kms01";
 /// See [`SECRET_ID`].
 pub const SECRET_KEY: &str = "EXAMPLEsecretKEYforTestsOnly0123";
+/// The role that it has at its start; whoever has credentials may take it.
+pub const ROLE: &str = "emulator";
 /// Where the key is that it makes at its start.
 pub const REGION: &str = "ap-guangzhou";
 
@@ -55,6 +64,8 @@ pub struct Options {
     pub listen: SocketAddr,
     /// HTTPS, with a certificate of an authority made for the run.
     pub tls: bool,
+    /// Where the metadata service is, always plain HTTP; only loopback.
+    pub metadata: SocketAddr,
     /// Where orders are taken ([`Command`]), when they are to come over HTTP; only loopback.
     pub control: Option<SocketAddr>,
     /// A file that holds the account: read at the start if it is there, written at every change.
@@ -66,6 +77,7 @@ impl Default for Options {
         Options {
             listen: (Ipv4Addr::LOCALHOST, 0).into(),
             tls: false,
+            metadata: (Ipv4Addr::LOCALHOST, 0).into(),
             control: None,
             state: None,
         }
@@ -76,6 +88,7 @@ impl Default for Options {
 pub struct Emulator {
     shared: Arc<Shared>,
     server: Server,
+    metadata: Server,
     control: Option<Server>,
     key: (String, String),
     /// The authority's certificate, and the guard that removes its folder however this process ends.
@@ -102,6 +115,21 @@ impl Shared {
         Ok(answer)
     }
 
+    /// Answers requests, and saves what they change.
+    fn handler(self: &Arc<Self>, answer: fn(&mut State, &Request) -> Outcome) -> Arc<Handler> {
+        let shared = Arc::clone(self);
+        Arc::new(move |request| {
+            let mut state = shared.lock();
+            let outcome = answer(&mut state, request);
+            if outcome.changed
+                && let Err(error) = shared.save(&state)
+            {
+                crate::say(&format!("the emulator's state is not saved: {error:#}"));
+            }
+            (outcome.answer, outcome.latency)
+        })
+    }
+
     /// Writes the file beside and renames: whoever reads it, reads a whole one.
     fn save(&self, state: &State) -> Result<()> {
         let Some(path) = &self.file else {
@@ -119,7 +147,10 @@ impl Shared {
 impl Emulator {
     /// Starts with the known credentials and one key, or with what the file holds.
     pub fn start(options: &Options) -> Result<Self> {
-        for address in [Some(options.listen), options.control].into_iter().flatten() {
+        for address in [Some(options.listen), Some(options.metadata), options.control]
+            .into_iter()
+            .flatten()
+        {
             if !address.ip().is_loopback() {
                 bail!(
                     "{address} is not on this machine's loopback: the emulator's credentials are known to everybody"
@@ -156,23 +187,12 @@ impl Emulator {
             Server::start(address, None, handler)
         });
         let control = control.transpose()?;
-        let handler: Arc<Handler> = {
-            let shared = Arc::clone(&shared);
-            Arc::new(move |request| {
-                let mut state = shared.lock();
-                let outcome = state.handle(request);
-                if outcome.changed
-                    && let Err(error) = shared.save(&state)
-                {
-                    crate::say(&format!("the emulator's state is not saved: {error:#}"));
-                }
-                (outcome.answer, outcome.latency)
-            })
-        };
-        let server = Server::start(options.listen, pair.as_ref(), handler)?;
+        let server = Server::start(options.listen, pair.as_ref(), shared.handler(State::handle))?;
+        let metadata = Server::start(options.metadata, None, shared.handler(metadata::handle))?;
         Ok(Emulator {
             shared,
             server,
+            metadata,
             control,
             key,
             authority,
@@ -195,6 +215,16 @@ impl Emulator {
     pub fn endpoint(&self) -> String {
         let scheme = if self.authority.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.server.address())
+    }
+
+    /// Where the metadata service is: plain HTTP, as in Tencent Cloud.
+    pub fn metadata_endpoint(&self) -> String {
+        format!("http://{}", self.metadata.address())
+    }
+
+    /// `qcs::cam::uin/100000000001:roleName/NAME`
+    pub fn role_arn(&self, name: &str) -> String {
+        sts::arn(name)
     }
 
     /// Where orders are taken over HTTP.
@@ -222,6 +252,8 @@ impl Emulator {
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![
             ("ENVELOPE_TENCENT_ENDPOINT", self.endpoint()),
+            ("ENVELOPE_TENCENT_STS_ENDPOINT", self.endpoint()),
+            ("ENVELOPE_TENCENT_METADATA_ENDPOINT", self.metadata_endpoint()),
             ("TENCENTCLOUD_SECRET_ID", SECRET_ID.to_owned()),
             ("TENCENTCLOUD_SECRET_KEY", SECRET_KEY.to_owned()),
             ("TENCENTCLOUD_REGION", self.key.0.clone()),
@@ -287,7 +319,7 @@ impl Emulator {
     }
 }
 
-/// Region and id of the first key; it is made, as are the known credentials, when there is none.
+/// Region and id of the first key; it is made, as are the known credentials and the role, when there is none.
 fn first_key(state: &mut State) -> (String, String) {
     let now = state.now();
     let world = &mut state.world;
@@ -297,6 +329,13 @@ fn first_key(state: &mut State) -> (String, String) {
             secret_key: SECRET_KEY.to_owned(),
             token: None,
             expires: None,
+            actions: None,
+        });
+    }
+    if world.roles.is_empty() {
+        world.roles.push(Role {
+            name: ROLE.to_owned(),
+            trust: Trust::Account { external_id: None },
             actions: None,
         });
     }

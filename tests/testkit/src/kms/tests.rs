@@ -3,6 +3,7 @@
 mod client;
 mod faults;
 mod keys;
+mod sts;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use aws_lc_rs::rand;
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 
 use super::refusal::{Refusal, Result};
 
@@ -141,6 +142,44 @@ pub struct Credential {
     pub actions: Option<Vec<String>>,
 }
 
+/// A role of the account: `qcs::cam::uin/100000000001:roleName/NAME`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Role {
+    pub name: String,
+    pub trust: Trust,
+    /// The actions that CAM grants to whoever has the role; `None`: all.
+    #[serde(default)]
+    pub actions: Option<Vec<String>>,
+}
+
+/// Who may take a role.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Trust {
+    /// Whoever has credentials, and names the id where there is one.
+    Account { external_id: Option<String> },
+    /// A pod whose token this identity provider accepts, of this subject; `None`: of any.
+    WebIdentity {
+        provider: String,
+        subject: Option<String>,
+    },
+}
+
+/// An OIDC identity provider of the account: a cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Provider {
+    /// `cls-...` in TKE.
+    pub id: String,
+    /// `iss` of its tokens.
+    pub issuer: String,
+    /// What `aud` of its tokens must hold.
+    pub audience: String,
+    /// Its public keys, as the API server answers under `/openid/v1/jwks`.
+    pub jwks: Value,
+}
+
 /// Quotas of the account.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -167,6 +206,12 @@ impl Default for Quotas {
 pub(super) struct World {
     pub(super) keys: Vec<Key>,
     pub(super) credentials: Vec<Credential>,
+    pub(super) roles: Vec<Role>,
+    pub(super) providers: Vec<Provider>,
+    /// The name of the role that is bound to the machine.
+    pub(super) machine_role: Option<String>,
+    /// Temporary credentials live no longer than this, in seconds.
+    pub(super) life: Option<i64>,
     pub(super) quotas: Quotas,
     /// What the emulator's clock is ahead of the machine's, in seconds.
     pub(super) ahead: i64,
@@ -226,6 +271,23 @@ impl World {
 
     pub(super) fn credential(&self, secret_id: &str) -> Option<&Credential> {
         self.credentials.iter().find(|it| it.secret_id == secret_id)
+    }
+
+    /// Makes credentials that end, at most so many seconds from now.
+    pub(super) fn temporary(&mut self, seconds: i64, actions: Option<Vec<String>>, now: i64) -> Credential {
+        // What ended long ago is forgotten, so that a saved account does not grow for ever.
+        self.credentials
+            .retain(|it| it.expires.is_none_or(|end| end > now - 86_400));
+        let text = |bytes| URL_SAFE_NO_PAD.encode(random(bytes));
+        let given = Credential {
+            secret_id: format!("AKID{}", crate::to_hex(&random(16))),
+            secret_key: text(32),
+            token: Some(text(96)),
+            expires: Some(now + self.life.map_or(seconds, |life| life.min(seconds))),
+            actions,
+        };
+        self.credentials.push(given.clone());
+        given
     }
 }
 

@@ -18,7 +18,10 @@ pub(super) struct Client {
     pub(super) secret_key: String,
     pub(super) token: Option<String>,
     pub(super) region: String,
+    pub(super) service: String,
     pub(super) version: String,
+    /// `Authorization: SKIP`.
+    pub(super) unsigned: bool,
     pub(super) content_type: String,
     /// What the client's clock is ahead of the machine's, in seconds.
     pub(super) ahead: i64,
@@ -45,24 +48,55 @@ impl Client {
             secret_key: SECRET_KEY.to_owned(),
             token: None,
             region: REGION.to_owned(),
+            service: "kms".to_owned(),
             version: "2019-01-18".to_owned(),
+            unsigned: false,
             content_type: "application/json".to_owned(),
             ahead: 0,
         }
+    }
+
+    /// The same for STS.
+    pub(super) fn of_sts(emulator: &Emulator) -> Self {
+        Client {
+            service: "sts".to_owned(),
+            version: "2018-08-13".to_owned(),
+            ..Client::of(emulator)
+        }
+    }
+
+    /// Goes on with what STS gave.
+    pub(super) fn take(&mut self, given: &Value) {
+        let text = |name: &str| given["Credentials"][name].as_str().expect(name).to_owned();
+        (self.secret_id, self.secret_key) = (text("TmpSecretId"), text("TmpSecretKey"));
+        self.token = Some(text("Token"));
+    }
+
+    /// `GET` of a path: status and body.
+    pub(super) fn get(endpoint: &str, path: &str) -> (u16, String) {
+        let host = endpoint.replace("http://", "");
+        let mut stream = TcpStream::connect(&host).expect("connected");
+        let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).expect("sent");
+        let got = read(&mut BufReader::new(stream)).expect("an answer");
+        (got.status, String::from_utf8(got.body).expect("text"))
     }
 
     /// Sends and reads the whole answer.
     pub(super) fn send(&mut self, action: &str, body: &str) -> io::Result<Got> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
         let now = i64::try_from(since.as_secs()).expect("a clock") + self.ahead;
-        let authorization = authorization(
+        let mut authorization = authorization(
             &self.secret_id,
             &self.secret_key,
             &self.host,
-            "kms",
+            &self.service,
             body.as_bytes(),
             now,
         );
+        if self.unsigned {
+            "SKIP".clone_into(&mut authorization);
+        }
         let token = self.token.as_ref();
         let token = token.map_or(String::new(), |token| format!("X-TC-Token: {token}\r\n"));
         let head = format!(
@@ -76,40 +110,7 @@ impl Client {
         );
         let stream = self.stream.get_mut();
         stream.write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
-        self.read()
-    }
-
-    fn read(&mut self) -> io::Result<Got> {
-        let mut lines = Vec::new();
-        loop {
-            let mut line = String::new();
-            if self.stream.read_line(&mut line)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            if line.trim().is_empty() {
-                break;
-            }
-            lines.push(line.trim().to_owned());
-        }
-        let status = lines[0]
-            .split(' ')
-            .nth(1)
-            .expect("a status")
-            .parse()
-            .expect("a number");
-        let headers: BTreeMap<String, String> = lines[1..]
-            .iter()
-            .filter_map(|line| line.split_once(": "))
-            .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-            .collect();
-        let length: usize = headers["content-length"].parse().expect("a length");
-        let mut body = vec![0; length];
-        self.stream.read_exact(&mut body)?;
-        Ok(Got {
-            status,
-            headers,
-            body,
-        })
+        read(&mut self.stream)
     }
 
     /// The fields of the answer, or of its error.
@@ -130,4 +131,37 @@ impl Client {
         let fields = self.call(action, body);
         fields["Error"]["Code"].as_str().unwrap_or_default().to_owned()
     }
+}
+
+fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Got> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if stream.read_line(&mut line)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if line.trim().is_empty() {
+            break;
+        }
+        lines.push(line.trim().to_owned());
+    }
+    let status = lines[0]
+        .split(' ')
+        .nth(1)
+        .expect("a status")
+        .parse()
+        .expect("a number");
+    let headers: BTreeMap<String, String> = lines[1..]
+        .iter()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
+        .collect();
+    let length: usize = headers["content-length"].parse().expect("a length");
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body)?;
+    Ok(Got {
+        status,
+        headers,
+        body,
+    })
 }
