@@ -178,6 +178,8 @@ impl Run<'_> {
         };
         match plan::plan(view) {
             Plan::Gone => self.gone(),
+            // No watch tells when a Secret without our label has ended.
+            Plan::Leave if self.looked.facts().is_some() => Step::End(self.later("left")),
             Plan::Leave => Step::End(End {
                 did: "left",
                 reason: None,
@@ -268,6 +270,9 @@ impl Run<'_> {
             }) => self.failed(&scene, outcome).await,
             Some(answer) => self.write(scene, cause, answer).await,
             None => {
+                if cause == Cause::Missing {
+                    self.state.no_longer_immutable();
+                }
                 if let Some((outcome, due)) = self.state.waiting(self.epoch(), Instant::now()) {
                     return self.show(&scene, outcome, "waiting", due).await;
                 }

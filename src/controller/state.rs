@@ -89,6 +89,15 @@ impl KeyState {
         (outcome, due)
     }
 
+    /// The Secret is gone. One that was immutable stood in the way, and its message asks for this deletion: nothing
+    /// waits for it any more.
+    pub(super) fn no_longer_immutable(&mut self) {
+        let immutable = |failure: &Failure| matches!(failure.outcome, Outcome::ImmutableSecret { .. });
+        if self.failure.as_ref().is_some_and(immutable) {
+            self.failure = None;
+        }
+    }
+
     /// A success: nothing waits any more, and a later repair is no delivery.
     pub(super) fn succeeded(&mut self) {
         self.first_seen = None;
@@ -185,6 +194,26 @@ mod tests {
         state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
         state.meet(&object("o-2", 2), now);
         assert_eq!(state.waiting(0, now), None, "another object of the same name");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_immutable_secret_that_is_gone_is_waited_for_no_longer() {
+        let now = Instant::now();
+        let mut state = KeyState::default();
+        let immutable = Outcome::ImmutableSecret {
+            name: "db".into(),
+            holds: Some(1),
+            generation: 2,
+        };
+        state.failed(immutable, 0, now, RETRY);
+        state.no_longer_immutable();
+        assert_eq!(state.waiting(0, now), None);
+        state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
+        state.no_longer_immutable();
+        assert!(
+            state.waiting(0, now).is_some(),
+            "any other failure stays what it was"
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use envelope_secrets::envelope::SealTime;
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::support::canary::logged;
@@ -165,6 +165,37 @@ async fn a_foreign_secret_is_refused_and_not_touched() {
         .unwrap();
     place.secret("plain", &[("password", PASSWORD)]).await;
     place.reason("plain", "Synced").await;
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_foreign_secret_that_takes_long_to_end_is_waited_for() {
+    let place = Place::new("ending").await;
+    let held = json!({"finalizers": ["example.com/hold"]});
+    place.create_secret(&foreign("db", &held)).await;
+    let running = place.controller();
+    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
+    place.reason("db", "Conflict").await;
+    place
+        .secrets()
+        .delete("db", &DeleteParams::default())
+        .await
+        .unwrap();
+    let mut pause = tokio::time::interval(std::time::Duration::from_millis(20));
+    let limit = tokio::time::timeout(std::time::Duration::from_mins(1), async {
+        while running.metric("envelope_secrets_reconcile_total", "outcome=\"left\"") == 0 {
+            pause.tick().await;
+        }
+    });
+    limit.await.expect("its end was seen to have begun");
+    let released = json!({"metadata": {"finalizers": null}});
+    place
+        .secrets()
+        .patch("db", &PatchParams::default(), &Patch::Merge(released))
+        .await
+        .unwrap();
+    place.secret("db", &[("password", PASSWORD)]).await;
+    place.reason("db", "Synced").await;
     place.finish(running).await;
 }
 
