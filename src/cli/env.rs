@@ -6,6 +6,8 @@ use std::path::PathBuf;
 pub(super) const KEY: &str = "ENVELOPE_KEY";
 /// The keyring of local keys.
 pub(super) const KEYRING: &str = "ENVELOPE_KEYRING";
+/// The region of keys of Tencent Cloud KMS that have no URI yet.
+pub(super) const TENCENT_REGION: &str = "TENCENTCLOUD_REGION";
 /// Flags of `controller`, each by its own name.
 pub(super) const NAMESPACES: &str = "ENVELOPE_NAMESPACES";
 pub(super) const ALLOW_KEY: &str = "ENVELOPE_ALLOW_KEY";

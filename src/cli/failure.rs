@@ -3,6 +3,7 @@ use std::process::ExitCode;
 use crate::envelope::{NoUsableWrap, OpenError, Refusal, StructureError, StructureKind};
 use crate::files::FileError;
 use crate::kms::local::KeyringError;
+use crate::kms::tencent::TencentError;
 use crate::kms::{Class, KmsError};
 use crate::manifest::ManifestError;
 
@@ -109,18 +110,33 @@ impl From<KeyringError> for Failure {
     }
 }
 
-impl From<KmsError> for Failure {
-    fn from(error: KmsError) -> Self {
-        let exit = match error.class {
+impl From<Class> for Exit {
+    fn from(class: Class) -> Self {
+        match class {
             Class::Transient | Class::Throttled => Exit::Temporary,
             Class::Configuration => Exit::Usage,
             _ => Exit::Failed,
-        };
+        }
+    }
+}
+
+impl From<KmsError> for Failure {
+    fn from(error: KmsError) -> Self {
         Failure {
-            exit,
+            exit: error.class.into(),
             ..Failure::failed(error.to_string())
         }
         .help(error.advice())
+    }
+}
+
+impl From<TencentError> for Failure {
+    fn from(error: TencentError) -> Self {
+        Failure {
+            exit: error.class.into(),
+            ..Failure::failed(error.to_string())
+        }
+        .help(error.advice)
     }
 }
 

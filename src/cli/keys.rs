@@ -1,25 +1,23 @@
-//! `keys`: the keyring of local keys.
+//! `keys`: KMS keys, in a keyring or in a cloud.
 
+mod keyring;
+mod tencent;
 mod users;
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use super::args::KeyringArgs;
 use super::failure::{Failure, Result};
-use super::git;
 use super::keychain::KeyringFile;
 use super::printer::Printer;
-use crate::kms::local::{self, FileRules, Kid, LocalKms};
-use crate::kms::{KeyDescription, KeyUri, Kms as _};
-use crate::manifest::{self, Member, Node};
+use super::tencent::TencentArgs;
 
-/// Manage KMS keys: create, list, promote, retire
+/// Manage KMS keys: create, list, describe, promote, retire, rotate
 ///
-/// The provider `local` keeps its keys in a keyring file. The first key of the file seals, all of them open.
+/// The provider `local` keeps its keys in a keyring file. The first key of the file seals, all of them open. The keys of
+/// `tencent-kms` stay in Tencent Cloud KMS.
 #[derive(Args)]
 pub(super) struct KeysArgs {
     #[command(subcommand)]
@@ -31,15 +29,46 @@ enum KeysCommand {
     /// Create a key and print its URI
     ///
     /// In a new keyring it is the key that seals. In one that has keys it comes last and only opens, until
-    /// `keys promote` moves it first: so that every controller has it before anything is sealed with it.
-    Create(Common),
+    /// `keys promote` moves it first: so that every controller has it before anything is sealed with it. With
+    /// `--provider tencent-kms` it is a symmetric key whose material never leaves the KMS.
+    Create {
+        #[command(flatten)]
+        common: Common,
+        /// The alias of a key of Tencent Cloud KMS: 1 to 60 letters, digits, - and _, unique in its region
+        #[arg(long, value_name = "ALIAS")]
+        alias: Option<String>,
+        /// What it is for, of a key of Tencent Cloud KMS
+        #[arg(long, value_name = "TEXT")]
+        description: Option<String>,
+        #[command(flatten)]
+        region: RegionArgs,
+        #[command(flatten)]
+        tencent: TencentArgs,
+    },
     /// List the keys
     List {
         #[command(flatten)]
         common: Common,
-        /// The format
-        #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
-        output: TableFormat,
+        /// Of Tencent Cloud KMS: only keys whose alias or id contains this
+        #[arg(long, value_name = "TEXT")]
+        alias: Option<String>,
+        #[command(flatten)]
+        region: RegionArgs,
+        #[command(flatten)]
+        output: TableArgs,
+        #[command(flatten)]
+        tencent: TencentArgs,
+    },
+    /// Show what is known of a key
+    Describe {
+        /// The key's URI
+        key: String,
+        #[command(flatten)]
+        common: Common,
+        #[command(flatten)]
+        output: TableArgs,
+        #[command(flatten)]
+        tencent: TencentArgs,
     },
     /// Make a key the one that seals
     Promote {
@@ -64,22 +93,66 @@ enum KeysCommand {
         #[command(flatten)]
         common: Common,
     },
+    /// Let the KMS give a key new material now and then
+    ///
+    /// The key keeps its URI. What was sealed before still opens, new seals use the new material.
+    EnableRotation {
+        /// The key's URI
+        key: String,
+        /// How often, in days; without it, once a year
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(7..=365))]
+        days: Option<u16>,
+        #[command(flatten)]
+        provider: ProviderArgs,
+        #[command(flatten)]
+        tencent: TencentArgs,
+    },
+    /// Let a key keep the material that it has
+    DisableRotation {
+        /// The key's URI
+        key: String,
+        #[command(flatten)]
+        provider: ProviderArgs,
+        #[command(flatten)]
+        tencent: TencentArgs,
+    },
 }
 
 #[derive(Args)]
 struct Common {
-    /// The KMS that keeps the keys
-    #[arg(long, value_enum, default_value_t)]
-    provider: Provider,
+    #[command(flatten)]
+    provider: ProviderArgs,
     #[command(flatten)]
     keyring: KeyringArgs,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+#[derive(Args)]
+struct ProviderArgs {
+    /// The KMS that keeps the keys; without it, the one of the key's URI, else `local`
+    #[arg(long, value_enum)]
+    provider: Option<Provider>,
+}
+
+#[derive(Args)]
+struct RegionArgs {
+    /// The region of Tencent Cloud, such as ap-guangzhou; without it, TENCENTCLOUD_REGION
+    #[arg(long, value_name = "REGION")]
+    region: Option<String>,
+}
+
+#[derive(Args)]
+struct TableArgs {
+    /// The format
+    #[arg(short, long, value_name = "FORMAT", value_enum, default_value_t)]
+    output: TableFormat,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Provider {
     /// A keyring file on this machine
-    #[default]
     Local,
+    /// Keys in Tencent Cloud KMS
+    TencentKms,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -94,140 +167,137 @@ enum TableFormat {
 /// Runs it.
 pub(super) async fn run(args: &KeysArgs, printer: Printer) -> Result<()> {
     match &args.command {
-        KeysCommand::Create(common) => create(&keyring(common)?, printer),
-        KeysCommand::List { common, output } => list(&keyring(common)?, *output).await,
-        KeysCommand::Promote { key, common } => promote(&keyring(common)?, key, printer),
+        KeysCommand::Create {
+            common,
+            alias,
+            description,
+            region,
+            tencent,
+        } => {
+            if common.is_tencent(None)? {
+                return tencent::create(tencent, region, alias.as_deref(), description.as_deref(), printer)
+                    .await;
+            }
+            local_only(region, [("--alias", alias), ("--description", description)])?;
+            keyring::create(&common.file()?, printer)
+        }
+        KeysCommand::List {
+            common,
+            alias,
+            region,
+            output,
+            tencent,
+        } => {
+            if common.is_tencent(None)? {
+                return tencent::list(tencent, region, alias.as_deref(), output.output).await;
+            }
+            local_only(region, [("--alias", alias)])?;
+            keyring::list(&common.file()?, output.output).await
+        }
+        KeysCommand::Describe {
+            key,
+            common,
+            output,
+            tencent,
+        } => {
+            if common.is_tencent(Some(key))? {
+                return tencent::describe(tencent, key, output.output).await;
+            }
+            keyring::describe(&common.file()?, key, output.output).await
+        }
+        KeysCommand::Promote { key, common } => {
+            if common.is_tencent(Some(key))? {
+                return Err(
+                    Failure::usage("only a keyring has a key that seals where none is named")
+                        .help("name the KMS key when sealing: --key URI, or ENVELOPE_KEY"),
+                );
+            }
+            keyring::promote(&common.file()?, key, printer)
+        }
         KeysCommand::Retire {
             key,
             paths,
             no_check,
             common,
         } => {
+            if common.is_tencent(Some(key))? {
+                return Err(
+                    Failure::usage("a key of Tencent Cloud KMS is not removed from here").help(
+                        "disable it in the Tencent Cloud console; if nothing misses it, schedule its deletion there",
+                    ),
+                );
+            }
             let paths = if *no_check { &[] } else { paths.as_slice() };
-            retire(&keyring(common)?, key, paths, printer)
+            keyring::retire(&common.file()?, key, paths, printer)
+        }
+        KeysCommand::EnableRotation {
+            key,
+            days,
+            provider,
+            tencent,
+        } => {
+            provider.must_be_tencent(key)?;
+            tencent::enable_rotation(tencent, key, *days, printer).await
+        }
+        KeysCommand::DisableRotation {
+            key,
+            provider,
+            tencent,
+        } => {
+            provider.must_be_tencent(key)?;
+            tencent::disable_rotation(tencent, key, printer).await
         }
     }
 }
 
-fn keyring(common: &Common) -> Result<PathBuf> {
-    match common.provider {
-        Provider::Local => Ok(KeyringFile::choose(&common.keyring).path()?.clone()),
-    }
-}
-
-fn create(path: &Path, printer: Printer) -> Result<()> {
-    if git::would_commit(path) {
-        return Err(Failure::usage(format!(
-            "{} lies in a Git work tree that does not ignore it, and whoever has a keyring opens everything",
-            path.display()
-        ))
-        .help("keep it outside of the repository, or name it in .gitignore"));
-    }
-    let is_new = path.symlink_metadata().is_err();
-    let uri = local::create_key(path)?;
-    let shown = path.display();
-    if is_new {
-        printer.done(&format!("created {uri} in a new keyring, {shown}"));
-        printer.done("Whoever has this file can open what it seals, and seal anything in your name.");
-    } else {
-        printer.done(&format!(
-            "created {uri} in {shown}; it opens, and does not seal yet"
-        ));
-        printer.done(&format!(
-            "When every controller has the new keyring: envelope keys promote {uri} --keyring {}",
-            super::program::quoted(&shown.to_string())
-        ));
-    }
-    printer.done("Back the keyring up now: without it, nothing that it sealed opens again.");
-    Printer::output(format!("{uri}\n").as_bytes())
-}
-
-async fn list(path: &Path, format: TableFormat) -> Result<()> {
-    let ring = Arc::new(LocalKms::open(path, FileRules::Person)?);
-    let mut keys = Vec::new();
-    for kid in ring.kids() {
-        keys.push(ring.describe(&kid.uri()).await?);
-    }
-    match format {
-        TableFormat::Table => Printer::output(table(&keys).as_bytes()),
-        TableFormat::Json => {
-            let keys = keys.iter().map(|key| {
-                Node::Map(vec![
-                    Member::new("uri", Node::text(key.uri.as_str())),
-                    Member::new("state", Node::text(&*key.state)),
-                    Member::new("seals", Node::Bool(key.default)),
-                ])
-            });
-            Printer::output(manifest::to_json_pretty(&Node::List(keys.collect())).expose())
-        }
-    }
-}
-
-fn table(keys: &[KeyDescription]) -> String {
-    let width = keys
-        .iter()
-        .map(|key| key.uri.as_str().len())
-        .max()
-        .unwrap_or(0)
-        .max(3);
-    let state = keys.iter().map(|key| key.state.len()).max().unwrap_or(0).max(5);
-    let mut out = format!("{:width$}  {:state$}  SEALS\n", "KEY", "STATE");
-    for key in keys {
-        let seals = if key.default { "yes" } else { "no" };
-        let _ = writeln!(out, "{:width$}  {:state$}  {seals}", key.uri.as_str(), key.state);
-    }
-    out
-}
-
-fn promote(path: &Path, key: &str, printer: Printer) -> Result<()> {
-    let kid = parse_kid(key)?;
-    let done = if local::promote(path, kid)? {
-        "seals from now on"
-    } else {
-        "is the key that seals already"
-    };
-    printer.done(&format!("{} {done}", kid.uri()));
-    Ok(())
-}
-
-fn retire(path: &Path, key: &str, paths: &[PathBuf], printer: Printer) -> Result<()> {
-    let kid = parse_kid(key)?;
-    let found = users::search(paths, &kid.uri())?;
-    if !found.users.is_empty() {
-        let files: Vec<String> = found
-            .users
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
-        return Err(
-            Failure::failed(format!("{} is still used by {}", kid.uri(), files.join(", "))).help(
-                "open them and seal them with another key first; or remove it all the same with --no-check",
-            ),
-        );
-    }
-    let first = local::retire(path, kid)?;
-    if !paths.is_empty() {
-        let files = match found.files {
-            1 => "1 manifest".to_owned(),
-            files => format!("{files} manifests"),
+impl ProviderArgs {
+    /// Whether the keys are those of Tencent Cloud KMS: by the flag, else by the key's URI.
+    fn is_tencent(&self, key: Option<&str>) -> bool {
+        let of_key = |key: &str| {
+            key.split_once("://")
+                .is_some_and(|(scheme, _)| scheme == tencent::SCHEME)
         };
-        printer.done(&format!("searched {files}, none uses it"));
+        match self.provider {
+            Some(provider) => provider == Provider::TencentKms,
+            None => key.is_some_and(of_key),
+        }
     }
-    printer.done(&format!(
-        "removed {} from {}; {first} seals from now on",
-        kid.uri(),
-        path.display()
-    ));
-    Ok(())
+
+    fn must_be_tencent(&self, key: &str) -> Result<()> {
+        if self.is_tencent(Some(key)) {
+            return Ok(());
+        }
+        Err(Failure::usage("keys of a keyring are not rotated by themselves").help(
+            "create a new key and make it the one that seals: envelope keys create, envelope keys promote",
+        ))
+    }
 }
 
-fn parse_kid(text: &str) -> Result<Kid> {
-    let kid = match KeyUri::parse(text) {
-        Ok(uri) => Kid::of_uri(&uri),
-        Err(_) => Kid::parse(text),
-    };
-    kid.ok_or_else(|| {
-        Failure::usage("that is no local key; it is written like local://fa1975b2 or fa1975b2")
-            .help("see the keys there are: envelope keys list")
-    })
+impl Common {
+    /// Whether the keys are those of Tencent Cloud KMS, which are in no keyring.
+    fn is_tencent(&self, key: Option<&str>) -> Result<bool> {
+        let is_tencent = self.provider.is_tencent(key);
+        if is_tencent && self.keyring.keyring.is_some() {
+            return Err(
+                Failure::usage("--keyring is for local keys").help("leave it out, or use --provider local")
+            );
+        }
+        Ok(is_tencent)
+    }
+
+    fn file(&self) -> Result<PathBuf> {
+        Ok(KeyringFile::choose(&self.keyring).path()?.clone())
+    }
+}
+
+/// Refuses flags that a keyring has no use for: whoever gives them wants a key of a cloud.
+fn local_only<const N: usize>(region: &RegionArgs, others: [(&str, &Option<String>); N]) -> Result<()> {
+    let mut flags = std::iter::once(("--region", &region.region)).chain(others);
+    match flags.find(|(_, value)| value.is_some()) {
+        None => Ok(()),
+        Some((flag, _)) => Err(Failure::usage(format!(
+            "{flag} is for keys of a cloud KMS, and the provider is local"
+        ))
+        .help("add --provider tencent-kms")),
+    }
 }

@@ -25,6 +25,7 @@ pub mod process;
 mod program;
 mod reference;
 mod seal;
+mod table;
 mod tencent;
 
 use std::ffi::OsString;

@@ -123,7 +123,7 @@ fn line(text: &str) {
 }
 
 /// Names out of documents and paths may hold control characters, which a terminal would obey.
-fn printable(text: &str) -> String {
+pub(super) fn printable(text: &str) -> String {
     let allowed = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
     text.chars()
         .map(|c| if allowed(c) { c } else { '\u{fffd}' })

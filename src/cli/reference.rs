@@ -30,6 +30,7 @@ pub fn markdown() -> String {
          | `ENVELOPE_TENCENT_*` | each flag `--tencent-*` has one: `ENVELOPE_TENCENT_ENDPOINT` for `--tencent-endpoint` |\n\
          | `TENCENTCLOUD_SECRET_ID`, `TENCENTCLOUD_SECRET_KEY` | credentials of Tencent Cloud; for temporary ones \
          the session token in `TENCENTCLOUD_TOKEN` (or `..._SESSION_TOKEN`, `..._SECURITY_TOKEN`) |\n\
+         | `TENCENTCLOUD_REGION` | the region of `keys create` and `keys list`, where `--region` is not given |\n\
          | `TENCENTCLOUD_CREDENTIALS_FILE` | the profile, where it is not `~/.tencentcloud/credentials` |\n\
          | `TKE_REGION`, `TKE_PROVIDER_ID`, `TKE_ROLE_ARN`, `TKE_WEB_IDENTITY_TOKEN_FILE` | the identity of a pod, set by \
          TKE |\n\

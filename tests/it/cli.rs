@@ -5,6 +5,7 @@ mod opening;
 mod sealing;
 mod shell;
 mod tencent;
+mod tencent_keys;
 
 use std::{fs, path::Path};
 
@@ -35,6 +36,7 @@ fn cases() {
         "XDG_CONFIG_HOME",
         "TENCENTCLOUD_SECRET_ID",
         "TENCENTCLOUD_SECRET_KEY",
+        "TENCENTCLOUD_REGION",
     ] {
         cases.env(variable, "");
     }

@@ -12,14 +12,14 @@ const DOES_NOT_OPEN: &str =
     "the document does not open: it was changed after sealing, or sealed for another place or key";
 
 /// An emulator, and the program in the environment that the emulator prints.
-struct Cloud {
-    emulator: Emulator,
-    shell: Shell,
+pub(super) struct Cloud {
+    pub(super) emulator: Emulator,
+    pub(super) shell: Shell,
     environment: Vec<(&'static str, String)>,
 }
 
 impl Cloud {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Cloud::with(&Options::default())
     }
 
@@ -32,7 +32,7 @@ impl Cloud {
         }
     }
 
-    fn run(&self, args: &[&str], stdin: &[u8]) -> Ran {
+    pub(super) fn run(&self, args: &[&str], stdin: &[u8]) -> Ran {
         let environment: Vec<(&str, &str)> = self
             .environment
             .iter()
@@ -41,7 +41,7 @@ impl Cloud {
         self.shell.run_with(args, stdin, &environment)
     }
 
-    fn set(&mut self, name: &'static str, value: &str) {
+    pub(super) fn set(&mut self, name: &'static str, value: &str) {
         self.environment.retain(|(other, _)| *other != name);
         self.environment.push((name, value.to_owned()));
     }

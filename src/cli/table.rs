@@ -1,0 +1,66 @@
+//! Tables for people.
+
+use super::printer::printable;
+
+/// Columns under their headings, as wide as what stands in them; the last one is not filled up.
+pub(super) fn columns<const N: usize>(
+    heading: [&str; N],
+    rows: impl IntoIterator<Item = [String; N]>,
+) -> String {
+    let mut lines = vec![heading.map(str::to_owned)];
+    lines.extend(rows.into_iter().map(|row| row.map(|cell| one_line(&cell))));
+    let mut out = String::new();
+    for line in &lines {
+        let mut text = String::new();
+        for (at, cell) in line.iter().enumerate() {
+            let width = |line: &[String; N]| line[at].chars().count();
+            let widest = lines.iter().map(width).max().unwrap_or(0);
+            text.push_str(cell);
+            text.push_str(&" ".repeat(widest - width(line) + 2));
+        }
+        out.push_str(text.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Names and their values, one a line.
+pub(super) fn fields(fields: &[(&str, String)]) -> String {
+    let widest = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for (name, value) in fields {
+        let gap = " ".repeat(widest - name.len() + 2);
+        out.push_str(format!("{name}:{gap}{}", one_line(value)).trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// Texts that come from a cloud must not move a terminal's cursor, nor look like another line.
+fn one_line(text: &str) -> String {
+    printable(text).replace(['\n', '\t'], " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let rows = [["local://fa1975b2", "Enabled"], ["ü", ""]].map(|row| row.map(str::to_owned));
+        assert_eq!(
+            columns(["KEY", "STATE"], rows),
+            "KEY               STATE\nlocal://fa1975b2  Enabled\nü\n"
+        );
+        assert_eq!(columns(["KEY"], []), "KEY\n");
+    }
+
+    #[test]
+    fn a_terminal_obeys_no_cell() {
+        let evil = "a\u{1b}[2J\nkey: b";
+        let shown = fields(&[("alias", evil.to_owned()), ("none", String::new())]);
+        assert_eq!(shown, "alias:  a\u{fffd}[2J key: b\nnone:\n");
+        let shown = columns(["ALIAS"], [[evil.to_owned()]]);
+        assert_eq!(shown, "ALIAS\na\u{fffd}[2J key: b\n");
+    }
+}
