@@ -26,4 +26,5 @@ mod reasons;
 mod rooms;
 mod support;
 mod tamper;
+mod tencent_credentials;
 mod vectors;

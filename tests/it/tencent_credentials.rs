@@ -1,0 +1,419 @@
+//! Where credentials of Tencent Cloud come from: the program and the client against the emulator of KMS, STS and metadata, with a pod's token
+//! that a real API server made.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use envelope_secrets::kms::tencent::{
+    AssumedRole, Endpoint, Environment, Source, TencentError, TencentKms, TencentSettings,
+};
+use testkit::kms::{
+    Command, Credential, Effect, Emulator, Fault, METADATA, Provider, REGION, ROLE, Role, Trust,
+};
+
+const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n\
+    stringData: {password: planted-5k2wz}\n";
+const WEB: &str = "AssumeRoleWithWebIdentity";
+const AUDIENCE: &str = "sts.cloud.tencent.com";
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// An emulator, a folder, and the variables of a process; none of them is a credential at first.
+struct Cloud {
+    emulator: Emulator,
+    folder: tempfile::TempDir,
+    variables: Vec<(&'static str, String)>,
+}
+
+impl Cloud {
+    fn new() -> Self {
+        let emulator = Emulator::fresh();
+        let folder = tempfile::tempdir().unwrap();
+        let mut variables = emulator.environment();
+        variables.retain(|(name, _)| !name.starts_with("TENCENTCLOUD_SECRET_"));
+        variables.push(("HOME", folder.path().join("home").display().to_string()));
+        Cloud {
+            emulator,
+            folder,
+            variables,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn set(&mut self, name: &'static str, value: impl AsRef<Path>) {
+        self.variables.retain(|(other, _)| *other != name);
+        self.variables.push((name, value.as_ref().display().to_string()));
+    }
+
+    fn order(&self, command: Command) {
+        self.emulator.order(command).unwrap();
+    }
+
+    /// From now on this id is good, with a key and perhaps a token made of it, and no other of these tests.
+    fn only(&self, secret_id: &str, token: bool) {
+        for secret_id in ["AKIDfirst", "AKIDsecond"] {
+            let secret_id = secret_id.to_owned();
+            let _ = self.emulator.order(Command::RemoveCredential { secret_id }); // unknown at first
+        }
+        self.order(Command::Credential(Credential {
+            secret_id: secret_id.to_owned(),
+            secret_key: format!("keyOf{secret_id}"),
+            token: token.then(|| format!("tokenOf{secret_id}")),
+            expires: None,
+            actions: None,
+        }));
+    }
+
+    /// `envelope seal` with these variables: the end status and what it says.
+    fn seal(&self, args: &[&str]) -> (Option<i32>, String) {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_envelope"));
+        command.env_clear().arg("seal").args(args);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command.current_dir(self.folder.path());
+        let output = assert_cmd::Command::from_std(command)
+            .write_stdin(SECRET)
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        for secret in ["keyOf", "tokenOf", "planted"] {
+            assert!(!said.contains(secret), "{said}");
+        }
+        (output.status.code(), said)
+    }
+
+    #[track_caller]
+    fn seals(&self, args: &[&str]) {
+        let (code, said) = self.seal(args);
+        assert_eq!(code, Some(0), "{said}");
+    }
+
+    /// With exit status 1 and these words, among others.
+    #[track_caller]
+    fn refused(&self, args: &[&str], words: &[&str]) {
+        let (code, said) = self.seal(args);
+        assert_eq!(code, Some(1), "{said}");
+        for word in words {
+            assert!(said.contains(word), "{word:?} is not in: {said}");
+        }
+    }
+
+    /// The same for a process that stays, such as the controller.
+    fn client(&self) -> TencentKms {
+        self.client_with(TencentSettings::default())
+    }
+
+    fn client_with(&self, settings: TencentSettings) -> TencentKms {
+        let endpoint = |text: &str| Some(Endpoint::parse(text, false).unwrap());
+        TencentKms::new(TencentSettings {
+            endpoint: endpoint(&self.emulator.endpoint()),
+            sts_endpoint: endpoint(&self.emulator.endpoint()),
+            metadata_endpoint: endpoint(&self.emulator.metadata_endpoint()),
+            environment: Environment::from_lookup(|name| {
+                let found = self.variables.iter().find(|(other, _)| *other == name);
+                found.map(|(_, value)| value.clone())
+            }),
+            ..settings
+        })
+        .unwrap()
+    }
+
+    async fn describe(&self, kms: &TencentKms) -> Result<(), TencentError> {
+        kms.describe_key(REGION, self.emulator.key()).await.map(|_| ())
+    }
+
+    /// The KMS is called, with credentials from this source.
+    async fn works(&self, kms: &TencentKms, source: Source) {
+        self.describe(kms).await.unwrap();
+        assert_eq!(kms.credentials().map(|held| held.source), Some(source));
+    }
+}
+
+fn profile(secret_id: &str) -> String {
+    format!("[default]\nsecret_id = {secret_id}\nsecret_key = keyOf{secret_id}\n")
+}
+
+#[tokio::test]
+async fn a_file_that_is_named_wins_and_is_read_again_when_it_changes() {
+    let mut cloud = Cloud::new();
+    let path = cloud.path("credentials");
+    fs::write(&path, profile("AKIDfirst")).unwrap();
+    // A profile at its usual place and a variable would be no good here.
+    fs::create_dir_all(cloud.path("home/.tencentcloud")).unwrap();
+    fs::write(cloud.path("home/.tencentcloud/credentials"), profile("AKIDother")).unwrap();
+    cloud.only("AKIDfirst", false);
+    cloud.seals(&["--tencent-credentials", "credentials"]);
+    cloud.refused(&[], &["SecretIdNotFound"]);
+    cloud.set("ENVELOPE_TENCENT_CREDENTIALS", &path);
+    cloud.seals(&[]);
+    let kms = cloud.client_with(TencentSettings {
+        credentials: Some(path.clone()),
+        ..TencentSettings::default()
+    });
+    cloud.works(&kms, Source::File).await;
+    fs::write(cloud.path("new"), profile("AKIDsecond")).unwrap();
+    fs::rename(cloud.path("new"), &path).unwrap();
+    cloud.only("AKIDsecond", false);
+    cloud.works(&kms, Source::File).await;
+    fs::remove_file(&path).unwrap();
+    cloud.refused(&[], &["no credentials from file", "credentials is not there"]);
+}
+
+/// As the kubelet lays out a Secret: the files point into `..data`, which points to a folder of the day and is swapped as one.
+#[tokio::test]
+async fn a_mounted_secret_is_read_and_read_again_when_the_kubelet_swaps_it() {
+    let cloud = Cloud::new();
+    let mount = cloud.path("mount");
+    let lay = |name: &str, secret_id: &str| {
+        let folder = mount.join(name);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("secretId"), secret_id).unwrap();
+        fs::write(folder.join("secretKey"), format!("keyOf{secret_id}\n")).unwrap();
+        fs::write(folder.join("token"), format!("tokenOf{secret_id}\n")).unwrap();
+        symlink(name, mount.join("..data_tmp")).unwrap();
+        fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+    };
+    lay("..2026_11_25_01", "AKIDfirst");
+    for name in ["secretId", "secretKey", "token"] {
+        symlink(Path::new("..data").join(name), mount.join(name)).unwrap();
+    }
+    cloud.only("AKIDfirst", true);
+    cloud.seals(&["--tencent-credentials", "mount"]);
+    let kms = cloud.client_with(TencentSettings {
+        credentials: Some(mount.clone()),
+        ..TencentSettings::default()
+    });
+    cloud.works(&kms, Source::File).await;
+    lay("..2026_11_25_02", "AKIDsecond");
+    fs::remove_dir_all(mount.join("..2026_11_25_01")).unwrap();
+    cloud.only("AKIDsecond", true);
+    cloud.works(&kms, Source::File).await;
+    cloud.seals(&["--tencent-credentials", "mount"]);
+}
+
+#[test]
+fn the_environment_gives_credentials_with_a_token_under_each_of_its_names() {
+    let mut cloud = Cloud::new();
+    cloud.only("AKIDfirst", true);
+    cloud.set("TENCENTCLOUD_SECRET_ID", "AKIDfirst");
+    cloud.refused(
+        &[],
+        &["no credentials from environment", "TENCENTCLOUD_SECRET_KEY"],
+    );
+    cloud.set("TENCENTCLOUD_SECRET_KEY", "keyOfAKIDfirst");
+    cloud.refused(&[], &["TokenFailure"]);
+    for name in [
+        "TENCENTCLOUD_TOKEN",
+        "TENCENTCLOUD_SESSION_TOKEN",
+        "TENCENTCLOUD_SECURITY_TOKEN",
+    ] {
+        cloud.set(name, "tokenOfAKIDfirst");
+        cloud.seals(&[]);
+        cloud.set(name, "");
+    }
+}
+
+#[tokio::test]
+async fn a_profile_is_found_at_home_and_where_its_variable_says() {
+    let mut cloud = Cloud::new();
+    cloud.only("AKIDfirst", false);
+    fs::create_dir_all(cloud.path("home/.tencentcloud")).unwrap();
+    fs::write(cloud.path("home/.tencentcloud/credentials"), profile("AKIDfirst")).unwrap();
+    cloud.seals(&[]);
+    cloud.works(&cloud.client(), Source::Profile).await;
+    cloud.only("AKIDsecond", false);
+    fs::write(cloud.path("other"), profile("AKIDsecond")).unwrap();
+    let other = cloud.path("other");
+    cloud.set("TENCENTCLOUD_CREDENTIALS_FILE", &other);
+    cloud.seals(&[]);
+}
+
+/// A pod of TKE: the identity of a `ServiceAccount` of the real API server, trusted by a role.
+struct Pod {
+    cloud: Cloud,
+    namespace: String,
+}
+
+impl Pod {
+    fn new() -> Self {
+        let plane = testkit::shared();
+        let namespace = plane.namespace("tke-pod").unwrap();
+        for name in ["controller", "other"] {
+            plane
+                .kubectl(["-n", &namespace, "create", "serviceaccount", name])
+                .unwrap();
+        }
+        let jwks = plane.kubectl(["get", "--raw", "/openid/v1/jwks"]).unwrap();
+        let mut cloud = Cloud::new();
+        cloud.order(Command::Provider(Provider {
+            id: "cls-test".to_owned(),
+            issuer: "https://kubernetes.default.svc".to_owned(),
+            audience: AUDIENCE.to_owned(),
+            jwks: serde_json::from_str(&jwks).unwrap(),
+        }));
+        cloud.order(Command::Role(Role {
+            name: "opener".to_owned(),
+            trust: Trust::WebIdentity {
+                provider: "cls-test".to_owned(),
+                subject: Some(format!("system:serviceaccount:{namespace}:controller")),
+            },
+            actions: None,
+        }));
+        let arn = cloud.emulator.role_arn("opener");
+        let file = cloud.path("token");
+        cloud.set("TKE_REGION", REGION);
+        cloud.set("TKE_PROVIDER_ID", "cls-test");
+        cloud.set("TKE_ROLE_ARN", arn);
+        cloud.set("TKE_WEB_IDENTITY_TOKEN_FILE", file);
+        let pod = Pod { cloud, namespace };
+        pod.project("controller", AUDIENCE);
+        pod
+    }
+
+    /// A new token lies where the kubelet puts it.
+    fn project(&self, account: &str, audience: &str) {
+        let arguments = ["-n", &self.namespace, "create", "token", account, "--audience"];
+        let arguments = [&arguments[..], &[audience, "--duration", "10m"]].concat();
+        let token = testkit::shared().kubectl(arguments).unwrap();
+        fs::write(self.cloud.path("token"), token).unwrap();
+    }
+
+    fn exchanges(&self) -> u64 {
+        self.cloud.emulator.calls(WEB)
+    }
+}
+
+#[tokio::test]
+async fn a_pods_real_token_is_taken_and_no_other() {
+    let pod = Pod::new();
+    pod.cloud.seals(&[]);
+    assert_eq!(pod.exchanges(), 1);
+    // The machine's role is not looked at, even when the pod's token is no good.
+    pod.cloud.order(Command::MachineRole {
+        name: Some("node".to_owned()),
+    });
+    let refused = |words: &[&str]| {
+        let words = [&["no credentials from tke-oidc"], words].concat();
+        pod.cloud.refused(&[], &words);
+    };
+    pod.project("controller", "https://kubernetes.default.svc");
+    let code = "InvalidParameter.WebIdentityTokenError";
+    refused(&[code, "audience", "check the audience of the pod's token"]);
+    pod.project("other", AUDIENCE);
+    let subject = format!("system:serviceaccount:{}:other", pod.namespace);
+    refused(&["UnauthorizedOperation", "does not trust", &subject]);
+    pod.project("controller", AUDIENCE);
+    pod.cloud.seals(&[]);
+    // An hour later, for the cloud; the client follows the cloud's clock.
+    pod.cloud.order(Command::Clock { ahead: 3600 });
+    refused(&[code, "expired"]);
+    pod.cloud.order(Command::Clock { ahead: 0 });
+    fs::remove_file(pod.cloud.path("token")).unwrap();
+    refused(&["cannot read the pod's token"]);
+    assert_eq!(pod.cloud.emulator.calls(METADATA), 0);
+}
+
+#[tokio::test]
+async fn a_pods_credentials_are_renewed_before_they_end_and_when_the_kms_refuses_them() {
+    let pod = Pod::new();
+    let kms = pod.cloud.client();
+    pod.cloud.order(Command::Life { seconds: Some(4) });
+    pod.cloud.works(&kms, Source::TkeOidc).await;
+    let first = kms.credentials().unwrap().expires.unwrap();
+    // Nobody calls the KMS meanwhile.
+    let renewed = async {
+        while kms.credentials().unwrap().expires.unwrap() <= first + 4 {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(LIMIT, renewed).await.unwrap();
+    assert!(pod.exchanges() >= 3, "{}", pod.exchanges());
+    pod.cloud.works(&kms, Source::TkeOidc).await;
+    // Revoked in the cloud long before their end.
+    pod.cloud.order(Command::Life { seconds: None });
+    let kms = pod.cloud.client();
+    pod.cloud.works(&kms, Source::TkeOidc).await;
+    pod.project("controller", AUDIENCE);
+    pod.cloud.order(Command::ExpireTemporary);
+    let before = pod.exchanges();
+    pod.cloud.works(&kms, Source::TkeOidc).await;
+    assert!(pod.exchanges() > before);
+}
+
+#[tokio::test]
+async fn the_machines_role_is_the_last_resort() {
+    let cloud = Cloud::new();
+    let none = [
+        "there are no Tencent Cloud credentials",
+        "the machine has no role",
+    ];
+    cloud.refused(&[], &none);
+    cloud.order(Command::MachineRole {
+        name: Some("node".to_owned()),
+    });
+    cloud.seals(&[]);
+    let kms = cloud.client();
+    cloud.works(&kms, Source::CvmRole).await;
+    cloud.order(Command::ExpireTemporary);
+    cloud.works(&kms, Source::CvmRole).await;
+    let code = "InternalError".to_owned();
+    cloud
+        .emulator
+        .fault(Fault::new(Effect::Error { code }).action(METADATA));
+    let words = ["no credentials from cvm-role", "answered InternalError"];
+    cloud.refused(&[], &words);
+}
+
+#[tokio::test]
+async fn a_role_is_taken_on_top_of_other_credentials() {
+    let mut cloud = Cloud::new();
+    cloud.order(Command::Role(Role {
+        name: "sealer".to_owned(),
+        trust: Trust::Account {
+            external_id: Some("id-7".to_owned()),
+        },
+        actions: Some(vec!["GenerateDataKey".to_owned(), "DescribeKey".to_owned()]),
+    }));
+    // What it is taken with may do nothing else.
+    cloud.order(Command::Credential(Credential {
+        secret_id: "AKIDfirst".to_owned(),
+        secret_key: "keyOfAKIDfirst".to_owned(),
+        token: None,
+        expires: None,
+        actions: Some(vec!["AssumeRole".to_owned()]),
+    }));
+    cloud.set("TENCENTCLOUD_SECRET_ID", "AKIDfirst");
+    cloud.set("TENCENTCLOUD_SECRET_KEY", "keyOfAKIDfirst");
+    let arn = cloud.emulator.role_arn("sealer");
+    cloud.seals(&["--tencent-role-arn", &arn, "--tencent-external-id", "id-7"]);
+    assert_eq!(cloud.emulator.calls("AssumeRole"), 1);
+    let cannot = format!("cannot take the role {arn}");
+    cloud.refused(&["--tencent-role-arn", &arn], &[&cannot, "UnauthorizedOperation"]);
+    let none = cloud.emulator.role_arn("none");
+    cloud.refused(&["--tencent-role-arn", &none], &["ResourceNotFound.RoleNotFound"]);
+    let kms = cloud.client_with(TencentSettings {
+        role: Some(AssumedRole {
+            arn: arn.clone(),
+            external_id: Some("id-7".to_owned()),
+        }),
+        ..TencentSettings::default()
+    });
+    cloud.works(&kms, Source::Environment).await;
+    assert!(kms.credentials().unwrap().assumed_role);
+    cloud.order(Command::ExpireTemporary);
+    cloud.works(&kms, Source::Environment).await;
+    assert_eq!(cloud.emulator.calls("AssumeRole"), 5);
+    // The emulator's own role asks for no id; on top of a machine's role, as on a node.
+    cloud
+        .variables
+        .retain(|(name, _)| !name.starts_with("TENCENTCLOUD_SECRET_"));
+    cloud.order(Command::MachineRole {
+        name: Some("node".to_owned()),
+    });
+    let plain = cloud.emulator.role_arn(ROLE);
+    cloud.seals(&["--tencent-role-arn", &plain]);
+    assert_eq!(cloud.emulator.calls(METADATA), 2);
+}
