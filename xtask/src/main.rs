@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
+mod conformance;
 mod generate;
 mod prerequisites;
 mod run;
@@ -11,6 +12,8 @@ mod suite;
 mod testkit;
 
 use std::{path::PathBuf, process::ExitCode};
+
+use prerequisites::Missing;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -73,12 +76,17 @@ struct Demo {
 enum Suite {
     /// Formatting, clippy, dependency rules, documentation and every test of the workspace
     Core,
+    /// Tencent Cloud's Python and Node SDKs, from their registries, against the KMS emulator: needs Python 3 and Node.js
+    Conformance,
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().task {
         Task::Demo(demo) => testkit::demo(&demo),
         Task::Test { suite: Suite::Core } => suite::core(),
+        Task::Test {
+            suite: Suite::Conformance,
+        } => conformance::conformance(),
         Task::Generate { check } => generate::generate(check),
         Task::Controlplane { args } => testkit::controlplane(&args),
         Task::KmsEmulator { args } => testkit::kms_emulator(&args),
@@ -87,7 +95,10 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             println!("cargo xtask: {error:#}");
-            ExitCode::FAILURE
+            match error.downcast_ref::<Missing>() {
+                Some(_) => ExitCode::from(Missing::EXIT),
+                None => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What must be on the machine, looked at in the first second, before anything is built.
 
-use std::{env, process::Command};
+use std::{env, fmt, process::Command};
 
 use anyhow::{Result, ensure};
 
@@ -16,6 +16,10 @@ pub(crate) enum Need {
     /// Go, which builds the control plane, or a folder with one that is built.
     ControlPlane,
     Kubectl,
+    /// With its module for virtual environments.
+    Python,
+    /// With npm.
+    Node,
 }
 
 impl Need {
@@ -42,17 +46,39 @@ impl Need {
                 answers(Command::new("kubectl").args(["version", "--client"])),
                 "kubectl (https://kubernetes.io/docs/tasks/tools)",
             ),
+            Self::Python => (
+                answers(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+                "Python 3 with venv: for example `apt-get install python3-venv`",
+            ),
+            Self::Node => (
+                ["node", "npm"]
+                    .iter()
+                    .all(|name| answers(Command::new(name).arg("--version"))),
+                "Node.js 18 or later with npm (https://nodejs.org)",
+            ),
         };
         (!there).then_some(advice)
     }
 }
 
+/// What is not there; told apart from a failure by xtask's exit status.
+#[derive(Debug)]
+pub(crate) struct Missing(String);
+
+impl Missing {
+    pub(crate) const EXIT: u8 = 3;
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "not on this machine:\n  {}", self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
 pub(crate) fn check(needs: &[Need]) -> Result<()> {
     let missing: Vec<&str> = needs.iter().filter_map(|need| need.missing()).collect();
-    ensure!(
-        missing.is_empty(),
-        "not on this machine:\n  {}",
-        missing.join("\n  ")
-    );
+    ensure!(missing.is_empty(), Missing(missing.join("\n  ")));
     Ok(())
 }

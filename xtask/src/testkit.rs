@@ -54,7 +54,7 @@ pub(crate) fn kms_emulator(args: &[String]) -> Result<()> {
     )
 }
 
-fn build(binaries: &[&str]) -> Result<()> {
+pub(crate) fn build(binaries: &[&str]) -> Result<()> {
     let first = binaries
         .iter()
         .any(|name| !profile_folder().is_ok_and(|folder| folder.join(name).is_file()));

@@ -1,0 +1,190 @@
+// Tencent Cloud's Node SDK against the emulator: every action, errors, credentials of a role and of a pod.
+//
+// Started by `cargo xtask test conformance` with what the emulator prints in the environment, and EMULATOR_CONTROL for orders.
+// Ends with `N passed, N failed`.
+"use strict";
+
+const assert = require("node:assert/strict");
+const crypto = require("node:crypto");
+const { CommonClient } = require("tencentcloud-sdk-nodejs-common");
+
+const host = new URL(process.env.ENVELOPE_TENCENT_ENDPOINT).host;
+const [region, key] = process.env.ENVELOPE_KEY.replace("tencent-kms://", "").split("/");
+const lasting = {
+  secretId: process.env.TENCENTCLOUD_SECRET_ID,
+  secretKey: process.env.TENCENTCLOUD_SECRET_KEY,
+};
+const account = "qcs::cam::uin/100000000001:roleName/";
+const context = '{"name":"db","namespace":"prod"}';
+
+async function order(command) {
+  const answer = await fetch(process.env.EMULATOR_CONTROL, { method: "POST", body: JSON.stringify(command) });
+  const body = await answer.json();
+  assert.equal(answer.status, 200, JSON.stringify(body));
+  return body;
+}
+
+function client(version, credential) {
+  const profile = { language: "en-US", httpProfile: { protocol: "http://", reqTimeout: 2 } };
+  return new CommonClient(host, version, { credential, region, profile });
+}
+
+const kms = (action, parameters, credential = lasting) => client("2019-01-18", credential).request(action, parameters);
+const sts = (action, parameters, options) => client("2018-08-13", lasting).request(action, parameters, options);
+
+async function code(promise) {
+  const error = await promise.then(
+    () => assert.fail("no error"),
+    (error) => error,
+  );
+  if (error instanceof assert.AssertionError) throw error;
+  return error.code;
+}
+
+const generate = () => kms("GenerateDataKey", { KeyId: key, KeySpec: "AES_256", EncryptionContext: context });
+
+const cases = {
+  async generateDataKeyAndDecrypt() {
+    const sealed = await generate();
+    assert.equal(Buffer.from(sealed.Plaintext, "base64").length, 32);
+    const opened = await kms("Decrypt", { CiphertextBlob: sealed.CiphertextBlob, EncryptionContext: context });
+    assert.equal(opened.Plaintext, sealed.Plaintext);
+    assert.equal(opened.KeyId, key);
+    const wrong = kms("Decrypt", { CiphertextBlob: sealed.CiphertextBlob, EncryptionContext: "{}" });
+    assert.equal(await code(wrong), "InvalidParameterValue.InvalidCiphertext");
+  },
+  async encryptAndReEncrypt() {
+    const Plaintext = Buffer.from("a data key of another key's").toString("base64");
+    const sealed = await kms("Encrypt", { KeyId: key, Plaintext, EncryptionContext: context });
+    const parameters = {
+      CiphertextBlob: sealed.CiphertextBlob,
+      SourceEncryptionContext: context,
+      DestinationEncryptionContext: context,
+    };
+    assert.equal((await kms("ReEncrypt", parameters)).ReEncrypted, false);
+    await order({ rotate: { key } });
+    const moved = await kms("ReEncrypt", parameters);
+    assert.equal(moved.ReEncrypted, true);
+    const opened = await kms("Decrypt", { CiphertextBlob: moved.CiphertextBlob, EncryptionContext: context });
+    assert.equal(opened.Plaintext, Plaintext);
+  },
+  async keys() {
+    const made = await kms("CreateKey", { Alias: "node-made", Description: "of the Node SDK" });
+    const KeyId = made.KeyId;
+    assert.equal((await kms("DescribeKey", { KeyId })).KeyMetadata.Alias, "node-made");
+    assert.equal((await kms("DescribeKeys", { KeyIds: [KeyId] })).KeyMetadatas.length, 1);
+    assert.ok((await kms("ListKeys", { Limit: 200 })).Keys.some((listed) => listed.KeyId === KeyId));
+    const found = await kms("ListKeyDetail", { SearchKeyAlias: "node-made" });
+    assert.deepEqual(
+      found.KeyMetadatas.map((listed) => listed.KeyId),
+      [KeyId],
+    );
+    await kms("DisableKey", { KeyId });
+    assert.equal(await code(kms("GenerateDataKey", { KeyId, KeySpec: "AES_256" })), "ResourceUnavailable.CmkDisabled");
+    await kms("EnableKey", { KeyId });
+    await kms("EnableKeyRotation", { KeyId, RotateDays: 30 });
+    assert.equal((await kms("GetKeyRotationStatus", { KeyId })).KeyRotationEnabled, true);
+    await kms("DisableKeyRotation", { KeyId });
+    assert.equal((await kms("GetKeyRotationStatus", { KeyId })).KeyRotationEnabled, false);
+  },
+  async service() {
+    assert.equal((await kms("GetServiceStatus", {})).ServiceEnabled, true);
+    assert.ok((await kms("GetRegions", {})).Regions.includes(region));
+    assert.ok((await kms("ListAlgorithms", {})).SymmetricAlgorithms.length > 0);
+  },
+  async errors() {
+    const absent = "23e80852-1e38-11e9-b129-5cb9019b4b01";
+    assert.equal(await code(kms("DescribeKey", { KeyId: absent })), "ResourceUnavailable.CmkNotFound");
+    assert.equal(await code(kms("DescribeKey", { KeyId: key, Unknown: 1 })), "UnknownParameter");
+    assert.equal(await code(kms("Describe", { KeyId: key })), "InvalidAction");
+    const wrong = { ...lasting, secretKey: "wrong" };
+    assert.equal(await code(kms("GetRegions", {}, wrong)), "AuthFailure.SignatureFailure");
+    const error = await kms("DescribeKey", { KeyId: "alias" }).catch((error) => error);
+    assert.equal(error.requestId.length, 36);
+  },
+  async faults() {
+    const fault = (effect) => order({ fault: { action: "GetRegions", times: 1, effect } });
+    await fault({ error: { code: "RequestLimitExceeded" } });
+    assert.equal(await code(kms("GetRegions", {})), "RequestLimitExceeded"); // this SDK retries nothing
+    assert.ok(await kms("GetRegions", {}));
+    await fault({ status: { status: 503 } });
+    const error = await kms("GetRegions", {}).catch((error) => error);
+    assert.equal(error.httpCode, 503);
+    for (const effect of ["cut", "cutBody", "truncated"]) {
+      await fault(effect);
+      await assert.rejects(kms("GetRegions", {}), effect);
+    }
+    await fault({ contentType: { value: "application/json; charset=utf-8" } });
+    assert.ok((await kms("GetRegions", {})).Regions);
+  },
+  async credentialsOfARole() {
+    const RoleArn = account + "emulator";
+    const { Credentials } = await sts("AssumeRole", { RoleArn, RoleSessionName: "node", DurationSeconds: 900 });
+    const who = { secretId: Credentials.TmpSecretId, secretKey: Credentials.TmpSecretKey, token: Credentials.Token };
+    assert.ok(await kms("GetRegions", {}, who));
+    assert.equal(await code(kms("GetRegions", {}, { ...who, token: "other" })), "AuthFailure.TokenFailure");
+    await order("expireTemporary");
+    assert.equal(await code(kms("GetRegions", {}, who)), "AuthFailure.TokenFailure");
+    const absent = sts("AssumeRole", { RoleArn: account + "none", RoleSessionName: "node" });
+    assert.equal(await code(absent), "ResourceNotFound.RoleNotFound");
+  },
+};
+
+/** A pod's token as API servers sign it by default (RS256) and with keys on P-256 (ES256). */
+for (const [alg, type, options] of [
+  ["RS256", "rsa", { modulusLength: 2048 }],
+  ["ES256", "ec", { namedCurve: "P-256" }],
+]) {
+  cases[`credentialsOfAPod${alg}`] = async () => {
+    const { publicKey, privateKey } = crypto.generateKeyPairSync(type, options);
+    const issuer = "https://issuer.example";
+    const sub = "system:serviceaccount:envelope:controller";
+    const jwks = { keys: [{ ...publicKey.export({ format: "jwk" }), kid: "k", alg, use: "sig" }] };
+    await order({ provider: { id: "cls-node", issuer, audience: "sts.cloud.tencent.com", jwks } });
+    const trust = { webIdentity: { provider: "cls-node", subject: sub } };
+    const { arn } = await order({ role: { name: "pod", trust } });
+    const token = (claims) => {
+      const now = Math.floor(Date.now() / 1000);
+      const all = { iss: issuer, sub, aud: ["sts.cloud.tencent.com"], iat: now, nbf: now, exp: now + 600, ...claims };
+      const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
+      const signed = `${encode({ alg, kid: "k" })}.${encode(all)}`;
+      const how = { key: privateKey, dsaEncoding: "ieee-p1363" };
+      return `${signed}.${crypto.sign("sha256", Buffer.from(signed), how).toString("base64url")}`;
+    };
+    const take = (claims) =>
+      sts(
+        "AssumeRoleWithWebIdentity",
+        { ProviderId: "cls-node", WebIdentityToken: token(claims), RoleArn: arn, RoleSessionName: "node" },
+        { skipSign: true },
+      );
+    const { Credentials } = await take({});
+    const who = { secretId: Credentials.TmpSecretId, secretKey: Credentials.TmpSecretKey, token: Credentials.Token };
+    assert.ok(await kms("GetRegions", {}, who));
+    const refused = "InvalidParameter.WebIdentityTokenError";
+    assert.equal(await code(take({ aud: ["other"] })), refused);
+    assert.equal(await code(take({ iss: "https://other.example" })), refused);
+    assert.equal(await code(take({ exp: 1 })), refused);
+    assert.equal(await code(take({ sub: "system:serviceaccount:envelope:other" })), "UnauthorizedOperation");
+    assert.equal(
+      await code(client("2019-01-18", lasting).request("GetRegions", {}, { skipSign: true })),
+      "AuthFailure.InvalidAuthorization",
+    );
+  };
+}
+
+(async () => {
+  let failed = 0;
+  for (const [name, run] of Object.entries(cases)) {
+    await order("clearFaults");
+    const begun = Date.now();
+    try {
+      await run();
+      console.log(`node ${name} ... ok (${((Date.now() - begun) / 1000).toFixed(1)} s)`);
+    } catch (error) {
+      failed += 1;
+      console.log(`node ${name} ... FAILED\n${error.stack}`);
+    }
+  }
+  console.log(`${Object.keys(cases).length - failed} passed, ${failed} failed`);
+  process.exitCode = failed ? 1 : 0;
+})();

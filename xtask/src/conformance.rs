@@ -1,0 +1,158 @@
+//! Suite `conformance`: Tencent Cloud's own SDKs, from their registries, against the emulator of its KMS and STS.
+
+use std::{
+    env, fs,
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Stdio},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::{
+    prerequisites::{Need, check},
+    run::{profile_folder, root, run, run_lines, shown},
+    testkit::build,
+};
+
+pub(crate) fn conformance() -> Result<()> {
+    check(&[Need::CCompiler, Need::Python, Need::Node])?;
+    let scripts = root().join("tests/conformance");
+    let products = root().join("target/conformance");
+    let python = products.join("python");
+    if is_stale(&python, &scripts.join("requirements.txt"))? {
+        println!("installing the Python SDK");
+        run(Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&python))?;
+        let mut pip = Command::new(python.join("bin/python"));
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+        run(pip.arg("--requirement").arg(scripts.join("requirements.txt")))?;
+        is_installed(&python, &scripts.join("requirements.txt"))?;
+    }
+    let node = products.join("node");
+    if is_stale(&node, &scripts.join("package.json"))? {
+        println!("installing the Node SDK");
+        fs::create_dir_all(&node)?;
+        for name in ["package.json", "package-lock.json"] {
+            fs::copy(scripts.join(name), node.join(name)).with_context(|| name.to_owned())?;
+        }
+        let mut npm = Command::new("npm");
+        npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]);
+        run(npm.current_dir(&node))?;
+        is_installed(&node, &scripts.join("package.json"))?;
+    }
+    build(&["testkit"])?;
+    let emulator = Emulator::start()?;
+    let mut sum = (0, 0);
+    for mut command in [
+        script(&python.join("bin/python"), &scripts.join("python.py")),
+        script(Path::new("node"), &scripts.join("node.js")),
+    ] {
+        command.env("NODE_PATH", node.join("node_modules"));
+        command.envs(emulator.variables.iter().cloned());
+        let mut last = None;
+        let done = run_lines(&mut command, |line| last = counts(line));
+        // A script that counted its failures has ended with one, too: the count says more.
+        let Some((passed, failed)) = last else {
+            return done.context("it did not come to its end");
+        };
+        sum = (sum.0 + passed, sum.1 + failed);
+    }
+    println!("\n{} passed, {} failed", sum.0, sum.1);
+    ensure!(sum.0 > 0, "no case ran");
+    ensure!(sum.1 == 0, "an SDK does not accept the emulator");
+    Ok(())
+}
+
+fn script(program: &Path, path: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg(path);
+    // Neither the caller's proxy nor its credentials have a place here.
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy().to_ascii_uppercase();
+        if text.ends_with("_PROXY") || text.starts_with("TENCENTCLOUD_") {
+            command.env_remove(&name);
+        }
+    }
+    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+}
+
+/// `18 passed, 1 failed`
+fn counts(line: &str) -> Option<(u64, u64)> {
+    let (passed, rest) = line.split_once(" passed, ")?;
+    Some((passed.parse().ok()?, rest.strip_suffix(" failed")?.parse().ok()?))
+}
+
+/// Whether something else than what this list names is installed in the folder.
+fn is_stale(folder: &Path, list: &Path) -> Result<bool> {
+    let wanted = fs::read(list).with_context(|| list.display().to_string())?;
+    Ok(fs::read(folder.join("installed")).ok().as_ref() != Some(&wanted))
+}
+
+fn is_installed(folder: &Path, list: &Path) -> Result<()> {
+    fs::copy(list, folder.join("installed"))?;
+    Ok(())
+}
+
+/// The emulator as a process of its own; ended when dropped.
+struct Emulator {
+    child: Child,
+    variables: Vec<(String, String)>,
+}
+
+impl Emulator {
+    fn start() -> Result<Self> {
+        let mut command = Command::new(profile_folder()?.join("testkit"));
+        let command = command.arg("kms-emulator").stdin(Stdio::null());
+        let child = command.stdout(Stdio::piped()).spawn();
+        let child = child.with_context(|| format!("cannot start {}", shown(command)))?;
+        let mut emulator = Emulator {
+            child,
+            variables: Vec::new(),
+        };
+        let printed = emulator.child.stdout.take().context("no standard output")?;
+        for line in BufReader::new(printed).lines() {
+            let line = line?;
+            if let Some((_, control)) = line.split_once("; counts: curl ") {
+                let control = ("EMULATOR_CONTROL".to_owned(), control.to_owned());
+                emulator.variables.push(control);
+            }
+            let exported = line.strip_prefix("export ").and_then(|line| line.split_once('='));
+            let Some((name, value)) = exported else {
+                continue;
+            };
+            emulator.variables.push((name.to_owned(), value.to_owned()));
+            if name == "ENVELOPE_KEY" {
+                return Ok(emulator); // the last
+            }
+        }
+        anyhow::bail!("the emulator ended before it was ready")
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_closing_line_is_read_whole() {
+        assert_eq!(counts("18 passed, 1 failed"), Some((18, 1)));
+        for other in [
+            "",
+            "18 passed",
+            "18 passed, 1 failed, 2 skipped",
+            "ok: 1 passed, 0 failed",
+        ] {
+            assert_eq!(counts(other), None, "{other}");
+        }
+    }
+}
