@@ -69,10 +69,9 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
         ),
         (
             Outcome::SecretDrifted {
-                because: Reason::ApiForbidden,
+                because: Reason::ApiUnavailable,
             },
-            "the secret was edited and cannot be put back yet: the controller lacks a right on Secrets \
-             (ApiForbidden); retried by itself",
+            "the secret was edited and cannot be put back yet: the API server did not take a write (ApiUnavailable); retried by itself",
         ),
         (
             Outcome::InvalidDocument {
