@@ -7,10 +7,13 @@ Ends with `N passed, N failed`.
 import base64
 import json
 import os
+import subprocess
 import sys
+import tempfile
 import time
 import traceback
 import urllib.request
+import warnings
 from urllib.parse import urlsplit
 
 from tencentcloud.common import credential
@@ -284,6 +287,86 @@ def credentials_of_a_machine():
     who._role_endpoint = METADATA + "cam/security-credentials/"
     equal(code("GetRegions", client(who)), "")
     equal(who.role, "machine")
+
+
+SECRET = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\nstringData: {password: conformance}\n"
+
+
+def envelope(*arguments, stdin, **variables):
+    """What our program prints; it may fail."""
+    done = subprocess.run([os.environ["ENVELOPE"], *arguments], input=stdin, capture_output=True,
+                          env={**os.environ, **variables}, check=False)
+    return done.stdout
+
+
+def sent(action):
+    return next(request for request in order("requests") if request["action"] == action)
+
+
+def compare(action, ours, theirs):
+    """Field by field: every header and every parameter."""
+    mine, other = ours["headers"], theirs["headers"]
+    assert mine["user-agent"].startswith("envelope-secrets/"), mine
+    assert other["x-tc-requestclient"].startswith("SDK_PYTHON_"), other
+    only_ours, only_theirs = set(mine) - set(other), set(other) - set(mine)
+    equal((action, only_ours), (action, set()))
+    # What carries no meaning for the API.
+    free = {"accept-encoding", "connection", "x-tc-traceid", "x-tc-requestclient"}
+    assert only_theirs <= free, f"{action}: only the SDK sends {only_theirs - free}"
+    own = {"authorization", "user-agent", "x-tc-timestamp", "x-tc-requestclient", "content-length", "accept",
+           "x-tc-token", "accept-encoding", "connection"}
+    for name in (set(mine) & set(other)) - own:
+        equal((action, name, mine[name]), (action, name, other[name]))
+    if other["authorization"] == "SKIP":
+        equal(mine["authorization"], "SKIP")
+    else:
+        scope = lambda headers: headers["authorization"].split(", ")[0].split("/")[1:]
+        signed = lambda headers: headers["authorization"].split("SignedHeaders=")[1].split(",")[0].split(";")
+        equal((action, scope(mine)), (action, scope(other)))
+        assert set(signed(other)) <= set(signed(mine)), f"{action}: {signed(mine)}"
+    equal((action, sorted(ours["body"])), (action, sorted(theirs["body"])))
+
+
+@case
+def our_program_sends_what_the_sdk_sends():
+    second = f"tencent-kms://{REGION}/{new_key('python-second')}"
+    keys = ["--key", os.environ["ENVELOPE_KEY"], "--key", second]
+    sealed = envelope("seal", *keys, stdin=SECRET)
+    assert sealed, "our program does not seal"
+    assert envelope("open", *keys, stdin=sealed), "our program does not open"
+    for action in ["GenerateDataKey", "Encrypt", "Decrypt"]:
+        ours = sent(action)
+        # The SDK's own model of the request warns of what it does not know.
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            call(action, **ours["body"])
+        theirs = sent(action)
+        compare(action, ours, theirs)
+        equal((action, ours["body"]), (action, theirs["body"]))
+
+
+@case
+def our_program_takes_roles_as_the_sdk_does():
+    envelope("seal", "--tencent-role-arn", ROLE_ARN, stdin=SECRET)
+    ours = sent("AssumeRole")
+    who = credential.STSAssumeRoleCredential(SECRET_ID, SECRET_KEY, ROLE_ARN, "python", endpoint=ENDPOINT)
+    equal(code("GetRegions", client(who)), "")
+    # The SDK's chain leaves the language at Chinese.
+    ours["headers"]["x-tc-language"] = sent("AssumeRole")["headers"]["x-tc-language"]
+    compare("AssumeRole", ours, sent("AssumeRole"))
+    with tempfile.NamedTemporaryFile(suffix=".jwt") as token:
+        token.write(b"no.token.here\n")
+        token.flush()
+        envelope("seal", stdin=SECRET, TENCENTCLOUD_SECRET_ID="", TENCENTCLOUD_SECRET_KEY="", TKE_REGION=REGION,
+                 TKE_PROVIDER_ID="cls-unknown", TKE_ROLE_ARN=ROLE_ARN, TKE_WEB_IDENTITY_TOKEN_FILE=token.name)
+    action = "AssumeRoleWithWebIdentity"
+    ours = sent(action)
+    equal(ours["body"]["WebIdentityToken"], "no.token.here")
+    who = credential.OIDCRoleArnCredential(
+        REGION, "cls-unknown", "no.token.here", ROLE_ARN, "python", endpoint=ENDPOINT)
+    equal(code("GetRegions", client(who)), "InvalidParameter.ParamError")
+    ours["headers"]["x-tc-language"] = sent(action)["headers"]["x-tc-language"]
+    compare(action, ours, sent(action))
 
 
 def main():

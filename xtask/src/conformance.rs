@@ -42,7 +42,7 @@ pub(crate) fn conformance() -> Result<()> {
         run(npm.current_dir(&node))?;
         is_installed(&node, &scripts.join("package.json"))?;
     }
-    build(&["testkit"])?;
+    build(&["envelope", "testkit"])?;
     let emulator = Emulator::start()?;
     let mut sum = (0, 0);
     for mut command in [
@@ -50,6 +50,7 @@ pub(crate) fn conformance() -> Result<()> {
         script(Path::new("node"), &scripts.join("node.js")),
     ] {
         command.env("NODE_PATH", node.join("node_modules"));
+        command.env("ENVELOPE", profile_folder()?.join("envelope"));
         command.envs(emulator.variables.iter().cloned());
         let mut last = None;
         let done = run_lines(&mut command, |line| last = counts(line));

@@ -64,6 +64,8 @@ pub enum Command {
         name: Option<String>,
     },
     Quotas(Quotas),
+    /// Answers with the latest requests to KMS and STS, the newest first: `action`, `headers`, `body`.
+    Requests,
     /// Answers with what was called how often.
     Counts,
     ClearCounts,
@@ -165,6 +167,7 @@ pub(super) fn apply(state: &mut State, command: Command) -> Result<(Value, bool)
             world.quotas = quotas;
             done()
         }
+        Command::Requests => Ok((state.requests.iter().cloned().collect(), false)),
         Command::Counts => Ok((counts(state), false)),
         Command::ClearCounts => {
             state.counts.clear();

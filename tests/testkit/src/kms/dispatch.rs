@@ -1,6 +1,6 @@
 //! From a request to an answer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -37,6 +37,9 @@ const APIS: [Api; 2] = [
     },
 ];
 
+/// How many requests are kept.
+const KEPT: usize = 100;
+
 /// How often something was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
@@ -61,6 +64,8 @@ pub(super) struct State {
     pub(super) world: World,
     pub(super) faults: Vec<Fault>,
     pub(super) counts: BTreeMap<Subject, Count>,
+    /// The latest requests to KMS and STS, as they came: action, headers, body.
+    pub(super) requests: VecDeque<Value>,
     /// Cryptographic calls of the present second, by region.
     spent: BTreeMap<String, (i64, u32)>,
 }
@@ -82,6 +87,7 @@ impl State {
 
     pub(super) fn handle(&mut self, request: &Request) -> Outcome {
         let subject = self.subject(request);
+        self.keep(request);
         let hit = effects(&mut self.faults, &subject.action, &subject.region, &subject.key);
         let mut changed = self.before(&subject, &hit);
         let result = if hit.iter().any(|effect| matches!(effect, Effect::Status { .. })) {
@@ -103,6 +109,18 @@ impl State {
             on_the_way(effect, &mut outcome);
         }
         outcome
+    }
+
+    fn keep(&mut self, request: &Request) {
+        self.requests.truncate(KEPT - 1);
+        let headers: serde_json::Map<String, Value> = request
+            .headers()
+            .map(|(name, value)| (name.to_owned(), value.into()))
+            .collect();
+        let body = serde_json::from_slice::<Value>(&request.body).unwrap_or_default();
+        let action = request.header("x-tc-action");
+        self.requests
+            .push_front(json!({"action": action, "headers": headers, "body": body}));
     }
 
     fn subject(&self, request: &Request) -> Subject {

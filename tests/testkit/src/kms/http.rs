@@ -29,6 +29,13 @@ impl Request {
         of_name.next().is_none().then_some(value)
     }
 
+    /// Names in lower case, in the order in which they came.
+    pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.headers
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     #[cfg(test)]
     pub(super) fn new(method: &str, query: &str, headers: &[(&str, &str)], body: &[u8]) -> Self {
         let owned = |(name, value): &(&str, &str)| (name.to_ascii_lowercase(), (*value).to_owned());

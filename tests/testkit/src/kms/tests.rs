@@ -73,6 +73,13 @@ fn a_data_key_is_generated_decrypted_and_bound_to_its_context() {
         Count { total: 5, failed: 3 }
     );
     assert_eq!(emulator.all_calls(), 8);
+    let requests = emulator.order(Command::Requests).expect("kept");
+    assert_eq!(requests.as_array().map(Vec::len), Some(8));
+    assert_eq!(
+        (&requests[0]["action"], &requests[7]["body"]["KeySpec"]),
+        (&json!("Decrypt"), &json!("AES_256"))
+    );
+    assert_eq!(requests[0]["headers"]["x-tc-version"], "2019-01-18");
 }
 
 #[test]
