@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use super::completions::{CompleteArgs, CompletionsArgs};
 use super::controller::ControllerArgs;
 use super::crd::CrdArgs;
+use super::doctor::DoctorArgs;
 use super::keys::KeysArgs;
 use super::open::OpenArgs;
 use super::printer::Color;
@@ -38,7 +39,7 @@ const VERSION: &str = concat!(
         envelope seal -f secret.yaml -w sealed.yaml       safe to commit\n  \
         kubectl apply -f sealed.yaml                      the controller makes the Secret of it\n  \
         envelope open -f sealed.yaml                      what is in it, for whoever may use the key\n\n\
-        Exit codes: 0 done; 1 failed; 2 usage or configuration; 4 a KMS or the network failed in a way that \
+        Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 looked and found something; 4 a KMS or the network failed in a way that \
         passes, worth repeating; 130 interrupted.",
     subcommand_required = true,
     arg_required_else_help = true,
@@ -70,6 +71,7 @@ pub(super) enum Command {
     Seal(SealArgs),
     Open(OpenArgs),
     Keys(KeysArgs),
+    Doctor(DoctorArgs),
     Crd(CrdArgs),
     Controller(ControllerArgs),
     Completions(CompletionsArgs),

@@ -16,6 +16,8 @@ pub enum Exit {
     Failed,
     /// 2: usage or configuration.
     Usage,
+    /// 3: it looked and found something.
+    Found,
     /// 4: a KMS or the network failed in a way that passes; the same command is worth repeating.
     Temporary,
 }
@@ -27,6 +29,7 @@ impl Exit {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::Found => 3,
             Exit::Temporary => 4,
         }
     }
@@ -69,6 +72,14 @@ impl Failure {
     pub(super) fn usage(message: impl Into<String>) -> Self {
         Failure {
             exit: Exit::Usage,
+            ..Failure::failed(message)
+        }
+    }
+
+    /// Exit code 3.
+    pub(super) fn found(message: impl Into<String>) -> Self {
+        Failure {
+            exit: Exit::Found,
             ..Failure::failed(message)
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::args::{KeyArgs, KeyringArgs};
 use super::env;
 use super::failure::{Failure, Result};
-use crate::kms::local::{self, FileRules, LocalKms};
+use crate::kms::local::{self, FileRules, KeyringError, LocalKms};
 use crate::kms::{AllowedKeys, KeyUri, Registry, tencent};
 
 /// As the format has it.
@@ -44,7 +44,7 @@ impl KeyringFile {
     }
 
     /// The keyring; `None` where none was named and none is at the default place.
-    fn open(&self) -> Result<Option<LocalKms>> {
+    pub(super) fn open(&self) -> std::result::Result<Option<LocalKms>, KeyringError> {
         match self {
             KeyringFile::Named(path) => Ok(Some(LocalKms::open(path, FileRules::Person)?)),
             KeyringFile::Default(path) if path.symlink_metadata().is_ok() => {
@@ -80,13 +80,7 @@ impl Recipients {
     /// `--key`, else `ENVELOPE_KEY`, else the keyring's first key.
     pub(super) fn choose(args: &KeyArgs) -> Result<Self> {
         let file = KeyringFile::choose(&args.keyring);
-        let (keys, source) = if args.key.is_empty() {
-            let text = env::text(env::KEY).unwrap_or_default();
-            let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-            (parse_keys(words, env::KEY)?, env::KEY)
-        } else {
-            (parse_keys(args.key.iter().map(String::as_str), "--key")?, "--key")
-        };
+        let (keys, source) = named(args)?;
         let mut registry = Registry::new();
         let mut keys = keys.into_iter();
         let Some(first) = keys.next() else {
@@ -123,6 +117,18 @@ impl Recipients {
     }
 }
 
+/// The keys that `--key`, else `ENVELOPE_KEY`, names to seal with, and which of the two; none: it is the keyring's
+/// to say.
+pub(super) fn named(args: &KeyArgs) -> Result<(Vec<KeyUri>, &'static str)> {
+    if !args.key.is_empty() {
+        let keys = parse_keys(args.key.iter().map(String::as_str), "--key")?;
+        return Ok((keys, "--key"));
+    }
+    let text = env::text(env::KEY).unwrap_or_default();
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    Ok((parse_keys(words, env::KEY)?, env::KEY))
+}
+
 fn parse_keys<'a>(words: impl Iterator<Item = &'a str>, source: &str) -> Result<Vec<KeyUri>> {
     let mut keys: Vec<KeyUri> = Vec::new();
     for word in words {
@@ -148,7 +154,7 @@ fn parse_keys<'a>(words: impl Iterator<Item = &'a str>, source: &str) -> Result<
     Ok(keys)
 }
 
-fn nothing_to_seal_with(file: &KeyringFile) -> Failure {
+pub(super) fn nothing_to_seal_with(file: &KeyringFile) -> Failure {
     let place = match file.path() {
         Ok(path) => format!("there is no keyring at {}", path.display()),
         Err(_) => "there is no home folder with a keyring".to_owned(),

@@ -10,6 +10,7 @@ mod args;
 mod completions;
 mod controller;
 mod crd;
+mod doctor;
 mod env;
 mod failure;
 mod failures;
@@ -78,6 +79,7 @@ fn dispatch(command: &Command, program: &Program, printer: Printer) -> failure::
         Command::Seal(args) => block_on(seal::run(args, program, printer)),
         Command::Open(args) => block_on(open::run(args, program, printer)),
         Command::Keys(args) => block_on(keys::run(args, printer)),
+        Command::Doctor(args) => block_on(doctor::run(args, printer)),
         Command::Crd(args) => crd::run(args),
         Command::Controller(args) => controller::run(args),
         Command::Completions(args) => completions::run(args, self::command("envelope")),

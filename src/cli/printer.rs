@@ -103,8 +103,13 @@ impl Printer {
             self.detail(detail);
         }
         if let Some(help) = &failure.help {
-            self.labelled("help", "36", &program::advice(self.name, help));
+            self.labelled("help", "36", &self.advice(help));
         }
+    }
+
+    /// Advice as this program was called: `envelope` or `kubectl envelope`.
+    pub(super) fn advice(self, text: &str) -> String {
+        program::advice(self.name, text)
     }
 
     fn labelled(self, label: &str, color: &str, text: &str) {

@@ -4,7 +4,15 @@ use std::path::Path;
 const PLAIN: &str = "envelope";
 const PLUGIN: &str = "kubectl envelope";
 /// The commands that advice names.
-const COMMANDS: [&str; 6] = ["completions", "controller", "crd", "keys", "open", "seal"];
+const COMMANDS: [&str; 7] = [
+    "completions",
+    "controller",
+    "crd",
+    "doctor",
+    "keys",
+    "open",
+    "seal",
+];
 
 /// How this program was called, for help and advice.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ pub fn markdown() -> String {
          | 0 | done |\n\
          | 1 | failed; of several files at least one |\n\
          | 2 | usage or configuration |\n\
+         | 3 | looked and found something (`doctor`) |\n\
          | 4 | a KMS or the network failed in a way that passes: worth repeating |\n\
          | 130 | interrupted |\n\n\
          | variable | meaning |\n|---|---|\n\

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
-use crate::kms::{GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, action};
+use crate::kms::{Access, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, action};
 use crate::metrics::Metrics;
 
 /// A provider whose calls are counted. The controller only ever decrypts; the rest is passed on all the same.
@@ -97,5 +97,9 @@ impl Kms for Metered {
 
     fn allows(&self, key: &KeyUri) -> bool {
         self.inner.allows(key)
+    }
+
+    fn access(&self) -> Access {
+        self.inner.access()
     }
 }

@@ -134,6 +134,12 @@ impl KmsError {
         self
     }
 
+    /// Why it failed, with code and request id, for a reader who knows action and key.
+    pub fn cause(&self) -> String {
+        let answer = answer(self.code.as_deref(), self.request_id.as_deref());
+        format!("{}{answer}", self.message)
+    }
+
     /// What a person can do: the provider's advice, else the class's.
     pub fn advice(&self) -> &str {
         self.advice.as_deref().unwrap_or_else(|| self.class.advice())

@@ -18,6 +18,8 @@ pub use registry::Registry;
 pub use uri::{KeyUri, KeyUriError};
 pub use wrap::wrap_new_data_key;
 
+use std::path::PathBuf;
+
 use futures::future::BoxFuture;
 
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
@@ -81,6 +83,39 @@ pub trait Kms: Send + Sync {
     /// Whether a wrap under `key` may be tried at all: on the reader's explicit list (a keyring is such a
     /// list). Costs no call.
     fn allows(&self, key: &KeyUri) -> bool;
+
+    /// How the keys are reached, as far as the calls made so far have shown it. Makes no call.
+    fn access(&self) -> Access;
+}
+
+/// What [`Kms::access`] gives. Holds no value of a credential or key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The keys are on this machine: nobody is called.
+    Keyring {
+        /// The file that holds them, if it is one.
+        file: Option<PathBuf>,
+        /// All of them; the first seals when none is named.
+        keys: Vec<KeyUri>,
+    },
+    /// A service is called.
+    Service {
+        /// What is held now; `None` before the first call, and where there are none.
+        credentials: Option<HeldCredentials>,
+        /// The service's clock less this machine's, in seconds, by its last answer that told the time.
+        clock_ahead: Option<i64>,
+    },
+}
+
+/// Where credentials come from and how long they last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeldCredentials {
+    /// The provider's word for the source that won: `environment`, `tke-oidc`.
+    pub source: &'static str,
+    /// Whether a role was taken with what the source gave.
+    pub assumed_role: bool,
+    /// Their end in Unix seconds; `None`: they do not end by themselves.
+    pub expires: Option<i64>,
 }
 
 /// What [`Kms::generate_data_key`] gives. No Debug: it holds a key.
@@ -100,6 +135,21 @@ pub struct KeyDescription {
     pub state: String,
     /// Whether this provider wraps new data keys under it when no key is named.
     pub default: bool,
+    /// How it gets new material; `None` where the provider has no such thing for it.
+    pub rotation: Option<Rotation>,
+}
+
+/// How a KMS gives a key new material by itself. What was sealed before still opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// Whether it does.
+    pub enabled: bool,
+    /// How often, in days.
+    pub days: Option<i64>,
+    /// When last, in Unix seconds.
+    pub last: Option<i64>,
+    /// When next, in Unix seconds.
+    pub next: Option<i64>,
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use futures::future::{BoxFuture, ready};
 
 use super::local::{self, Keyring, LocalKms, keyring_line};
 use super::{
-    Class, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, Registry, open, wrap_new_data_key,
+    Access, Class, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, Registry, open, wrap_new_data_key,
 };
 use crate::envelope::{
     DataKey, Document, Draft, EncryptionContext, OpenError, Opened, Place, ReaderPolicy, Scope, SealTime,
@@ -92,12 +92,20 @@ impl Kms for Fake {
             uri: key.clone(),
             state: "Enabled".to_owned(),
             default: false,
+            rotation: None,
         };
         ready(self.answer(key, "DescribeKey", description)).boxed()
     }
 
     fn allows(&self, key: &KeyUri) -> bool {
         !key.rest().starts_with("unlisted")
+    }
+
+    fn access(&self) -> Access {
+        Access::Service {
+            credentials: None,
+            clock_ahead: None,
+        }
     }
 }
 

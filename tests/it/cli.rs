@@ -1,6 +1,7 @@
 //! The command line as a person and a script use it.
 
 mod canary;
+mod doctor;
 mod opening;
 mod sealing;
 mod shell;

@@ -13,7 +13,9 @@ use envelope_secrets::envelope::{
     SecretBytes, Stage, StructureError,
 };
 use envelope_secrets::kms::local::{Keyring, LocalKms};
-use envelope_secrets::kms::{self, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, Registry};
+use envelope_secrets::kms::{
+    self, Access, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, Registry,
+};
 use futures::future::BoxFuture;
 use testkit::vectors::{Case, Vectors, hex, load};
 
@@ -67,6 +69,10 @@ impl Kms for Counting {
 
     fn allows(&self, key: &KeyUri) -> bool {
         self.inner.allows(key)
+    }
+
+    fn access(&self) -> Access {
+        self.inner.access()
     }
 }
 

@@ -21,7 +21,7 @@ pub use key::{Kid, LineError, LocalKey};
 pub use keyring::{GrammarError, Keyring};
 
 use super::registry::Names;
-use super::{Class, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, action};
+use super::{Access, Class, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, action};
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 pub(super) use file::Stamp;
 
@@ -252,6 +252,7 @@ impl Kms for LocalKms {
                 uri: key.clone(),
                 state: "Enabled".to_owned(),
                 default: found.kid() == self.ring().default_kid(),
+                rotation: None,
             })
         });
         ready(described).boxed()
@@ -259,6 +260,13 @@ impl Kms for LocalKms {
 
     fn allows(&self, key: &KeyUri) -> bool {
         Kid::of_uri(key).is_some_and(|kid| self.ring().key(kid).is_some())
+    }
+
+    fn access(&self) -> Access {
+        Access::Keyring {
+            file: self.source.as_ref().map(|source| source.path.clone()),
+            keys: self.kids().into_iter().map(Kid::uri).collect(),
+        }
     }
 }
 

@@ -133,7 +133,8 @@ fn the_first_key_is_the_default_and_a_named_key_wraps_wherever_it_stands() {
             KeyDescription {
                 uri: key.clone(),
                 state: "Enabled".to_owned(),
-                default
+                default,
+                rotation: None,
             }
         );
     }

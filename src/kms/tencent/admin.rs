@@ -6,7 +6,7 @@ use super::error::TencentError;
 use super::key::is_key_id;
 use super::reply::Reply;
 use super::{SCHEME, TencentKms};
-use crate::kms::{Class, KeyUri, action};
+use crate::kms::{Class, KeyUri, Rotation, action};
 
 /// Keys of one page of a list: the most that the API gives.
 const PAGE: usize = 200;
@@ -68,6 +68,20 @@ pub struct KeyMetadata {
     pub resource_id: String,
 }
 
+impl KeyMetadata {
+    /// `None` for imported material, which the API cannot turn over.
+    pub(super) fn rotation(&self) -> Option<Rotation> {
+        let known = |number: i64| Some(number).filter(|number| *number > 0);
+        let enabled = self.key_rotation_enabled;
+        (self.origin != "EXTERNAL").then(|| Rotation {
+            enabled,
+            days: known(self.rotate_days).filter(|_| enabled),
+            last: known(self.last_rotate_time),
+            next: known(self.next_rotate_time).filter(|_| enabled),
+        })
+    }
+}
+
 /// Whether KMS can be used in an account and region.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -120,7 +134,7 @@ struct Keys<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Rotation<'a> {
+struct EnableRotation<'a> {
     key_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rotate_days: Option<u16>,
@@ -281,7 +295,7 @@ impl TencentKms {
         key_id: &str,
         days: Option<u16>,
     ) -> Result<(), TencentError> {
-        let asked = Rotation {
+        let asked = EnableRotation {
             key_id,
             rotate_days: days,
         };

@@ -29,7 +29,10 @@ pub use key::is_region;
 pub use settings::{Limits, TencentSettings};
 
 use super::registry::Names;
-use super::{AllowedKeys, Class, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, action};
+use super::{
+    Access, AllowedKeys, Class, GeneratedDataKey, HeldCredentials, KeyDescription, KeyUri, Kms, KmsError,
+    action,
+};
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 use credentials::Chain;
 use http::Http;
@@ -230,9 +233,11 @@ impl Kms for TencentKms {
         async move {
             let named = named(key, action::DESCRIBE_KEY)?;
             let metadata = self.describe_key(named.region, named.id).await;
+            let metadata = metadata.map_err(|error| error.about(key))?;
             Ok(KeyDescription {
                 uri: key.clone(),
-                state: metadata.map_err(|error| error.about(key))?.key_state,
+                rotation: metadata.rotation(),
+                state: metadata.key_state,
                 default: false,
             })
         }
@@ -241,6 +246,18 @@ impl Kms for TencentKms {
 
     fn allows(&self, key: &KeyUri) -> bool {
         is_key(key) && self.allowed.allows(key)
+    }
+
+    fn access(&self) -> Access {
+        let held = self.credentials();
+        Access::Service {
+            credentials: held.map(|held| HeldCredentials {
+                source: held.source.as_str(),
+                assumed_role: held.assumed_role,
+                expires: held.expires,
+            }),
+            clock_ahead: self.rpc.ahead(),
+        }
     }
 }
 

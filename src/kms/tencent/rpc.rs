@@ -1,6 +1,7 @@
 //! A call of the API: signed, sent, read, and tried again where that can help.
 
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -90,6 +91,8 @@ pub(super) struct Rpc {
     limits: Limits,
     /// What to add to this machine's clock, in seconds, since the server said so.
     correction: AtomicI64,
+    /// Of the last answer that told its time: the server's clock less this machine's, in seconds.
+    ahead: Mutex<Option<i64>>,
 }
 
 /// A failed attempt.
@@ -106,6 +109,7 @@ impl Rpc {
             http,
             limits,
             correction: AtomicI64::new(0),
+            ahead: Mutex::new(None),
         }
     }
 
@@ -207,6 +211,11 @@ impl Rpc {
         self.correction.load(Ordering::Relaxed)
     }
 
+    /// The server's clock less this machine's, in seconds, by the last answer that told its time.
+    pub(super) fn ahead(&self) -> Option<i64> {
+        *self.ahead.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     #[cfg(test)]
     pub(super) fn set_correction(&self, seconds: i64) {
         self.correction.store(seconds, Ordering::Relaxed);
@@ -260,6 +269,9 @@ impl Rpc {
         let answer = answer.map_err(unsent)?;
         let ahead = answer.date.map(|date| date - unix_now());
         let ahead = ahead.map(|ahead| if ahead.abs() <= 1 { 0 } else { ahead });
+        if ahead.is_some() {
+            *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
+        }
         let mut secrets = call.secrets.to_vec();
         if let Some(who) = who {
             secrets.push(&who.secret_key);

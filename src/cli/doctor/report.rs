@@ -1,0 +1,163 @@
+//! What was looked at and what was found, for people and for programs.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::Duty;
+use crate::cli::failure::{Failure, Result};
+use crate::cli::printer::{Printer, printable};
+use crate::kms::KmsError;
+
+/// How a check ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Outcome {
+    Pass,
+    Fail,
+    /// Worth knowing, and no reason to act: what is not known, not asked for, or nobody's duty here.
+    Note,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Outcome::Pass => "pass",
+            Outcome::Fail => "fail",
+            Outcome::Note => "note",
+        }
+    }
+}
+
+/// One line. Holds no value, key or credential.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Check {
+    /// A provider (`local`, `tencent-kms`) or a KMS key by its URI.
+    subject: String,
+    /// `keyring`, `credentials`, `clock`, `state`, `rotation`, `generate`, `encrypt`, `decrypt`.
+    #[serde(rename = "check")]
+    name: &'static str,
+    pub(super) result: Outcome,
+    pub(super) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    advice: Option<String>,
+    /// What programs want to read without taking the message apart.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    facts: Map<String, Value>,
+}
+
+impl Check {
+    pub(super) fn new(
+        subject: &str,
+        name: &'static str,
+        result: Outcome,
+        message: impl Into<String>,
+    ) -> Self {
+        Check {
+            subject: subject.to_owned(),
+            name,
+            result,
+            message: message.into(),
+            advice: None,
+            facts: Map::new(),
+        }
+    }
+
+    /// What a KMS said, with its advice.
+    pub(super) fn of_error(
+        subject: &str,
+        name: &'static str,
+        result: Outcome,
+        before: &str,
+        error: &KmsError,
+    ) -> Self {
+        Check::new(subject, name, result, format!("{before}{}", error.cause()))
+            .advice(error.advice())
+            .fact("class", error.class.as_str())
+            .fact("code", error.code.as_deref())
+            .fact("requestId", error.request_id.as_deref())
+    }
+
+    #[must_use]
+    pub(super) fn advice(mut self, advice: impl Into<String>) -> Self {
+        self.advice = Some(advice.into());
+        self
+    }
+
+    #[must_use]
+    pub(super) fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.facts.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// All of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Report {
+    /// Whether nothing failed.
+    ok: bool,
+    /// The duties that were looked at.
+    r#for: Vec<Duty>,
+    /// Where the KMS keys were chosen: `--key`, `ENVELOPE_KEY`, `keyring PATH`.
+    keys_from: String,
+    /// The encryption context of everything that was wrapped.
+    context: String,
+    checks: Vec<Check>,
+}
+
+impl Report {
+    pub(super) fn new(duties: &[Duty], keys_from: String, context: &str, checks: Vec<Check>) -> Self {
+        Report {
+            ok: checks.iter().all(|check| check.result != Outcome::Fail),
+            r#for: duties.to_vec(),
+            keys_from,
+            context: context.to_owned(),
+            checks,
+        }
+    }
+
+    pub(super) fn json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self)
+            .map(|text| text + "\n")
+            .map_err(|error| Failure::failed(format!("cannot write the report as JSON: {error}")))
+    }
+
+    /// Each subject, and its checks below it.
+    pub(super) fn text(&self, printer: Printer) -> String {
+        let widest = self.checks.iter().map(|check| check.name.len()).max();
+        let widest = widest.unwrap_or(0);
+        let mut out = String::new();
+        let mut above = "";
+        for check in &self.checks {
+            if check.subject != above {
+                above = &check.subject;
+                let _ = writeln!(out, "{}", printable(above));
+            }
+            let (result, name) = (check.result.as_str(), check.name);
+            let _ = writeln!(out, "  {result}  {name:widest$}  {}", one_line(&check.message));
+            if let Some(advice) = &check.advice {
+                let advice = one_line(&printer.advice(advice));
+                let _ = writeln!(out, "        {:widest$}  help: {advice}", "");
+            }
+        }
+        out
+    }
+
+    /// What the command ends with.
+    pub(super) fn end(&self) -> Result<()> {
+        let failed = self.checks.iter().filter(|check| check.result == Outcome::Fail);
+        match failed.count() {
+            0 => Ok(()),
+            failed => Err(Failure::found(format!(
+                "{failed} of {} checks failed",
+                self.checks.len()
+            ))),
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    printable(text).replace(['\n', '\t'], " ")
+}
