@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{
     generate::with_built,
     prerequisites::{Need, check},
-    run::{answers, cargo, output, root, run, run_lines},
+    run::{answers, cargo, output, profile_folder, root, run, run_lines},
 };
 
 /// What a step that did not fail came to.
@@ -42,6 +42,7 @@ const STEPS: &[Step] = &[
         plain("test --workspace --locked --no-run", &[])
     }),
     ("generated files", |_| with_built(true).map(|()| Outcome::Done)),
+    ("control plane", |_| control_plane()),
     ("tests", tests),
 ];
 
@@ -145,6 +146,12 @@ fn deny() -> Result<Outcome> {
         ));
     }
     run(deny().arg("advisories"))?;
+    Ok(Outcome::Done)
+}
+
+/// What the tests' Kubernetes is made of, found or built: minutes the first time, which are not those of a test.
+fn control_plane() -> Result<Outcome> {
+    run(Command::new(profile_folder()?.join("testkit")).arg("build"))?;
     Ok(Outcome::Done)
 }
 
