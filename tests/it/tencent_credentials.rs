@@ -1,6 +1,8 @@
 //! Where credentials of Tencent Cloud come from: the program and the client against the emulator of KMS, STS and metadata, with a pod's token
 //! that a real API server made.
 
+mod cluster;
+
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,73 @@
+//! The controller with each source of credentials, on a real API server.
+
+use std::sync::Arc;
+
+use envelope_secrets::envelope::SealTime;
+use envelope_secrets::kms::tencent;
+use envelope_secrets::kms::{AllowedKeys, KeyUri, Registry};
+
+use super::*;
+use crate::support::controller::{Place, Running};
+use crate::support::sealing::{draft, object, seal_with};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_controller_opens_with_every_source_and_names_it() {
+    let place = Place::new("sources").await;
+    let mut pod = Pod::new();
+    let cloud = &mut pod.cloud;
+    cloud.only("AKIDfirst", false);
+    cloud.order(Command::MachineRole {
+        name: Some("node".to_owned()),
+    });
+    fs::write(cloud.path("profile"), profile("AKIDfirst")).unwrap();
+    let path = cloud.path("profile").display().to_string();
+    let first = [
+        ("TENCENTCLOUD_SECRET_ID", "AKIDfirst".to_owned()),
+        ("TENCENTCLOUD_SECRET_KEY", "keyOfAKIDfirst".to_owned()),
+    ];
+    let of_pod = cloud.variables.clone();
+    let of_machine: Vec<_> = of_pod
+        .iter()
+        .filter(|(name, _)| !name.starts_with("TKE_"))
+        .cloned()
+        .collect();
+    let with = |more: &[(&'static str, String)]| [&of_machine[..], more].concat();
+    let key = KeyUri::parse(&cloud.emulator.key_uri()).unwrap();
+    for (source, variables, file) in [
+        (Source::File, with(&[]), Some(cloud.path("profile"))),
+        (Source::Environment, with(&first), None),
+        (Source::TkeOidc, of_pod.clone(), None),
+        (
+            Source::Profile,
+            with(&[("TENCENTCLOUD_CREDENTIALS_FILE", path)]),
+            None,
+        ),
+        (Source::CvmRole, with(&[]), None),
+    ] {
+        cloud.variables = variables;
+        let kms = Arc::new(cloud.client_with(TencentSettings {
+            allowed: AllowedKeys::parse([key.as_str()]).unwrap(),
+            credentials: file,
+            ..TencentSettings::default()
+        }));
+        let mut registry = Registry::new();
+        registry.insert(tencent::SCHEME, Arc::clone(&kms) as _);
+        let (name, password) = (source.as_str(), format!("planted-{source}"));
+        place.canary.plant(&password);
+        let draft = draft(&place.namespace, name, &[("password", password.as_bytes())]);
+        let time = SealTime::now().unwrap();
+        let sealed = seal_with(&registry, std::slice::from_ref(&key), draft, time).await;
+        let before = cloud.emulator.calls("Decrypt");
+        let running = Running::start(kms, &[&place.namespace]);
+        place.apply(&object(&sealed)).await;
+        place.secret(name, &[("password", &password)]).await;
+        place.reason(name, "Synced").await;
+        assert_eq!(cloud.emulator.calls("Decrypt"), before + 1, "{source}");
+        let label = format!("source=\"{source}\"");
+        assert_eq!(running.metric("envelope_secrets_credential_source", &label), 1);
+        running.stop().await;
+    }
+    // Looks for what was planted in everything that was said.
+    let running = Running::start(Arc::new(cloud.client()), &[&place.namespace]);
+    place.finish(running).await;
+}
