@@ -95,7 +95,7 @@ impl Patient {
                 self.add(
                     check,
                     Outcome::Note,
-                    "not known: the credentials are not good, see there",
+                    "not known: there are no good credentials, see above",
                 );
                 self.found.unauthenticated.get_or_insert_with(|| error.clone());
                 return;
