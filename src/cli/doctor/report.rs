@@ -64,7 +64,7 @@ impl Check {
         }
     }
 
-    /// What a KMS said, with its advice.
+    /// What a KMS said; with its advice, but for a note: nobody is told to grant what the other duty needs.
     pub(super) fn of_error(
         subject: &str,
         name: &'static str,
@@ -72,8 +72,12 @@ impl Check {
         before: &str,
         error: &KmsError,
     ) -> Self {
-        Check::new(subject, name, result, format!("{before}{}", error.cause()))
-            .advice(error.advice())
+        let check = Check::new(subject, name, result, format!("{before}{}", error.cause()));
+        let check = match result {
+            Outcome::Note => check,
+            Outcome::Pass | Outcome::Fail => check.advice(error.advice()),
+        };
+        check
             .fact("class", error.class.as_str())
             .fact("code", error.code.as_deref())
             .fact("requestId", error.request_id.as_deref())
