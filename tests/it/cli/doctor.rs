@@ -389,6 +389,8 @@ fn separate_duties() {
     );
     report.says("state", &["harms neither", "kms:DescribeKey"]);
     report.says("decrypt", &["as it may be for sealing", "UnauthorizedOperation"]);
+    let advised = |report: &Report, name| report.check(name)["advice"].is_string();
+    assert!(!advised(&report, "decrypt"), "nobody is told to grant it");
     for duty in [&["--for", "open"][..], &[]] {
         let report = tencent(&cloud, duty, 3);
         assert_eq!(report.results()[3..], ["pass generate", "fail decrypt"]);
@@ -407,6 +409,7 @@ fn separate_duties() {
         ]
     );
     report.says("generate", &["as it may be for opening", "UnauthorizedOperation"]);
+    assert!(!advised(&report, "generate"), "nobody is told to grant it");
     report.says("decrypt", &["cannot be tried", "nothing to decrypt"]);
     for duty in [&["--for", "seal"][..], &[]] {
         let report = tencent(&cloud, duty, 3);
