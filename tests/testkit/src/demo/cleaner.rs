@@ -159,16 +159,9 @@ fn uid_of(object: &Value) -> Result<&str> {
         .context("an object without uid")
 }
 
-/// HOME is in the demo's folder, which goes meanwhile; kubectl must not make it anew for its cache.
-fn kubectl() -> Command {
-    let mut command = Command::new("kubectl");
-    command.arg("--cache-dir=/dev/null");
-    command
-}
-
 /// `None`: there is no such object.
 fn get(path: &str) -> Result<Option<Value>> {
-    let output = kubectl()
+    let output = Command::new("kubectl")
         .args(["get", "--raw", path])
         .stdin(Stdio::null())
         .output()?;
@@ -185,7 +178,7 @@ fn get(path: &str) -> Result<Option<Value>> {
 /// Only the object with this uid.
 fn delete(path: &str, uid: &str) -> Result<()> {
     let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
-    let mut command = kubectl();
+    let mut command = Command::new("kubectl");
     command
         .args(["delete", "--raw", path, "-f", "-"])
         .stdin(Stdio::piped())

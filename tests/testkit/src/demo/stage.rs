@@ -68,6 +68,8 @@ impl<'a> Stage<'a> {
         if let Some(cluster) = cluster {
             std::os::unix::fs::symlink(&cluster.kubectl, programs.join("kubectl"))?;
             environment.push(("KUBECONFIG".to_owned(), cluster.kubeconfig.display().to_string()));
+            // A kubectl that outlives a killed demo must not make HOME anew for its cache, when the guard has removed it.
+            environment.push(("KUBECACHEDIR".to_owned(), "/dev/null".to_owned()));
         }
         let path = std::env::var("PATH").unwrap_or_default();
         environment.push(("PATH".to_owned(), format!("{}:{path}", programs.display())));
