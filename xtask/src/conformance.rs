@@ -10,7 +10,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    prerequisites::{Need, check},
+    prerequisites::{Missing, Need, check},
     run::{profile_folder, root, run, run_lines, shown},
     testkit::build,
 };
@@ -27,7 +27,8 @@ pub(crate) fn conformance() -> Result<()> {
             .arg(&python))?;
         let mut pip = Command::new(python.join("bin/python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-        run(pip.arg("--requirement").arg(scripts.join("requirements.txt")))?;
+        run(pip.arg("--requirement").arg(scripts.join("requirements.txt")))
+            .map_err(|_| Missing::from_registry("the Python SDK"))?;
         is_installed(&python, &scripts.join("requirements.txt"))?;
     }
     let node = products.join("node");
@@ -39,7 +40,7 @@ pub(crate) fn conformance() -> Result<()> {
         }
         let mut npm = Command::new("npm");
         npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]);
-        run(npm.current_dir(&node))?;
+        run(npm.current_dir(&node)).map_err(|_| Missing::from_registry("the Node SDK"))?;
         is_installed(&node, &scripts.join("package.json"))?;
     }
     build(&["envelope", "testkit"])?;

@@ -66,6 +66,13 @@ impl Need {
 pub(crate) struct Missing(String);
 
 impl Missing {
+    /// What a registry did not give. The registry's own words stand above it in the log.
+    pub(crate) fn from_registry(what: &str) -> Self {
+        Missing(format!(
+            "{what}: it could not be installed; is its registry reached from here?"
+        ))
+    }
+
     pub(crate) const EXIT: u8 = 3;
 }
 
