@@ -9,6 +9,7 @@ use crate::support::canary::logged;
 use crate::support::controller::{Place, condition, message, stalled};
 use crate::support::crd::plane_with_crd;
 use crate::support::sealing::{Sealer, draft, object};
+use crate::support::until;
 
 const PASSWORD: &str = "planted-refusal-4Wb";
 
@@ -181,13 +182,12 @@ async fn a_foreign_secret_that_takes_long_to_end_is_waited_for() {
         .delete("db", &DeleteParams::default())
         .await
         .unwrap();
-    let mut pause = tokio::time::interval(std::time::Duration::from_millis(20));
-    let limit = tokio::time::timeout(std::time::Duration::from_mins(1), async {
-        while running.metric("envelope_secrets_reconcile_total", "outcome=\"left\"") == 0 {
-            pause.tick().await;
-        }
-    });
-    limit.await.expect("its end was seen to have begun");
+    until(
+        std::time::Duration::from_mins(1),
+        "its end is seen to have begun",
+        async || running.metric("envelope_secrets_reconcile_total", "outcome=\"left\"") > 0,
+    )
+    .await;
     let released = json!({"metadata": {"finalizers": null}});
     place
         .secrets()

@@ -9,6 +9,7 @@ use testkit::AuditEvent;
 
 use crate::support::controller::{Place, Running, says};
 use crate::support::crd::plane_with_crd;
+use crate::support::until;
 
 const COUNT: usize = 200;
 
@@ -125,11 +126,9 @@ fn odd(counts: &BTreeMap<String, usize>) -> Vec<(&String, &usize)> {
 
 /// Waits until every object was looked at, and nothing was found to do.
 async fn skipped(running: &Running) {
-    let mut pause = tokio::time::interval(Duration::from_millis(20));
-    let limit = tokio::time::timeout(Duration::from_mins(1), async {
-        while running.metric("envelope_secrets_reconcile_total", "outcome=\"skipped\"") < COUNT as u64 {
-            pause.tick().await;
-        }
-    });
-    limit.await.expect("every object is looked at");
+    let looked_at = || running.metric("envelope_secrets_reconcile_total", "outcome=\"skipped\"");
+    until(Duration::from_mins(1), "every object is looked at", async || {
+        looked_at() >= COUNT as u64
+    })
+    .await;
 }

@@ -11,20 +11,11 @@ use crate::support::canary::logged;
 use crate::support::controller::{Place, Running, timings};
 use crate::support::crd::{install_crd, plane_with_crd};
 use crate::support::sealing::{Sealer, draft, object};
-use crate::support::{client_of, wait_for};
+use crate::support::{client_of, until, wait_for};
 
+/// How long the controller may take to say why it waits.
+const LIMIT: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "planted-start-6Jd";
-
-/// Waits until `holds` of the controller, which says why it waits in the meantime.
-async fn until(what: &str, holds: impl Fn() -> bool) {
-    let mut pause = tokio::time::interval(Duration::from_millis(20));
-    let limit = tokio::time::timeout(Duration::from_mins(1), async {
-        while !holds() {
-            pause.tick().await;
-        }
-    });
-    assert!(limit.await.is_ok(), "not within a minute: {what}");
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
@@ -40,12 +31,12 @@ async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
         timings(),
     );
     let says = |text: &str| running.health.ready().is_err_and(|said| said.contains(text));
-    until("the API server is missed", || says("unreachable")).await;
+    until(LIMIT, "the API server is missed", async || says("unreachable")).await;
     assert!(
         running.health.live().is_ok(),
         "waiting is no failure of the process"
     );
-    until("it is logged", || {
+    until(LIMIT, "it is logged", async || {
         !logged(&[
             &namespace,
             "cannot watch secrets",
@@ -56,7 +47,7 @@ async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
     .await;
 
     plane.start_part(Part::Apiserver).unwrap();
-    until("the CRD is missed", || {
+    until(LIMIT, "the CRD is missed", async || {
         says("envelopesecrets.envelope-secrets.io") && says("missing")
     })
     .await;
@@ -86,7 +77,7 @@ async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
 
     // An outage in the middle: both watches go on by themselves, and nothing is opened again for it.
     plane.stop_part(Part::Apiserver).unwrap();
-    until("the outage is seen", || {
+    until(LIMIT, "the outage is seen", async || {
         running.metric("envelope_secrets_streams", "state=\"unreachable\"") == 2
     })
     .await;
@@ -104,9 +95,11 @@ async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
         .kubectl(["delete", "secret", "db", "--namespace", &namespace])
         .unwrap();
     wait_for(&secrets, "db", "it came back", there).await;
-    until("everything is opened as often as it was needed", || {
-        running.metric("envelope_secrets_opens_total", "") == 3
-    })
+    until(
+        LIMIT,
+        "everything is opened as often as it was needed",
+        async || running.metric("envelope_secrets_opens_total", "") == 3,
+    )
     .await;
     running.stop().await;
 }
@@ -135,7 +128,7 @@ async fn with_an_older_crd_no_status_is_written() {
         timings(),
     );
     let says = |text: &str| running.health.ready().is_err_and(|said| said.contains(text));
-    until("the older CRD is told", || {
+    until(LIMIT, "the older CRD is told", async || {
         says("CRD older than controller: it does not keep status.applied.renderer")
     })
     .await;
@@ -148,7 +141,7 @@ async fn with_an_older_crd_no_status_is_written() {
             &object(&document).to_string(),
         )
         .unwrap();
-    until("its Secret is written", || {
+    until(LIMIT, "its Secret is written", async || {
         running.metric("envelope_secrets_reconcile_total", "unreported") > 0
     })
     .await;
@@ -163,7 +156,10 @@ async fn with_an_older_crd_no_status_is_written() {
     );
 
     install_crd(&plane);
-    until("the controller is ready", || running.health.ready().is_ok()).await;
+    until(LIMIT, "the controller is ready", async || {
+        running.health.ready().is_ok()
+    })
+    .await;
     plane
         .kubectl([
             "wait",
@@ -220,7 +216,7 @@ async fn a_forbidden_namespace_waits_alone() {
     let running = Running::start_with(place.sealer.keyring(), &namespaces, &[], kubeconfig, timings());
     place.secret("db", &[("password", PASSWORD)]).await;
     assert!(running.health.ready().is_ok(), "one namespace is enough");
-    until("the refusal is a metric", || {
+    until(LIMIT, "the refusal is a metric", async || {
         running.metric("envelope_secrets_streams", "state=\"forbidden\"") == 2
             && running.metric("envelope_secrets_streams", "state=\"synced\"") == 2
     })

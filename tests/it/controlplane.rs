@@ -10,7 +10,7 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt as _};
 use testkit::{Ends, Options, Part};
 
-use crate::support::{client, client_of, wait_for};
+use crate::support::{client, client_of, until, wait_for};
 
 fn secret(name: &str, value: &str) -> Secret {
     let data = BTreeMap::from([("password".to_owned(), value.to_owned())]);
@@ -159,14 +159,10 @@ async fn rights_are_those_that_rbac_gives() {
     plane.kubectl(binding).unwrap();
     // The authorizer sees the binding by a watch of its own.
     for client in [user, account] {
-        let allowed = async {
-            while list(client.clone()).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        tokio::time::timeout(Duration::from_secs(30), allowed)
-            .await
-            .expect("the binding counts");
+        until(Duration::from_secs(30), "the binding counts", async || {
+            list(client.clone()).await.is_ok()
+        })
+        .await;
     }
 }
 

@@ -15,6 +15,8 @@ use testkit::kms::{
     Command, Credential, Effect, Emulator, Fault, METADATA, Provider, REGION, ROLE, Role, Trust,
 };
 
+use crate::support::until;
+
 const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n\
     stringData: {password: planted-5k2wz}\n";
 const WEB: &str = "AssumeRoleWithWebIdentity";
@@ -326,12 +328,10 @@ async fn a_pods_credentials_are_renewed_before_they_end_and_when_the_kms_refuses
     pod.cloud.works(&kms, Source::TkeOidc).await;
     let first = kms.credentials().unwrap().expires.unwrap();
     // Nobody calls the KMS meanwhile.
-    let renewed = async {
-        while kms.credentials().unwrap().expires.unwrap() <= first + 4 {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-    };
-    tokio::time::timeout(LIMIT, renewed).await.unwrap();
+    until(LIMIT, "the credentials are renewed", async || {
+        kms.credentials().unwrap().expires.unwrap() > first + 4
+    })
+    .await;
     assert!(pod.exchanges() >= 3, "{}", pod.exchanges());
     pod.cloud.works(&kms, Source::TkeOidc).await;
     // Revoked in the cloud long before their end.

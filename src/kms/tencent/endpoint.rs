@@ -144,9 +144,14 @@ impl Site {
         Site::ALL.into_iter().find(|site| site.as_str() == text)
     }
 
+    /// The endpoint that whoever runs the program named, else the site's.
+    pub(super) fn endpoint_unless(self, named: Option<&Endpoint>, service: &str, region: &str) -> Endpoint {
+        named.cloned().unwrap_or_else(|| self.endpoint(service, region))
+    }
+
     /// The endpoint of `kms` or `sts` for a region. Finance zones are isolated and have hosts of their own, whatever
     /// the site.
-    pub(super) fn endpoint(self, service: &str, region: &str) -> Endpoint {
+    fn endpoint(self, service: &str, region: &str) -> Endpoint {
         let between = match self {
             _ if region.ends_with("-fsi") => format!(".{region}"),
             Site::Nearest => String::new(),

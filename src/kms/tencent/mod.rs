@@ -136,10 +136,9 @@ impl TencentKms {
         nature: Nature,
     ) -> Result<Reply<T>, TencentError> {
         let service = Service::Kms;
-        let endpoint = match &self.endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => self.site.endpoint(service.as_str(), region),
-        };
+        let endpoint = self
+            .site
+            .endpoint_unless(self.endpoint.as_ref(), service.as_str(), region);
         let call = Call {
             service,
             action,

@@ -35,6 +35,21 @@ pub(crate) async fn client_of(kubeconfig: &Path) -> Client {
     Client::try_from(config).unwrap()
 }
 
+/// The async twin of [`testkit::until`], for what gives no event: looks again until `holds`.
+///
+/// # Panics
+/// When that does not happen within `limit`.
+pub(crate) async fn until(limit: Duration, what: &str, holds: impl AsyncFn() -> bool) {
+    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    let waiting = async {
+        while !holds().await {
+            pause.tick().await;
+        }
+    };
+    let waited = tokio::time::timeout(limit, waiting).await;
+    assert!(waited.is_ok(), "not within {} s: {what}", limit.as_secs());
+}
+
 /// Watches one object until `condition` holds of it (or of its absence), and returns it as it was then.
 ///
 /// # Panics

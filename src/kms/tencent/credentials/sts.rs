@@ -103,10 +103,9 @@ impl Sts {
             advice: error.advice.into(),
         };
         let service = Service::Sts;
-        let endpoint = match &self.endpoint {
-            Some(endpoint) => endpoint.clone(),
-            None => self.site.endpoint(service.as_str(), region),
-        };
+        let endpoint = self
+            .site
+            .endpoint_unless(self.endpoint.as_ref(), service.as_str(), region);
         let call = Call {
             service,
             action,
