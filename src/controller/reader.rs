@@ -71,15 +71,16 @@ fn of_kms(error: &KmsError) -> Outcome {
         message: Some(error.message.to_string()),
         request_id: error.request_id.as_deref().map(str::to_owned),
     };
+    let subject = |unknown: &str| error.subject.as_deref().unwrap_or(unknown).to_owned();
     match error.class {
         Class::Transient => Outcome::KmsUnavailable { key },
         Class::Throttled => Outcome::KmsThrottled { key, answer },
         Class::Credentials => Outcome::CredentialsUnavailable {
             key,
-            source: "the controller's configuration".to_owned(),
+            source: subject("the controller's configuration"),
         },
         Class::Denied => Outcome::KmsDenied {
-            identity: "the controller's identity".to_owned(),
+            identity: subject("the controller's identity"),
             key,
             answer,
         },
@@ -90,7 +91,7 @@ fn of_kms(error: &KmsError) -> Outcome {
         },
         Class::KeyUnusable => Outcome::KmsKeyUnusable {
             key,
-            state: "not usable".to_owned(),
+            state: subject("not usable"),
             answer,
         },
         Class::NotFound => Outcome::KmsKeyUnusable {

@@ -111,6 +111,10 @@ pub struct KmsError {
     pub request_id: Option<Box<str>>,
     /// What a person can do about it, where the provider knows better than [`Class::advice`].
     pub advice: Option<Box<str>>,
+    /// Whom or what the class is about, as a message may name it, where the provider knows: for
+    /// [`Class::Credentials`] where they come from, for [`Class::Denied`] who may not, for [`Class::KeyUnusable`] the
+    /// key's state. Never a value of a credential.
+    pub subject: Option<Box<str>>,
 }
 
 impl KmsError {
@@ -124,6 +128,7 @@ impl KmsError {
             message: message.into(),
             request_id: None,
             advice: None,
+            subject: None,
         }
     }
 

@@ -19,6 +19,7 @@ pub use uri::{KeyUri, KeyUriError};
 pub use wrap::wrap_new_data_key;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 
@@ -108,12 +109,14 @@ pub enum Access {
 }
 
 /// Where credentials come from and how long they last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldCredentials {
     /// The provider's word for the source that won: `environment`, `tke-oidc`.
     pub source: &'static str,
     /// Whether a role was taken with what the source gave.
     pub assumed_role: bool,
+    /// The role whose rights they have, where it is known.
+    pub role: Option<Arc<str>>,
     /// Their end in Unix seconds; `None`: they do not end by themselves.
     pub expires: Option<i64>,
 }

@@ -7,13 +7,13 @@ use crate::envelope::names::is_key_uri;
 /// A KMS key's name: `<scheme>://<rest>`, of the grammar of format-es1 section 2. Whether the scheme is known
 /// and the rest makes sense to it is the provider's question. Compared bytewise.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeyUri(String);
+pub struct KeyUri(Box<str>);
 
 impl KeyUri {
     /// The only way to make one.
     pub fn parse(text: &str) -> Result<Self, KeyUriError> {
         if is_key_uri(text) {
-            Ok(KeyUri(text.to_owned()))
+            Ok(KeyUri(text.into()))
         } else {
             Err(KeyUriError::of(text))
         }

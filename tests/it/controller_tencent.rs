@@ -168,7 +168,7 @@ async fn a_disabled_key_leaves_secrets_alone_and_opens_again_once_enabled() {
         stalled(&refused);
         let said = message(&refused);
         for part in [
-            &*cloud.emulator.key_uri(),
+            &*format!("{} is disabled (", cloud.emulator.key_uri()),
             "ResourceUnavailable.CmkDisabled",
             kept,
             "enable the key",
@@ -377,7 +377,7 @@ async fn each_refusal_has_its_reason_and_ends_when_its_cause_does() {
             "secret-id",
             "AuthFailure.SecretIdNotFound",
             "CredentialsUnavailable",
-            "check the controller's credentials",
+            "no valid credentials for Tencent Cloud KMS from environment; ",
         ),
         (
             "token",
@@ -385,7 +385,12 @@ async fn each_refusal_has_its_reason_and_ends_when_its_cause_does() {
             "CredentialsUnavailable",
             "check the controller's credentials",
         ),
-        ("denied", "UnauthorizedOperation", "KmsDenied", "grant Decrypt"),
+        (
+            "denied",
+            "UnauthorizedOperation",
+            "KmsDenied",
+            "the identity of the credentials from environment may not decrypt with tencent-kms://",
+        ),
         (
             "region",
             "UnsupportedRegion",
@@ -402,7 +407,7 @@ async fn each_refusal_has_its_reason_and_ends_when_its_cause_does() {
             "deleting",
             "ResourceUnavailable.KeyPendingDelete",
             "KmsKeyUnusable",
-            "enable the key",
+            " is about to be deleted (",
         ),
     ] {
         let sealed = cloud.sealed(name, FIRST).await;

@@ -359,6 +359,8 @@ async fn the_machines_role_is_the_last_resort() {
     cloud.seals(&[]);
     let kms = cloud.client();
     cloud.works(&kms, Source::CvmRole).await;
+    let held = kms.credentials().expect("held");
+    assert_eq!(held.role.as_deref(), Some("node"));
     cloud.order(Command::ExpireTemporary);
     cloud.works(&kms, Source::CvmRole).await;
     let code = "InternalError".to_owned();

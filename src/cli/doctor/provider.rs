@@ -76,13 +76,10 @@ pub(super) fn unusable_keyring(error: &KeyringError) -> Check {
 
 fn credentials_check(provider: &str, held: Option<&HeldCredentials>, examined: &[&Examination]) -> Check {
     let name = "credentials";
-    let source = held.map(|held| {
-        let role = if held.assumed_role {
-            ", with a role taken"
-        } else {
-            ""
-        };
-        format!("{}{role}", held.source)
+    let source = held.map(|held| match &held.role {
+        Some(role) if held.assumed_role => format!("{}, as the role {role} taken with them", held.source),
+        Some(role) => format!("{}, as the role {role}", held.source),
+        None => held.source.to_owned(),
     });
     let check = if let Some(error) = examined.iter().find_map(|found| found.unauthenticated.as_ref()) {
         let before = source
@@ -108,6 +105,7 @@ fn credentials_check(provider: &str, held: Option<&HeldCredentials>, examined: &
         Some(held) => check
             .fact("source", held.source)
             .fact("assumedRole", held.assumed_role)
+            .fact("role", held.role.as_deref())
             .fact("expires", held.expires.map(time)),
     }
 }

@@ -31,6 +31,8 @@ pub(super) struct Meaning {
     pub(super) then: Then,
     /// `{action}` stands for the action. Empty: the class's own.
     pub(super) advice: &'static str,
+    /// The state of a key that cannot be used: "the key is {state}". Empty where the code tells none.
+    pub(super) state: &'static str,
     /// Whether the code stands in the table.
     pub(super) known: bool,
 }
@@ -41,6 +43,7 @@ struct Row {
     class: Class,
     then: Then,
     advice: &'static str,
+    state: &'static str,
     /// On an action that reads a ciphertext this is the KMS's refusal of it, whatever the class says (design 5).
     refuses: bool,
 }
@@ -55,6 +58,7 @@ const fn row(code: &'static str, class: Class, advice: &'static str) -> Row {
         class,
         then,
         advice,
+        state: "",
         refuses: false,
     }
 }
@@ -69,7 +73,15 @@ const fn refusal(code: &'static str, class: Class, advice: &'static str) -> Row 
         class,
         then,
         advice,
+        state: "",
         refuses: true,
+    }
+}
+
+const fn unusable(code: &'static str, state: &'static str, advice: &'static str) -> Row {
+    Row {
+        state,
+        ..row(code, Class::KeyUnusable, advice)
     }
 }
 
@@ -265,26 +277,26 @@ const TABLE: &[Row] = &[
     row("ResourceInsufficient", Class::Transient, ""),
     row("ResourceNotFound", Class::NotFound, ""),
     row("ResourceNotFound.RoleNotFound", Class::Credentials, ROLE),
-    row("ResourceUnavailable", Class::KeyUnusable, STATE),
-    row(
+    unusable("ResourceUnavailable", "not available", STATE),
+    unusable(
         "ResourceUnavailable.CmkArchived",
-        Class::KeyUnusable,
+        "archived",
         "the KMS key is archived, it only decrypts: seal with another",
     ),
-    row(
+    unusable(
         "ResourceUnavailable.CmkDisabled",
-        Class::KeyUnusable,
+        "disabled",
         "enable the KMS key in the Tencent Cloud console",
     ),
     row("ResourceUnavailable.CmkNotFound", Class::NotFound, ""),
-    row(
+    unusable(
         "ResourceUnavailable.CmkStateNotSupport",
-        Class::KeyUnusable,
+        "in a state that does not allow it",
         STATE,
     ),
-    row(
+    unusable(
         "ResourceUnavailable.KeyPendingDelete",
-        Class::KeyUnusable,
+        "about to be deleted",
         "cancel the deletion of the KMS key before its window ends",
     ),
     refusal("ResponseSizeLimitExceeded", Class::Configuration, BUG),
@@ -338,6 +350,7 @@ pub(super) fn meaning(code: &str, on_ciphertext: bool) -> Meaning {
         class: Class::Integrity,
         then: Then::Fail,
         advice: "",
+        state: "",
         known: row.is_some(),
     };
     match row {
@@ -347,12 +360,14 @@ pub(super) fn meaning(code: &str, on_ciphertext: bool) -> Meaning {
             class: row.class,
             then: row.then,
             advice: row.advice,
+            state: row.state,
             known: true,
         },
         None => Meaning {
             class: Class::Transient,
             then: Then::RetryOnce,
             advice: "this version does not know the KMS's error code: try again; if it lasts, look the code up",
+            state: "",
             known: false,
         },
     }

@@ -19,6 +19,8 @@ pub struct TencentError {
     pub request_id: Option<Box<str>>,
     /// What a person can do.
     pub advice: Box<str>,
+    /// As [`KmsError::subject`].
+    pub subject: Option<Box<str>>,
 }
 
 impl TencentError {
@@ -31,6 +33,7 @@ impl TencentError {
             message: message.into(),
             request_id: None,
             advice: class.advice().into(),
+            subject: None,
         }
     }
 
@@ -58,6 +61,7 @@ impl TencentError {
             message: self.message,
             request_id: self.request_id,
             advice: Some(self.advice),
+            subject: self.subject,
         }
     }
 }

@@ -148,7 +148,21 @@ impl TencentKms {
             secrets,
             nature,
         };
-        self.rpc.call(&call, &self.chain).await
+        let answer = self.rpc.call(&call, &self.chain).await;
+        answer.map_err(|error| self.name_subject(error))
+    }
+
+    /// Whose credentials were refused, or who may not, where the call itself did not say.
+    fn name_subject(&self, error: TencentError) -> TencentError {
+        let subject = match (&error.subject, error.class) {
+            (None, Class::Credentials) => self.chain.status().map(|held| held.source.to_string()),
+            (None, Class::Denied) => self.chain.status().map(|held| held.identity()),
+            _ => return error,
+        };
+        TencentError {
+            subject: subject.map(Into::into),
+            ..error
+        }
     }
 }
 
@@ -253,6 +267,7 @@ impl Kms for TencentKms {
             credentials: held.map(|held| HeldCredentials {
                 source: held.source.as_str(),
                 assumed_role: held.assumed_role,
+                role: held.role,
                 expires: held.expires,
             }),
             clock_ahead: self.rpc.ahead(),

@@ -108,6 +108,7 @@ fn refused(
         message: text.into(),
         request_id: request_id.map(Into::into),
         advice: advice.replace("{action}", call.action).into(),
+        subject: (!meaning.state.is_empty()).then(|| meaning.state.into()),
     };
     (failed, meaning.then)
 }

@@ -209,7 +209,7 @@ fn tencent_keys_that_seal_and_open() {
     assert_eq!(report.json["keysFrom"], "ENVELOPE_KEY");
     assert_eq!(
         report.check("credentials")["facts"],
-        json!({"source": "environment", "assumedRole": false, "expires": null})
+        json!({"source": "environment", "assumedRole": false, "role": null, "expires": null})
     );
     report.says(
         "rotation",

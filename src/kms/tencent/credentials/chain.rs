@@ -11,7 +11,7 @@ use tokio::task::AbortHandle;
 use super::cvm::CvmRole;
 use super::file::FileSource;
 use super::sts::{self, AssumedRole, Sts, WebIdentity};
-use super::{CredentialStatus, Credentials, Fetched, Found, Identity, Provide, Trouble};
+use super::{CredentialStatus, Credentials, Fetched, Found, Identity, Provide, Source, Trouble};
 use crate::kms::Class;
 use crate::kms::tencent::endpoint::Endpoint;
 use crate::kms::tencent::error::TencentError;
@@ -115,7 +115,7 @@ impl Chain {
 
     /// What is held now; nothing is asked for.
     pub(in crate::kms::tencent) fn status(&self) -> Option<CredentialStatus> {
-        self.0.state().held.as_ref().map(|held| held.status)
+        self.0.state().held.as_ref().map(|held| held.status.clone())
     }
 }
 
@@ -138,7 +138,11 @@ impl Identity for Chain {
 }
 
 fn without(trouble: Trouble) -> TencentError {
-    TencentError::new(Class::Credentials, "credentials", trouble.why).with_advice(trouble.advice)
+    let source = trouble.source.map_or("any source", Source::as_str);
+    TencentError {
+        subject: Some(source.into()),
+        ..TencentError::new(Class::Credentials, "credentials", trouble.why).with_advice(trouble.advice)
+    }
 }
 
 impl Inner {
@@ -240,28 +244,26 @@ impl Inner {
                 Found::Unusable(trouble) => {
                     return Err(Trouble {
                         why: format!("no credentials from {from}: {}", trouble.why),
+                        source: Some(from),
                         ..trouble
                     });
                 }
                 Found::Credentials(fetched) => {
-                    let status = CredentialStatus {
-                        source: from,
-                        assumed_role: self.role.is_some(),
-                        expires: None,
+                    let taken = self.take_role(fetched).await;
+                    return match taken {
+                        Ok(fetched) => Ok(self.held(fetched, from, place)),
+                        Err(trouble) => Err(Trouble {
+                            source: Some(from),
+                            ..trouble
+                        }),
                     };
-                    return self
-                        .take_role(fetched)
-                        .await
-                        .map(|fetched| self.held(fetched, status, place));
                 }
             }
         }
-        Err(Trouble {
-            why: format!("there are no Tencent Cloud credentials ({})", absent.join("; ")),
-            advice:
-                "set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or give the pod an identity (TKE)"
-                    .to_owned(),
-        })
+        Err(Trouble::new(
+            format!("there are no Tencent Cloud credentials ({})", absent.join("; ")),
+            "set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or give the pod an identity (TKE)",
+        ))
     }
 
     async fn take_role(&self, base: Fetched) -> Result<Fetched, Trouble> {
@@ -277,13 +279,22 @@ impl Inner {
         }
     }
 
-    fn held(&self, fetched: Fetched, status: CredentialStatus, source: usize) -> Held {
+    fn held(&self, fetched: Fetched, source: Source, place: usize) -> Held {
         let now = self.rpc.now();
-        let Fetched { credentials, expires } = fetched;
+        let Fetched {
+            credentials,
+            role,
+            expires,
+        } = fetched;
         Held {
             credentials: Arc::new(credentials),
-            status: CredentialStatus { expires, ..status },
-            source,
+            status: CredentialStatus {
+                source,
+                assumed_role: self.role.is_some(),
+                role,
+                expires,
+            },
+            source: place,
             renew: expires.map(|end| renewal(now, end)),
         }
     }

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Credentials, Fetched, Found, Provide, Source, Trouble};
+use super::{Credentials, Fetched, Found, Provide, Source};
 use crate::kms::tencent::actions::SecretText;
 use crate::kms::tencent::endpoint::Endpoint;
 use crate::kms::tencent::error::word;
@@ -45,10 +45,10 @@ impl CvmRole {
         }
         match self.role(answer.status, &answer.body).await {
             Ok(fetched) => Found::Credentials(fetched),
-            Err(why) => Found::Unusable(Trouble {
-                why: format!("the metadata service {why}"),
-                advice: "check the role that is bound to this machine".to_owned(),
-            }),
+            Err(why) => Found::unusable(
+                format!("the metadata service {why}"),
+                "check the role that is bound to this machine",
+            ),
         }
     }
 
@@ -70,7 +70,8 @@ impl CvmRole {
                 answer.status
             ));
         }
-        read(&answer.body).map_err(|why| format!("{why} for role {name}"))
+        let read = read(&answer.body).map(|fetched| fetched.of_role(name));
+        read.map_err(|why| format!("{why} for role {name}"))
     }
 }
 
@@ -92,6 +93,7 @@ fn read(body: &Zeroizing<Vec<u8>>) -> Result<Fetched, String> {
     };
     Ok(Fetched {
         credentials: Credentials::new(id, key.0, Some(token.0))?,
+        role: None,
         expires: Some(expires),
     })
 }

@@ -97,26 +97,50 @@ impl std::fmt::Display for Source {
 }
 
 /// Which credentials are held, without any of their values.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CredentialStatus {
     /// Which source won.
     pub source: Source,
     /// Whether a role was taken with what the source gave.
     pub assumed_role: bool,
+    /// The role whose rights they have, where it is known: its ARN, or the name of the machine's role.
+    pub role: Option<Arc<str>>,
     /// When they end, in Unix seconds; `None`: not by themselves.
     pub expires: Option<i64>,
+}
+
+impl CredentialStatus {
+    /// Who calls, as a message names it.
+    pub(super) fn identity(&self) -> String {
+        let source = self.source;
+        match &self.role {
+            Some(role) => format!("{role} ({source})"),
+            None => format!("the identity of the credentials from {source}"),
+        }
+    }
 }
 
 /// What a source gives: credentials and their end in Unix seconds, `None` when they have none.
 pub(super) struct Fetched {
     pub(super) credentials: Credentials,
+    /// As [`CredentialStatus::role`].
+    pub(super) role: Option<Arc<str>>,
     pub(super) expires: Option<i64>,
 }
 
 impl Fetched {
+    /// With the rights of this role.
+    fn of_role(self, role: &str) -> Self {
+        Fetched {
+            role: Some(role.into()),
+            ..self
+        }
+    }
+
     fn for_good(credentials: Credentials) -> Self {
         Fetched {
             credentials,
+            role: None,
             expires: None,
         }
     }
@@ -133,10 +157,7 @@ pub(super) enum Found {
 
 impl Found {
     fn unusable(why: impl Into<String>, advice: impl Into<String>) -> Self {
-        Found::Unusable(Trouble {
-            why: why.into(),
-            advice: advice.into(),
-        })
+        Found::Unusable(Trouble::new(why, advice))
     }
 }
 
@@ -145,6 +166,19 @@ impl Found {
 pub(super) struct Trouble {
     pub(super) why: String,
     pub(super) advice: String,
+    /// The source that should have given them; `None`: none is set up.
+    pub(super) source: Option<Source>,
+}
+
+impl Trouble {
+    /// Of a source that is yet to be named.
+    fn new(why: impl Into<String>, advice: impl Into<String>) -> Self {
+        Trouble {
+            why: why.into(),
+            advice: advice.into(),
+            source: None,
+        }
+    }
 }
 
 /// A source of credentials.

@@ -98,10 +98,7 @@ impl Sts {
         secrets: &[&str],
         who: Option<Arc<Credentials>>,
     ) -> Result<Fetched, Trouble> {
-        let trouble = |error: TencentError| Trouble {
-            why: error.to_string(),
-            advice: error.advice.into(),
-        };
+        let trouble = |error: TencentError| Trouble::new(error.to_string(), error.advice);
         let service = Service::Sts;
         let endpoint = self
             .site
@@ -125,12 +122,11 @@ impl Sts {
             credentials.tmp_secret_key.0,
             Some(credentials.token.0),
         );
-        let credentials = given.map_err(|why| Trouble {
-            why: format!("{action}: {why}"),
-            advice: "check the endpoint of STS".to_owned(),
-        })?;
+        let credentials =
+            given.map_err(|why| Trouble::new(format!("{action}: {why}"), "check the endpoint of STS"))?;
         Ok(Fetched {
             credentials,
+            role: None,
             expires: Some(expired_time),
         })
     }
@@ -149,7 +145,8 @@ impl Sts {
             external_id: role.external_id.as_deref(),
         };
         let base = Some(Arc::new(base.credentials));
-        self.call("AssumeRole", region, &asked, &[], base).await
+        let taken = self.call("AssumeRole", region, &asked, &[], base).await?;
+        Ok(taken.of_role(&role.arn))
     }
 }
 
@@ -206,19 +203,18 @@ impl WebIdentity {
 
     async fn exchange(&self, pod: &Pod) -> Result<Fetched, Trouble> {
         if !is_region(&pod.region) {
-            return Err(Trouble {
-                why: format!("{} holds no region", env::TKE_REGION),
-                advice: "it is set by TKE's pod-identity-webhook: set it to a region like ap-guangzhou"
-                    .to_owned(),
-            });
+            return Err(Trouble::new(
+                format!("{} holds no region", env::TKE_REGION),
+                "it is set by TKE's pod-identity-webhook: set it to a region like ap-guangzhou",
+            ));
         }
         // Read anew each time: the kubelet rotates it.
-        let token = read_text(&pod.token_file).map_err(|error| Trouble {
-            why: format!(
-                "cannot read the pod's token {}: {error}",
-                pod.token_file.display()
-            ),
-            advice: "check that the pod's ServiceAccount token is projected there".to_owned(),
+        let token = read_text(&pod.token_file).map_err(|error| {
+            let path = pod.token_file.display();
+            Trouble::new(
+                format!("cannot read the pod's token {path}: {error}"),
+                "check that the pod's ServiceAccount token is projected there",
+            )
         })?;
         let token = Zeroizing::new(token.trim().to_owned());
         let asked = WithWebIdentity {
@@ -229,7 +225,11 @@ impl WebIdentity {
             duration_seconds: DURATION,
         };
         let action = "AssumeRoleWithWebIdentity";
-        self.sts.call(action, &pod.region, &asked, &[&token], None).await
+        let given = self
+            .sts
+            .call(action, &pod.region, &asked, &[&token], None)
+            .await?;
+        Ok(given.of_role(&pod.role_arn))
     }
 }
 

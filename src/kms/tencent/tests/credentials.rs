@@ -162,6 +162,10 @@ async fn a_pods_token_is_exchanged_unsigned_and_the_kms_is_called_with_what_come
     );
     let status = kms.credentials().expect("held");
     assert_eq!((status.source, status.assumed_role), (Source::TkeOidc, false));
+    assert_eq!(
+        status.role.as_deref(),
+        Some("qcs::cam::uin/100000000001:roleName/opener")
+    );
     let life = status.expires.expect("an end") - before;
     assert!((LONG..LONG + 60).contains(&life), "{life}");
 }
@@ -327,6 +331,10 @@ async fn a_role_is_taken_with_what_the_chain_gives() {
     assert_eq!(signed_by(&server.asked_for("Decrypt")[0]), "AKIDtemporary0");
     let status = kms.credentials().expect("held");
     assert_eq!((status.source, status.assumed_role), (Source::Environment, true));
+    assert_eq!(
+        status.role.as_deref(),
+        Some("qcs::cam::uin/100000000001:roleName/other")
+    );
     let server = Server::start(|_, _| Reply::Error("UnauthorizedOperation", "no")).await;
     let role = Some(AssumedRole {
         arn: "qcs::r".to_owned(),
@@ -339,8 +347,53 @@ async fn a_role_is_taken_with_what_the_chain_gives() {
     let kms = TencentKms::new(settings).expect("a client");
     let error = decrypt(&kms).await.expect_err("refused");
     assert_eq!(error.class, Class::Credentials);
+    assert_eq!(error.subject.as_deref(), Some("environment"));
     assert!(error.message.contains("cannot take the role qcs::r"), "{error}");
     assert_eq!(server.asked()[0].json().get("ExternalId"), None);
+}
+
+#[tokio::test]
+async fn a_refusal_names_who_was_refused() {
+    for (code, oidc, class, subject) in [
+        (
+            "UnauthorizedOperation",
+            true,
+            Class::Denied,
+            "qcs::cam::uin/100000000001:roleName/opener (tke-oidc)",
+        ),
+        (
+            "UnauthorizedOperation",
+            false,
+            Class::Denied,
+            "the identity of the credentials from environment",
+        ),
+        (
+            "AuthFailure.SignatureFailure",
+            true,
+            Class::Credentials,
+            "tke-oidc",
+        ),
+        (
+            "ResourceUnavailable.CmkDisabled",
+            false,
+            Class::KeyUnusable,
+            "disabled",
+        ),
+    ] {
+        let server = Server::start(move |number, asked| match asked.action() {
+            WEB => Reply::Response(given(number, LONG)),
+            _ => Reply::Error(code, "no"),
+        })
+        .await;
+        let pod = Pod::new();
+        let kms = if oidc {
+            kms_of(&server, pod.oidc())
+        } else {
+            TencentKms::new(settings(&server)).expect("a client")
+        };
+        let error = decrypt(&kms).await.expect_err("refused");
+        assert_eq!((error.class, error.subject.as_deref()), (class, Some(subject)));
+    }
 }
 
 /// What is signed with temporary credentials is signed with their key.
