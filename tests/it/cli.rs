@@ -7,6 +7,7 @@ mod sealing;
 mod shell;
 mod tencent;
 mod tencent_keys;
+mod tencent_proxy;
 
 use std::{fs, path::Path};
 

@@ -5,7 +5,7 @@ use testkit::kms::{Command, Effect, Emulator, Fault, KeyState, Options, REGION};
 
 use super::shell::{Ran, Shell, value};
 
-const SECRET: &[u8] = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n\
+pub(super) const SECRET: &[u8] = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n\
     stringData: {password: planted-9f2kq}\n";
 /// What a document says that does not open, whatever the reason.
 const DOES_NOT_OPEN: &str =
@@ -23,7 +23,7 @@ impl Cloud {
         Cloud::with(&Options::default())
     }
 
-    fn with(options: &Options) -> Self {
+    pub(super) fn with(options: &Options) -> Self {
         let emulator = Emulator::start(options).unwrap();
         Cloud {
             environment: emulator.environment(),
@@ -42,12 +42,16 @@ impl Cloud {
     }
 
     pub(super) fn set(&mut self, name: &'static str, value: &str) {
-        self.environment.retain(|(other, _)| *other != name);
+        self.unset(name);
         self.environment.push((name, value.to_owned()));
     }
 
+    pub(super) fn unset(&mut self, name: &str) {
+        self.environment.retain(|(other, _)| *other != name);
+    }
+
     /// The sealed Secret as an object.
-    fn sealed(&self) -> Value {
+    pub(super) fn sealed(&self) -> Value {
         let ran = self.run(&["seal", "-o", "json"], SECRET).ok();
         serde_json::from_slice(&ran.stdout).unwrap()
     }
@@ -65,7 +69,7 @@ impl Cloud {
     }
 
     #[track_caller]
-    fn opens(&self, object: &Value) {
+    pub(super) fn opens(&self, object: &Value) {
         self.opens_with(&[], object);
     }
 
@@ -133,9 +137,7 @@ fn https_with_the_authority_that_is_named_and_only_with_it() {
     assert!(cloud.emulator.endpoint().starts_with("https://"));
     let sealed = cloud.sealed();
     cloud.opens(&sealed);
-    cloud
-        .environment
-        .retain(|(name, _)| *name != "ENVELOPE_TENCENT_CA_FILE");
+    cloud.unset("ENVELOPE_TENCENT_CA_FILE");
     let before = cloud.emulator.all_calls();
     let refused = cloud.open(&sealed).failed(4, "certificate");
     assert!(refused.stderr.contains("give its file"), "{}", refused.stderr);

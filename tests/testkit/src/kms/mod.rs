@@ -84,6 +84,15 @@ impl Default for Options {
     }
 }
 
+/// This machine's, and Tencent Cloud's own: behind a proxy that leads here, the emulator stands where the real hosts do.
+fn names_of_the_service() -> Vec<String> {
+    let places = ["internal", "intl"].into_iter().chain(REGIONS);
+    let mut names = vec!["*.tencentcloudapi.com".to_owned()];
+    names.extend(places.map(|place| format!("*.{place}.tencentcloudapi.com")));
+    names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
+    names
+}
+
 /// A running emulator; ends when it is dropped.
 pub struct Emulator {
     shared: Arc<Shared>,
@@ -168,7 +177,9 @@ impl Emulator {
             let guard = Guard::start()?;
             let file = guard.folder("envelope-secrets-kms-")?.join("ca.pem");
             std::fs::write(&file, &authority.certificate)?;
-            let pair = authority.server("kms emulator", &["localhost", "127.0.0.1", "::1"])?;
+            let names = names_of_the_service();
+            let names: Vec<&str> = names.iter().map(String::as_str).collect();
+            let pair = authority.server("kms emulator", &names)?;
             (Some((file, guard)), Some(pair))
         } else {
             (None, None)

@@ -1,0 +1,191 @@
+//! Tencent Cloud's own host names through a proxy, as on a machine that has no other way out. The proxy leads to the emulator.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use testkit::kms::Options;
+
+use super::tencent::{Cloud, SECRET};
+
+/// What the proxy does with a request.
+#[derive(Clone, Copy)]
+enum Then {
+    /// Leads to this address, whatever the host.
+    Lead(SocketAddr),
+    /// Answers with this status line.
+    Refuse(&'static str),
+}
+
+/// An HTTP proxy that remembers what it was asked.
+struct Proxy {
+    address: SocketAddr,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+impl Proxy {
+    fn start(then: Then) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let heard = Arc::clone(&asked);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let heard = Arc::clone(&heard);
+                thread::spawn(move || serve(stream, then, &heard));
+            }
+        });
+        Proxy { address, asked }
+    }
+
+    fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The request lines since the last look.
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut *self.asked.lock().unwrap())
+    }
+}
+
+fn serve(stream: TcpStream, then: Then, heard: &Mutex<Vec<String>>) {
+    let mut client = BufReader::new(stream.try_clone().unwrap());
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        match client.read_line(&mut line) {
+            Ok(2..) if line != "\r\n" => lines.push(line.trim().to_owned()),
+            _ => break,
+        }
+    }
+    heard.lock().unwrap().extend(lines.into_iter().next());
+    let mut stream = stream;
+    match then {
+        Then::Refuse(status) => {
+            let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        }
+        Then::Lead(address) => {
+            let _ = write!(stream, "HTTP/1.1 200 Connection established\r\n\r\n");
+            let mut server = TcpStream::connect(address).unwrap();
+            let mut answers = server.try_clone().unwrap();
+            let back = thread::spawn(move || {
+                let _ = std::io::copy(&mut answers, &mut stream);
+                let _ = stream.shutdown(Shutdown::Both);
+            });
+            let _ = std::io::copy(&mut client, &mut server);
+            let _ = server.shutdown(Shutdown::Write);
+            let _ = back.join();
+        }
+    }
+}
+
+/// The emulator with TLS, and no endpoint named.
+fn far() -> (Cloud, SocketAddr) {
+    let mut cloud = Cloud::with(&Options {
+        tls: true,
+        ..Options::default()
+    });
+    let endpoint = cloud.emulator.endpoint();
+    let address = endpoint.trim_start_matches("https://").parse().unwrap();
+    cloud.unset("ENVELOPE_TENCENT_ENDPOINT");
+    cloud.unset("ENVELOPE_TENCENT_STS_ENDPOINT");
+    (cloud, address)
+}
+
+#[test]
+fn the_services_own_hosts_are_called_through_the_environments_proxy() {
+    let (mut cloud, address) = far();
+    let proxy = Proxy::start(Then::Lead(address));
+    for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
+        cloud.set(variable, &proxy.url());
+        let sealed = cloud.sealed();
+        assert_eq!(
+            proxy.asked(),
+            ["CONNECT kms.tencentcloudapi.com:443 HTTP/1.1"],
+            "{variable}"
+        );
+        cloud.opens(&sealed);
+        assert_eq!(proxy.asked().len(), 1);
+        cloud.unset(variable);
+    }
+    cloud.set("HTTPS_PROXY", &proxy.url());
+    for (site, host) in [
+        ("regional", "kms.ap-guangzhou.tencentcloudapi.com"),
+        ("internal", "kms.internal.tencentcloudapi.com"),
+        ("international", "kms.intl.tencentcloudapi.com"),
+    ] {
+        cloud.set("ENVELOPE_TENCENT_SITE", site);
+        cloud.sealed();
+        assert_eq!(proxy.asked(), [format!("CONNECT {host}:443 HTTP/1.1")]);
+    }
+    // STS too: its host of the same site.
+    let role = format!("qcs::cam::uin/100000000001:roleName/{}", testkit::kms::ROLE);
+    cloud.set("ENVELOPE_TENCENT_ROLE_ARN", &role);
+    cloud.sealed();
+    let hosts =
+        ["sts", "kms"].map(|service| format!("CONNECT {service}.intl.tencentcloudapi.com:443 HTTP/1.1"));
+    assert_eq!(proxy.asked(), hosts);
+}
+
+#[test]
+fn what_is_on_this_machine_and_its_metadata_are_never_asked_through_a_proxy() {
+    let mut cloud = Cloud::with(&Options::default());
+    let proxy = Proxy::start(Then::Refuse("502 Bad Gateway"));
+    for variable in [
+        "HTTPS_PROXY",
+        "HTTP_PROXY",
+        "ALL_PROXY",
+        "https_proxy",
+        "http_proxy",
+    ] {
+        cloud.set(variable, &proxy.url());
+    }
+    let sealed = cloud.sealed();
+    cloud.opens(&sealed);
+    cloud.unset("TENCENTCLOUD_SECRET_ID");
+    cloud.unset("TENCENTCLOUD_SECRET_KEY");
+    let machine = testkit::kms::Command::MachineRole {
+        name: Some("node".to_owned()),
+    };
+    cloud.emulator.order(machine).unwrap();
+    cloud.opens(&sealed);
+    // A host that is not this machine: it is not reached, and the proxy does not hear of it.
+    cloud.set("ENVELOPE_TENCENT_METADATA_ENDPOINT", "http://metadata.invalid");
+    let ran = cloud.run(&["seal"], SECRET);
+    assert!(ran.stderr.contains("no metadata service"), "{}", ran.stderr);
+    assert_eq!(proxy.asked(), Vec::<String>::new());
+}
+
+#[test]
+fn no_proxy_names_what_goes_straight_and_a_proxy_that_fails_is_said() {
+    let (mut cloud, address) = far();
+    let proxy = Proxy::start(Then::Lead(address));
+    cloud.set("HTTPS_PROXY", &proxy.url());
+    cloud.set("ENVELOPE_TENCENT_ENDPOINT", "https://kms.invalid");
+    cloud.set("NO_PROXY", "other.example,.invalid");
+    cloud.run(&["seal"], SECRET).failed(4, "kms.invalid");
+    assert_eq!(proxy.asked(), Vec::<String>::new());
+    cloud.set("NO_PROXY", "other.example");
+    cloud.run(&["seal"], SECRET).failed(4, "certificate");
+    assert!(proxy.asked()[0].starts_with("CONNECT kms.invalid:443 "));
+    for variable in ["NO_PROXY", "ENVELOPE_TENCENT_ENDPOINT"] {
+        cloud.unset(variable);
+    }
+
+    let dead = Proxy::start(Then::Refuse("407 Proxy Authentication Required"));
+    let with_password = dead.url().replace("http://", "http://someone:planted-9f2kq@");
+    for (url, says) in [
+        (with_password.as_str(), "proxy authorization required"),
+        (
+            "http://127.0.0.1:9",
+            "cannot connect to kms.tencentcloudapi.com: Connection refused",
+        ),
+    ] {
+        cloud.set("HTTPS_PROXY", url);
+        let ran = cloud.run(&["seal"], SECRET).failed(4, says);
+        assert!(ran.stderr.contains("HTTPS_PROXY"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains("planted"), "{}", ran.stderr);
+    }
+    assert_eq!(cloud.emulator.all_calls(), 0);
+}
