@@ -155,6 +155,11 @@ pub(super) const ACTIONS: &[Action] = &[
     write("EnableKey", &[KEY_ID, MEMBER], manage::enable_key),
     write("DisableKey", &[KEY_ID, MEMBER], manage::disable_key),
     write(
+        "ScheduleKeyDeletion",
+        &[KEY_ID, ("PendingWindowInDays", Integer(7, 30), true), MEMBER],
+        manage::schedule_deletion,
+    ),
+    write(
         "EnableKeyRotation",
         &[KEY_ID, ("RotateDays", Integer(7, 365), false), MEMBER],
         manage::enable_rotation,

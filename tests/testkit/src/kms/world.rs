@@ -105,6 +105,9 @@ pub(super) struct Key {
     pub(super) rotate_days: Option<i64>,
     /// Unix seconds.
     pub(super) rotated: Option<i64>,
+    /// When it was said that it will be deleted, in Unix seconds.
+    #[serde(default)]
+    pub(super) deletion: Option<i64>,
     /// The newest last; it encrypts.
     pub(super) versions: Vec<Version>,
     /// It is gone for good; its ciphertexts are still recognised, as those of a key that does not exist.
@@ -263,6 +266,7 @@ impl World {
             created: now,
             rotate_days: None,
             rotated: None,
+            deletion: None,
             versions: vec![Version::new()],
             deleted: false,
         });

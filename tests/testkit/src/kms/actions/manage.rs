@@ -81,7 +81,7 @@ fn metadata(key: &Key) -> Value {
         "KeyRotationEnabled": key.rotate_days.is_some(),
         "Owner": "user",
         "NextRotateTime": next,
-        "DeletionDate": 0,
+        "DeletionDate": key.deletion.filter(|_| key.state == KeyState::PendingDelete).unwrap_or(0),
         "Origin": if key.state == KeyState::PendingImport { "EXTERNAL" } else { "TENCENT_KMS" },
         "ValidTo": 0,
         "ResourceId": format!("creatorUin/{UIN}/{}", key.id),
@@ -180,6 +180,18 @@ pub(super) fn enable_key(world: &mut World, call: &Call<'_>) -> Result<Fields> {
 
 pub(super) fn disable_key(world: &mut World, call: &Call<'_>) -> Result<Fields> {
     switch(world, call, KeyState::Disabled)
+}
+
+pub(super) fn schedule_deletion(world: &mut World, call: &Call<'_>) -> Result<Fields> {
+    let date = call.now + call.parameters.integer("PendingWindowInDays").unwrap_or_default() * DAY;
+    let key = key_mut(world, call)?;
+    if key.state != KeyState::Disabled {
+        let message = "Only a CMK that is disabled can be deleted.";
+        return Err(Refusal::new("ResourceUnavailable.CmkShouldBeDisabled", message));
+    }
+    key.state = KeyState::PendingDelete;
+    key.deletion = Some(date);
+    Ok(fields(json!({"KeyId": key.id, "DeletionDate": date})))
 }
 
 pub(super) fn enable_rotation(world: &mut World, call: &Call<'_>) -> Result<Fields> {

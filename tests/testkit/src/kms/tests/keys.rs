@@ -122,6 +122,30 @@ fn aliases_are_checked_and_the_account_has_quotas() {
 }
 
 #[test]
+fn a_key_must_be_disabled_before_its_deletion_is_scheduled() {
+    let emulator = Emulator::fresh();
+    let mut client = Client::of(&emulator);
+    let named = json!({"KeyId": emulator.key()});
+    let in_days = |days| json!({"KeyId": emulator.key(), "PendingWindowInDays": days});
+    let action = "ScheduleKeyDeletion";
+    assert_eq!(
+        client.code(action, &in_days(7)),
+        "ResourceUnavailable.CmkShouldBeDisabled"
+    );
+    assert_eq!(client.code("DisableKey", &named), "");
+    assert_eq!(client.code(action, &in_days(6)), "InvalidParameterValue");
+    assert_eq!(client.code(action, &named), "MissingParameter");
+    let date = client.call(action, &in_days(7))["DeletionDate"].take();
+    let key = client.call("DescribeKey", &named)["KeyMetadata"].take();
+    assert_eq!(
+        (&key["KeyState"], &key["DeletionDate"]),
+        (&json!("PendingDelete"), &date)
+    );
+    let days = (date.as_i64().expect("a time") - key["CreateTime"].as_i64().expect("a time")) / 86_400;
+    assert_eq!(days, 7);
+}
+
+#[test]
 fn a_state_allows_what_it_allows() {
     let emulator = Emulator::fresh();
     let mut client = Client::of(&emulator);
