@@ -38,6 +38,8 @@ pub use failure::{Exit, Failure};
 use printer::{Color, Printer};
 use program::Program;
 pub use reference::markdown;
+#[cfg(feature = "live-tests")]
+pub use tencent::of_variables as tencent_kms_of_variables;
 
 /// Parses the whole argument list and runs the command. All failures have been printed when it returns.
 pub fn run(argv: &[OsString]) -> Exit {

@@ -23,7 +23,7 @@ const TIMEOUT: &str = "ENVELOPE_TENCENT_TIMEOUT";
 const CONNECT_TIMEOUT: &str = "ENVELOPE_TENCENT_CONNECT_TIMEOUT";
 
 /// How Tencent Cloud KMS is reached. Each flag has a variable, named ENVELOPE_ and the flag.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(next_help_heading = "Tencent Cloud KMS")]
 #[expect(
     clippy::struct_field_names,
@@ -103,6 +103,13 @@ fn origin(given: Option<(String, &'static str)>, allow_http: bool) -> Result<Opt
         Ok(endpoint) => Ok(Some(endpoint)),
         Err(error) => Err(Failure::usage(format!("{source}: {error}")).help(error.advice())),
     }
+}
+
+/// The provider of a command without flags: variables say everything. Only for suite `live`, whose calls are to be made
+/// as the program makes them.
+#[cfg(feature = "live-tests")]
+pub fn of_variables() -> Result<TencentKms> {
+    TencentArgs::default().provider(AllowedKeys::default())
 }
 
 impl TencentArgs {

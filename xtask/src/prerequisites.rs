@@ -20,6 +20,8 @@ pub(crate) enum Need {
     Python,
     /// With npm.
     Node,
+    /// A key of Tencent Cloud KMS; whether there are credentials, the program's own search tells.
+    TencentKey,
 }
 
 impl Need {
@@ -56,6 +58,11 @@ impl Need {
                     .all(|name| answers(Command::new(name).arg("--version"))),
                 "Node.js 18 or later with npm (https://nodejs.org)",
             ),
+            Self::TencentKey => (
+                env::var("ENVELOPE_KEY").is_ok_and(|key| key.starts_with("tencent-kms://")),
+                "a key of Tencent Cloud KMS, its URI (tencent-kms://REGION/KEY-ID) in the environment variable ENVELOPE_KEY, and \
+                 credentials that may use it",
+            ),
         };
         (!there).then_some(advice)
     }
@@ -71,6 +78,11 @@ impl Missing {
         Missing(format!(
             "{what}: it could not be installed; is its registry reached from here?"
         ))
+    }
+
+    /// What the started program found to be missing, in its words.
+    pub(crate) fn told(why: &str) -> Self {
+        Missing(why.to_owned())
     }
 
     pub(crate) const EXIT: u8 = 3;

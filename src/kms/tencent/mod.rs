@@ -8,6 +8,8 @@ mod endpoint;
 mod error;
 mod http;
 mod key;
+#[cfg(feature = "live-tests")]
+mod raw;
 mod reply;
 mod rpc;
 mod settings;

@@ -1,0 +1,139 @@
+//! What a context does to a ciphertext.
+
+use envelope_secrets::kms::Class;
+use serde_json::json;
+
+use crate::table::{Answer, Failure, Holds, Table};
+use crate::{Account, context};
+
+const REFUSED: &str = "it is refused, which is the one IntegrityError";
+const ANY: &str = "nothing: a context is always sent, in one spelling";
+
+pub(crate) async fn ask(account: &Account, table: &mut Table) {
+    table.add("a wrong context", REFUSED, wrong(account).await);
+    table.add("no context where there is one", REFUSED, left_out(account).await);
+    let equal = "is an empty context the same as none";
+    table.add(equal, ANY, empty_is_none(account).await);
+    let spelled = "the context in another order, with blanks";
+    table.add(spelled, ANY, respelled(account, reordered).await);
+    let escaped = "the context with an escaped letter";
+    table.add(escaped, ANY, respelled(account, with_escape).await);
+    let longest = "contexts of 1024 and 1025 bytes";
+    table.add(
+        longest,
+        "1024 are taken; documents have fewer",
+        longest_context(account).await,
+    );
+    table.add("a ciphertext that is none", REFUSED, garbage(account).await);
+    let absent = "DescribeKey of a key that does not exist";
+    table.add(absent, "taken as not_found", absent_key(account).await);
+    let unknown = "a parameter that the API does not know";
+    table.add(unknown, "nothing: none is sent", unknown_parameter(account).await);
+}
+
+/// A refusal of a ciphertext: whatever its code, it must count as one.
+pub(crate) fn refusal(opened: Answer<String>) -> Answer<(String, Holds)> {
+    match opened {
+        Ok(_) => Ok(("it OPENS".to_owned(), Holds::No)),
+        Err(failure) if failure.is_no_answer() => Err(failure),
+        Err(failure) => Ok((failure.told(), Holds::when(failure.class == Class::Integrity))),
+    }
+}
+
+async fn wrong(account: &Account) -> Answer<(String, Holds)> {
+    let sealed = account.seal(&context("one")).await?;
+    let other = context("two");
+    refusal(account.open(&sealed.blob, Some(other.as_str())).await)
+}
+
+async fn left_out(account: &Account) -> Answer<(String, Holds)> {
+    let sealed = account.seal(&context("one")).await?;
+    refusal(account.open(&sealed.blob, None).await)
+}
+
+async fn empty_is_none(account: &Account) -> Answer<(String, Holds)> {
+    let (none, empty) = (None, Some(""));
+    let mut told = Vec::new();
+    for (sealed_with, opened_with, what) in [
+        (none, empty, "none opened with empty"),
+        (empty, none, "empty opened with none"),
+    ] {
+        let sealed = account.seal_with(&account.id, sealed_with).await;
+        let opened = match sealed {
+            Ok(sealed) => account
+                .open(&sealed.blob, opened_with)
+                .await
+                .map(|_| "yes".to_owned()),
+            Err(failure) => Err(failure),
+        };
+        told.push(format!(
+            "{what}: {}",
+            opened.unwrap_or_else(|failure| failure.told())
+        ));
+    }
+    Ok((told.join("; "), Holds::EitherWay))
+}
+
+/// The members in another order, with blanks: the same JSON.
+fn reordered(context: &str) -> String {
+    let members: serde_json::Map<_, _> = serde_json::from_str(context).expect("an object");
+    let members = members
+        .iter()
+        .rev()
+        .map(|(name, value)| format!("{} : {value}", json!(name)));
+    format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
+}
+
+/// A letter of a value as its escape: the same JSON.
+fn with_escape(context: &str) -> String {
+    context.replacen("live", "\\u006cive", 1)
+}
+
+async fn respelled(account: &Account, spell: fn(&str) -> String) -> Answer<(String, Holds)> {
+    let context = context("spelled");
+    let sealed = account.seal(&context).await?;
+    let other = spell(context.as_str());
+    let answer = match account.open(&sealed.blob, Some(&other)).await {
+        Ok(_) => "it opens: compared as JSON".to_owned(),
+        Err(failure) if failure.is_no_answer() => return Err(failure),
+        Err(failure) => format!("{}: compared as text", failure.told()),
+    };
+    Ok((answer, Holds::EitherWay))
+}
+
+async fn longest_context(account: &Account) -> Answer<(String, Holds)> {
+    let of = |bytes: usize| format!("{{\"long\":\"{}\"}}", "x".repeat(bytes - 11));
+    let sealed = account.seal_with(&account.id, Some(&of(1024))).await?;
+    let opened = account.open(&sealed.blob, Some(&of(1024))).await?;
+    let right = opened == sealed.plaintext;
+    let longer = match account.seal_with(&account.id, Some(&of(1025))).await {
+        Ok(_) => "taken".to_owned(),
+        Err(failure) => failure.told(),
+    };
+    let word = if right { "taken" } else { "opens to ANOTHER key" };
+    Ok((format!("1024: {word}; 1025: {longer}"), Holds::when(right)))
+}
+
+async fn garbage(account: &Account) -> Answer<(String, Holds)> {
+    refusal(account.open("x", Some(context("one").as_str())).await)
+}
+
+async fn absent_key(account: &Account) -> Answer<(String, Holds)> {
+    let described = account
+        .kms
+        .describe_key(&account.region, "00000000-0000-1000-8000-000000000000");
+    match described.await.map_err(Failure::from) {
+        Ok(_) => Ok(("there is one".to_owned(), Holds::No)),
+        Err(failure) if failure.is_no_answer() => Err(failure),
+        Err(failure) => Ok((failure.told(), Holds::when(failure.class == Class::NotFound))),
+    }
+}
+
+async fn unknown_parameter(account: &Account) -> Answer<(String, Holds)> {
+    let parameters = json!({"KeyId": account.id, "Unknown": "1"});
+    match account.raw("DescribeKey", parameters).await {
+        Ok(_) => Ok(("it is passed over".to_owned(), Holds::EitherWay)),
+        Err(failure) if failure.is_no_answer() => Err(failure),
+        Err(failure) => Ok((failure.told(), Holds::EitherWay)),
+    }
+}

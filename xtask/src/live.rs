@@ -1,0 +1,32 @@
+//! Suite `live`: `tests/live`, with the caller's credentials.
+
+use anyhow::{Result, bail};
+
+use crate::{
+    prerequisites::{Missing, Need, check},
+    run::{cargo, run_lines},
+};
+
+/// How `tests/live` says that nobody could be asked.
+const NOT_RUN: &str = "not run: ";
+
+pub(crate) fn live() -> Result<()> {
+    check(&[Need::CCompiler, Need::TencentKey])?;
+    let mut last = String::new();
+    let mut command = cargo([
+        "test",
+        "--quiet",
+        "--locked",
+        "--features",
+        "live-tests",
+        "--test",
+        "live",
+    ]);
+    let done = run_lines(&mut command, |line| line.clone_into(&mut last));
+    match (done, last.strip_prefix(NOT_RUN)) {
+        (Ok(()), _) => Ok(()),
+        (Err(_), Some(why)) => bail!(Missing::told(why)),
+        (Err(error), None) if last.is_empty() => Err(error),
+        (Err(_), None) => bail!(last), // what cargo says of it says less
+    }
+}
