@@ -13,7 +13,8 @@ pub const RECONCILING: &str = "Reconciling";
 pub const STALLED: &str = "Stalled";
 
 /// The conditions that `outcome` gives for `generation`, after those of `previous`. A condition whose status
-/// stays as it was keeps its time, so an outcome that is only repeated gives equal conditions.
+/// stays as it was keeps its time, so an outcome that is only repeated gives equal conditions. A KMS's request id is
+/// the first one since reason and code changed: a new one alone is no news.
 pub fn conditions(
     previous: &[Condition],
     outcome: &Outcome,
@@ -23,12 +24,16 @@ pub fn conditions(
 ) -> Vec<Condition> {
     let verdict = outcome.verdict();
     let message = outcome.message(kept);
+    let reason = outcome.reason().as_str();
+    let repeated = find(previous, READY)
+        .filter(|before| before.reason == reason && outcome.repeats(&message, &before.message));
+    let message = repeated.map_or(message, |before| before.message.clone());
     let one = |type_: &str, status: &str| {
         let before = find(previous, type_).filter(|c| c.status == status);
         Condition {
             type_: type_.to_owned(),
             status: status.to_owned(),
-            reason: outcome.reason().as_str().to_owned(),
+            reason: reason.to_owned(),
             message: message.clone(),
             observed_generation: Some(generation),
             last_transition_time: before
@@ -52,6 +57,7 @@ fn to_second(time: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Answer;
     use super::*;
 
     fn at(text: &str) -> Timestamp {
@@ -81,6 +87,7 @@ mod tests {
         );
         let unavailable = Outcome::KmsUnavailable {
             key: "tencent-kms://ap-guangzhou/23e8".into(),
+            answer: Answer::default(),
         };
         let synced = Outcome::Synced {
             entries: 2,
@@ -113,7 +120,7 @@ mod tests {
 
         let throttled = Outcome::KmsThrottled {
             key: "local://x".into(),
-            answer: super::super::Answer::default(),
+            answer: Answer::default(),
         };
         let second = conditions(&first, &throttled, Kept::Nothing, 2, two);
         assert_eq!(
@@ -145,6 +152,44 @@ mod tests {
                 .all(|c| c.message.contains("the secret keeps generation 2"))
         );
         assert!(find(&fourth, RECONCILING).is_none() && find(&fourth, STALLED).is_some());
+    }
+
+    #[test]
+    fn a_new_request_id_alone_is_no_news() {
+        let denied = |code: &str, id: &str| Outcome::KmsDenied {
+            identity: "x".into(),
+            key: "tencent-kms://ap-guangzhou/k".into(),
+            answer: Answer {
+                code: Some(code.into()),
+                message: Some(format!("no, {id}")),
+                request_id: Some(id.into()),
+            },
+        };
+        let (early, late) = (at("2026-11-24T01:00:00Z"), at("2026-11-24T02:00:00Z"));
+        let first = conditions(&[], &denied("A", "r-1"), Kept::Nothing, 1, early);
+        assert!(
+            first[0].message.contains("(A, request r-1)"),
+            "{}",
+            first[0].message
+        );
+        let again = |outcome: &Outcome, kept, generation| conditions(&first, outcome, kept, generation, late);
+        assert_eq!(again(&denied("A", "r-2"), Kept::Nothing, 1), first);
+        let of_another = again(&denied("A", "r-2"), Kept::Nothing, 2);
+        assert_eq!(
+            of_another[0].message, first[0].message,
+            "reason and code are the same"
+        );
+        for (outcome, kept) in [
+            (denied("B", "r-2"), Kept::Nothing),
+            (denied("A", "r-2"), Kept::Generation(1)),
+        ] {
+            let changed = again(&outcome, kept, 1);
+            assert!(
+                changed[0].message.contains("request r-2"),
+                "{}",
+                changed[0].message
+            );
+        }
     }
 
     #[test]

@@ -18,17 +18,10 @@ impl fmt::Display for Kept {
 }
 
 impl fmt::Display for Answer {
-    /// Nothing, or ` (code, message, request id)`.
+    /// Nothing, or ` (code, request id)`; the message stands in for a code that there is not.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let request = self
-            .request_id
-            .as_ref()
-            .map(|id| format!("request {}", text::field(id)));
-        let parts = [
-            self.code.as_deref().map(text::field),
-            self.message.as_deref().map(text::field),
-            request,
-        ];
+        let what = self.code.as_deref().or(self.message.as_deref());
+        let parts = [what.map(text::field), self.request()];
         let parts: Vec<String> = parts.into_iter().flatten().collect();
         if parts.is_empty() {
             return Ok(());
@@ -37,10 +30,56 @@ impl fmt::Display for Answer {
     }
 }
 
+impl Answer {
+    fn request(&self) -> Option<String> {
+        let id = self.request_id.as_deref()?;
+        Some(format!("request {}", text::field(id)))
+    }
+}
+
 impl Outcome {
     /// The message: what is the matter, what stands meanwhile, what to do.
     pub fn message(&self, kept: Kept) -> String {
         text::message(&self.sentence(kept))
+    }
+
+    /// Whether `message`, which is this outcome's, differs from an earlier one in the KMS's request id alone: no news.
+    pub fn repeats(&self, message: &str, earlier: &str) -> bool {
+        let Some(request) = self.answer().and_then(Answer::request) else {
+            return message == earlier;
+        };
+        let Some((head, tail)) = message.split_once(&request) else {
+            return message == earlier;
+        };
+        let id = earlier
+            .strip_prefix(head)
+            .and_then(|rest| rest.strip_prefix("request "))
+            .and_then(|rest| rest.strip_suffix(tail));
+        id.is_some_and(|id| !id.is_empty() && !id.contains([' ', ',', ')']))
+    }
+
+    /// What an event and the log say: `message`, with the KMS's own words or those of the network, which change from
+    /// try to try and so stand in no condition.
+    pub fn note(&self, message: &str) -> String {
+        let Some((answer, said)) = self
+            .answer()
+            .and_then(|answer| Some((answer, answer.message.as_deref()?)))
+        else {
+            return text::message(message);
+        };
+        let said = text::field(said);
+        let cause = match self {
+            Outcome::KmsUnavailable { .. } | Outcome::CredentialsUnavailable { .. } => {
+                let names = Answer {
+                    message: None,
+                    ..answer.clone()
+                };
+                format!("{said}{names}")
+            }
+            _ if answer.code.is_none() => return text::message(message), // it stands there
+            _ => said,
+        };
+        text::message(&format!("{message}; cause: {cause}"))
     }
 
     #[expect(
@@ -65,7 +104,7 @@ impl Outcome {
             Outcome::Progressing { key } => {
                 format!("waiting for a turn at {}; {kept}; nothing to do", field(key))
             }
-            Outcome::KmsUnavailable { key } => {
+            Outcome::KmsUnavailable { key, .. } => {
                 let (provider, region) = provider(key);
                 let region = region.map_or_else(String::new, |region| format!(" in {region}"));
                 format!(
@@ -78,7 +117,7 @@ impl Outcome {
                 provider(key).0,
                 field(key)
             ),
-            Outcome::CredentialsUnavailable { key, source } => format!(
+            Outcome::CredentialsUnavailable { key, source, .. } => format!(
                 "no valid credentials for {} from {}; {kept}; check the controller's credentials",
                 provider(key).0,
                 field(source)

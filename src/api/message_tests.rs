@@ -15,7 +15,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
     let s = || text.to_owned();
     let answer = || Answer {
         code: Some(s()),
-        message: None,
+        message: Some("said by the KMS".to_owned()),
         request_id: Some(s()),
     };
     let key = || format!("tencent-kms://ap-guangzhou/{text}");
@@ -33,7 +33,10 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
             "waiting for a turn at tencent-kms://ap-guangzhou/x; {kept}; nothing to do",
         ),
         (
-            Outcome::KmsUnavailable { key: key() },
+            Outcome::KmsUnavailable {
+                key: key(),
+                answer: answer(),
+            },
             "cannot reach Tencent Cloud KMS in ap-guangzhou; {kept}; retried by itself, nothing to do unless the KMS \
              or the network needs repair",
         ),
@@ -49,6 +52,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
             Outcome::CredentialsUnavailable {
                 key: key(),
                 source: s(),
+                answer: answer(),
             },
             "no valid credentials for Tencent Cloud KMS from x; {kept}; check the controller's credentials",
         ),
@@ -306,6 +310,62 @@ fn every_reason_of_a_condition_has_its_message() {
 }
 
 #[test]
+fn a_note_holds_what_the_kms_or_the_network_said() {
+    for (outcome, said) in [
+        (
+            Outcome::KmsUnavailable {
+                key: "tencent-kms://ap-guangzhou/k".into(),
+                answer: Answer {
+                    message: Some("cannot connect to kms.example: refused".into()),
+                    ..Answer::default()
+                },
+            },
+            "; cause: cannot connect to kms.example: refused",
+        ),
+        (
+            Outcome::CredentialsUnavailable {
+                key: "tencent-kms://ap-guangzhou/k".into(),
+                source: "environment".into(),
+                answer: Answer {
+                    code: Some("AuthFailure".into()),
+                    message: Some("no\nsuch key".into()),
+                    request_id: Some("r-1".into()),
+                },
+            },
+            "; cause: no such key (AuthFailure, request r-1)",
+        ),
+        (
+            Outcome::KmsDenied {
+                identity: "x".into(),
+                key: "tencent-kms://ap-guangzhou/k".into(),
+                answer: Answer {
+                    code: Some("UnauthorizedOperation".into()),
+                    message: Some("ask".into()),
+                    request_id: None,
+                },
+            },
+            "; cause: ask",
+        ),
+        // It stands in the message: there is no code.
+        (
+            Outcome::KmsMisconfigured {
+                key: "local://fa1975b2".into(),
+                answer: Answer {
+                    message: Some("said".into()),
+                    ..Answer::default()
+                },
+                advice: "do".into(),
+            },
+            "",
+        ),
+        (Outcome::IntegrityError { elsewhere: None }, ""),
+    ] {
+        let message = outcome.message(Kept::Nothing);
+        assert_eq!(outcome.note(&message), format!("{message}{said}"));
+    }
+}
+
+#[test]
 fn messages_stay_one_short_line_whatever_goes_in() {
     for hostile in [
         "ä\n".repeat(4000),
@@ -321,6 +381,7 @@ fn messages_stay_one_short_line_whatever_goes_in() {
                 message.len()
             );
             assert!(!message.contains(char::is_control), "{message:?}");
+            assert!(outcome.note(&message).len() <= text::MAX_MESSAGE);
         }
     }
 }

@@ -56,6 +56,7 @@ pub enum Outcome {
     },
     KmsUnavailable {
         key: String,
+        answer: Answer,
     },
     KmsThrottled {
         key: String,
@@ -65,6 +66,7 @@ pub enum Outcome {
         key: String,
         /// Where the credentials come from, or should.
         source: String,
+        answer: Answer,
     },
     ApiUnavailable {
         /// `503`, `timeout`.
@@ -206,6 +208,19 @@ impl Outcome {
             Outcome::ImmutableSecret { .. } => Reason::ImmutableSecret,
             Outcome::SecretRejected { .. } => Reason::SecretRejected,
             Outcome::ApiForbidden { .. } => Reason::ApiForbidden,
+        }
+    }
+
+    /// What the KMS answered, where it is about that.
+    pub fn answer(&self) -> Option<&Answer> {
+        match self {
+            Outcome::KmsUnavailable { answer, .. }
+            | Outcome::KmsThrottled { answer, .. }
+            | Outcome::CredentialsUnavailable { answer, .. }
+            | Outcome::KmsDenied { answer, .. }
+            | Outcome::KmsMisconfigured { answer, .. }
+            | Outcome::KmsKeyUnusable { answer, .. } => Some(answer),
+            _ => None,
         }
     }
 

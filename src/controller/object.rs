@@ -122,7 +122,8 @@ pub(super) struct StatusFacts {
     pub(super) applied: Option<Applied>,
     pub(super) sealed: Option<Sealed>,
     pub(super) last_handled_reconcile_at: Option<String>,
-    /// Without their messages.
+    /// Without their messages, which would fill the memory; but for those that name a request of the KMS, since a new
+    /// id alone is no news.
     pub(super) conditions: Vec<Condition>,
     fingerprint: u64,
     /// Of reason and message of `Ready`.
@@ -134,7 +135,9 @@ impl StatusFacts {
         let fingerprint = fingerprint(&status);
         let said = said(&status);
         for condition in &mut status.conditions {
-            condition.message = String::new();
+            if !condition.message.contains("request ") {
+                condition.message = String::new();
+            }
         }
         StatusFacts {
             applied: status.applied,

@@ -59,7 +59,10 @@ pub(super) fn outcome_of(error: OpenError<KmsError>, key: &ObjectKey, object: &O
         OpenError::Unavailable { failures, .. } => match KmsError::deciding(&failures) {
             Some(failure) => of_kms(failure),
             // There is always a failure; without one nothing is known but that no key could be had.
-            None => Outcome::KmsUnavailable { key: String::new() },
+            None => Outcome::KmsUnavailable {
+                key: String::new(),
+                answer: Answer::default(),
+            },
         },
     }
 }
@@ -73,11 +76,12 @@ fn of_kms(error: &KmsError) -> Outcome {
     };
     let subject = |unknown: &str| error.subject.as_deref().unwrap_or(unknown).to_owned();
     match error.class {
-        Class::Transient => Outcome::KmsUnavailable { key },
+        Class::Transient => Outcome::KmsUnavailable { key, answer },
         Class::Throttled => Outcome::KmsThrottled { key, answer },
         Class::Credentials => Outcome::CredentialsUnavailable {
             key,
             source: subject("the controller's configuration"),
+            answer,
         },
         Class::Denied => Outcome::KmsDenied {
             identity: subject("the controller's identity"),

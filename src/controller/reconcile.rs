@@ -290,7 +290,9 @@ impl Run<'_> {
     pub(super) async fn failed(&mut self, scene: &Scene, outcome: Outcome) -> Step {
         let timings = &self.context.timings;
         let retry = (timings.retry_min, timings.retry_max);
-        let (outcome, due) = self.state.failed(outcome, self.epoch(), Instant::now(), retry);
+        let due = self
+            .state
+            .failed(outcome.clone(), self.epoch(), Instant::now(), retry);
         self.show(scene, outcome, "failed", due).await
     }
 

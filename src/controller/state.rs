@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::object::Object;
 use super::secret_facts::SecretFacts;
-use crate::api::{Answer, Applied, Outcome, Sealed};
+use crate::api::{Applied, Outcome, Sealed};
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -66,27 +66,23 @@ impl KeyState {
         Some((failure.outcome.clone(), due))
     }
 
-    /// Remembers a failure; gives what is to be said of it and when the next try is due.
+    /// Remembers a failure; gives when the next try is due.
     pub(super) fn failed(
         &mut self,
         outcome: Outcome,
         epoch: u64,
         now: Instant,
         retry: (Duration, Duration),
-    ) -> (Outcome, Instant) {
+    ) -> Instant {
         let before = self.failure.take();
-        let mut backoff = before.as_ref().map(|failure| failure.backoff).unwrap_or_default();
-        let outcome = match before {
-            Some(before) if same_but_for_the_request(&before.outcome, &outcome) => before.outcome,
-            _ => outcome,
-        };
+        let mut backoff = before.map(|failure| failure.backoff).unwrap_or_default();
         let due = backoff.failed(now, retry);
         self.failure = Some(Failure {
-            outcome: outcome.clone(),
+            outcome,
             epoch,
             backoff,
         });
-        (outcome, due)
+        due
     }
 
     /// The Secret is gone. One that was immutable stood in the way, and its message asks for this deletion: nothing
@@ -124,32 +120,10 @@ impl KeyState {
     }
 }
 
-/// A KMS's request id is the first one since reason and code changed: a new one alone is no news.
-fn same_but_for_the_request(before: &Outcome, after: &Outcome) -> bool {
-    let strip = |outcome: &Outcome| {
-        let mut outcome = outcome.clone();
-        if let Some(answer) = answer_of(&mut outcome) {
-            answer.request_id = None;
-            answer.message = None;
-        }
-        outcome
-    };
-    strip(before) == strip(after)
-}
-
-fn answer_of(outcome: &mut Outcome) -> Option<&mut Answer> {
-    match outcome {
-        Outcome::KmsThrottled { answer, .. }
-        | Outcome::KmsDenied { answer, .. }
-        | Outcome::KmsMisconfigured { answer, .. }
-        | Outcome::KmsKeyUnusable { answer, .. } => Some(answer),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Answer;
     use crate::controller::object::RawObject;
     use serde_json::json;
 
@@ -179,7 +153,7 @@ mod tests {
         let now = Instant::now();
         let mut state = KeyState::default();
         state.meet(&object("o-1", 1), now);
-        let (_, due) = state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
+        let due = state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
         assert_eq!(state.waiting(0, now), Some((throttled("Limit", "r-1"), due)));
         assert_eq!(state.waiting(0, due), None, "its time has come");
         assert_eq!(state.waiting(1, now), None, "another keyring");
@@ -214,17 +188,6 @@ mod tests {
             state.waiting(0, now).is_some(),
             "any other failure stays what it was"
         );
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn the_first_request_of_a_failure_is_the_one_that_is_told() {
-        let now = Instant::now();
-        let mut state = KeyState::default();
-        let (_, due) = state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
-        let (told, due) = state.failed(throttled("Limit", "r-2"), 0, due, RETRY);
-        assert_eq!(told, throttled("Limit", "r-1"));
-        let (told, _) = state.failed(throttled("Other", "r-3"), 0, due, RETRY);
-        assert_eq!(told, throttled("Other", "r-3"), "another code is news");
     }
 
     #[tokio::test(start_paused = true)]

@@ -92,7 +92,7 @@ pub(super) fn rollback(before: Option<&Sealed>, mark: &SealMark) -> Rollback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Reason;
+    use crate::api::{Answer, Reason};
     use crate::controller::object::RawObject;
     use serde_json::json;
 
@@ -120,6 +120,7 @@ mod tests {
     fn outage() -> Outcome {
         Outcome::KmsUnavailable {
             key: "local://x".into(),
+            answer: Answer::default(),
         }
     }
 

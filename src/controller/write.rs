@@ -336,11 +336,8 @@ impl Run<'_> {
         if outcome.verdict() == Verdict::Ready || scene.object.status.says(status) {
             return;
         }
-        let message = status
-            .conditions
-            .first()
-            .map(|ready| ready.message.clone())
-            .unwrap_or_default();
+        let ready = status.conditions.first();
+        let message = outcome.note(ready.map_or("", |ready| &ready.message));
         let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*scene.object.uid);
         let (generation, kms_key) = (scene.object.generation, status.kms_key.as_deref());
         tracing::warn!(namespace, name, uid, generation, reason = %outcome.reason(), kms_key, "{message}");

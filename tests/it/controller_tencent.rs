@@ -12,10 +12,12 @@ use testkit::kms::{Command, Effect, Emulator, Fault, KeyState, REGION};
 use crate::support::controller::{Place, Running, condition, message, stalled};
 use crate::support::crd::plane_with_crd;
 use crate::support::sealing::{draft, object, seal_with};
+use crate::support::until;
 
 const FIRST: &str = "planted-tencent-3Hq";
 const SECOND: &str = "planted-tencent-9Lw";
 const FAR: &str = "ap-singapore";
+const LIMIT: Duration = Duration::from_mins(1);
 
 /// An emulator, who seals with its keys, and a namespace.
 struct Cloud {
@@ -178,6 +180,22 @@ async fn a_disabled_key_leaves_secrets_alone_and_opens_again_once_enabled() {
     }
     cloud.place.secret("db", &[("password", FIRST)]).await;
     cloud.no_secret("new").await;
+
+    // The same refusal with another request id is no news, to another process neither.
+    running.stop().await;
+    let version = async || {
+        let object = cloud.place.objects().get("new").await.unwrap();
+        object.metadata.resource_version.unwrap()
+    };
+    let (before, tried) = (version().await, cloud.decrypts(&key));
+    let running = cloud.controller_of_region();
+    // The third try of two objects comes after what the first found out was told.
+    until(LIMIT, "the new process has tried again", async || {
+        cloud.decrypts(&key) >= tried + 6
+    })
+    .await;
+    let after = cloud.place.objects().get("new").await.unwrap();
+    assert_eq!(version().await, before, "{:#}", after.data["status"]);
 
     cloud.key_state(&key, KeyState::Enabled);
     cloud.ready("db", SECOND).await;
