@@ -1,45 +1,13 @@
 // Tencent Cloud's Node SDK against the emulator: every action, errors, credentials of a role and of a pod.
 //
-// Started by `cargo xtask test conformance` with what the emulator prints in the environment, and EMULATOR_CONTROL for orders.
-// Ends with `N passed, N failed`.
+// Started by `cargo xtask test conformance` with what the emulator prints in the environment, EMULATOR_CONTROL for orders, and
+// our programs in ENVELOPE and EVERY_CALL. Ends with `N passed, N failed, N requests compared`.
 "use strict";
 
 const assert = require("node:assert/strict");
 const crypto = require("node:crypto");
-const { CommonClient } = require("tencentcloud-sdk-nodejs-common");
-
-const host = new URL(process.env.ENVELOPE_TENCENT_ENDPOINT).host;
-const [region, key] = process.env.ENVELOPE_KEY.replace("tencent-kms://", "").split("/");
-const lasting = {
-  secretId: process.env.TENCENTCLOUD_SECRET_ID,
-  secretKey: process.env.TENCENTCLOUD_SECRET_KEY,
-};
-const account = "qcs::cam::uin/100000000001:roleName/";
-const context = '{"name":"db","namespace":"prod"}';
-
-async function order(command) {
-  const answer = await fetch(process.env.EMULATOR_CONTROL, { method: "POST", body: JSON.stringify(command) });
-  const body = await answer.json();
-  assert.equal(answer.status, 200, JSON.stringify(body));
-  return body;
-}
-
-function client(version, credential) {
-  const profile = { language: "en-US", httpProfile: { protocol: "http://", reqTimeout: 2 } };
-  return new CommonClient(host, version, { credential, region, profile });
-}
-
-const kms = (action, parameters, credential = lasting) => client("2019-01-18", credential).request(action, parameters);
-const sts = (action, parameters, options) => client("2018-08-13", lasting).request(action, parameters, options);
-
-async function code(promise) {
-  const error = await promise.then(
-    () => assert.fail("no error"),
-    (error) => error,
-  );
-  if (error instanceof assert.AssertionError) throw error;
-  return error.code;
-}
+const { account, actions, client, code, context, key, kms, lasting, order, region, sts } = require("./node_sdk.js");
+const compare = require("./node_compare.js");
 
 const generate = () => kms("GenerateDataKey", { KeyId: key, KeySpec: "AES_256", EncryptionContext: context });
 
@@ -172,10 +140,23 @@ for (const [alg, type, options] of [
   };
 }
 
+const answered = new Set();
+
+cases.everyActionWasAnswered = async () => {
+  assert.deepEqual(
+    actions.filter((action) => !answered.has(action)),
+    [],
+  );
+};
+
+// They come last: they make our own programs call.
+Object.assign(cases, compare.cases);
+
 (async () => {
   let failed = 0;
   for (const [name, run] of Object.entries(cases)) {
     await order("clearFaults");
+    await order("clearCounts");
     const begun = Date.now();
     try {
       await run();
@@ -184,7 +165,9 @@ for (const [alg, type, options] of [
       failed += 1;
       console.log(`node ${name} ... FAILED\n${error.stack}`);
     }
+    for (const row of await order("counts")) if (row.failed < row.total) answered.add(row.action);
   }
-  console.log(`${Object.keys(cases).length - failed} passed, ${failed} failed`);
+  const passed = Object.keys(cases).length - failed;
+  console.log(`${passed} passed, ${failed} failed, ${compare.compared.length} requests compared`);
   process.exitCode = failed ? 1 : 0;
 })();

@@ -1,7 +1,8 @@
-//! Suite `conformance`: Tencent Cloud's own SDKs, from their registries, against the emulator of its KMS and STS.
+//! Suite `conformance`: Tencent Cloud's own SDKs, from their registries, against the emulator of its KMS and STS, and beside
+//! our client. Suite `live` runs against the emulator, too, so that it works when somebody has an account.
 
 use std::{
-    env, fs,
+    env, fmt, fs,
     io::{BufRead as _, BufReader},
     path::Path,
     process::{Child, Command, Stdio},
@@ -10,8 +11,9 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
+    live::live_command,
     prerequisites::{Missing, Need, check},
-    run::{profile_folder, root, run, run_lines, shown},
+    run::{cargo, profile_folder, root, run, run_lines, shown},
     testkit::build,
 };
 
@@ -43,48 +45,102 @@ pub(crate) fn conformance() -> Result<()> {
         run(npm.current_dir(&node)).map_err(|_| Missing::from_registry("the Node SDK"))?;
         is_installed(&node, &scripts.join("package.json"))?;
     }
+    run(&mut cargo([
+        "build",
+        "--locked",
+        "--features",
+        "live-tests",
+        "--example",
+        "every_call",
+    ]))?;
     build(&["envelope", "testkit"])?;
     let emulator = Emulator::start()?;
-    let mut sum = (0, 0);
+    let mut sum = Counts::default();
     for mut command in [
         script(&python.join("bin/python"), &scripts.join("python.py")),
         script(Path::new("node"), &scripts.join("node.js")),
     ] {
         command.env("NODE_PATH", node.join("node_modules"));
         command.env("ENVELOPE", profile_folder()?.join("envelope"));
+        command.env("EVERY_CALL", profile_folder()?.join("examples/every_call"));
         command.envs(emulator.variables.iter().cloned());
         let mut last = None;
-        let done = run_lines(&mut command, |line| last = counts(line));
+        let done = run_lines(&mut command, |line| last = Counts::read(line));
         // A script that counted its failures has ended with one, too: the count says more.
-        let Some((passed, failed)) = last else {
+        let Some(counts) = last else {
             return done.context("it did not come to its end");
         };
-        sum = (sum.0 + passed, sum.1 + failed);
+        ensure!(counts.compared > 0, "no request was compared");
+        sum.passed += counts.passed;
+        sum.failed += counts.failed;
+        sum.compared += counts.compared;
     }
-    println!("\n{} passed, {} failed", sum.0, sum.1);
-    ensure!(sum.0 > 0, "no case ran");
-    ensure!(sum.1 == 0, "an SDK does not accept the emulator");
+    println!("\nsuite live, against the emulator:");
+    let mut live = live_command();
+    uncalled_for(&mut live);
+    live.envs(emulator.variables.iter().cloned())
+        .env("ENVELOPE_LIVE_CREATE", "1");
+    run(&mut live).context("suite live fails against the emulator")?;
+    println!("\n{sum}");
+    ensure!(sum.passed > 0, "no case ran");
+    ensure!(
+        sum.failed == 0,
+        "an SDK does not accept the emulator, or our client sends something else"
+    );
     Ok(())
 }
 
 fn script(program: &Path, path: &Path) -> Command {
     let mut command = Command::new(program);
-    command.arg(path);
-    // Neither the caller's proxy nor its credentials have a place here.
-    for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy().to_ascii_uppercase();
-        if text.ends_with("_PROXY") || text.starts_with("TENCENTCLOUD_") {
-            command.env_remove(&name);
-        }
-    }
-    command.env("PYTHONDONTWRITEBYTECODE", "1");
+    command.arg(path).env("PYTHONDONTWRITEBYTECODE", "1");
+    uncalled_for(&mut command);
     command
 }
 
-/// `18 passed, 1 failed`
-fn counts(line: &str) -> Option<(u64, u64)> {
-    let (passed, rest) = line.split_once(" passed, ")?;
-    Some((passed.parse().ok()?, rest.strip_suffix(" failed")?.parse().ok()?))
+/// Neither the caller's proxy nor its credentials, endpoints and roles have a place here.
+fn uncalled_for(command: &mut Command) {
+    for (name, _) in env::vars_os() {
+        let text = name.to_string_lossy().to_ascii_uppercase();
+        let ours = ["TENCENTCLOUD_", "TKE_", "ENVELOPE_"];
+        if text.ends_with("_PROXY") || ours.iter().any(|start| text.starts_with(start)) {
+            command.env_remove(&name);
+        }
+    }
+}
+
+/// What a script's last line says, and the suite's: `18 passed, 1 failed, 22 requests compared`.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Counts {
+    passed: u64,
+    failed: u64,
+    /// Requests of our client, each beside the SDK's for the same call.
+    compared: u64,
+}
+
+impl Counts {
+    fn read(line: &str) -> Option<Self> {
+        let (passed, rest) = line.split_once(" passed, ")?;
+        let (failed, compared) = rest.split_once(" failed, ")?;
+        Some(Counts {
+            passed: passed.parse().ok()?,
+            failed: failed.parse().ok()?,
+            compared: compared.strip_suffix(" requests compared")?.parse().ok()?,
+        })
+    }
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Counts {
+            passed,
+            failed,
+            compared,
+        } = self;
+        write!(
+            f,
+            "{passed} passed, {failed} failed, {compared} requests compared"
+        )
+    }
 }
 
 /// Whether something else than what this list names is installed in the folder.
@@ -147,14 +203,21 @@ mod tests {
 
     #[test]
     fn the_closing_line_is_read_whole() {
-        assert_eq!(counts("18 passed, 1 failed"), Some((18, 1)));
+        let line = "18 passed, 1 failed, 22 requests compared";
+        let counts = Counts {
+            passed: 18,
+            failed: 1,
+            compared: 22,
+        };
+        assert_eq!(counts.to_string(), line);
+        assert_eq!(Counts::read(line), Some(counts));
         for other in [
             "",
-            "18 passed",
-            "18 passed, 1 failed, 2 skipped",
-            "ok: 1 passed, 0 failed",
+            "18 passed, 1 failed",
+            "18 passed, 1 failed, 22 requests",
+            "ok: 1 passed, 0 failed, 2 requests compared",
         ] {
-            assert_eq!(counts(other), None, "{other}");
+            assert_eq!(Counts::read(other), None, "{other}");
         }
     }
 }

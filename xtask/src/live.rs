@@ -1,5 +1,7 @@
 //! Suite `live`: `tests/live`, with the caller's credentials.
 
+use std::process::Command;
+
 use anyhow::{Result, bail};
 
 use crate::{
@@ -10,10 +12,9 @@ use crate::{
 /// How `tests/live` says that nobody could be asked.
 const NOT_RUN: &str = "not run: ";
 
-pub(crate) fn live() -> Result<()> {
-    check(&[Need::CCompiler, Need::TencentKey])?;
-    let mut last = String::new();
-    let mut command = cargo([
+/// Builds and runs it.
+pub(crate) fn live_command() -> Command {
+    cargo([
         "test",
         "--quiet",
         "--locked",
@@ -21,8 +22,13 @@ pub(crate) fn live() -> Result<()> {
         "live-tests",
         "--test",
         "live",
-    ]);
-    let done = run_lines(&mut command, |line| line.clone_into(&mut last));
+    ])
+}
+
+pub(crate) fn live() -> Result<()> {
+    check(&[Need::CCompiler, Need::TencentKey])?;
+    let mut last = String::new();
+    let done = run_lines(&mut live_command(), |line| line.clone_into(&mut last));
     match (done, last.strip_prefix(NOT_RUN)) {
         (Ok(()), _) => Ok(()),
         (Err(_), Some(why)) => bail!(Missing::told(why)),

@@ -77,7 +77,7 @@ struct Demo {
 enum Suite {
     /// Formatting, clippy, dependency rules, documentation and every test of the workspace
     Core,
-    /// Tencent Cloud's Python and Node SDKs, from their registries, against the KMS emulator: needs Python 3 and Node.js
+    /// Tencent Cloud's Python and Node SDKs, from their registries, against the KMS emulator and beside our client: needs Python 3.10 and Node.js
     Conformance,
     /// What only an account of Tencent Cloud can settle, with your credentials about the KMS key in `ENVELOPE_KEY`; CI never runs it
     Live,

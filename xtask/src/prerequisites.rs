@@ -49,8 +49,11 @@ impl Need {
                 "kubectl (https://kubernetes.io/docs/tasks/tools)",
             ),
             Self::Python => (
-                answers(Command::new("python3").args(["-c", "import venv, ensurepip"])),
-                "Python 3 with venv: for example `apt-get install python3-venv`",
+                answers(Command::new("python3").args([
+                    "-c",
+                    "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))",
+                ])),
+                "Python 3.10 or later with venv: for example `apt-get install python3-venv`",
             ),
             Self::Node => (
                 ["node", "npm"]

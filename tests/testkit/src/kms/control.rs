@@ -68,6 +68,7 @@ pub enum Command {
     Requests,
     /// Answers with what was called how often.
     Counts,
+    /// Forgets what was called so far, the latest requests too.
     ClearCounts,
     /// Answers with everything that is saved.
     Save,
@@ -170,7 +171,7 @@ pub(super) fn apply(state: &mut State, command: Command) -> Result<(Value, bool)
         Command::Requests => Ok((state.requests.iter().cloned().collect(), false)),
         Command::Counts => Ok((counts(state), false)),
         Command::ClearCounts => {
-            state.counts.clear();
+            (state.counts, state.requests) = Default::default();
             Ok((json!({}), false))
         }
         Command::Save => {

@@ -38,7 +38,7 @@ const APIS: [Api; 2] = [
 ];
 
 /// How many requests are kept.
-const KEPT: usize = 200;
+const KEPT: usize = 100;
 
 /// How often something was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
