@@ -9,7 +9,7 @@ use std::{
 
 use testkit::{
     ControlPlane, Options,
-    demo::{Place, run},
+    demo::{Place, Provider, run},
     until,
 };
 
@@ -17,9 +17,9 @@ const ENVELOPE: &str = env!("CARGO_BIN_EXE_envelope");
 const CRD: &str = "envelopesecrets.envelope-secrets.io";
 const LIMIT: Duration = Duration::from_mins(2);
 
-fn shown(place: &Place) -> String {
+fn shown(provider: Provider, place: &Place) -> String {
     let mut out = Vec::new();
-    let done = run(Path::new(ENVELOPE), place, &mut out);
+    let done = run(Path::new(ENVELOPE), provider, place, &mut out);
     let text = String::from_utf8(out).expect("text");
     done.unwrap_or_else(|error| panic!("{error:#}\n{text}"));
     text
@@ -97,49 +97,95 @@ fn sealed() -> String {
     envelope(&["seal", "--keyring", "keyring", "-f", "secret.yaml"])
 }
 
-/// The folder that the demo showed as HOME.
-fn home(text: &str) -> &str {
+/// The value that the demo showed for this variable.
+fn variable<'a>(text: &'a str, name: &str) -> &'a str {
+    let start = format!("$ export {name}=");
     text.lines()
-        .find_map(|line| line.strip_prefix("$ export HOME="))
-        .expect("HOME is shown")
+        .find_map(|line| line.strip_prefix(&start))
+        .unwrap_or_else(|| panic!("{name} is not shown:\n{text}"))
 }
 
 #[test]
 fn demo_without_cluster_takes_nothing_from_the_caller() {
-    let mut command = testkit();
-    command.args(["demo", "--no-cluster", "--envelope", ENVELOPE]);
-    for name in [
-        "KUBECONFIG",
-        "ENVELOPE_KEYRING",
-        "ENVELOPE_KEY",
-        "ENVELOPE_CONFIG",
-        "XDG_CONFIG_HOME",
+    for (provider, lines) in [
+        ("local", &["$ envelope keys create --keyring keyring"][..]),
+        (
+            "tencent-kms",
+            &[
+                "$ envelope keys create --provider tencent-kms --alias prod",
+                "ResourceUnavailable.CmkDisabled",
+            ],
+        ),
     ] {
-        command.env(name, "/nowhere");
+        let mut command = testkit();
+        command.args([
+            "demo",
+            "--no-cluster",
+            "--provider",
+            provider,
+            "--envelope",
+            ENVELOPE,
+        ]);
+        for name in [
+            "KUBECONFIG",
+            "ENVELOPE_KEYRING",
+            "ENVELOPE_KEY",
+            "ENVELOPE_CONFIG",
+            "ENVELOPE_TENCENT_CREDENTIALS",
+            "TENCENTCLOUD_TOKEN",
+            "XDG_CONFIG_HOME",
+        ] {
+            command.env(name, "/nowhere");
+        }
+        for name in [
+            "HTTPS_PROXY",
+            "https_proxy",
+            "HTTP_PROXY",
+            "http_proxy",
+            "ALL_PROXY",
+        ] {
+            command.env(name, "http://127.0.0.1:9");
+        }
+        let output = command.output().expect("testkit starts");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success(),
+            "{text}\n{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        for line in [
+            "$ envelope seal",
+            "$ envelope open",
+            "kind: EnvelopeSecret",
+            "error: tampered.yaml: ",
+            "# Nothing is left behind",
+        ]
+        .iter()
+        .chain(lines)
+        {
+            assert!(text.contains(line), "{line} is not shown:\n{text}");
+        }
     }
-    for name in [
-        "HTTPS_PROXY",
-        "https_proxy",
-        "HTTP_PROXY",
-        "http_proxy",
-        "ALL_PROXY",
-    ] {
-        command.env(name, "http://127.0.0.1:9");
-    }
-    let output = command.output().expect("testkit starts");
-    let text = String::from_utf8_lossy(&output.stdout);
-    assert!(
-        output.status.success(),
-        "{text}\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+}
+
+#[test]
+fn demo_of_tencent_kms_on_a_control_plane_of_its_own_leaves_nothing() {
+    let text = shown(Provider::TencentKms, &Place::Own);
     for line in [
-        "$ envelope keys create",
-        "$ envelope seal",
-        "$ envelope open",
-        "kind: EnvelopeSecret",
+        "source=\"tke-oidc\"} 1",
+        "ap-singapore 1 (0 failed)",
+        "Ready=False KmsKeyUnusable",
+        "Ready=False NoUsableKey",
+        "calls that the KMS counts: 0",
+        "Ready=False IntegrityError",
     ] {
         assert!(text.contains(line), "{line} is not shown:\n{text}");
+    }
+    for name in ["HOME", "KUBECONFIG"] {
+        assert!(
+            !Path::new(variable(&text, name)).exists(),
+            "the folder of {name} is left"
+        );
     }
 }
 
@@ -152,16 +198,19 @@ fn demo_on_a_cluster_that_is_there_takes_away_what_it_made_and_nothing_else() {
     };
 
     // Without the custom resource: it is the demo's own, and goes with it.
-    let text = shown(&there);
+    let text = shown(Provider::Local, &there);
     assert!(text.contains("$ kubectl create -f crd.yaml"), "{text}");
     assert!(text.contains("Ready=False IntegrityError"), "{text}");
     assert_eq!(uid_of_crd(&plane), "", "the demo's custom resource is left");
     assert_eq!(demo_namespaces(&plane), Vec::<String>::new());
-    assert!(!Path::new(home(&text)).exists(), "the demo's folder is left");
+    assert!(
+        !Path::new(variable(&text, "HOME")).exists(),
+        "the demo's folder is left"
+    );
 
     // With it: it stays.
     let uid = crd_of(&plane);
-    let text = shown(&there);
+    let text = shown(Provider::Local, &there);
     assert!(!text.contains("kubectl create -f crd.yaml"), "{text}");
     assert_eq!(uid_of_crd(&plane), uid);
     assert_eq!(demo_namespaces(&plane), Vec::<String>::new());
@@ -242,7 +291,7 @@ fn demo_that_is_killed_leaves_nothing() {
     })
     .expect("gone");
     until(LIMIT, "the folder is gone", || {
-        Ok((!Path::new(home(&text)).exists()).then_some(()))
+        Ok((!Path::new(variable(&text, "HOME")).exists()).then_some(()))
     })
     .expect("gone");
     assert_eq!(uid_of_crd(plane), uid);

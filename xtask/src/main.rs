@@ -60,17 +60,30 @@ enum Task {
 
 #[derive(Args)]
 struct Demo {
+    /// Whose keys seal and open
+    #[arg(long, value_enum, default_value_t = Provider::Local)]
+    provider: Provider,
     /// Seal, open and tamper only; needs neither Go nor a cluster
     #[arg(long, conflicts_with_all = ["kubeconfig", "yes"])]
     no_cluster: bool,
     /// Use the cluster of this kubeconfig's current context, in one new namespace, and take away what was made.
     ///
-    /// The commands have a HOME of their own: a login that reads files of your home directory does not work here.
+    /// The commands have a HOME of their own: a login that reads files of your home directory does not work here. The controller, and the
+    /// KMS emulator of `--provider tencent-kms`, run on this machine; nothing in the cluster calls them.
     #[arg(long, value_name = "FILE")]
     kubeconfig: Option<PathBuf>,
     /// Do not ask whether that cluster is meant
     #[arg(long, requires = "kubeconfig")]
     yes: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Provider {
+    /// A keyring file: seal, apply, Secret, healing, restart, tampering
+    Local,
+    /// Tencent Cloud KMS, played by our emulator: keys of two regions, a pod's identity, a region down, keys disabled, rotation, a key
+    /// that is not allowed, tampering
+    TencentKms,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

@@ -3,6 +3,7 @@
 use std::{io::Write as _, os::unix::process::CommandExt as _, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
+use clap::ValueEnum as _;
 
 use crate::{
     Demo,
@@ -13,6 +14,9 @@ use crate::{
 pub(crate) fn demo(demo: &Demo) -> Result<()> {
     let mut needs = vec![Need::CCompiler];
     let mut args = vec!["demo".into()];
+    if let Some(provider) = demo.provider.to_possible_value() {
+        args.extend(["--provider".into(), provider.get_name().into()]);
+    }
     if let Some(kubeconfig) = &demo.kubeconfig {
         ensure!(kubeconfig.is_file(), "there is no file {}", kubeconfig.display());
         needs.push(Need::Kubectl);

@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use testkit::demo::Place;
+use testkit::demo::{Place, Provider};
 use testkit::{Binaries, ControlPlane, Guard, Options, Part, Spec};
 
 /// A real Kubernetes control plane and a KMS emulator for tests, demo and benchmarks.
@@ -46,6 +46,9 @@ enum Action {
         /// The `envelope` binary.
         #[arg(long)]
         envelope: PathBuf,
+        /// Whose keys seal and open.
+        #[arg(long, value_enum, default_value_t = Provider::Local)]
+        provider: Provider,
         /// Without Kubernetes.
         #[arg(long, conflicts_with = "kubeconfig")]
         no_cluster: bool,
@@ -115,6 +118,7 @@ fn run(action: Action) -> Result<()> {
         }
         Action::Demo {
             envelope,
+            provider,
             no_cluster,
             kubeconfig,
             yes,
@@ -124,7 +128,7 @@ fn run(action: Action) -> Result<()> {
                 None if no_cluster => Place::NoCluster,
                 None => Place::Own,
             };
-            testkit::demo::run(&envelope, &place, &mut std::io::stdout())
+            testkit::demo::run(&envelope, provider, &place, &mut std::io::stdout())
         }
         Action::DemoCleaner => testkit::demo::clean(std::io::stdin().lock()),
         Action::Guard => testkit::serve(std::io::stdin().lock(), std::io::stdout().lock()),

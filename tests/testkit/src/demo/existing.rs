@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use super::cleaner::{CRD, Cleaner};
 use super::stage::Stage;
-use super::story;
+use super::story::{self, Story};
 
-pub(super) fn run(stage: &mut Stage<'_>, yes: bool) -> Result<()> {
+pub(super) fn run(story: &mut dyn Story, stage: &mut Stage<'_>, yes: bool) -> Result<()> {
     stage.say("The cluster of this kubeconfig.")?;
     stage.shows_environment()?;
     let context = stage.runs("kubectl config current-context")?;
@@ -21,16 +21,22 @@ pub(super) fn run(stage: &mut Stage<'_>, yes: bool) -> Result<()> {
     let found = stage.runs(&format!("kubectl get crd {CRD} --ignore-not-found -o name"))?;
     let missing = found.trim().is_empty();
 
-    story::seal(stage, &namespace)?;
+    story.seal(stage, &namespace)?;
     let mut cleaner = Cleaner::start(stage.environment())?;
-    let done = acts(stage, &namespace, missing, &mut cleaner);
+    let done = acts(story, stage, &namespace, missing, &mut cleaner);
     // In any case, and before an error is shown: what it says belongs to the end.
     let gone = cleaner.finish();
     done?;
     gone
 }
 
-fn acts(stage: &mut Stage<'_>, namespace: &str, missing: bool, cleaner: &mut Cleaner) -> Result<()> {
+fn acts(
+    story: &mut dyn Story,
+    stage: &mut Stage<'_>,
+    namespace: &str,
+    missing: bool,
+    cleaner: &mut Cleaner,
+) -> Result<()> {
     if missing {
         stage.say("The custom resource is not there. It is created, and removed at the end unless somebody uses it by then.")?;
         stage.runs("envelope crd > crd.yaml")?;
@@ -52,7 +58,7 @@ fn acts(stage: &mut Stage<'_>, namespace: &str, missing: bool, cleaner: &mut Cle
         "kubectl create namespace {namespace} -o jsonpath='{{.metadata.uid}}{{\"\\n\"}}'"
     ))?;
     cleaner.made_namespace(namespace, last_line(&made)?)?;
-    story::cluster(stage, namespace)
+    story::cluster(story, stage, namespace)
 }
 
 /// The uid that a `create` printed, behind any warnings.

@@ -5,18 +5,43 @@
 
 mod cleaner;
 mod existing;
+mod local;
 mod stage;
 mod story;
+mod tencent;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum;
 
 use crate::binaries::Part;
 use crate::plane::{ControlPlane, Options};
 pub use cleaner::clean;
 use stage::Stage;
+use story::Story;
+
+/// Of the demo's objects, but in a cluster that is there.
+const NAMESPACE: &str = "demo";
+
+/// Whose keys seal and open.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Provider {
+    /// A keyring file.
+    Local,
+    /// Tencent Cloud KMS, which the emulator plays.
+    TencentKms,
+}
+
+impl Provider {
+    fn story(self) -> Result<Box<dyn Story>> {
+        Ok(match self {
+            Provider::Local => Box::new(local::Local),
+            Provider::TencentKms => Box::new(tencent::Tencent::start()?),
+        })
+    }
+}
 
 /// Where the demo runs.
 #[derive(Clone, Debug)]
@@ -34,14 +59,15 @@ pub enum Place {
 }
 
 /// Runs the demo with this `envelope` binary. All that it made is gone when this returns, and also when this process ends in any other
-/// way: processes and files by the guard, objects in an existing cluster by the cleaner.
-pub fn run(envelope: &Path, place: &Place, out: &mut dyn Write) -> Result<()> {
+/// way: processes and files by the guard, objects in an existing cluster by the cleaner; the emulator is a part of this process.
+pub fn run(envelope: &Path, provider: Provider, place: &Place, out: &mut dyn Write) -> Result<()> {
+    let mut story = provider.story()?;
     match place {
         Place::NoCluster => {
             let mut stage = Stage::new(out, envelope, None)?;
-            story::seal(&mut stage, "demo")?;
-            story::open(&mut stage)?;
-            stage.say("Nothing is left behind: the keyring and the files were in a temporary folder.")
+            story.seal(&mut stage, NAMESPACE)?;
+            story.open(&mut stage)?;
+            stage.say("Nothing is left behind: keys and files end with this demo.")
         }
         Place::Own => {
             let kubernetes = ControlPlane::start(&Options::default())?;
@@ -52,14 +78,15 @@ pub fn run(envelope: &Path, place: &Place, out: &mut dyn Write) -> Result<()> {
             let mut stage = Stage::new(out, envelope, Some(&cluster))?;
             stage.say("A Kubernetes control plane runs for this demo alone.")?;
             stage.shows_environment()?;
-            let namespace = "demo";
-            story::seal(&mut stage, namespace)?;
+            story.seal(&mut stage, NAMESPACE)?;
             stage.say("The custom resource, and a namespace.")?;
             stage.runs("envelope crd > crd.yaml")?;
             stage.runs("kubectl create -f crd.yaml")?;
-            stage.runs(&format!("kubectl create namespace {namespace}"))?;
-            story::cluster(&mut stage, namespace)?;
-            stage.say("Nothing is left behind: the control plane, its data and all files end with this demo.")
+            stage.runs(&format!("kubectl create namespace {NAMESPACE}"))?;
+            story::cluster(&mut *story, &mut stage, NAMESPACE)?;
+            stage.say(
+                "Nothing is left behind: the control plane, its data, keys and files end with this demo.",
+            )
         }
         Place::Existing { kubeconfig, yes } => {
             let kubeconfig =
@@ -67,7 +94,7 @@ pub fn run(envelope: &Path, place: &Place, out: &mut dyn Write) -> Result<()> {
             let kubectl = kubectl_in_path().context("kubectl is not in PATH")?;
             let cluster = stage::Cluster { kubectl, kubeconfig };
             let mut stage = Stage::new(out, envelope, Some(&cluster))?;
-            existing::run(&mut stage, *yes)
+            existing::run(&mut *story, &mut stage, *yes)
         }
     }
 }

@@ -101,6 +101,12 @@ impl<'a> Stage<'a> {
         Ok(())
     }
 
+    /// Shows and sets a variable for the commands from now on. The value needs no quotes in a shell.
+    pub(super) fn exports(&mut self, name: &str, value: &str) -> Result<()> {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        writeln!(self.out, "$ export {name}={value}").context("standard output")
+    }
+
     /// The environment of every command.
     pub(super) fn environment(&self) -> &[(String, String)] {
         &self.environment
@@ -157,12 +163,10 @@ impl<'a> Stage<'a> {
         Ok((child.wait()?, text))
     }
 
-    /// Starts the controller in the background and waits until it is ready.
-    pub(super) fn starts_controller(&mut self, arguments: &str) -> Result<Controller> {
+    /// Starts the controller in the background and waits until it is ready. `command` is without the flags of its ports.
+    pub(super) fn starts_controller(&mut self, command: &str) -> Result<Controller> {
         let (metrics, probes) = two_ports()?;
-        let line = format!(
-            "envelope controller {arguments} --metrics-addr 127.0.0.1:{metrics} --probe-addr 127.0.0.1:{probes}"
-        );
+        let line = format!("{command} --metrics-addr 127.0.0.1:{metrics} --probe-addr 127.0.0.1:{probes}");
         writeln!(self.out, "$ {line} 2>>controller.log &")?;
         let spec = Spec {
             program: "/bin/sh".into(),
