@@ -1,6 +1,6 @@
 //! What changes a key: asked of one that is made here and given up at the end.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use envelope_secrets::kms::tencent::NewKey;
 use envelope_secrets::kms::{Class, KeyUri, Kms as _};
@@ -9,6 +9,10 @@ use serde_json::json;
 use crate::ciphertext::{joined, other_shape, parts, tried};
 use crate::table::{Answer, Failure, Holds, Table};
 use crate::{Account, context};
+
+/// How long a change may take to have its effect.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn ask(account: &Account, table: &mut Table) {
     let seconds = SystemTime::now()
@@ -20,19 +24,14 @@ pub(crate) async fn ask(account: &Account, table: &mut Table) {
         description: Some("of a run of envelope-secrets' suite live; may be deleted".to_owned()),
     };
     let made = account.kms.create_key(&account.region, &new).await;
-    let made = made.map_err(Failure::from);
-    let answer = made.as_ref().map(|uri| (uri.to_string(), Holds::Yes));
-    match (answer, &made) {
-        (Ok(answer), Ok(uri)) => {
-            table.works("CreateKey", Ok(answer));
-            println!("made {uri}");
-            of(account, uri, table).await;
-        }
-        _ => {
-            if let Err(failure) = made {
-                table.works("CreateKey", Err(failure));
-            }
-        }
+    let uri = made.as_ref().ok().cloned();
+    let answer = made
+        .map(|uri| (uri.to_string(), Holds::Yes))
+        .map_err(Failure::from);
+    table.works("CreateKey", answer);
+    if let Some(uri) = uri {
+        println!("made {uri}");
+        of(account, &uri, table).await;
     }
 }
 
@@ -51,24 +50,44 @@ async fn of(account: &Account, uri: &KeyUri, table: &mut Table) {
         disabled_and_enabled(account, uri, id).await,
     );
     let deleted = "is the key that was made given up";
-    table.add(deleted, "it must be", given_up(account, id).await);
+    let given_up = given_up(account, id).await.or_else(|failure| {
+        let answer = format!("{}; do it in the console: it costs money", failure.told());
+        Ok((answer, Holds::No))
+    });
+    table.add(deleted, "it must be", given_up);
+}
+
+/// Asks until it is so, as changes may take effect a little later. `None`: it does not come to be.
+async fn seconds_until(mut is_so: impl AsyncFnMut() -> Answer<bool>) -> Answer<Option<u64>> {
+    let begun = Instant::now();
+    while begun.elapsed() < PATIENCE {
+        if is_so().await? {
+            return Ok(Some(begun.elapsed().as_secs()));
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(None)
+}
+
+fn told(seconds: Option<u64>) -> String {
+    match seconds {
+        Some(seconds) => format!("within {} s", seconds + 1),
+        None => format!("NOT within {} s", PATIENCE.as_secs()),
+    }
 }
 
 async fn rotated(account: &Account, id: &str) -> Answer<(String, Holds)> {
-    let region = &account.region;
-    account.kms.enable_rotation(region, id, Some(30)).await?;
-    let on = account.kms.describe_key(region, id).await?;
-    account.kms.disable_rotation(region, id).await?;
-    let off = account.kms.rotates(region, id).await?;
-    let right = on.key_rotation_enabled && on.rotate_days == 30 && !off;
-    Ok((
-        format!(
-            "every {} days, then {}",
-            on.rotate_days,
-            if off { "still ON" } else { "off" }
-        ),
-        Holds::when(right),
-    ))
+    let (kms, region) = (&account.kms, &account.region);
+    kms.enable_rotation(region, id, Some(30)).await?;
+    let on = seconds_until(async || {
+        let key = kms.describe_key(region, id).await?;
+        Ok(key.key_rotation_enabled && key.rotate_days == 30)
+    });
+    let on = on.await?;
+    kms.disable_rotation(region, id).await?;
+    let off = seconds_until(async || Ok(!kms.rotates(region, id).await?)).await?;
+    let answer = format!("every 30 days {}, off {}", told(on), told(off));
+    Ok((answer, Holds::when(on.is_some() && off.is_some())))
 }
 
 async fn moved(account: &Account, uri: &KeyUri) -> Answer<(String, Holds)> {
@@ -104,30 +123,41 @@ async fn transplanted(account: &Account, id: &str) -> Answer<(String, Holds)> {
 }
 
 async fn disabled_and_enabled(account: &Account, uri: &KeyUri, id: &str) -> Answer<(String, Holds)> {
-    let (context, region) = (context("disabled"), &account.region);
-    let generated = account.kms.generate_data_key(uri, &context).await?;
-    account.kms.disable_key(region, id).await?;
-    let refused = account.kms.decrypt(uri, &generated.ciphertext, &context).await;
-    account.kms.enable_key(region, id).await?;
-    let again = account.kms.decrypt(uri, &generated.ciphertext, &context).await;
-    let (told, right) = match refused.map_err(Failure::from) {
-        Ok(_) => ("it OPENS".to_owned(), false),
-        Err(failure) => (failure.told(), failure.class == Class::KeyUnusable),
-    };
-    let opens = again.is_ok();
-    let word = if opens { "it opens" } else { "it does NOT open" };
-    Ok((
-        format!("{told}; enabled again, {word}"),
-        Holds::when(right && opens),
-    ))
+    let (kms, context, region) = (&account.kms, context("disabled"), &account.region);
+    let blob = kms.generate_data_key(uri, &context).await?.ciphertext;
+    kms.disable_key(region, id).await?;
+    let mut code = String::new();
+    let refused = seconds_until(async || match kms.decrypt(uri, &blob, &context).await {
+        Ok(_) => Ok(false),
+        Err(error) if error.class == Class::KeyUnusable => {
+            code = Failure::from(error).told();
+            Ok(true)
+        }
+        Err(error) => Err(error.into()),
+    });
+    let refused = refused.await?;
+    kms.enable_key(region, id).await?;
+    let opens = seconds_until(async || Ok(kms.decrypt(uri, &blob, &context).await.is_ok())).await?;
+    let answer = format!(
+        "refused {}: {code}; enabled again, it opens {}",
+        told(refused),
+        told(opens)
+    );
+    Ok((answer, Holds::when(refused.is_some() && opens.is_some())))
 }
 
 /// Nothing is left behind that costs money for long.
 async fn given_up(account: &Account, id: &str) -> Answer<(String, Holds)> {
-    account.kms.disable_key(&account.region, id).await?;
+    let (kms, region) = (&account.kms, &account.region);
+    let is = async |state: &str| Ok(kms.describe_key(region, id).await?.key_state == state);
+    let disabled = kms.disable_key(region, id).await;
+    if !is("Disabled").await? {
+        disabled?; // it may have been disabled all along
+        seconds_until(async || is("Disabled").await).await?;
+    }
     let parameters = json!({"KeyId": id, "PendingWindowInDays": 7});
     account.raw("ScheduleKeyDeletion", parameters).await?;
-    let state = account.kms.describe_key(&account.region, id).await?.key_state;
-    let right = state == "PendingDelete";
-    Ok((format!("{state}, gone in 7 days"), Holds::when(right)))
+    let seconds = seconds_until(async || is("PendingDelete").await).await?;
+    let answer = format!("PendingDelete {}, gone in 7 days", told(seconds));
+    Ok((answer, Holds::when(seconds.is_some())))
 }
