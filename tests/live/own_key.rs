@@ -15,12 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_secs(1);
 
 pub(crate) async fn ask(account: &Account, table: &mut Table) {
-    let seconds = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let new = NewKey {
-        alias: format!("envelope-live-{seconds}"),
+        alias: format!("envelope-live-{}", time.as_millis()),
         description: Some("of a run of envelope-secrets' suite live; may be deleted".to_owned()),
     };
     let made = account.kms.create_key(&account.region, &new).await;
