@@ -10,19 +10,11 @@ use super::error::{TencentError, word};
 use super::key::TencentKey;
 use super::reply::Reply;
 use super::rpc::Nature;
+use super::secret_text::SecretText;
 use crate::envelope::names::is_graphic;
 use crate::envelope::wire::MAX_CIPHERTEXT;
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 use crate::kms::{Class, GeneratedDataKey, action};
-
-/// A text that is wiped: `Plaintext` in base64, a key, a token.
-pub(super) struct SecretText(pub(super) Zeroizing<String>);
-
-impl<'de> Deserialize<'de> for SecretText {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| SecretText(Zeroizing::new(text)))
-    }
-}
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]

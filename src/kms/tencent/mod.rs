@@ -12,6 +12,7 @@ mod key;
 mod raw;
 mod reply;
 mod rpc;
+mod secret_text;
 mod settings;
 mod sign;
 

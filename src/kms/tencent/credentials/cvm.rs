@@ -8,10 +8,10 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{Credentials, Fetched, Found, Provide, Source};
-use crate::kms::tencent::actions::SecretText;
 use crate::kms::tencent::endpoint::Endpoint;
 use crate::kms::tencent::error::word;
 use crate::kms::tencent::rpc::Rpc;
+use crate::kms::tencent::secret_text::SecretText;
 
 const PATH: &str = "/latest/meta-data/cam/security-credentials/";
 

@@ -11,11 +11,11 @@ use zeroize::Zeroizing;
 use super::env::{self, Environment};
 use super::file::read_text;
 use super::{Credentials, Fetched, Found, Identity, Provide, Source, Trouble};
-use crate::kms::tencent::actions::SecretText;
 use crate::kms::tencent::endpoint::{Endpoint, Site};
 use crate::kms::tencent::error::TencentError;
 use crate::kms::tencent::key::is_region;
 use crate::kms::tencent::rpc::{self, Call, Nature, Rpc, Service};
+use crate::kms::tencent::secret_text::SecretText;
 
 /// How long temporary credentials are asked for: what STS gives by itself. Seconds.
 const DURATION: u32 = 7200;
