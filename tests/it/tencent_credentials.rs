@@ -8,6 +8,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use envelope_secrets::kms::KeyUri;
 use envelope_secrets::kms::tencent::{
     AssumedRole, Endpoint, Environment, Source, TencentError, TencentKms, TencentSettings,
 };
@@ -126,7 +127,8 @@ impl Cloud {
     }
 
     async fn describe(&self, kms: &TencentKms) -> Result<(), TencentError> {
-        kms.describe_key(REGION, self.emulator.key()).await.map(|_| ())
+        let key = KeyUri::parse(&self.emulator.key_uri()).unwrap();
+        kms.describe_key(&key).await.map(|_| ())
     }
 
     /// The KMS is called, with credentials from this source.

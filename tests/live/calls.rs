@@ -76,16 +76,19 @@ async fn describe(account: &Account) -> Answer<(String, Holds)> {
 }
 
 async fn describe_all(account: &Account) -> Answer<(String, Holds)> {
-    let keys = account.kms.describe_keys(&account.region, &[&account.id]).await?;
+    let keys = account
+        .kms
+        .describe_keys(std::slice::from_ref(&account.key))
+        .await?;
     let it = matches!(&keys[..], [one] if one.key_id == account.id);
     Ok((format!("{} for one id", keys.len()), Holds::when(it)))
 }
 
 async fn list(account: &Account) -> Answer<(String, Holds)> {
-    let ids = account.kms.list_keys(&account.region).await?;
-    let it = ids.contains(&account.id);
+    let keys = account.kms.list_keys(&account.region).await?;
+    let it = keys.contains(&account.key);
     let with = if it { "with" } else { "WITHOUT" };
-    Ok((format!("{} listed, {with} this one", ids.len()), Holds::when(it)))
+    Ok((format!("{} listed, {with} this one", keys.len()), Holds::when(it)))
 }
 
 async fn list_details(account: &Account) -> Answer<(String, Holds)> {
@@ -93,13 +96,13 @@ async fn list_details(account: &Account) -> Answer<(String, Holds)> {
         .kms
         .list_key_details(&account.region, Some(&account.id))
         .await?;
-    let it = matches!(&found[..], [one] if one.key_id == account.id);
+    let it = matches!(&found[..], [one] if one.uri == account.key);
     Ok((format!("{} found by the id", found.len()), Holds::when(it)))
 }
 
 async fn rotation(account: &Account) -> Answer<(String, Holds)> {
-    let rotates = account.kms.rotates(&account.region, &account.id).await?;
-    let described = account.kms.describe_key(&account.region, &account.id).await?;
+    let rotates = account.kms.rotates(&account.key).await?;
+    let described = account.kms.describe_key(&account.key).await?;
     let agrees = described.key_rotation_enabled == rotates;
     let word = if rotates { "on" } else { "off" };
     let with = if agrees { "as" } else { "NOT as" };

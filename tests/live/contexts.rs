@@ -1,6 +1,6 @@
 //! What a context does to a ciphertext.
 
-use envelope_secrets::kms::Class;
+use envelope_secrets::kms::{Class, KeyUri};
 use serde_json::json;
 
 use crate::table::{Answer, Failure, Holds, Table};
@@ -119,10 +119,12 @@ async fn garbage(account: &Account) -> Answer<(String, Holds)> {
 }
 
 async fn absent_key(account: &Account) -> Answer<(String, Holds)> {
-    let described = account
-        .kms
-        .describe_key(&account.region, "00000000-0000-1000-8000-000000000000");
-    match described.await.map_err(Failure::from) {
+    let absent = format!(
+        "tencent-kms://{}/00000000-0000-1000-8000-000000000000",
+        account.region
+    );
+    let absent = KeyUri::parse(&absent).expect("a key URI");
+    match account.kms.describe_key(&absent).await.map_err(Failure::from) {
         Ok(_) => Ok(("there is one".to_owned(), Holds::No)),
         Err(failure) if failure.is_no_answer() => Err(failure),
         Err(failure) => Ok((failure.told(), Holds::when(failure.class == Class::NotFound))),

@@ -35,7 +35,7 @@ pub(crate) async fn ask(account: &Account, table: &mut Table) {
 async fn of(account: &Account, uri: &KeyUri, table: &mut Table) {
     let id = uri.rest().rsplit('/').next().unwrap_or_default();
     let rotation = "EnableKeyRotation and DisableKeyRotation";
-    table.works(rotation, rotated(account, id).await);
+    table.works(rotation, rotated(account, uri).await);
     table.works("ReEncrypt to another key", moved(account, uri).await);
     let first = "part 1 of another key's ciphertext";
     let nothing = "nothing: the key id of every answer is compared";
@@ -44,10 +44,10 @@ async fn of(account: &Account, uri: &KeyUri, table: &mut Table) {
     table.add(
         disabled,
         "taken as key_unusable",
-        disabled_and_enabled(account, uri, id).await,
+        disabled_and_enabled(account, uri).await,
     );
     let deleted = "is the key that was made given up";
-    let given_up = given_up(account, id).await.or_else(|failure| {
+    let given_up = given_up(account, uri, id).await.or_else(|failure| {
         let answer = format!("{}; do it in the console: it costs money", failure.told());
         Ok((answer, Holds::No))
     });
@@ -73,16 +73,16 @@ fn told(seconds: Option<u64>) -> String {
     }
 }
 
-async fn rotated(account: &Account, id: &str) -> Answer<(String, Holds)> {
-    let (kms, region) = (&account.kms, &account.region);
-    kms.enable_rotation(region, id, Some(30)).await?;
+async fn rotated(account: &Account, key: &KeyUri) -> Answer<(String, Holds)> {
+    let kms = &account.kms;
+    kms.enable_rotation(key, Some(30)).await?;
     let on = seconds_until(async || {
-        let key = kms.describe_key(region, id).await?;
+        let key = kms.describe_key(key).await?;
         Ok(key.key_rotation_enabled && key.rotate_days == 30)
     });
     let on = on.await?;
-    kms.disable_rotation(region, id).await?;
-    let off = seconds_until(async || Ok(!kms.rotates(region, id).await?)).await?;
+    kms.disable_rotation(key).await?;
+    let off = seconds_until(async || Ok(!kms.rotates(key).await?)).await?;
     let answer = format!("every 30 days {}, off {}", told(on), told(off));
     Ok((answer, Holds::when(on.is_some() && off.is_some())))
 }
@@ -119,10 +119,10 @@ async fn transplanted(account: &Account, id: &str) -> Answer<(String, Holds)> {
     )
 }
 
-async fn disabled_and_enabled(account: &Account, uri: &KeyUri, id: &str) -> Answer<(String, Holds)> {
-    let (kms, context, region) = (&account.kms, context("disabled"), &account.region);
+async fn disabled_and_enabled(account: &Account, uri: &KeyUri) -> Answer<(String, Holds)> {
+    let (kms, context) = (&account.kms, context("disabled"));
     let blob = kms.generate_data_key(uri, &context).await?.ciphertext;
-    kms.disable_key(region, id).await?;
+    kms.disable_key(uri).await?;
     let mut code = String::new();
     let refused = seconds_until(async || match kms.decrypt(uri, &blob, &context).await {
         Ok(_) => Ok(false),
@@ -133,7 +133,7 @@ async fn disabled_and_enabled(account: &Account, uri: &KeyUri, id: &str) -> Answ
         Err(error) => Err(error.into()),
     });
     let refused = refused.await?;
-    kms.enable_key(region, id).await?;
+    kms.enable_key(uri).await?;
     let opens = seconds_until(async || Ok(kms.decrypt(uri, &blob, &context).await.is_ok())).await?;
     let answer = format!(
         "refused {}: {code}; enabled again, it opens {}",
@@ -144,10 +144,10 @@ async fn disabled_and_enabled(account: &Account, uri: &KeyUri, id: &str) -> Answ
 }
 
 /// Nothing is left behind that costs money for long.
-async fn given_up(account: &Account, id: &str) -> Answer<(String, Holds)> {
-    let (kms, region) = (&account.kms, &account.region);
-    let is = async |state: &str| Ok(kms.describe_key(region, id).await?.key_state == state);
-    let disabled = kms.disable_key(region, id).await;
+async fn given_up(account: &Account, uri: &KeyUri, id: &str) -> Answer<(String, Holds)> {
+    let kms = &account.kms;
+    let is = async |state: &str| Ok(kms.describe_key(uri).await?.key_state == state);
+    let disabled = kms.disable_key(uri).await;
     if !is("Disabled").await? {
         disabled?; // it may have been disabled all along
         seconds_until(async || is("Disabled").await).await?;

@@ -7,7 +7,7 @@ use super::super::table;
 use super::super::tencent::TencentArgs;
 use super::{RegionArgs, TableFormat};
 use crate::envelope::SealTime;
-use crate::kms::tencent::{self, KeyMetadata, NewKey, TencentKms};
+use crate::kms::tencent::{self, KeyMetadata, ListedKey, NewKey, TencentKms};
 use crate::kms::{AllowedKeys, KeyUri};
 use crate::manifest::{self, Member, Node};
 
@@ -50,34 +50,34 @@ pub(super) async fn list(
     let keys = listed.map_err(|error| Failure::from(error).about(&region))?;
     match format {
         TableFormat::Table => {
-            let rows = keys.iter().map(|key| {
+            let rows = keys.iter().map(|ListedKey { uri, metadata }| {
                 [
-                    uri(&region, key),
-                    key.alias.clone(),
-                    key.key_state.clone(),
-                    key.key_usage.clone(),
-                    rotation(key),
+                    uri.to_string(),
+                    metadata.alias.clone(),
+                    metadata.key_state.clone(),
+                    metadata.key_usage.clone(),
+                    rotation(metadata),
                 ]
             });
             let heading = ["KEY", "ALIAS", "STATE", "USAGE", "ROTATES"];
             Printer::output(table::columns(heading, rows).as_bytes())
         }
         TableFormat::Json => {
-            let keys = keys.iter().map(|key| node(&region, key)).collect();
+            let keys = keys.iter().map(|key| node(&key.uri, &key.metadata)).collect();
             Printer::output(manifest::to_json_pretty(&Node::List(keys)).expose())
         }
     }
 }
 
 pub(super) async fn describe(args: &TencentArgs, key: &str, format: TableFormat) -> Result<()> {
-    let key = Named::parse(key)?;
-    let described = client(args)?.describe_key(key.region(), key.id()).await;
-    let metadata = described.map_err(|error| Failure::from(error).about(&key.0))?;
+    let key = parse(key)?;
+    let described = client(args)?.describe_key(&key).await;
+    let metadata = described.map_err(|error| Failure::from(error).about(&key))?;
     match format {
         TableFormat::Table => {
             let time = |seconds| time(seconds).unwrap_or_else(|| "never".to_owned());
             let mut fields = vec![
-                ("key", key.0.to_string()),
+                ("key", key.to_string()),
                 ("alias", metadata.alias.clone()),
                 ("description", metadata.description.clone()),
                 ("state", metadata.key_state.clone()),
@@ -88,7 +88,7 @@ pub(super) async fn describe(args: &TencentArgs, key: &str, format: TableFormat)
                 ("rotates", rotation(&metadata)),
                 ("last rotation", time(metadata.last_rotate_time)),
                 ("next rotation", time(metadata.next_rotate_time)),
-                ("in CAM policies", resource(&key, &metadata)),
+                ("in CAM policies", metadata.in_policies(&key).unwrap_or_default()),
             ];
             if metadata.deletion_date != 0 {
                 fields.push(("will be deleted", time(metadata.deletion_date)));
@@ -96,7 +96,7 @@ pub(super) async fn describe(args: &TencentArgs, key: &str, format: TableFormat)
             Printer::output(table::fields(&fields).as_bytes())
         }
         TableFormat::Json => {
-            let node = node(key.region(), &metadata);
+            let node = node(&key, &metadata);
             Printer::output(manifest::to_json_pretty(&node).expose())
         }
     }
@@ -108,22 +108,21 @@ pub(super) async fn enable_rotation(
     days: Option<u16>,
     printer: Printer,
 ) -> Result<()> {
-    let key = Named::parse(key)?;
-    let enabled = client(args)?.enable_rotation(key.region(), key.id(), days).await;
-    enabled.map_err(|error| Failure::from(error).about(&key.0))?;
+    let key = parse(key)?;
+    let enabled = client(args)?.enable_rotation(&key, days).await;
+    enabled.map_err(|error| Failure::from(error).about(&key))?;
     let every = days.map_or_else(|| "every year".to_owned(), |days| format!("every {days} days"));
     printer.done(&format!(
-        "{} gets new material {every}; what was sealed before still opens",
-        key.0
+        "{key} gets new material {every}; what was sealed before still opens"
     ));
     Ok(())
 }
 
 pub(super) async fn disable_rotation(args: &TencentArgs, key: &str, printer: Printer) -> Result<()> {
-    let key = Named::parse(key)?;
-    let disabled = client(args)?.disable_rotation(key.region(), key.id()).await;
-    disabled.map_err(|error| Failure::from(error).about(&key.0))?;
-    printer.done(&format!("{} keeps the material that it has", key.0));
+    let key = parse(key)?;
+    let disabled = client(args)?.disable_rotation(&key).await;
+    disabled.map_err(|error| Failure::from(error).about(&key))?;
+    printer.done(&format!("{key} keeps the material that it has"));
     Ok(())
 }
 
@@ -154,31 +153,12 @@ impl RegionArgs {
 }
 
 /// A key by its URI.
-struct Named(KeyUri);
-
-impl Named {
-    fn parse(text: &str) -> Result<Self> {
-        let uri =
-            KeyUri::parse(text).map_err(|error| Failure::usage(error.to_string()).help(tencent::FORM))?;
-        if !tencent::is_key(&uri) {
-            return Err(
-                Failure::usage(format!("{uri} names no key of Tencent Cloud KMS")).help(tencent::FORM)
-            );
-        }
-        Ok(Named(uri))
+fn parse(text: &str) -> Result<KeyUri> {
+    let uri = KeyUri::parse(text).map_err(|error| Failure::usage(error.to_string()).help(tencent::FORM))?;
+    if !tencent::is_key(&uri) {
+        return Err(Failure::usage(format!("{uri} names no key of Tencent Cloud KMS")).help(tencent::FORM));
     }
-
-    fn region(&self) -> &str {
-        self.0.rest().split_once('/').map_or("", |(region, _)| region)
-    }
-
-    fn id(&self) -> &str {
-        self.0.rest().split_once('/').map_or("", |(_, id)| id)
-    }
-}
-
-fn uri(region: &str, key: &KeyMetadata) -> String {
-    format!("{SCHEME}://{region}/{}", key.key_id)
+    Ok(uri)
 }
 
 /// `None` where there is no such time.
@@ -195,19 +175,11 @@ fn rotation(key: &KeyMetadata) -> String {
     }
 }
 
-/// The key's name in a policy; the account's owner is left to be filled in where another made the key.
-fn resource(key: &Named, metadata: &KeyMetadata) -> String {
-    match metadata.resource_id.as_str() {
-        "" => String::new(),
-        resource => format!("qcs::kms:{}:uin/OWNER-UIN:key/{resource}", key.region()),
-    }
-}
-
-fn node(region: &str, key: &KeyMetadata) -> Node {
+fn node(uri: &KeyUri, key: &KeyMetadata) -> Node {
     let text = |text: &str| Node::text(text);
     let time = |seconds| time(seconds).map_or(Node::Null, |time| Node::text(&*time));
     let members = [
-        ("uri", text(&uri(region, key))),
+        ("uri", text(uri.as_str())),
         ("alias", text(&key.alias)),
         ("description", text(&key.description)),
         ("state", text(&key.key_state)),

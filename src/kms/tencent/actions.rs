@@ -14,7 +14,7 @@ use super::secret_text::SecretText;
 use crate::envelope::names::is_graphic;
 use crate::envelope::wire::MAX_CIPHERTEXT;
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
-use crate::kms::{Class, GeneratedDataKey, action};
+use crate::kms::{Class, GeneratedDataKey, KeyUri, action};
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -79,20 +79,21 @@ struct ReEncrypted {
 }
 
 /// What every answer about a key is checked for.
-struct Answered<'a> {
+pub(super) struct Answered<'a> {
     action: &'static str,
     request_id: Option<&'a str>,
 }
 
 impl<'a> Answered<'a> {
-    fn of<T>(action: &'static str, reply: &'a Reply<T>) -> Self {
-        Answered {
-            action,
-            request_id: reply.request_id.as_deref(),
-        }
+    pub(super) fn of<T>(action: &'static str, reply: &'a Reply<T>) -> Self {
+        Answered::with(action, reply.request_id.as_deref())
     }
 
-    fn unusable(&self, class: Class, message: impl Into<Box<str>>) -> TencentError {
+    pub(super) fn with(action: &'static str, request_id: Option<&'a str>) -> Self {
+        Answered { action, request_id }
+    }
+
+    pub(super) fn unusable(&self, class: Class, message: impl Into<Box<str>>) -> TencentError {
         TencentError::new(class, self.action, message)
             .of_request(self.request_id)
             .with_advice("check the endpoint and what stands between; report this with the request id")
@@ -100,15 +101,33 @@ impl<'a> Answered<'a> {
 
     /// Decrypt takes no key id, the ciphertext chooses the key: only this comparison keeps a wrap under another key
     /// of the account from being used.
-    fn about(&self, key: TencentKey<'_>, answered: &str) -> Result<(), TencentError> {
+    pub(super) fn about(&self, key: TencentKey<'_>, answered: &str) -> Result<(), TencentError> {
         if answered == key.id {
-            return Ok(());
+            Ok(())
+        } else {
+            Err(self.of_another(answered))
         }
+    }
+
+    pub(super) fn of_another(&self, answered: &str) -> TencentError {
         let other = word(answered);
-        Err(self.unusable(
+        let message = format!("the answer is about another KMS key, {other}");
+        self.unusable(Class::Integrity, message)
+    }
+
+    pub(super) fn lacks(&self, key: TencentKey<'_>) -> TencentError {
+        self.unusable(
             Class::Integrity,
-            format!("the answer is about another KMS key, {other}"),
-        ))
+            format!("the answer says nothing about KMS key {}", key.id),
+        )
+    }
+
+    /// The key that an answer names where no certain one was asked for.
+    pub(super) fn names(&self, region: &str, id: &str) -> Result<KeyUri, TencentError> {
+        TencentKey::uri(region, id).ok_or_else(|| {
+            let message = "the answer names a KMS key by what is no key id";
+            self.unusable(Class::Configuration, message)
+        })
     }
 
     fn ciphertext(&self, blob: String) -> Result<String, TencentError> {

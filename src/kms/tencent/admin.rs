@@ -2,16 +2,17 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::TencentKms;
+use super::actions::Answered;
 use super::error::TencentError;
-use super::key::is_key_id;
+use super::key::TencentKey;
 use super::reply::Reply;
-use super::{SCHEME, TencentKms};
 use crate::kms::{Class, KeyUri, Rotation, action};
 
 /// Keys of one page of a list: the most that the API gives.
 const PAGE: usize = 200;
-/// More pages than an account can have keys.
-const MOST_PAGES: usize = 100;
+/// More keys than an account can have in a region.
+const MOST_KEYS: usize = 20_000;
 
 /// What is asked of a new key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +70,14 @@ pub struct KeyMetadata {
 }
 
 impl KeyMetadata {
+    /// Its name in a CAM policy, the account's owner left to be filled in: another may have made the key. `key` is the
+    /// key that this is of.
+    pub fn in_policies(&self, key: &KeyUri) -> Option<String> {
+        let region = TencentKey::of_uri(key)?.region;
+        let resource = Some(&self.resource_id).filter(|resource| !resource.is_empty())?;
+        Some(format!("qcs::kms:{region}:uin/OWNER-UIN:key/{resource}"))
+    }
+
     /// `None` for imported material, which the API cannot turn over.
     pub(super) fn rotation(&self) -> Option<Rotation> {
         let known = |number: i64| Some(number).filter(|number| *number > 0);
@@ -80,6 +89,15 @@ impl KeyMetadata {
             next: known(self.next_rotate_time).filter(|_| enabled),
         })
     }
+}
+
+/// A key of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedKey {
+    /// Of its id and the list's region.
+    pub uri: KeyUri,
+    /// What is known of it.
+    pub metadata: KeyMetadata,
 }
 
 /// Whether KMS can be used in an account and region.
@@ -134,7 +152,7 @@ struct Keys<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct EnableRotation<'a> {
+struct Switch<'a> {
     key_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     rotate_days: Option<u16>,
@@ -170,18 +188,17 @@ struct Described {
     key_metadata: KeyMetadata,
 }
 
+/// Of `DescribeKeys`, and a page of either list.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Details {
-    #[serde(default, deserialize_with = "or_default")]
-    key_metadatas: Vec<KeyMetadata>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Listed {
+struct Several {
     #[serde(default, deserialize_with = "or_default")]
     keys: Vec<KeyIdOnly>,
+    #[serde(default, deserialize_with = "or_default")]
+    key_metadatas: Vec<KeyMetadata>,
+    /// Of all pages of a list.
+    #[serde(default)]
+    total_count: Option<usize>,
 }
 
 #[derive(Deserialize)]
@@ -214,48 +231,57 @@ impl TencentKms {
             key_usage: "ENCRYPT_DECRYPT",
         };
         let reply: Reply<KeyIdOnly> = self.kms_once(action, region, &asked).await?;
-        let id = reply.value.key_id;
-        let uri = KeyUri::parse(&format!("{SCHEME}://{region}/{id}"));
-        uri.ok().filter(|_| is_key_id(&id)).ok_or_else(|| {
-            TencentError::new(Class::Configuration, action, "the answer names no KMS key")
-                .of_request(reply.request_id.as_deref())
-                .with_advice(
-                    "look for the new key with its alias in the console; report this with the request id",
-                )
+        let uri = Answered::of(action, &reply).names(region, &reply.value.key_id);
+        uri.map_err(|error| {
+            error.with_advice(
+                "look for the new key with its alias in the console; report this with the request id",
+            )
         })
     }
 
     /// `DescribeKey`.
-    pub async fn describe_key(&self, region: &str, key_id: &str) -> Result<KeyMetadata, TencentError> {
+    pub async fn describe_key(&self, key: &KeyUri) -> Result<KeyMetadata, TencentError> {
         let action = action::DESCRIBE_KEY;
-        let reply: Reply<Described> = self.kms(action, region, &OneKey { key_id }).await?;
+        let key = TencentKey::named(key, action)?;
+        let reply: Reply<Described> = self.kms(action, key.region, &OneKey { key_id: key.id }).await?;
+        Answered::of(action, &reply).about(key, &reply.value.key_metadata.key_id)?;
         Ok(reply.value.key_metadata)
     }
 
-    /// `DescribeKeys`: at most 100.
-    pub async fn describe_keys(
-        &self,
-        region: &str,
-        key_ids: &[&str],
-    ) -> Result<Vec<KeyMetadata>, TencentError> {
-        let reply: Reply<Details> = self.kms("DescribeKeys", region, &Keys { key_ids }).await?;
-        Ok(reply.value.key_metadatas)
+    /// `DescribeKeys`: at most 100 different keys of one region. Answers in their order.
+    pub async fn describe_keys(&self, keys: &[KeyUri]) -> Result<Vec<KeyMetadata>, TencentError> {
+        let action = "DescribeKeys";
+        let keys = keys.iter().map(|key| TencentKey::named(key, action));
+        let keys: Vec<TencentKey<'_>> = keys.collect::<Result<_, _>>()?;
+        let Some(region) = keys.first().map(|key| key.region) else {
+            return Ok(Vec::new());
+        };
+        if keys.iter().any(|key| key.region != region) {
+            let message = "the KMS keys are of several regions";
+            return Err(TencentError::new(Class::Configuration, action, message)
+                .with_advice("ask for the keys of each region by themselves"));
+        }
+        let asked = Keys {
+            key_ids: &keys.iter().map(|key| key.id).collect::<Vec<_>>(),
+        };
+        let mut reply: Reply<Several> = self.kms(action, region, &asked).await?;
+        let mut found = std::mem::take(&mut reply.value.key_metadatas);
+        let answered = Answered::of(action, &reply);
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            let at = found.iter().position(|found| found.key_id == key.id);
+            all.push(found.swap_remove(at.ok_or_else(|| answered.lacks(key))?));
+        }
+        match found.first() {
+            None => Ok(all),
+            Some(other) => Err(answered.of_another(&other.key_id)),
+        }
     }
 
-    /// `ListKeys`: the ids of all keys of a region.
-    pub async fn list_keys(&self, region: &str) -> Result<Vec<String>, TencentError> {
-        let mut all = Vec::new();
-        for page in 0..MOST_PAGES {
-            let asked = Page::number(page, None);
-            let reply: Reply<Listed> = self.kms("ListKeys", region, &asked).await?;
-            let keys = reply.value.keys;
-            let last = keys.len() < PAGE;
-            all.extend(keys.into_iter().map(|key| key.key_id));
-            if last {
-                break;
-            }
-        }
-        Ok(all)
+    /// `ListKeys`: all keys of a region.
+    pub async fn list_keys(&self, region: &str) -> Result<Vec<KeyUri>, TencentError> {
+        let keys = self.pages("ListKeys", region, None, |page| page.keys, |key| &key.key_id);
+        Ok(keys.await?.into_iter().map(|(uri, _)| uri).collect())
     }
 
     /// `ListKeyDetail`: all keys of a region, or those whose id or alias contains `search`.
@@ -263,54 +289,92 @@ impl TencentKms {
         &self,
         region: &str,
         search: Option<&str>,
-    ) -> Result<Vec<KeyMetadata>, TencentError> {
+    ) -> Result<Vec<ListedKey>, TencentError> {
+        let of_page = |page: Several| page.key_metadatas;
+        let keys = self.pages("ListKeyDetail", region, search, of_page, |key| &key.key_id);
+        let listed = keys.await?.into_iter();
+        Ok(listed
+            .map(|(uri, metadata)| ListedKey { uri, metadata })
+            .collect())
+    }
+
+    /// All that a list has, each with the URI of its id. The KMS may give fewer on a page than it was asked for: the
+    /// list ends at the total that it tells, or with an empty page.
+    async fn pages<T>(
+        &self,
+        action: &'static str,
+        region: &str,
+        search: Option<&str>,
+        of_page: impl Fn(Several) -> Vec<T>,
+        id: impl Fn(&T) -> &str,
+    ) -> Result<Vec<(KeyUri, T)>, TencentError> {
         let mut all = Vec::new();
-        for page in 0..MOST_PAGES {
-            let asked = Page::number(page, search);
-            let reply: Reply<Details> = self.kms("ListKeyDetail", region, &asked).await?;
-            let keys = reply.value.key_metadatas;
-            let last = keys.len() < PAGE;
-            all.extend(keys);
-            if last {
-                break;
+        loop {
+            let asked = Page {
+                offset: all.len(),
+                limit: PAGE,
+                search_key_alias: search,
+            };
+            let Reply { value, request_id } = self.kms::<_, Several>(action, region, &asked).await?;
+            let answered = Answered::with(action, request_id.as_deref());
+            let total = value.total_count;
+            let page = of_page(value);
+            let is_empty = page.is_empty();
+            for key in page {
+                all.push((answered.names(region, id(&key))?, key));
+            }
+            if is_empty || total.is_some_and(|total| all.len() >= total) {
+                return Ok(all);
+            }
+            if all.len() > MOST_KEYS {
+                let message = format!("the list does not end after {MOST_KEYS} KMS keys");
+                return Err(answered.unusable(Class::Configuration, message));
             }
         }
-        Ok(all)
     }
 
     /// `EnableKey`.
-    pub async fn enable_key(&self, region: &str, key_id: &str) -> Result<(), TencentError> {
-        self.done("EnableKey", region, &OneKey { key_id }).await
+    pub async fn enable_key(&self, key: &KeyUri) -> Result<(), TencentError> {
+        self.switch("EnableKey", key, None).await
     }
 
     /// `DisableKey`: nothing opens with it until it is enabled again.
-    pub async fn disable_key(&self, region: &str, key_id: &str) -> Result<(), TencentError> {
-        self.done("DisableKey", region, &OneKey { key_id }).await
+    pub async fn disable_key(&self, key: &KeyUri) -> Result<(), TencentError> {
+        self.switch("DisableKey", key, None).await
     }
 
     /// `EnableKeyRotation`: new material every `days` (7 to 365; `None`: the KMS's own, a year).
-    pub async fn enable_rotation(
-        &self,
-        region: &str,
-        key_id: &str,
-        days: Option<u16>,
-    ) -> Result<(), TencentError> {
-        let asked = EnableRotation {
-            key_id,
-            rotate_days: days,
-        };
-        self.done("EnableKeyRotation", region, &asked).await
+    pub async fn enable_rotation(&self, key: &KeyUri, days: Option<u16>) -> Result<(), TencentError> {
+        self.switch("EnableKeyRotation", key, days).await
     }
 
     /// `DisableKeyRotation`.
-    pub async fn disable_rotation(&self, region: &str, key_id: &str) -> Result<(), TencentError> {
-        self.done("DisableKeyRotation", region, &OneKey { key_id }).await
+    pub async fn disable_rotation(&self, key: &KeyUri) -> Result<(), TencentError> {
+        self.switch("DisableKeyRotation", key, None).await
     }
 
-    /// `GetKeyRotationStatus`: whether it gets new material by itself.
-    pub async fn rotates(&self, region: &str, key_id: &str) -> Result<bool, TencentError> {
+    /// These answers name no key.
+    async fn switch(
+        &self,
+        action: &'static str,
+        key: &KeyUri,
+        rotate_days: Option<u16>,
+    ) -> Result<(), TencentError> {
+        let key = TencentKey::named(key, action)?;
+        let asked = Switch {
+            key_id: key.id,
+            rotate_days,
+        };
+        let _: Reply<Done> = self.kms(action, key.region, &asked).await?;
+        Ok(())
+    }
+
+    /// `GetKeyRotationStatus`: whether it gets new material by itself. The answer names no key.
+    pub async fn rotates(&self, key: &KeyUri) -> Result<bool, TencentError> {
         let action = "GetKeyRotationStatus";
-        let reply: Reply<RotationStatus> = self.kms(action, region, &OneKey { key_id }).await?;
+        let key = TencentKey::named(key, action)?;
+        let asked = OneKey { key_id: key.id };
+        let reply: Reply<RotationStatus> = self.kms(action, key.region, &asked).await?;
         Ok(reply.value.key_rotation_enabled)
     }
 
@@ -330,25 +394,5 @@ impl TencentKms {
     pub async fn algorithms(&self, region: &str) -> Result<Vec<Algorithm>, TencentError> {
         let reply: Reply<Algorithms> = self.kms("ListAlgorithms", region, &NoParameters {}).await?;
         Ok(reply.value.symmetric_algorithms)
-    }
-
-    async fn done<P: Serialize + Sync>(
-        &self,
-        action: &'static str,
-        region: &str,
-        parameters: &P,
-    ) -> Result<(), TencentError> {
-        let _: Reply<Done> = self.kms(action, region, parameters).await?;
-        Ok(())
-    }
-}
-
-impl<'a> Page<'a> {
-    fn number(page: usize, search: Option<&'a str>) -> Self {
-        Page {
-            offset: page * PAGE,
-            limit: PAGE,
-            search_key_alias: search,
-        }
     }
 }

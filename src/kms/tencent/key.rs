@@ -1,6 +1,8 @@
 //! What a `tencent-kms://` URI names (format-es1 section 10).
 
-use crate::kms::KeyUri;
+use super::FORM;
+use super::error::TencentError;
+use crate::kms::{Class, KeyUri};
 
 /// A KMS key of one region. Borrowed from its URI, so that text compares bytewise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +21,19 @@ impl<'a> TencentKey<'a> {
         }
         let (region, id) = uri.rest().split_once('/')?;
         (is_region(region) && is_key_id(id)).then_some(TencentKey { region, id })
+    }
+
+    /// The same, or the error that says how to write one.
+    pub(super) fn named(uri: &'a KeyUri, action: &'static str) -> Result<Self, TencentError> {
+        TencentKey::of_uri(uri).ok_or_else(|| {
+            TencentError::new(Class::NotFound, action, "the URI names no KMS key").with_advice(FORM)
+        })
+    }
+
+    /// The URI of a key; `None` when these name none.
+    pub(super) fn uri(region: &str, id: &str) -> Option<KeyUri> {
+        let uri = KeyUri::parse(&format!("{}://{region}/{id}", super::SCHEME)).ok()?;
+        TencentKey::of_uri(&uri).is_some().then_some(uri)
     }
 }
 
@@ -39,7 +54,7 @@ pub fn is_region(text: &str) -> bool {
 }
 
 /// A UUID in lower case.
-pub(super) fn is_key_id(text: &str) -> bool {
+fn is_key_id(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, b)| match at {
             8 | 13 | 18 | 23 => b == b'-',
@@ -89,6 +104,22 @@ mod tests {
             "other-kms://ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01",
         ] {
             assert_eq!(TencentKey::of_uri(&uri(bad)), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_uri_is_made_of_a_region_and_an_id_alone() {
+        let id = "23e80852-1e38-11e9-b129-5cb9019b4b01";
+        let made = TencentKey::uri("ap-guangzhou", id).expect("a key");
+        assert_eq!(made.as_str(), format!("tencent-kms://ap-guangzhou/{id}"));
+        for (region, id) in [
+            ("ap-guangzhou", "../../evil\n"),
+            ("ap-guangzhou", ""),
+            ("ap-guangzhou", "23E80852-1e38-11e9-b129-5cb9019b4b01"),
+            ("", id),
+            ("ap-guangzhou/x", id),
+        ] {
+            assert_eq!(TencentKey::uri(region, id), None, "{region} {id:?}");
         }
     }
 }

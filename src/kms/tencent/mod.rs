@@ -23,7 +23,7 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-pub use admin::{Algorithm, KeyMetadata, NewKey, ServiceStatus};
+pub use admin::{Algorithm, KeyMetadata, ListedKey, NewKey, ServiceStatus};
 pub use credentials::{AssumedRole, CredentialStatus, Environment, Source};
 pub use endpoint::{Endpoint, EndpointError, Site};
 pub use error::TencentError;
@@ -171,9 +171,7 @@ impl TencentKms {
 
 /// The key that `uri` names, or the error that says how to write one.
 fn named<'a>(uri: &'a KeyUri, action: &'static str) -> Result<TencentKey<'a>, KmsError> {
-    TencentKey::of_uri(uri).ok_or_else(|| {
-        KmsError::new(Class::NotFound, uri, action, "the URI names no KMS key").with_advice(FORM)
-    })
+    TencentKey::named(uri, action).map_err(|error| error.about(uri))
 }
 
 impl Kms for TencentKms {
@@ -247,8 +245,7 @@ impl Kms for TencentKms {
 
     fn describe<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<KeyDescription, KmsError>> {
         async move {
-            let named = named(key, action::DESCRIBE_KEY)?;
-            let metadata = self.describe_key(named.region, named.id).await;
+            let metadata = self.describe_key(key).await;
             let metadata = metadata.map_err(|error| error.about(key))?;
             Ok(KeyDescription {
                 uri: key.clone(),
