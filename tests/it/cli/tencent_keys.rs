@@ -135,6 +135,68 @@ fn rotation_is_switched_and_shown() {
     }
 }
 
+/// A server, or what stands between, that answers about another key than was asked for, or by no key's id.
+#[test]
+fn an_answer_about_another_key_is_shown_to_nobody() {
+    let cloud = Cloud::new();
+    let uri = cloud.emulator.key_uri();
+    let other = cloud.emulator.create_key(REGION, "other").unwrap();
+    let list = ["list", "--provider", "tencent-kms"];
+    let answer_about = |key: &str| {
+        cloud.emulator.clear_faults();
+        let key = key.to_owned();
+        cloud.emulator.fault(Fault::new(Effect::OtherKey { key }));
+    };
+    answer_about(&other);
+    for format in ["table", "json"] {
+        let ran = keys(&cloud, &["describe", &uri, "-o", format]).failed(1, &uri);
+        let said = format!("the answer is about another KMS key, {other}");
+        assert!(
+            ran.stdout.is_empty() && ran.stderr.contains(&said),
+            "{}",
+            ran.stderr
+        );
+    }
+    // Nor does `doctor` take another key's state for this one's.
+    let report = json(&cloud.run(&["doctor", "-o", "json"], b""));
+    let checks = report["checks"].as_array().unwrap();
+    let state = checks.iter().find(|check| check["check"] == "state").unwrap();
+    assert_eq!(state["result"], "fail");
+    assert!(state["message"].as_str().unwrap().contains(&other), "{state}");
+    answer_about("../../evil\n");
+    let ran = keys(&cloud, &list).failed(2, "what is no key id");
+    assert!(
+        ran.stdout.is_empty() && !ran.stderr.contains("evil"),
+        "{}",
+        ran.stderr
+    );
+    let create = ["create", "--provider", "tencent-kms", "--alias", "x"];
+    let ran = keys(&cloud, &create).failed(2, "what is no key id");
+    assert!(
+        ran.stdout.is_empty() && ran.stderr.contains("in the console"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn the_date_of_a_deletion_is_shown() {
+    let cloud = Cloud::new();
+    let uri = cloud.emulator.key_uri();
+    let order = Command::KeyState {
+        key: cloud.emulator.key().to_owned(),
+        state: KeyState::PendingDelete,
+    };
+    cloud.emulator.order(order).unwrap();
+    let described = json(&keys(&cloud, &["describe", &uri, "-o", "json"]).ok());
+    assert_eq!(described["state"], "PendingDelete");
+    let date = described["deletion"].as_str().unwrap();
+    assert!(date > described["created"].as_str().unwrap(), "{described}");
+    let shown = keys(&cloud, &["describe", &uri]).ok();
+    let line = format!("will be deleted:  {date}");
+    assert!(shown.text().lines().any(|it| it == line), "{}", shown.text());
+}
+
 #[test]
 fn a_list_is_whole_however_many_keys_there_are() {
     let cloud = Cloud::new();

@@ -18,7 +18,7 @@ pub enum Command {
         region: String,
         alias: String,
     },
-    /// Gives a key any state.
+    /// Gives a key any state; what is to be deleted gets a date.
     KeyState {
         key: String,
         state: KeyState,
@@ -96,7 +96,7 @@ pub(super) fn apply(state: &mut State, command: Command) -> Result<(Value, bool)
             Ok((json!({"key": key, "uri": uri}), true))
         }
         Command::KeyState { key, state } => {
-            existing(world, &key)?.state = state;
+            existing(world, &key)?.set_state(state, now);
             done()
         }
         Command::Rotate { key } => {

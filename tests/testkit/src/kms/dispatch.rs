@@ -139,12 +139,13 @@ impl State {
 
     /// Changes that come with a fault; whether there were any.
     fn before(&mut self, subject: &Subject, hit: &[Effect]) -> bool {
+        let now = self.now();
         let mut changed = false;
         for effect in hit {
             if let Effect::KeyState { state } = effect
                 && let Some(key) = self.world.key_mut(&subject.region, &subject.key)
             {
-                key.state = *state;
+                key.set_state(*state, now);
                 changed = true;
             }
         }
@@ -259,10 +260,8 @@ impl State {
 fn falsify(fields: &mut Fields, effect: &Effect) {
     match effect {
         Effect::OtherKey { key } => {
-            for name in ["KeyId", "SourceKeyId"] {
-                if let Some(value) = fields.get_mut(name) {
-                    *value = key.as_str().into();
-                }
+            for (name, value) in fields.iter_mut() {
+                rename(name, value, key);
             }
         }
         Effect::PlaintextBytes { bytes } => {
@@ -270,6 +269,18 @@ fn falsify(fields: &mut Fields, effect: &Effect) {
                 *value = STANDARD.encode(random(*bytes)).into();
             }
         }
+        _ => {}
+    }
+}
+
+/// Puts another key's id wherever a field names a key: alone, in its metadata, in a list.
+fn rename(name: &str, value: &mut Value, key: &str) {
+    match value {
+        Value::String(id) if matches!(name, "KeyId" | "SourceKeyId") => key.clone_into(id),
+        Value::Object(fields) => fields
+            .iter_mut()
+            .for_each(|(name, value)| rename(name, value, key)),
+        Value::Array(values) => values.iter_mut().for_each(|value| rename("", value, key)),
         _ => {}
     }
 }

@@ -24,11 +24,11 @@ pub enum Effect {
     Truncated,
     /// Another `Content-Type`.
     ContentType { value: String },
-    /// The answer is about another key.
+    /// The answer is about another key, wherever it names one.
     OtherKey { key: String },
     /// The answer's `Plaintext` has so many bytes.
     PlaintextBytes { bytes: usize },
-    /// Before the call, the key that it is about gets this state, and keeps it.
+    /// Before the call, the key that it is about gets this state, and keeps it; what is to be deleted gets a date.
     KeyState { state: KeyState },
 }
 

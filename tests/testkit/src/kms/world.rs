@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use super::refusal::{Refusal, Result};
 
+pub(super) const DAY: i64 = 86_400;
+
 /// The account that owns everything.
 pub(super) const UIN: &str = "100000000001";
 
@@ -105,7 +107,7 @@ pub(super) struct Key {
     pub(super) rotate_days: Option<i64>,
     /// Unix seconds.
     pub(super) rotated: Option<i64>,
-    /// When it was said that it will be deleted, in Unix seconds.
+    /// When it will be deleted, in Unix seconds; only of a key in `PendingDelete`.
     #[serde(default)]
     pub(super) deletion: Option<i64>,
     /// The newest last; it encrypts.
@@ -120,6 +122,15 @@ impl Key {
         self.versions
             .last()
             .ok_or_else(|| Refusal::new("InternalError", "the key has no version"))
+    }
+
+    /// Any state at once. What is to be deleted has the date of the shortest window, unless it has one.
+    pub(super) fn set_state(&mut self, state: KeyState, now: i64) {
+        self.state = state;
+        self.deletion = match state {
+            KeyState::PendingDelete => self.deletion.or(Some(now + 7 * DAY)),
+            _ => None,
+        };
     }
 
     pub(super) fn turn_over(&mut self, now: i64) {
@@ -281,7 +292,7 @@ impl World {
     pub(super) fn temporary(&mut self, seconds: i64, actions: Option<Vec<String>>, now: i64) -> Credential {
         // What ended long ago is forgotten, so that a saved account does not grow for ever.
         self.credentials
-            .retain(|it| it.expires.is_none_or(|end| end > now - 86_400));
+            .retain(|it| it.expires.is_none_or(|end| end > now - DAY));
         let text = |bytes| URL_SAFE_NO_PAD.encode(random(bytes));
         let given = Credential {
             secret_id: format!("AKID{}", crate::to_hex(&random(16))),

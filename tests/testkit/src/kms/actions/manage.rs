@@ -5,10 +5,9 @@ use serde_json::{Value, json};
 
 use super::{Call, Fields, fields, key, key_mut, not_found, usable};
 use crate::kms::refusal::{Refusal, Result};
-use crate::kms::world::{Key, KeyState, REGIONS, UIN, World};
+use crate::kms::world::{DAY, Key, KeyState, REGIONS, UIN, World};
 
 const USAGE: &str = "ENCRYPT_DECRYPT";
-const DAY: i64 = 86_400;
 
 pub(super) fn create_key(world: &mut World, call: &Call<'_>) -> Result<Fields> {
     let alias = call.parameters.text("Alias");
@@ -35,7 +34,7 @@ pub(super) fn create_key(world: &mut World, call: &Call<'_>) -> Result<Fields> {
     if call.parameters.integer("Type") == Some(2)
         && let Some(key) = world.key_mut(call.region, &id)
     {
-        key.state = KeyState::PendingImport;
+        key.set_state(KeyState::PendingImport, call.now);
     }
     let key = world.key(call.region, &id).ok_or_else(not_found)?;
     Ok(fields(json!({
@@ -81,7 +80,7 @@ fn metadata(key: &Key) -> Value {
         "KeyRotationEnabled": key.rotate_days.is_some(),
         "Owner": "user",
         "NextRotateTime": next,
-        "DeletionDate": key.deletion.filter(|_| key.state == KeyState::PendingDelete).unwrap_or(0),
+        "DeletionDate": key.deletion.unwrap_or(0),
         "Origin": if key.state == KeyState::PendingImport { "EXTERNAL" } else { "TENCENT_KMS" },
         "ValidTo": 0,
         "ResourceId": format!("creatorUin/{UIN}/{}", key.id),
@@ -170,7 +169,7 @@ fn switch(world: &mut World, call: &Call<'_>, state: KeyState) -> Result<Fields>
         let message = "The state of the CMK does not allow this.";
         return Err(Refusal::new("ResourceUnavailable.CmkStateNotSupport", message));
     }
-    key.state = state;
+    key.set_state(state, call.now);
     Ok(Fields::new())
 }
 
@@ -189,8 +188,8 @@ pub(super) fn schedule_deletion(world: &mut World, call: &Call<'_>) -> Result<Fi
         let message = "Only a CMK that is disabled can be deleted.";
         return Err(Refusal::new("ResourceUnavailable.CmkShouldBeDisabled", message));
     }
-    key.state = KeyState::PendingDelete;
     key.deletion = Some(date);
+    key.set_state(KeyState::PendingDelete, call.now);
     Ok(fields(json!({"KeyId": key.id, "DeletionDate": date})))
 }
 

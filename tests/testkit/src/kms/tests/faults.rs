@@ -96,7 +96,7 @@ fn answers_are_about_another_key_or_of_another_length() {
         Fault::new(Effect::OtherKey {
             key: other.to_owned(),
         })
-        .action("GenerateDataKey"),
+        .times(4),
     );
     emulator.fault(Fault::new(Effect::PlaintextBytes { bytes: 31 }).key(emulator.key()));
     let body = json!({"KeyId": emulator.key(), "KeySpec": "AES_256"});
@@ -106,6 +106,15 @@ fn answers_are_about_another_key_or_of_another_length() {
         .decode(fields["Plaintext"].as_str().expect("text"))
         .expect("base64");
     assert_eq!(plaintext.len(), 31);
+    let described = client.call("DescribeKey", &key(&emulator));
+    assert_eq!(described["KeyMetadata"]["KeyId"], other);
+    let ids = json!({"KeyIds": [emulator.key()]});
+    let described = client.call("DescribeKeys", &ids);
+    assert_eq!(described["KeyMetadatas"][0]["KeyId"], other);
+    let listed = client.call("ListKeys", &json!({}));
+    assert_eq!(listed["Keys"], json!([{"KeyId": other}]));
+    let described = client.call("DescribeKey", &key(&emulator));
+    assert_eq!(described["KeyMetadata"]["KeyId"], emulator.key());
 }
 
 #[test]

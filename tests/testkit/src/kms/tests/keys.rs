@@ -146,6 +146,31 @@ fn a_key_must_be_disabled_before_its_deletion_is_scheduled() {
 }
 
 #[test]
+fn a_key_that_is_to_be_deleted_has_a_date_however_it_came_so_far() {
+    let emulator = Emulator::fresh();
+    let mut client = Client::of(&emulator);
+    let named = json!({"KeyId": emulator.key()});
+    let mut set = |state| {
+        let key = emulator.key().to_owned();
+        emulator.order(Command::KeyState { key, state }).expect("set");
+        let key = client.call("DescribeKey", &named)["KeyMetadata"].take();
+        let [date, created] = ["DeletionDate", "CreateTime"].map(|name| key[name].as_i64().expect("a time"));
+        (date, created)
+    };
+    let (date, created) = set(KeyState::PendingDelete);
+    assert_eq!((date - created) / 86_400, 7);
+    assert_eq!(set(KeyState::PendingDelete).0, date, "it stays");
+    assert_eq!(set(KeyState::Disabled).0, 0, "it was cancelled");
+    let state = KeyState::PendingDelete;
+    emulator.fault(Fault::new(Effect::KeyState { state }).times(1));
+    let key = client.call("DescribeKey", &named)["KeyMetadata"].take();
+    assert!(
+        key["DeletionDate"].as_i64().is_some_and(|date| date > created),
+        "{key}"
+    );
+}
+
+#[test]
 fn a_state_allows_what_it_allows() {
     let emulator = Emulator::fresh();
     let mut client = Client::of(&emulator);
