@@ -13,7 +13,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let alias = std::env::args().nth(1).ok_or("no alias is given")?;
     let key = KeyUri::parse(&std::env::var("ENVELOPE_KEY")?)?;
     let kms = tencent_kms_of_variables().map_err(|failure| failure.message)?;
-    let (region, key_id) = key.rest().split_once('/').ok_or("ENVELOPE_KEY names no key")?;
+    let (region, _) = key.rest().split_once('/').ok_or("ENVELOPE_KEY names no key")?;
     let context = Binding::new(Scope::Strict, Some("prod"), "team", "db").context();
 
     let generated = kms.generate_data_key(&key, &context).await?;
@@ -31,18 +31,17 @@ async fn main() -> Result<(), Box<dyn Error>> {
         description: Some("of our client".to_owned()),
     };
     let made = kms.create_key(region, &new).await?;
-    let id = made.rest().rsplit('/').next().ok_or("a new key has no id")?;
-    kms.describe_key(region, id).await?;
-    kms.describe_keys(region, &[key_id, id]).await?;
+    kms.describe_key(&made).await?;
+    kms.describe_keys(&[key.clone(), made.clone()]).await?;
     kms.list_keys(region).await?;
     kms.list_key_details(region, None).await?;
     kms.list_key_details(region, Some(&new.alias)).await?;
-    kms.enable_rotation(region, id, None).await?;
-    kms.enable_rotation(region, id, Some(30)).await?;
-    kms.rotates(region, id).await?;
-    kms.disable_rotation(region, id).await?;
-    kms.disable_key(region, id).await?;
-    kms.enable_key(region, id).await?;
+    kms.enable_rotation(&made, None).await?;
+    kms.enable_rotation(&made, Some(30)).await?;
+    kms.rotates(&made).await?;
+    kms.disable_rotation(&made).await?;
+    kms.disable_key(&made).await?;
+    kms.enable_key(&made).await?;
 
     kms.service_status(region).await?;
     kms.regions(region).await?;
