@@ -1,5 +1,6 @@
 //! `controller`: runs in the cluster until it is told to stop.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ use crate::telemetry::{self, LogFormat, LogLevel};
 pub(super) struct ControllerArgs {
     /// The keyring file of local keys, read again when it changes; without it, only keys of a cloud KMS are used
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = env::KEYRING, hide_env_values = true)]
-    keyring: Option<PathBuf>,
+    keyring: Option<OsString>,
     /// Open documents with this KMS key of a cloud, or with all keys of a region: tencent-kms://ap-guangzhou/; repeat it
     /// for several. Without it, none is used, whatever a document names
     #[arg(long, value_name = "URI", value_delimiter = ',', env = env::ALLOW_KEY, hide_env_values = true)]
@@ -44,7 +45,7 @@ pub(super) struct ControllerArgs {
     audience: Vec<String>,
     /// The kubeconfig; without it, KUBECONFIG, else ~/.kube/config, else the pod's own account
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = env::KUBECONFIG, hide_env_values = true)]
-    kubeconfig: Option<PathBuf>,
+    kubeconfig: Option<OsString>,
     /// Where /metrics is served
     #[arg(long, value_name = "ADDRESS", default_value = ":8080", env = env::METRICS_ADDR, hide_env_values = true)]
     metrics_addr: ListenAddr,
@@ -74,7 +75,7 @@ impl ControllerArgs {
         if !allowed.is_empty() {
             return Ok(Some(Arc::new(self.tencent.provider(allowed)?)));
         }
-        if self.keyring.is_none() {
+        if set(self.keyring.as_ref()).is_none() {
             return Err(Failure::usage("there is no KMS key to open documents with").help(
                 "give a keyring with --keyring FILE, or allow keys of a cloud KMS with --allow-key URI",
             ));
@@ -83,13 +84,18 @@ impl ControllerArgs {
     }
 }
 
+/// A path; an empty one counts as not given, as the variable of a chart's unused setting has it.
+fn set(path: Option<&OsString>) -> Option<PathBuf> {
+    path.filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
 /// Runs it.
 pub(super) fn run(args: &ControllerArgs) -> Result<()> {
     let config = ControllerConfig::new(
-        args.keyring.clone(),
+        set(args.keyring.as_ref()),
         &args.namespaces,
         &args.audience,
-        args.kubeconfig.clone(),
+        set(args.kubeconfig.as_ref()),
     )
     .map_err(|error| Failure::usage(error.to_string()))?;
     let tencent = args.tencent()?;

@@ -131,10 +131,15 @@ impl From<Class> for Exit {
     }
 }
 
+/// How a command ends for a failure of this class, which may pass by itself all the same.
+fn exit(class: Class, temporary: bool) -> Exit {
+    if temporary { Exit::Temporary } else { class.into() }
+}
+
 impl From<KmsError> for Failure {
     fn from(error: KmsError) -> Self {
         Failure {
-            exit: error.class.into(),
+            exit: exit(error.class, error.temporary),
             ..Failure::failed(error.to_string())
         }
         .help(error.advice())
@@ -144,7 +149,7 @@ impl From<KmsError> for Failure {
 impl From<TencentError> for Failure {
     fn from(error: TencentError) -> Self {
         Failure {
-            exit: error.class.into(),
+            exit: exit(error.class, error.temporary),
             ..Failure::failed(error.to_string())
         }
         .help(error.advice)

@@ -7,6 +7,7 @@
 )]
 
 mod args;
+mod clock;
 mod completions;
 mod controller;
 mod crd;

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::args::{InputArgs, KeyArgs, OutputArgs, PlaceArgs};
+use super::clock;
 use super::failure::{Failure, Result};
 use super::failures::Failures;
 use super::git;
@@ -82,21 +83,12 @@ pub(super) async fn run(args: &OpenArgs, program: &Program, printer: Printer) ->
         return Err(Failure::failed("there is no EnvelopeSecret in the input")
             .help("give a manifest with `kind: EnvelopeSecret`"));
     }
-    if let Some(name) = &args.value {
-        return opener.print_value(&sealed, name, &target).await;
-    }
-    let mut pieces = Vec::new();
-    for (input, item) in &sealed {
-        match opener.open(input, item).await {
-            Ok(secret) => pieces.push(Piece::New(opener.secret(&secret), false)),
-            Err(failure) => failures.add(failure)?,
-        }
-    }
-    if !pieces.is_empty() && (failures.none() || target.output.file.is_none()) {
-        let text = join(pieces, target.output.format)?;
-        target.write(text.expose())?;
-    }
-    failures.end(target.output.file.is_some())
+    let done = match &args.value {
+        Some(name) => opener.print_value(&sealed, name, &target).await,
+        None => opener.print(&sealed, failures, &target).await,
+    };
+    clock::warn(&opener.reader.registry, printer);
+    done
 }
 
 /// Where the plaintext goes.
@@ -135,6 +127,27 @@ impl Target {
 }
 
 impl Opener {
+    /// Goes on after a document that fails. What succeeded is printed, but a file is written only when all did.
+    async fn print(
+        &self,
+        sealed: &[(&Input, Item<'_>)],
+        mut failures: Failures,
+        target: &Target,
+    ) -> Result<()> {
+        let mut pieces = Vec::new();
+        for (input, item) in sealed {
+            match self.open(input, item).await {
+                Ok(secret) => pieces.push(Piece::New(self.secret(&secret), false)),
+                Err(failure) => failures.add(failure)?,
+            }
+        }
+        if !pieces.is_empty() && (failures.none() || target.output.file.is_none()) {
+            let text = join(pieces, target.output.format)?;
+            target.write(text.expose())?;
+        }
+        failures.end(target.output.file.is_some())
+    }
+
     /// `--value`.
     async fn print_value(&self, sealed: &[(&Input, Item<'_>)], name: &str, target: &Target) -> Result<()> {
         let [(input, item)] = sealed else {

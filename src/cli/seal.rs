@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use std::path::PathBuf;
 
 use super::args::{Format, InputArgs, KeyArgs, OutputArgs, PlaceArgs};
+use super::clock;
 use super::failure::{Failure, Result};
 use super::failures::Failures;
 use super::input::{self, Input, StdinGuard};
@@ -127,6 +128,13 @@ pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) ->
         place: rule,
         printer,
     };
+    let done = seal(&sealer, source, newlines, &output).await;
+    clock::warn(&sealer.recipients.registry, printer);
+    done
+}
+
+async fn seal(sealer: &Sealer, source: Source, newlines: Newlines, output: &Output) -> Result<()> {
+    let printer = sealer.printer;
     match source {
         Source::Entries(entries) => {
             let secret = SecretInput {
@@ -140,7 +148,7 @@ pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) ->
             printer.done(&done.report);
             Ok(())
         }
-        Source::Manifests(inputs) => seal_manifests(&sealer, &inputs, &output).await,
+        Source::Manifests(inputs) => seal_manifests(sealer, &inputs, output).await,
     }
 }
 

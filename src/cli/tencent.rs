@@ -164,7 +164,7 @@ impl TencentArgs {
             site,
             endpoint: origin(endpoint, allow_http)?,
             sts_endpoint: origin(sts, allow_http)?,
-            metadata_endpoint: origin(metadata, true)?, // plain HTTP is all that it speaks
+            metadata_endpoint: origin(metadata, allow_http)?,
             credentials: self
                 .tencent_credentials
                 .clone()

@@ -340,7 +340,8 @@ impl Run<'_> {
         let message = outcome.note(ready.map_or("", |ready| &ready.message));
         let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*scene.object.uid);
         let (generation, kms_key) = (scene.object.generation, status.kms_key.as_deref());
-        tracing::warn!(namespace, name, uid, generation, reason = %outcome.reason(), kms_key, "{message}");
+        let request_id = outcome.answer().and_then(|answer| answer.request_id.as_deref());
+        tracing::warn!(namespace, name, uid, generation, reason = %outcome.reason(), kms_key, request_id, "{message}");
         self.event(scene, outcome.reason(), true, message);
     }
 

@@ -57,7 +57,7 @@ impl Class {
         self == Class::Integrity
     }
 
-    /// Whether the same command is worth repeating without a change by anybody.
+    /// Whether what failed so passes without a change by anybody.
     pub fn passes_by_itself(self) -> bool {
         matches!(self, Class::Transient | Class::Throttled)
     }
@@ -115,6 +115,9 @@ pub struct KmsError {
     /// [`Class::Credentials`] where they come from, for [`Class::Denied`] who may not, for [`Class::KeyUnusable`] the
     /// key's state. Never a value of a credential.
     pub subject: Option<Box<str>>,
+    /// The same call may succeed later without a change by anybody, though the class does not tell: credentials whose
+    /// service is down.
+    pub temporary: bool,
 }
 
 impl KmsError {
@@ -129,6 +132,7 @@ impl KmsError {
             request_id: None,
             advice: None,
             subject: None,
+            temporary: false,
         }
     }
 

@@ -108,6 +108,17 @@ pub enum Access {
     },
 }
 
+/// How this machine's clock stands beside a service's: `is 600 s behind the server's`; `ahead` as in
+/// [`Access::Service`].
+pub fn clock_difference(ahead: i64) -> String {
+    let side = if ahead > 0 { "behind" } else { "ahead of" };
+    if ahead == 0 {
+        "agrees with the server's".to_owned()
+    } else {
+        format!("is {} s {side} the server's", ahead.unsigned_abs())
+    }
+}
+
 /// Where credentials come from and how long they last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HeldCredentials {

@@ -4,12 +4,10 @@ use jiff::Timestamp;
 
 use super::key::Examination;
 use super::report::{Check, Outcome};
+use crate::cli::clock::MOST_SKEW;
 use crate::cli::git;
 use crate::kms::local::{self, KeyringError};
-use crate::kms::{Access, HeldCredentials, KeyUri};
-
-/// The most that this machine's clock may be off, in seconds: far below the 5 minutes at which requests are refused.
-const MOST_SKEW: u64 = 60;
+use crate::kms::{Access, HeldCredentials, KeyUri, clock_difference};
 
 /// What the provider of these keys says about itself, once they have been examined.
 pub(super) fn checks(provider: &str, access: &Access, examined: &[&Examination]) -> Vec<Check> {
@@ -116,20 +114,14 @@ fn clock_check(provider: &str, ahead: Option<i64>) -> Check {
     let Some(ahead) = ahead else {
         return new(Outcome::Note, "not known: no answer has told the time".to_owned());
     };
-    let seconds = ahead.unsigned_abs();
-    let side = if ahead > 0 { "behind" } else { "ahead of" };
-    match seconds {
-        0 => new(Outcome::Pass, "agrees with the server's".to_owned()),
-        1..=MOST_SKEW => new(Outcome::Pass, format!("{seconds} s {side} the server's")),
-        _ => new(
-            Outcome::Fail,
-            format!("this machine's clock is {seconds} s {side} the server's"),
-        )
-        .advice(
-            "set this machine's clock (NTP): requests that are minutes off are refused, and what is sealed here \
-             carries this time",
-        ),
+    let difference = clock_difference(ahead);
+    if ahead.unsigned_abs() <= MOST_SKEW {
+        return new(Outcome::Pass, difference);
     }
+    new(Outcome::Fail, format!("this machine's clock {difference}")).advice(
+        "set this machine's clock (NTP): requests that are minutes off are refused, and what is sealed here carries \
+         this time",
+    )
 }
 
 /// Unix seconds as RFC 3339.

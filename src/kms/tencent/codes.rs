@@ -4,6 +4,11 @@
 //! credentials `CredentialsUnavailable`, denied `KmsDenied`, key unusable and not found `KmsKeyUnusable`,
 //! configuration `KmsMisconfigured`, integrity `IntegrityError`.
 //!
+//! On an action that reads a ciphertext a code is a refusal of it, and so integrity, unless it says that the ciphertext was
+//! not looked at (design 5): throttling, denial, the key's state, authentication, the account, the region, the
+//! service. To the last belong the codes of an endpoint that does not offer the action at all (`InvalidAction`,
+//! `NoSuchVersion`, ...): to seal again would cure nothing.
+//!
 //! Codes are matched exactly, then by the part before the first dot. Sources: the error pages of Tencent Cloud's API
 //! 3.0, KMS 2019-01-18 and STS 2018-08-13.
 
@@ -51,6 +56,7 @@ struct Row {
 const fn row(code: &'static str, class: Class, advice: &'static str) -> Row {
     let then = match class {
         Class::Transient | Class::Throttled => Then::Retry,
+        Class::Credentials => Then::Refresh,
         _ => Then::Fail,
     };
     Row {
@@ -103,7 +109,10 @@ const ROLE: &str = "check the role's ARN, its trust policy and whether these cre
 const TABLE: &[Row] = &[
     row("ActionOffline", Class::Configuration, ENDPOINT),
     row("AuthFailure", Class::Credentials, ""),
-    row("AuthFailure.InvalidAuthorization", Class::Credentials, BUG),
+    then(
+        row("AuthFailure.InvalidAuthorization", Class::Credentials, BUG),
+        Then::Fail,
+    ),
     row(
         "AuthFailure.InvalidSecretId",
         Class::Credentials,
@@ -114,10 +123,7 @@ const TABLE: &[Row] = &[
         Class::Credentials,
         "use an identity that needs no multi-factor check for API calls",
     ),
-    then(
-        row("AuthFailure.SecretIdNotFound", Class::Credentials, RENEW),
-        Then::Refresh,
-    ),
+    row("AuthFailure.SecretIdNotFound", Class::Credentials, RENEW),
     then(
         row(
             "AuthFailure.SignatureExpire",
@@ -132,13 +138,10 @@ const TABLE: &[Row] = &[
         "check that the secret key belongs to the secret id and that both are of the right site (tencentcloud.com or \
          cloud.tencent.com); a proxy that changes Host or Content-Type looks like this too",
     ),
-    then(
-        row(
-            "AuthFailure.TokenFailure",
-            Class::Credentials,
-            "the session token is wrong or has expired: get new temporary credentials",
-        ),
-        Then::Refresh,
+    row(
+        "AuthFailure.TokenFailure",
+        Class::Credentials,
+        "the session token is wrong or has expired: get new temporary credentials",
     ),
     row("AuthFailure.UnauthorizedOperation", Class::Denied, GRANT),
     row("DryRunOperation", Class::Configuration, BUG),

@@ -106,7 +106,9 @@ impl EndpointError {
             EndpointError::Malformed { .. } | EndpointError::Credentials => {
                 "write it like https://kms.tencentcloudapi.com or http://127.0.0.1:8099"
             }
-            EndpointError::PlainHttp(_) => "use https://, or allow it for a network that you trust",
+            EndpointError::PlainHttp(_) => {
+                "use https://, or allow it with --tencent-allow-http on a network that you trust"
+            }
         }
     }
 }

@@ -21,6 +21,8 @@ pub struct TencentError {
     pub advice: Box<str>,
     /// As [`KmsError::subject`].
     pub subject: Option<Box<str>>,
+    /// As [`KmsError::temporary`].
+    pub temporary: bool,
 }
 
 impl TencentError {
@@ -34,6 +36,7 @@ impl TencentError {
             request_id: None,
             advice: class.advice().into(),
             subject: None,
+            temporary: false,
         }
     }
 
@@ -62,6 +65,7 @@ impl TencentError {
             request_id: self.request_id,
             advice: Some(self.advice),
             subject: self.subject,
+            temporary: self.temporary,
         }
     }
 }

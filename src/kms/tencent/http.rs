@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
+use rustls::InvalidMessage;
 use zeroize::Zeroizing;
 
 use super::endpoint::Endpoint;
@@ -32,6 +34,8 @@ pub(super) struct Http {
     loopback: Client,
     /// Never through a proxy, and short of patience.
     metadata: Client,
+    /// What `outward` goes by; or the variable whose proxy cannot be read, which reqwest would pass over.
+    proxies: Result<Matcher, &'static str>,
     limits: Limits,
 }
 
@@ -49,8 +53,14 @@ pub(super) struct Answer {
 pub(super) enum HttpError {
     #[error("cannot connect to {host}: {why}")]
     Connect { host: String, why: String },
+    /// The handshake failed; it may go well the next time.
     #[error("cannot connect to {host} securely: {why}")]
     Tls { host: String, why: String },
+    /// The server is not the one that was meant, or speaks no TLS.
+    #[error("cannot trust {host}: {why}")]
+    Untrusted { host: String, why: String },
+    #[error("the proxy in {0} is no address")]
+    Proxy(&'static str),
     #[error("{host} did not answer within {} s", .after.as_secs_f32())]
     Slow { host: String, after: Duration },
     #[error("the connection to {host} broke: {why}")]
@@ -62,14 +72,32 @@ pub(super) enum HttpError {
 }
 
 impl HttpError {
+    /// Whether the same request may go well later.
+    pub(super) fn passes(&self) -> bool {
+        !matches!(
+            self,
+            HttpError::Untrusted { .. } | HttpError::Proxy(_) | HttpError::Unsendable(_)
+        )
+    }
+
+    /// Whether the server may have had the request.
+    pub(super) fn may_have_sent(&self) -> bool {
+        self.passes() && !matches!(self, HttpError::Connect { .. } | HttpError::Tls { .. })
+    }
+
     pub(super) fn advice(&self) -> &'static str {
         match self {
             HttpError::Connect { .. } | HttpError::Slow { .. } | HttpError::Broken { .. } => {
                 "check the network, the proxy (HTTPS_PROXY, NO_PROXY) and the endpoint; then try again"
             }
             HttpError::Tls { .. } => {
-                "check the endpoint's certificate; if a proxy or a private endpoint has its own authority, give its file"
+                "check the endpoint, and what stands between that may take part in TLS; then try again"
             }
+            HttpError::Untrusted { .. } => {
+                "check the endpoint's certificate; if a proxy or a private endpoint has an authority of its own, name its \
+                 file with --tencent-ca-file"
+            }
+            HttpError::Proxy(_) => "write it like http://proxy.example:3128",
             HttpError::Long { .. } => "check the endpoint: the KMS's answers are short",
             HttpError::Unsendable(_) => "check the credentials and the endpoint for stray characters",
         }
@@ -116,6 +144,7 @@ impl Http {
             outward: plain().build().map_err(failed)?,
             loopback: plain().no_proxy().build().map_err(failed)?,
             metadata: builder(METADATA_CONNECT).no_proxy().build().map_err(failed)?,
+            proxies: proxies(),
             limits,
         })
     }
@@ -128,17 +157,28 @@ impl Http {
         body: Bytes,
         time: Duration,
     ) -> Result<Answer, HttpError> {
-        let client = if endpoint.is_loopback() {
-            &self.loopback
+        let (client, host) = if endpoint.is_loopback() {
+            (&self.loopback, endpoint.host().to_owned())
         } else {
-            &self.outward
+            (&self.outward, self.way_to(endpoint)?)
         };
         let request = client.post(endpoint.url().clone()).headers(headers).body(body);
-        exchange(request, endpoint.host(), time, self.limits.answer).await
+        exchange(request, &host, time, self.limits.answer).await
     }
-}
 
-impl Http {
+    /// The host as errors name it, with the proxy that stands before it.
+    fn way_to(&self, endpoint: &Endpoint) -> Result<String, HttpError> {
+        let host = endpoint.host();
+        let proxies = self.proxies.as_ref().map_err(|name| HttpError::Proxy(name))?;
+        let url = endpoint.url().as_str().parse::<http::Uri>().ok();
+        let proxy = url.and_then(|url| proxies.intercept(&url));
+        let address = proxy.as_ref().and_then(|proxy| proxy.uri().authority());
+        Ok(address.map_or_else(
+            || host.to_owned(),
+            |address| format!("{host} (through the proxy {address})"),
+        ))
+    }
+
     /// Reads a path of the metadata service. Never through a proxy: it answers by who asks.
     pub(super) async fn get_metadata(&self, endpoint: &Endpoint, path: &str) -> Result<Answer, HttpError> {
         let mut url = endpoint.url().clone();
@@ -146,6 +186,27 @@ impl Http {
         let time = METADATA_TIME.min(self.limits.request);
         exchange(self.metadata.get(url), endpoint.host(), time, self.limits.answer).await
     }
+}
+
+/// The proxies of the environment, which are read once; `Err` names the variable of one that cannot be read.
+fn proxies() -> Result<Matcher, &'static str> {
+    for names in [
+        ["HTTPS_PROXY", "https_proxy"],
+        ["HTTP_PROXY", "http_proxy"],
+        ["ALL_PROXY", "all_proxy"],
+    ] {
+        let set = names
+            .iter()
+            .find_map(|name| Some((name, std::env::var(name).ok()?)));
+        let Some((name, value)) = set.filter(|(_, value)| !value.is_empty()) else {
+            continue;
+        };
+        let any = http::Uri::from_static("https://kms.tencentcloudapi.com/");
+        if Matcher::builder().all(value).build().intercept(&any).is_none() {
+            return Err(name);
+        }
+    }
+    Ok(Matcher::from_system())
 }
 
 fn builder(connect: Duration) -> ClientBuilder {
@@ -203,8 +264,15 @@ fn failure(error: &reqwest::Error, host: &str, after: Duration) -> HttpError {
     let (host, why) = (host.to_owned(), cause(error));
     if error.is_builder() {
         HttpError::Unsendable(why)
-    } else if why.contains("certificate") || why.contains("TLS") || why.contains("tls handshake") {
-        HttpError::Tls { host, why }
+    } else if let Some(tls) = tls_error(error) {
+        match tls {
+            rustls::Error::InvalidCertificate(_) => HttpError::Untrusted { host, why },
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => HttpError::Untrusted {
+                host,
+                why: "it does not speak TLS".to_owned(),
+            },
+            _ => HttpError::Tls { host, why },
+        }
     } else if error.is_timeout() && !error.is_connect() {
         HttpError::Slow { host, after }
     } else if error.is_connect() {
@@ -212,6 +280,24 @@ fn failure(error: &reqwest::Error, host: &str, after: Duration) -> HttpError {
     } else {
         HttpError::Broken { host, why }
     }
+}
+
+/// What TLS says of it, if it is about that.
+fn tls_error(error: &reqwest::Error) -> Option<&rustls::Error> {
+    let mut link = error.source();
+    while let Some(error) = link {
+        if let Some(tls) = error.downcast_ref() {
+            return Some(tls);
+        }
+        link = match error.downcast_ref::<std::io::Error>() {
+            // `source` passes over what an `io::Error` holds.
+            Some(io) => io
+                .get_ref()
+                .map(|inner| inner as &(dyn std::error::Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
 }
 
 /// The innermost reason, which says most and names no URL.

@@ -48,7 +48,7 @@ pub const SCHEME: &str = "tencent-kms";
 
 /// What it takes to use this provider.
 pub(super) const SETUP: &str =
-    "give Tencent Cloud credentials (TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY)";
+    "name its KMS keys (--key URI; to the controller --allow-key URI), and give Tencent Cloud credentials";
 
 /// How a key's URI is written, as advice.
 pub const FORM: &str = "write it as tencent-kms://REGION/KEY-ID, the key id in lower case";

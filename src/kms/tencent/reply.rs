@@ -109,6 +109,7 @@ fn refused(
         request_id: request_id.map(Into::into),
         advice: advice.replace("{action}", call.action).into(),
         subject: (!meaning.state.is_empty()).then(|| meaning.state.into()),
+        temporary: false,
     };
     (failed, meaning.then)
 }

@@ -18,7 +18,7 @@ use super::http::{self, Http, HttpError};
 use super::reply::{Reply, read};
 use super::settings::Limits;
 use super::sign::{self, Signable};
-use crate::kms::Class;
+use crate::kms::{Class, clock_difference};
 
 const CONTENT_TYPE: &str = "application/json";
 /// `X-TC-RequestClient`: `^[0-9a-zA-Z-_ ,;.]+$`.
@@ -99,8 +99,34 @@ pub(super) struct Rpc {
 struct Failure {
     error: TencentError,
     then: Then,
-    /// The server's clock less ours, in seconds, if it told its own.
+    /// Whether the API may have had the request.
+    sent: bool,
+    clock: Clock,
+}
+
+/// What an attempt says about the time.
+#[derive(Clone, Copy, Default)]
+struct Clock {
+    /// The server's clock less this machine's, in seconds, if it told its own; a second of difference is none.
     ahead: Option<i64>,
+    /// What was added to this machine's when the request was signed, in seconds.
+    added: i64,
+}
+
+/// How a call goes on.
+enum Again {
+    Now,
+    After(Duration),
+    /// With other credentials, if there are.
+    WithOthers,
+}
+
+/// What a call has used up of what is done once.
+#[derive(Default)]
+struct Used {
+    attempts: u32,
+    refresh: bool,
+    correction: bool,
 }
 
 impl Rpc {
@@ -120,28 +146,24 @@ impl Rpc {
         identity: &dyn Identity,
     ) -> Result<Reply<T>, TencentError> {
         let deadline = Instant::now() + self.limits.call;
-        let (mut attempt, mut refreshed, mut corrected) = (0, false, false);
+        let left = || deadline.saturating_duration_since(Instant::now());
+        let mut used = Used::default();
         loop {
-            attempt += 1;
-            let who = identity.current().await;
+            used.attempts += 1;
+            let who = tokio::time::timeout(left(), identity.current()).await;
+            let who = who.unwrap_or_else(|_| Err(self.late()));
             let who = who.map_err(|error| TencentError {
                 action: call.action,
                 ..error
             })?;
-            let left = deadline.saturating_duration_since(Instant::now());
-            let time = self.limits.request.min(left.max(Duration::from_millis(1)));
-            let Failure {
-                mut error,
-                then,
-                ahead,
-            } = match self.attempt(call, who.as_deref(), time).await {
+            let time = self.limits.request.min(left().max(Duration::from_millis(1)));
+            let mut failure = match self.attempt(call, who.as_deref(), time).await {
                 Ok(reply) => {
-                    let request_id = reply.request_id.as_deref();
                     tracing::debug!(
                         action = call.action,
                         region = call.region,
-                        request_id,
-                        attempt,
+                        request_id = reply.request_id.as_deref(),
+                        attempt = used.attempts,
                         "answered"
                     );
                     return Ok(reply);
@@ -151,49 +173,77 @@ impl Rpc {
             tracing::debug!(
                 action = call.action,
                 region = call.region,
-                request_id = error.request_id.as_deref(),
-                code = error.code.as_deref(),
-                attempt,
+                request_id = failure.error.request_id.as_deref(),
+                code = failure.error.code.as_deref(),
+                attempt = used.attempts,
                 "failed: {}",
-                error.message
+                failure.error.message
             );
-            let may_be_done = call.nature == Nature::Once && error.class == Class::Transient;
-            let again = match then {
-                _ if may_be_done => {
-                    error.advice =
-                        format!("it may have been done all the same: look first; {}", error.advice).into();
-                    false
-                }
-                Then::Fail => false,
-                Then::Retry => attempt < self.limits.attempts,
-                Then::RetryOnce => attempt < self.limits.attempts.min(2),
-                Then::Refresh => match &who {
-                    Some(who) if !refreshed => {
-                        refreshed = true;
-                        identity.refused(who).await
+            let pause = match self.again(call, &mut failure, &mut used) {
+                Some(Again::Now) => Duration::ZERO,
+                Some(Again::After(pause)) => pause,
+                Some(Again::WithOthers) => {
+                    let refused = async {
+                        match &who {
+                            Some(who) => identity.refused(who).await,
+                            None => false,
+                        }
+                    };
+                    match tokio::time::timeout(left(), refused).await {
+                        Ok(true) => Duration::ZERO,
+                        _ => return Err(failure.error),
                     }
-                    _ => false,
-                },
-                Then::CorrectClock => {
-                    self.skewed(&mut error, ahead);
-                    let first = !corrected;
-                    corrected = true;
-                    first && ahead.is_some_and(|ahead| ahead != 0)
                 }
+                None => return Err(failure.error),
             };
-            if !again {
-                return Err(error);
+            if pause >= left() {
+                return Err(failure.error);
             }
-            if matches!(then, Then::Retry | Then::RetryOnce) {
-                let pause = self.limits.pause(attempt, getrandom::u64().unwrap_or_default());
-                if Instant::now() + pause >= deadline {
-                    return Err(error);
-                }
-                tokio::time::sleep(pause).await;
-            } else if Instant::now() >= deadline {
-                return Err(error);
-            }
+            tokio::time::sleep(pause).await;
         }
+    }
+
+    /// Whether and how the call goes on after a failed attempt.
+    fn again(&self, call: &Call<'_>, failure: &mut Failure, used: &mut Used) -> Option<Again> {
+        let Failure {
+            error,
+            then,
+            sent,
+            clock,
+        } = failure;
+        if call.nature == Nature::Once && error.class == Class::Transient && *sent {
+            error.advice = format!("it may have been done all the same: look first; {}", error.advice).into();
+            return None;
+        }
+        let attempts = match then {
+            Then::Fail => 0,
+            Then::Retry => self.limits.attempts,
+            Then::RetryOnce => self.limits.attempts.min(2),
+            Then::Refresh => {
+                return (!std::mem::replace(&mut used.refresh, true)).then_some(Again::WithOthers);
+            }
+            Then::CorrectClock => {
+                let helps = self.skewed(error, *clock);
+                let first = !std::mem::replace(&mut used.correction, true);
+                return (helps && first).then_some(Again::Now);
+            }
+        };
+        let random = getrandom::u64().unwrap_or_default();
+        (used.attempts < attempts).then(|| Again::After(self.limits.pause(used.attempts, random)))
+    }
+
+    /// The credentials have not come within the time of a call.
+    fn late(&self) -> TencentError {
+        let seconds = self.limits.call.as_secs_f32();
+        TencentError {
+            temporary: true,
+            ..TencentError::new(
+                Class::Credentials,
+                "credentials",
+                format!("no credentials came within {seconds} s"),
+            )
+        }
+        .with_advice("check the network and the source of the credentials; then try again")
     }
 
     /// The clock that requests are signed with, in Unix seconds.
@@ -221,24 +271,23 @@ impl Rpc {
         self.correction.store(seconds, Ordering::Relaxed);
     }
 
-    /// The server says that our clock is wrong: takes its time for what is signed from now on.
-    fn skewed(&self, error: &mut TencentError, ahead: Option<i64>) {
-        let told = match ahead {
-            None => "its answer does not tell the time".to_owned(),
-            Some(0) => "its own clock agrees with this machine's".to_owned(),
-            Some(ahead) => {
-                let side = if ahead > 0 { "behind" } else { "ahead of" };
-                let seconds = ahead.unsigned_abs();
-                tracing::warn!(
-                    action = error.action,
-                    seconds,
-                    "this machine's clock is {side} Tencent Cloud's"
-                );
-                self.correction.store(ahead, Ordering::Relaxed);
-                format!("this machine's clock is {seconds} s {side} the server's")
-            }
+    /// The server says that the time of a request is wrong: takes its own for what is signed from now on, whatever was
+    /// added until now (this machine's clock may have been set since). Whether that changes anything.
+    fn skewed(&self, error: &mut TencentError, clock: Clock) -> bool {
+        let Some(ahead) = clock.ahead else {
+            error.message = format!("{}; its answer does not tell the time", error.message).into();
+            return false;
         };
+        self.correction.store(ahead, Ordering::Relaxed);
+        let told = format!("this machine's clock {}", clock_difference(ahead));
+        let request_id = error.request_id.as_deref();
+        tracing::warn!(
+            action = error.action,
+            request_id,
+            "a request's time was refused: {told}"
+        );
         error.message = format!("{}; {told}", error.message).into();
+        ahead.abs_diff(clock.added) > 1
     }
 
     async fn attempt<T: DeserializeOwned>(
@@ -247,26 +296,26 @@ impl Rpc {
         who: Option<&Credentials>,
         time: Duration,
     ) -> Result<Reply<T>, Failure> {
-        let unsent = |error: HttpError| Failure {
-            then: match &error {
-                HttpError::Unsendable(_) => Then::Fail,
-                _ => Then::Retry,
-            },
-            error: {
-                let class = match &error {
-                    HttpError::Unsendable(_) => Class::Configuration,
-                    _ => Class::Transient,
-                };
-                TencentError::new(class, call.action, error.to_string()).with_advice(error.advice())
-            },
-            ahead: None,
+        let added = self.correction();
+        let unanswered = |error: HttpError| {
+            let (class, then) = if error.passes() {
+                (Class::Transient, Then::Retry)
+            } else {
+                (Class::Configuration, Then::Fail)
+            };
+            Failure {
+                then,
+                sent: error.may_have_sent(),
+                error: TencentError::new(class, call.action, error.to_string()).with_advice(error.advice()),
+                clock: Clock::default(),
+            }
         };
-        let headers = self.headers(call, who).map_err(unsent)?;
+        let headers = Self::headers(call, who, unix_now() + added).map_err(unanswered)?;
         let answer = self
             .http
             .post(call.endpoint, headers, call.body.clone(), time)
             .await;
-        let answer = answer.map_err(unsent)?;
+        let answer = answer.map_err(unanswered)?;
         let ahead = answer.date.map(|date| date - unix_now());
         let ahead = ahead.map(|ahead| if ahead.abs() <= 1 { 0 } else { ahead });
         if ahead.is_some() {
@@ -280,12 +329,12 @@ impl Rpc {
         read(call, answer.status, &answer.body, &secrets).map_err(|(error, then)| Failure {
             error,
             then,
-            ahead,
+            sent: true,
+            clock: Clock { ahead, added },
         })
     }
 
-    fn headers(&self, call: &Call<'_>, who: Option<&Credentials>) -> Result<HeaderMap, HttpError> {
-        let timestamp = self.now();
+    fn headers(call: &Call<'_>, who: Option<&Credentials>, timestamp: i64) -> Result<HeaderMap, HttpError> {
         let signed = [
             ("content-type", CONTENT_TYPE),
             ("host", call.endpoint.host()),

@@ -139,13 +139,17 @@ fn https_with_the_authority_that_is_named_and_only_with_it() {
     cloud.opens(&sealed);
     cloud.unset("ENVELOPE_TENCENT_CA_FILE");
     let before = cloud.emulator.all_calls();
-    let refused = cloud.open(&sealed).failed(4, "certificate");
-    assert!(refused.stderr.contains("give its file"), "{}", refused.stderr);
+    let refused = cloud.open(&sealed).failed(2, "certificate");
+    assert!(refused.stderr.contains("--tencent-ca-file"), "{}", refused.stderr);
     assert_eq!(
         cloud.emulator.all_calls(),
         before,
         "nothing is sent to a server that is not known"
     );
+    let plain = Cloud::new();
+    let spoken = plain.emulator.endpoint().replace("http:", "https:");
+    cloud.set("ENVELOPE_TENCENT_ENDPOINT", &spoken);
+    cloud.open(&sealed).failed(2, "it does not speak TLS");
 }
 
 #[test]
@@ -222,8 +226,15 @@ fn what_passes_is_tried_again_and_a_wrong_clock_is_corrected() {
     for ahead in [600, -600] {
         let before = cloud.emulator.all_calls();
         cloud.emulator.order(Command::Clock { ahead }).unwrap();
-        cloud.opens(&sealed);
+        let ran = cloud.open(&sealed).ok();
+        assert!(
+            ran.stderr.contains("warning: this machine's clock is 600 s "),
+            "{}",
+            ran.stderr
+        );
         assert_eq!(cloud.emulator.all_calls(), before + 2, "{ahead}");
+        let ran = cloud.run(&["seal"], SECRET).ok();
+        assert!(ran.stderr.contains("set it (NTP)"), "{}", ran.stderr);
     }
 }
 

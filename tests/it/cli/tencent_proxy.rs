@@ -1,6 +1,6 @@
 //! Tencent Cloud's own host names through a proxy, as on a machine that has no other way out. The proxy leads to the emulator.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -18,7 +18,7 @@ enum Then {
     Refuse(&'static str),
 }
 
-/// An HTTP proxy that remembers what it was asked.
+/// An HTTP proxy, or one of SOCKS 5, that remembers what it was asked.
 struct Proxy {
     address: SocketAddr,
     asked: Arc<Mutex<Vec<String>>>,
@@ -43,14 +43,25 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// The request lines since the last look.
+    /// The request lines since the last look; of SOCKS, `SOCKS` and the host.
     fn asked(&self) -> Vec<String> {
         std::mem::take(&mut *self.asked.lock().unwrap())
     }
 }
 
-fn serve(stream: TcpStream, then: Then, heard: &Mutex<Vec<String>>) {
+fn serve(mut stream: TcpStream, then: Then, heard: &Mutex<Vec<String>>) {
     let mut client = BufReader::new(stream.try_clone().unwrap());
+    if client.fill_buf().is_ok_and(|bytes| bytes.first() == Some(&5)) {
+        heard
+            .lock()
+            .unwrap()
+            .push(format!("SOCKS {}", socks(&mut client, &mut stream)));
+        if let Then::Lead(address) = then {
+            stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).unwrap();
+            join(client, stream, address);
+        }
+        return;
+    }
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -60,24 +71,45 @@ fn serve(stream: TcpStream, then: Then, heard: &Mutex<Vec<String>>) {
         }
     }
     heard.lock().unwrap().extend(lines.into_iter().next());
-    let mut stream = stream;
     match then {
         Then::Refuse(status) => {
             let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
         }
         Then::Lead(address) => {
             let _ = write!(stream, "HTTP/1.1 200 Connection established\r\n\r\n");
-            let mut server = TcpStream::connect(address).unwrap();
-            let mut answers = server.try_clone().unwrap();
-            let back = thread::spawn(move || {
-                let _ = std::io::copy(&mut answers, &mut stream);
-                let _ = stream.shutdown(Shutdown::Both);
-            });
-            let _ = std::io::copy(&mut client, &mut server);
-            let _ = server.shutdown(Shutdown::Write);
-            let _ = back.join();
+            join(client, stream, address);
         }
     }
+}
+
+/// The greeting without a password and the request for a name (RFC 1928): the name.
+fn socks(client: &mut impl Read, stream: &mut TcpStream) -> String {
+    let mut read = |count: u8| {
+        let mut bytes = vec![0; count.into()];
+        client.read_exact(&mut bytes).unwrap();
+        bytes
+    };
+    let methods = read(2)[1];
+    read(methods);
+    stream.write_all(&[5, 0]).unwrap();
+    let request = read(5);
+    assert_eq!(request[..4], [5, 1, 0, 3], "a connection to a name");
+    let name = String::from_utf8(read(request[4])).unwrap();
+    read(2);
+    name
+}
+
+/// Carries bytes both ways until one side ends.
+fn join(mut client: impl Read, mut stream: TcpStream, address: SocketAddr) {
+    let mut server = TcpStream::connect(address).unwrap();
+    let mut answers = server.try_clone().unwrap();
+    let back = thread::spawn(move || {
+        let _ = std::io::copy(&mut answers, &mut stream);
+        let _ = stream.shutdown(Shutdown::Both);
+    });
+    let _ = std::io::copy(&mut client, &mut server);
+    let _ = server.shutdown(Shutdown::Write);
+    let _ = back.join();
 }
 
 /// The emulator with TLS, and no endpoint named.
@@ -109,6 +141,9 @@ fn the_services_own_hosts_are_called_through_the_environments_proxy() {
         assert_eq!(proxy.asked().len(), 1);
         cloud.unset(variable);
     }
+    cloud.set("HTTPS_PROXY", &proxy.url().replace("http:", "socks5h:"));
+    cloud.sealed();
+    assert_eq!(proxy.asked(), ["SOCKS kms.tencentcloudapi.com"]);
     cloud.set("HTTPS_PROXY", &proxy.url());
     for (site, host) in [
         ("regional", "kms.ap-guangzhou.tencentcloudapi.com"),
@@ -152,6 +187,10 @@ fn what_is_on_this_machine_and_its_metadata_are_never_asked_through_a_proxy() {
     cloud.opens(&sealed);
     // A host that is not this machine: it is not reached, and the proxy does not hear of it.
     cloud.set("ENVELOPE_TENCENT_METADATA_ENDPOINT", "http://metadata.invalid");
+    cloud
+        .run(&["seal"], SECRET)
+        .failed(2, "plain HTTP to metadata.invalid");
+    cloud.set("ENVELOPE_TENCENT_ALLOW_HTTP", "true");
     let ran = cloud.run(&["seal"], SECRET);
     assert!(ran.stderr.contains("no metadata service"), "{}", ran.stderr);
     assert_eq!(proxy.asked(), Vec::<String>::new());
@@ -167,7 +206,7 @@ fn no_proxy_names_what_goes_straight_and_a_proxy_that_fails_is_said() {
     cloud.run(&["seal"], SECRET).failed(4, "kms.invalid");
     assert_eq!(proxy.asked(), Vec::<String>::new());
     cloud.set("NO_PROXY", "other.example");
-    cloud.run(&["seal"], SECRET).failed(4, "certificate");
+    cloud.run(&["seal"], SECRET).failed(2, "certificate");
     assert!(proxy.asked()[0].starts_with("CONNECT kms.invalid:443 "));
     for variable in ["NO_PROXY", "ENVELOPE_TENCENT_ENDPOINT"] {
         cloud.unset(variable);
@@ -179,13 +218,24 @@ fn no_proxy_names_what_goes_straight_and_a_proxy_that_fails_is_said() {
         (with_password.as_str(), "proxy authorization required"),
         (
             "http://127.0.0.1:9",
-            "cannot connect to kms.tencentcloudapi.com: Connection refused",
+            "kms.tencentcloudapi.com (through the proxy 127.0.0.1:9): Connection refused",
         ),
     ] {
         cloud.set("HTTPS_PROXY", url);
         let ran = cloud.run(&["seal"], SECRET).failed(4, says);
         assert!(ran.stderr.contains("HTTPS_PROXY"), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("(through the proxy 127.0.0.1:"),
+            "{}",
+            ran.stderr
+        );
         assert!(!ran.stderr.contains("planted"), "{}", ran.stderr);
     }
+    // What cannot be read is not passed over: the way out might be shut for a reason.
+    cloud.set("HTTPS_PROXY", "ht!tp://planted-9f2kq");
+    let ran = cloud
+        .run(&["seal"], SECRET)
+        .failed(2, "the proxy in HTTPS_PROXY is no address");
+    assert!(!ran.stderr.contains("planted"), "{}", ran.stderr);
     assert_eq!(cloud.emulator.all_calls(), 0);
 }

@@ -52,7 +52,7 @@ struct State {
     trouble: Option<Trouble>,
     /// How many requests have ended.
     asked: u64,
-    /// When a refusal made one the last time.
+    /// When one that a refusal had made ended the last time.
     refused: Option<Instant>,
     renewal: Option<AbortHandle>,
 }
@@ -141,6 +141,9 @@ fn without(trouble: Trouble) -> TencentError {
     let source = trouble.source.map_or("any source", Source::as_str);
     TencentError {
         subject: Some(source.into()),
+        code: trouble.code,
+        request_id: trouble.request_id,
+        temporary: trouble.temporary,
         ..TencentError::new(Class::Credentials, "credentials", trouble.why).with_advice(trouble.advice)
     }
 }
@@ -171,7 +174,7 @@ impl Inner {
 
     async fn refused(self: &Arc<Self>, which: &Arc<Credentials>) -> bool {
         let seen = {
-            let mut state = self.state();
+            let state = self.state();
             match &state.held {
                 Some(held) if !Arc::ptr_eq(&held.credentials, which) => return true, // others have come since
                 _ => {}
@@ -182,10 +185,12 @@ impl Inner {
             if lately {
                 return false;
             }
-            state.refused = Some(Instant::now());
             state.asked
         };
-        self.ask(seen).await.is_ok_and(|fresh| !fresh.same_as(which))
+        // Others that were refused with it wait for the same answer.
+        let fresh = self.ask(seen).await;
+        self.state().refused = Some(Instant::now());
+        fresh.is_ok_and(|fresh| !fresh.same_as(which))
     }
 
     /// Asks the sources, unless somebody did since the count stood at `seen`.

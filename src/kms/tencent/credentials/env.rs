@@ -67,8 +67,10 @@ impl Environment {
     }
 
     /// `None` when neither id nor key is set.
-    fn credentials(&self) -> Option<Result<Credentials, String>> {
-        let missing = |name: &str, there: &str| Some(Err(format!("{there} is set, {name} is not")));
+    fn credentials(&self) -> Option<Result<Credentials, Wrong>> {
+        let wrong = |why: String, advice| Some(Err(Wrong { why, advice }));
+        let missing =
+            |name: &str, there: &str| wrong(format!("{there} is set, {name} is not"), "set both, or neither");
         let (id, key) = match (self.get(SECRET_ID), self.get(SECRET_KEY)) {
             (None, None) => return None,
             (Some(_), None) => return missing(SECRET_KEY, SECRET_ID),
@@ -77,9 +79,15 @@ impl Environment {
         };
         let token = match self.token() {
             Ok(token) => token,
-            Err(error) => return Some(Err(error)),
+            Err(why) => return wrong(why, "set one of the names only: TENCENTCLOUD_TOKEN"),
         };
-        Some(Credentials::new(id.to_string(), key.clone(), token).map_err(str::to_owned))
+        match Credentials::new(id.to_string(), key.clone(), token) {
+            Ok(credentials) => Some(Ok(credentials)),
+            Err(why) => wrong(
+                why.to_owned(),
+                "look for a line break or a blank at the end of the variable, and set it anew",
+            ),
+        }
     }
 
     /// The session token under any of its names, which must agree.
@@ -98,6 +106,13 @@ impl Environment {
     }
 }
 
+/// What is wrong with the variables, and what to do. Holds no value.
+#[derive(Debug)]
+struct Wrong {
+    why: String,
+    advice: &'static str,
+}
+
 impl Provide for Environment {
     fn source(&self) -> Source {
         Source::Environment
@@ -107,7 +122,7 @@ impl Provide for Environment {
         let found = match self.credentials() {
             None => Found::Absent(format!("{SECRET_ID} is not set")),
             Some(Ok(credentials)) => Found::Credentials(Fetched::for_good(credentials)),
-            Some(Err(why)) => Found::unusable(why, "set both, or neither"),
+            Some(Err(Wrong { why, advice })) => Found::unusable(why, advice),
         };
         ready(found).boxed()
     }
@@ -135,7 +150,7 @@ mod tests {
         );
         let error = |set: &[(&str, &str)]| {
             let found = environment(set).credentials().expect("something is set");
-            found.err().expect("an error")
+            found.err().expect("an error").why
         };
         assert_eq!(
             error(&[id]),

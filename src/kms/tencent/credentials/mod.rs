@@ -168,6 +168,12 @@ pub(super) struct Trouble {
     pub(super) advice: String,
     /// The source that should have given them; `None`: none is set up.
     pub(super) source: Option<Source>,
+    /// The code of STS, if it answered with one.
+    pub(super) code: Option<Box<str>>,
+    /// The id of the request to STS.
+    pub(super) request_id: Option<Box<str>>,
+    /// It may pass without a change by anybody.
+    pub(super) temporary: bool,
 }
 
 impl Trouble {
@@ -177,6 +183,22 @@ impl Trouble {
             why: why.into(),
             advice: advice.into(),
             source: None,
+            code: None,
+            request_id: None,
+            temporary: false,
+        }
+    }
+}
+
+/// A call of STS that failed. What it says goes on as text, its names go on as they are.
+impl From<TencentError> for Trouble {
+    fn from(error: TencentError) -> Self {
+        let why = format!("{}: {}", error.action, error.message);
+        Trouble {
+            temporary: error.class.passes_by_itself(),
+            code: error.code,
+            request_id: error.request_id,
+            ..Trouble::new(why, error.advice)
         }
     }
 }

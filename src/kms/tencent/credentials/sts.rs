@@ -98,7 +98,6 @@ impl Sts {
         secrets: &[&str],
         who: Option<Arc<Credentials>>,
     ) -> Result<Fetched, Trouble> {
-        let trouble = |error: TencentError| Trouble::new(error.to_string(), error.advice);
         let service = Service::Sts;
         let endpoint = self
             .site
@@ -108,11 +107,15 @@ impl Sts {
             action,
             region,
             endpoint: &endpoint,
-            body: rpc::parameters(action, parameters).map_err(trouble)?,
+            body: rpc::parameters(action, parameters).map_err(Trouble::from)?,
             secrets,
             nature: Nature::Repeatable,
         };
-        let reply = self.rpc.call::<Given>(&call, &As(who)).await.map_err(trouble)?;
+        let reply = self
+            .rpc
+            .call::<Given>(&call, &As(who))
+            .await
+            .map_err(Trouble::from)?;
         let Given {
             credentials,
             expired_time,
@@ -164,8 +167,16 @@ pub(super) fn region(environment: &Environment) -> String {
 /// The identity of a pod in TKE.
 pub(super) struct WebIdentity {
     sts: Sts,
-    /// What is set, and the names of what is not.
-    pod: Result<Pod, String>,
+    pod: Result<Pod, Missing>,
+}
+
+/// Not all that a pod's identity takes.
+struct Missing {
+    /// What is set that no other program needs: whoever set it meant this pod to have an identity of its own, and not
+    /// to act with that of its machine.
+    meant: Option<&'static str>,
+    /// The names of what is not set.
+    names: String,
 }
 
 struct Pod {
@@ -196,7 +207,11 @@ impl WebIdentity {
                 token_file: text(env::TKE_TOKEN_FILE).into(),
             })
         } else {
-            Err(format!("{} not set", missing.join(", ")))
+            let meant = [env::TKE_ROLE_ARN, env::TKE_TOKEN_FILE];
+            Err(Missing {
+                meant: meant.into_iter().find(|name| environment.text(name).is_some()),
+                names: missing.join(", "),
+            })
         };
         WebIdentity { sts, pod }
     }
@@ -241,7 +256,15 @@ impl Provide for WebIdentity {
     fn fetch(&self) -> BoxFuture<'_, Found> {
         async {
             match &self.pod {
-                Err(missing) => Found::Absent(missing.clone()),
+                Err(Missing { meant: None, names }) => Found::Absent(format!("{names} not set")),
+                Err(Missing {
+                    meant: Some(set),
+                    names,
+                }) => Found::unusable(
+                    format!("{set} is set, {names} not"),
+                    "TKE's pod-identity-webhook sets all four: check that it runs and the ServiceAccount's annotations; \
+                     or set none of them",
+                ),
                 Ok(pod) => match self.exchange(pod).await {
                     Ok(fetched) => Found::Credentials(fetched),
                     Err(trouble) => Found::Unusable(trouble),

@@ -72,6 +72,21 @@ async fn create_key_is_repeated_only_where_nothing_was_done() {
             assert!(error.advice.contains("may have been done"), "{}", error.advice);
         }
     }
+    // Nobody had the request.
+    let settings = TencentSettings {
+        endpoint: Some(nobody()),
+        ..settings(&answering(json!({})).await)
+    };
+    let kms = TencentKms::new(settings).expect("a client");
+    let error = kms
+        .create_key(REGION, &NewKey::default())
+        .await
+        .expect_err("refused");
+    assert!(
+        error.message.contains("cannot connect") && !error.advice.contains("may have been done"),
+        "{error}: {}",
+        error.advice
+    );
 }
 
 #[tokio::test]

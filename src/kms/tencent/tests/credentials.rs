@@ -1,6 +1,7 @@
 //! The chain of credentials against STS.
 
 mod places;
+mod refusals;
 
 use std::fs;
 use std::path::PathBuf;
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 
 use super::super::credentials::Identity as _;
 use super::super::sign::Signable;
-use super::server::{Asked, Reply, Server};
+use super::server::{Asked, REQUEST_ID, Reply, Server};
 use super::*;
 
 const WEB: &str = "AssumeRoleWithWebIdentity";
@@ -209,7 +210,9 @@ async fn many_calls_at_once_share_one_failure() {
         let error = done.expect_err("no credentials");
         assert_eq!((error.class, error.action), (Class::Credentials, "Decrypt"));
         assert!(
-            error.message.contains("InvalidParameter.WebIdentityTokenError"),
+            error
+                .to_string()
+                .contains("InvalidParameter.WebIdentityTokenError"),
             "{error}"
         );
         assert!(error.advice().contains("audience"), "{}", error.advice());
@@ -266,46 +269,6 @@ async fn held_to_their_end_when_renewing_fails_then_a_clear_error() {
 }
 
 #[tokio::test]
-async fn a_refusal_asks_for_fresh_ones_once() {
-    for code in ["AuthFailure.TokenFailure", "AuthFailure.SecretIdNotFound"] {
-        let count = AtomicUsize::new(0);
-        let server = Server::start(move |_, asked| match asked.action() {
-            "Decrypt" if signed_by(asked) == "AKIDtemporary0" => Reply::Error(code, "no"),
-            "Decrypt" => decrypted(),
-            _ => Reply::Response(given(count.fetch_add(1, Ordering::Relaxed), LONG)),
-        })
-        .await;
-        let pod = Pod::new();
-        let kms = kms_of(&server, pod.oidc());
-        decrypt(&kms).await.expect("with the second");
-        assert_eq!(
-            (server.asked_for(WEB).len(), server.asked_for("Decrypt").len()),
-            (2, 2),
-            "{code}"
-        );
-    }
-    // Refused whatever comes: one renewal, then not again at every call.
-    let count = AtomicUsize::new(0);
-    let server = Server::start(move |_, asked| match asked.action() {
-        "Decrypt" => Reply::Error("AuthFailure.TokenFailure", "no"),
-        _ => Reply::Response(given(count.fetch_add(1, Ordering::Relaxed), LONG)),
-    })
-    .await;
-    let pod = Pod::new();
-    let kms = kms_of(&server, pod.oidc());
-    for _ in 0..3 {
-        assert_eq!(
-            decrypt(&kms).await.expect_err("refused").class,
-            Class::Credentials
-        );
-    }
-    assert_eq!(
-        (server.asked_for(WEB).len(), server.asked_for("Decrypt").len()),
-        (2, 4)
-    );
-}
-
-#[tokio::test]
 async fn a_role_is_taken_with_what_the_chain_gives() {
     let server = giving(LONG).await;
     let role = AssumedRole {
@@ -350,50 +313,6 @@ async fn a_role_is_taken_with_what_the_chain_gives() {
     assert_eq!(error.subject.as_deref(), Some("environment"));
     assert!(error.message.contains("cannot take the role qcs::r"), "{error}");
     assert_eq!(server.asked()[0].json().get("ExternalId"), None);
-}
-
-#[tokio::test]
-async fn a_refusal_names_who_was_refused() {
-    for (code, oidc, class, subject) in [
-        (
-            "UnauthorizedOperation",
-            true,
-            Class::Denied,
-            "qcs::cam::uin/100000000001:roleName/opener (tke-oidc)",
-        ),
-        (
-            "UnauthorizedOperation",
-            false,
-            Class::Denied,
-            "the identity of the credentials from environment",
-        ),
-        (
-            "AuthFailure.SignatureFailure",
-            true,
-            Class::Credentials,
-            "tke-oidc",
-        ),
-        (
-            "ResourceUnavailable.CmkDisabled",
-            false,
-            Class::KeyUnusable,
-            "disabled",
-        ),
-    ] {
-        let server = Server::start(move |number, asked| match asked.action() {
-            WEB => Reply::Response(given(number, LONG)),
-            _ => Reply::Error(code, "no"),
-        })
-        .await;
-        let pod = Pod::new();
-        let kms = if oidc {
-            kms_of(&server, pod.oidc())
-        } else {
-            TencentKms::new(settings(&server)).expect("a client")
-        };
-        let error = decrypt(&kms).await.expect_err("refused");
-        assert_eq!((error.class, error.subject.as_deref()), (class, Some(subject)));
-    }
 }
 
 /// What is signed with temporary credentials is signed with their key.

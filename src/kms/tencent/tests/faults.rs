@@ -243,12 +243,28 @@ async fn a_wrong_clock_is_corrected_once_and_named() {
     assert!((595..=605).contains(&kms.clock_correction()));
 }
 
+/// Somebody sets the clock (NTP): what was added to it is then too much.
+#[tokio::test]
+async fn a_correction_ends_when_the_clock_is_set_right() {
+    let server = Server::start(|number, _| match number {
+        0 => Reply::ErrorAt("AuthFailure.SignatureExpire", 600),
+        2 => Reply::ErrorAt("AuthFailure.SignatureExpire", 0),
+        _ => good(),
+    })
+    .await;
+    let kms = kms(&server);
+    decrypt(&kms).await.expect("with the server's clock");
+    assert!((595..=605).contains(&kms.clock_correction()));
+    decrypt(&kms).await.expect("with this machine's clock");
+    assert_eq!((kms.clock_correction(), server.asked().len()), (0, 4));
+}
+
 #[tokio::test]
 async fn a_clock_that_cannot_be_corrected_is_named() {
     for (ahead, requests, named) in [
         (-600, 2, "ahead of the server's"),
         (900, 2, "behind the server's"),
-        (0, 1, "its own clock agrees"),
+        (0, 1, "clock agrees with the server's"),
     ] {
         let server = Server::start(move |_, _| Reply::ErrorAt("AuthFailure.SignatureExpire", ahead)).await;
         let error = refused(&kms(&server)).await;

@@ -40,6 +40,42 @@ async fn the_role_of_the_machine() {
     );
 }
 
+/// A pod that was meant to have an identity does not act with its machine's.
+#[tokio::test]
+async fn a_pods_identity_that_is_not_whole_is_no_reason_to_ask_the_machine() {
+    let server = Server::start(|_, asked| metadata(asked)).await;
+    let part = |set: &[(&'static str, &str)]| {
+        let set: Vec<(&str, String)> = set
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
+        Environment::from_lookup(|name| {
+            set.iter()
+                .find(|(set, _)| *set == name)
+                .map(|(_, value)| value.clone())
+        })
+    };
+    let role = part(&[
+        ("TKE_ROLE_ARN", "qcs::cam::uin/1:roleName/opener"),
+        ("TKE_REGION", "ap-shanghai"),
+    ]);
+    let error = decrypt(&on_machine(&server, role))
+        .await
+        .expect_err("no identity");
+    assert!(
+        error
+            .message
+            .contains("TKE_ROLE_ARN is set, TKE_PROVIDER_ID, TKE_WEB_IDENTITY_TOKEN_FILE not"),
+        "{error}"
+    );
+    assert!(server.asked().is_empty());
+    // The region alone says nothing of an identity.
+    let region = part(&[("TKE_REGION", "ap-shanghai")]);
+    decrypt(&on_machine(&server, region))
+        .await
+        .expect("with the machine's");
+}
+
 #[tokio::test]
 async fn a_machines_role_that_gives_nothing_is_named() {
     let path = "/latest/meta-data/cam/security-credentials/";
