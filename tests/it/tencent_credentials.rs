@@ -169,23 +169,29 @@ async fn a_file_that_is_named_wins_and_is_read_again_when_it_changes() {
 }
 
 /// As the kubelet lays out a Secret: the files point into `..data`, which points to a folder of the day and is swapped as one.
+fn mounted(mount: &Path, day: &str, secret_id: &str, token: bool) {
+    let folder = mount.join(day);
+    fs::create_dir_all(&folder).unwrap();
+    let mut files = vec![
+        ("secretId", secret_id.to_owned()),
+        ("secretKey", format!("keyOf{secret_id}\n")),
+    ];
+    if token {
+        files.push(("token", format!("tokenOf{secret_id}\n")));
+    }
+    for (name, text) in files {
+        fs::write(folder.join(name), text).unwrap();
+        let _ = symlink(Path::new("..data").join(name), mount.join(name)); // it stays over the days
+    }
+    symlink(day, mount.join("..data_tmp")).unwrap();
+    fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
+}
+
 #[tokio::test]
 async fn a_mounted_secret_is_read_and_read_again_when_the_kubelet_swaps_it() {
     let cloud = Cloud::new();
     let mount = cloud.path("mount");
-    let lay = |name: &str, secret_id: &str| {
-        let folder = mount.join(name);
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(folder.join("secretId"), secret_id).unwrap();
-        fs::write(folder.join("secretKey"), format!("keyOf{secret_id}\n")).unwrap();
-        fs::write(folder.join("token"), format!("tokenOf{secret_id}\n")).unwrap();
-        symlink(name, mount.join("..data_tmp")).unwrap();
-        fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
-    };
-    lay("..2026_11_25_01", "AKIDfirst");
-    for name in ["secretId", "secretKey", "token"] {
-        symlink(Path::new("..data").join(name), mount.join(name)).unwrap();
-    }
+    mounted(&mount, "..2026_11_25_01", "AKIDfirst", true);
     cloud.only("AKIDfirst", true);
     cloud.seals(&["--tencent-credentials", "mount"]);
     let kms = cloud.client_with(TencentSettings {
@@ -193,7 +199,7 @@ async fn a_mounted_secret_is_read_and_read_again_when_the_kubelet_swaps_it() {
         ..TencentSettings::default()
     });
     cloud.works(&kms, Source::File).await;
-    lay("..2026_11_25_02", "AKIDsecond");
+    mounted(&mount, "..2026_11_25_02", "AKIDsecond", true);
     fs::remove_dir_all(mount.join("..2026_11_25_01")).unwrap();
     cloud.only("AKIDsecond", true);
     cloud.works(&kms, Source::File).await;

@@ -7,6 +7,7 @@ use envelope_secrets::kms::tencent;
 use envelope_secrets::kms::{AllowedKeys, KeyUri, Registry};
 
 use super::*;
+use crate::support::canary::logged;
 use crate::support::controller::{Place, Running};
 use crate::support::sealing::{draft, object, seal_with};
 
@@ -33,26 +34,41 @@ async fn the_controller_opens_with_every_source_and_names_it() {
         .collect();
     let with = |more: &[(&'static str, String)]| [&of_machine[..], more].concat();
     let key = KeyUri::parse(&cloud.emulator.key_uri()).unwrap();
-    for (source, variables, file) in [
-        (Source::File, with(&[]), Some(cloud.path("profile"))),
-        (Source::Environment, with(&first), None),
-        (Source::TkeOidc, of_pod.clone(), None),
+    mounted(&cloud.path("mounted"), "..2026_11_25_01", "AKIDfirst", false);
+    let named = |path: &str| TencentSettings {
+        credentials: Some(cloud.path(path)),
+        ..TencentSettings::default()
+    };
+    let with_role = TencentSettings {
+        role: Some(AssumedRole {
+            arn: format!("qcs::cam::uin/100000000001:roleName/{ROLE}"),
+            external_id: None,
+        }),
+        ..TencentSettings::default()
+    };
+    let none = TencentSettings::default;
+    for (name, source, variables, settings) in [
+        ("file", Source::File, with(&[]), named("profile")),
+        ("mount", Source::File, with(&[]), named("mounted")),
+        ("environment", Source::Environment, with(&first), none()),
+        ("role", Source::Environment, with(&first), with_role),
+        ("tke-oidc", Source::TkeOidc, of_pod.clone(), none()),
         (
+            "profile",
             Source::Profile,
             with(&[("TENCENTCLOUD_CREDENTIALS_FILE", path)]),
-            None,
+            none(),
         ),
-        (Source::CvmRole, with(&[]), None),
+        ("cvm-role", Source::CvmRole, with(&[]), none()),
     ] {
         cloud.variables = variables;
         let kms = Arc::new(cloud.client_with(TencentSettings {
             allowed: AllowedKeys::parse([key.as_str()]).unwrap(),
-            credentials: file,
-            ..TencentSettings::default()
+            ..settings
         }));
         let mut registry = Registry::new();
         registry.insert(tencent::SCHEME, Arc::clone(&kms) as _);
-        let (name, password) = (source.as_str(), format!("planted-{source}"));
+        let password = format!("planted-{name}");
         place.canary.plant(&password);
         let draft = draft(&place.namespace, name, &[("password", password.as_bytes())]);
         let time = SealTime::now().unwrap();
@@ -62,9 +78,18 @@ async fn the_controller_opens_with_every_source_and_names_it() {
         place.apply(&object(&sealed)).await;
         place.secret(name, &[("password", &password)]).await;
         place.reason(name, "Synced").await;
-        assert_eq!(cloud.emulator.calls("Decrypt"), before + 1, "{source}");
+        assert_eq!(cloud.emulator.calls("Decrypt"), before + 1, "{name}");
         let label = format!("source=\"{source}\"");
         assert_eq!(running.metric("envelope_secrets_credential_source", &label), 1);
+        let said = [
+            "Tencent Cloud credentials".to_owned(),
+            format!("\"source\":\"{source}\""),
+            format!("\"assumed_role\":{}", name == "role"),
+        ];
+        assert!(
+            !logged(&said.each_ref().map(String::as_str)).is_empty(),
+            "{said:?}"
+        );
         running.stop().await;
     }
     // Looks for what was planted in everything that was said.
