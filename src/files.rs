@@ -1,9 +1,13 @@
-//! Writing files so that nobody ever sees half of one. A leaf: uses no other room.
+//! Writing files so that nobody ever sees half of one, and reading those that hold secrets. A leaf: uses no other room.
+
+mod read;
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
+
+pub use read::{ReadError, Stamp, open, open_to_write, read};
 
 /// Permission bits of a written file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,6 +129,9 @@ fn keep_owner_and_mode(new: &File, old: &fs::Metadata) -> io::Result<()> {
     }
     new.set_permissions(Permissions::from_mode(mode))
 }
+
+#[cfg(test)]
+pub(crate) use read::tests::pipe;
 
 #[cfg(test)]
 mod tests {

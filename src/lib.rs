@@ -9,7 +9,7 @@
 //! * [`manifest`]: YAML and JSON streams of manifests, Secret input. Pure.
 //! * [`controller`]: watches, planning, reconciling. [`probes`], [`metrics`], [`config`], [`telemetry`] serve it.
 //! * [`cli`]: the command line, one file a subcommand.
-//! * [`files`]: atomic writes for [`kms`] and [`cli`]. A leaf: uses no other room.
+//! * [`files`]: atomic writes and guarded reads for [`kms`] and [`cli`]. A leaf: uses no other room.
 
 // On other systems the program only says so (main.rs).
 #![cfg(unix)]

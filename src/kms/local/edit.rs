@@ -8,10 +8,10 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::error::{KeyringError, Problem};
-use super::file::{self, FileRules, Stamp};
+use super::file::{self, FileRules};
 use super::key::{Kid, LocalKey};
 use super::keyring::{Keyring, Line, lines};
-use crate::files::{FileError, Mode, Overwrite, write_atomically};
+use crate::files::{FileError, Mode, Overwrite, Stamp, write_atomically};
 use crate::kms::KeyUri;
 
 const HEADER: &str = "# envelope-secrets keyring. Whoever has this file opens everything that was sealed with it: back it\n\

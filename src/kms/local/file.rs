@@ -1,13 +1,13 @@
 //! Reading a keyring file: who may have written or read it is asked of the opened descriptor, not of the name.
 
-use std::fs::{self, File, Metadata, OpenOptions};
-use std::io::{self, Read as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::File;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use zeroize::Zeroizing;
 
 use super::error::Problem;
+use crate::files::{self, ReadError, Stamp};
 
 /// More than any keyring: some ten thousand keys.
 const MAX_LEN: u64 = 1024 * 1024;
@@ -36,94 +36,34 @@ impl FileRules {
     }
 }
 
-/// What tells one state of a file from another without reading it. A swapped symlink leads to another inode; a
-/// write, a chmod and a rename change the times.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::kms) struct Stamp {
-    device: u64,
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn new(of: &Metadata) -> Self {
-        Stamp {
-            device: of.dev(),
-            inode: of.ino(),
-            size: of.size(),
-            modified: (of.mtime(), of.mtime_nsec()),
-            changed: (of.ctime(), of.ctime_nsec()),
-        }
-    }
-
-    /// Of the file that the name leads to now.
-    pub(in crate::kms) fn of(path: &Path) -> io::Result<Self> {
-        fs::metadata(path).map(|found| Stamp::new(&found))
-    }
-
-    /// Of an opened file.
-    pub(super) fn of_file(file: &File) -> io::Result<Self> {
-        file.metadata().map(|found| Stamp::new(&found))
-    }
-
-    /// Whether both are states of one file.
-    pub(super) fn same_file(&self, other: &Stamp) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
-    }
-}
-
 /// Opens for reading.
 pub(super) fn open(path: &Path) -> Result<File, Problem> {
-    open_with(OpenOptions::new().read(true), path)
+    files::open(path).map_err(Problem::system("open it"))
 }
 
 /// Opens for reading and writing what is there.
 pub(super) fn open_to_write(path: &Path) -> Result<File, Problem> {
-    open_with(OpenOptions::new().read(true).write(true), path)
-}
-
-/// Does not wait for the other end, should it be a pipe.
-fn open_with(options: &mut OpenOptions, path: &Path) -> Result<File, Problem> {
-    options
-        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
-        .open(path)
-        .map_err(Problem::system("open it"))
+    files::open_to_write(path).map_err(Problem::system("open it"))
 }
 
 /// The whole file in a buffer that is wiped, and the state that was read.
 pub(super) fn read(file: &File, rules: FileRules) -> Result<(Zeroizing<Vec<u8>>, Stamp), Problem> {
-    let before = file.metadata().map_err(Problem::system("look at it"))?;
+    let found = file.metadata().map_err(Problem::system("look at it"))?;
     let user = rustix::process::geteuid().as_raw();
-    rules.check(before.is_file(), before.mode(), before.uid(), user)?;
-    if before.size() > MAX_LEN {
-        return Err(Problem::TooLarge(before.size()));
-    }
-    // One byte more than there should be: a full buffer means that the file grew. It never grows itself, since a
-    // buffer that moves leaves keys behind.
-    let size = usize::try_from(before.size()).map_err(|_| Problem::TooLarge(before.size()))?;
-    let mut bytes = Zeroizing::new(vec![0; size + 1]);
-    let mut filled = 0;
-    while filled < bytes.len() {
-        match (&mut &*file).read(&mut bytes[filled..]) {
-            Ok(0) => break,
-            Ok(more) => filled += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Problem::system("read it")(error)),
-        }
-    }
-    bytes.truncate(filled);
-    let stamp = Stamp::new(&before);
-    let after = Stamp::of_file(file).map_err(Problem::system("look at it"))?;
-    if filled != size || after != stamp {
-        return Err(Problem::Unsteady);
-    }
-    Ok((bytes, stamp))
+    rules.check(found.is_file(), found.mode(), found.uid(), user)?;
+    files::read(file, MAX_LEN).map_err(|error| match error {
+        ReadError::NotRegular => Problem::NotRegular,
+        ReadError::TooLarge(size) => Problem::TooLarge(size),
+        ReadError::Unsteady => Problem::Unsteady,
+        ReadError::Io(error) => Problem::system("read it")(error),
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::os::unix::fs::OpenOptionsExt as _;
+
     use super::*;
 
     #[test]
@@ -166,14 +106,7 @@ mod tests {
         }
         let folder = tempfile::tempdir().expect("a folder");
         let pipe = folder.path().join("pipe");
-        let made = rustix::fs::mknodat(
-            rustix::fs::CWD,
-            &pipe,
-            rustix::fs::FileType::Fifo,
-            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-            0,
-        );
-        made.expect("a pipe");
+        files::pipe(&pipe);
         for odd in [pipe.as_path(), folder.path()] {
             let file = open(odd).expect("opened");
             assert_eq!(

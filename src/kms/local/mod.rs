@@ -23,7 +23,7 @@ pub use keyring::{GrammarError, Keyring};
 use super::registry::Names;
 use super::{Access, Class, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, action};
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
-pub(super) use file::Stamp;
+use crate::files::Stamp;
 
 /// What stands before `://` in the URI of a local key.
 pub const SCHEME: &str = "local";

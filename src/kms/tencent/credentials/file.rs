@@ -1,7 +1,7 @@
 //! Credentials in files: a profile (INI), or a folder as a Secret volume lays it out.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::env::{self, Environment};
 use super::{Credentials, Fetched, Found, Provide, Source};
-use crate::kms::local::Stamp;
+use crate::files::{self, ReadError, Stamp};
 
 /// More than any of these files holds. Bytes.
 const MAX_LEN: u64 = 64 << 10;
@@ -187,18 +187,17 @@ fn parse_profile(text: &str) -> Result<Credentials, String> {
     Credentials::new(id.to_string(), key, token.filter(|token| !token.is_empty())).map_err(str::to_owned)
 }
 
-/// A small text file, in one buffer that is wiped.
+/// A small text file, without the byte order mark that some editors put first. It is wiped.
 pub(super) fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
-    let file = fs::File::open(path)?;
-    let size = file.metadata()?.len();
-    if size > MAX_LEN {
-        return Err(io::Error::other(format!("it has {size} bytes")));
-    }
-    let mut text = Zeroizing::new(String::with_capacity(
-        usize::try_from(MAX_LEN).unwrap_or_default() + 1,
-    ));
-    file.take(MAX_LEN).read_to_string(&mut text)?;
-    Ok(text)
+    let file = files::open(path)?;
+    let (bytes, _) = files::read(&file, MAX_LEN).map_err(|error| match error {
+        ReadError::Io(error) => error,
+        error => io::Error::other(error),
+    })?;
+    let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("it is no text in UTF-8"))?;
+    Ok(Zeroizing::new(
+        text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
+    ))
 }
 
 #[cfg(test)]

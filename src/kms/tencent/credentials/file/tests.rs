@@ -85,6 +85,40 @@ fn a_named_place_must_be_there_and_a_usual_one_need_not() {
     assert!(found(&named).expect_err("too long").contains("70000 bytes"));
 }
 
+/// As an editor of another system leaves it.
+#[test]
+fn a_byte_order_mark_is_passed_over_and_other_encodings_are_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("credentials");
+    let named = FileSource::named(path.clone());
+    fs::write(&path, "\u{feff}[default]\r\nsecret_id=i\r\nsecret_key=k\r\n").expect("written");
+    assert_eq!(found(&named).as_deref(), Ok("i"));
+    let wide = "\u{feff}[default]".encode_utf16();
+    let wide: Vec<u8> = wide.flat_map(u16::to_le_bytes).collect();
+    fs::write(&path, wide).expect("written");
+    let why = found(&named).expect_err("UTF-16");
+    assert!(why.contains("cannot read it: it is no text in UTF-8"), "{why}");
+    for (name, text) in [("secretId", "\u{feff}id\n"), ("secretKey", "\u{feff}key\n")] {
+        fs::write(folder.path().join(name), text).expect("written");
+    }
+    let folder = FileSource::named(folder.path().to_owned());
+    assert_eq!(found(&folder).as_deref(), Ok("id"));
+}
+
+/// Nobody may ever write to a pipe: the program must not wait for it.
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("pipe");
+    files::pipe(&path);
+    let why = found(&FileSource::named(path.clone())).expect_err("a pipe");
+    let said = format!("{}: cannot read it: not a regular file", path.display());
+    assert!(why.contains(&said), "{why}");
+    files::pipe(&folder.path().join("secretId"));
+    let why = found(&FileSource::named(folder.path().to_owned())).expect_err("a pipe");
+    assert!(why.contains("cannot read secretId: not a regular file"), "{why}");
+}
+
 #[test]
 fn a_variable_names_the_profile_and_home_is_its_usual_place() {
     let places = |set: &[(&str, &str)]| {

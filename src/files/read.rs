@@ -1,0 +1,160 @@
+//! Reading small files that hold secrets.
+
+use std::fs::{self, File, Metadata, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use zeroize::Zeroizing;
+
+/// What tells one state of a file from another without reading it. A swapped symlink leads to another inode; a
+/// write, a chmod and a rename change the times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    device: u64,
+    inode: u64,
+    size: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn new(of: &Metadata) -> Self {
+        Stamp {
+            device: of.dev(),
+            inode: of.ino(),
+            size: of.size(),
+            modified: (of.mtime(), of.mtime_nsec()),
+            changed: (of.ctime(), of.ctime_nsec()),
+        }
+    }
+
+    /// Of the file that the name leads to now.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        fs::metadata(path).map(|found| Stamp::new(&found))
+    }
+
+    /// Of an opened file.
+    pub fn of_file(file: &File) -> io::Result<Self> {
+        file.metadata().map(|found| Stamp::new(&found))
+    }
+
+    /// Whether both are states of one file.
+    pub fn same_file(&self, other: &Stamp) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+/// Opens for reading. Does not wait for the other end, should it be a pipe.
+pub fn open(path: &Path) -> io::Result<File> {
+    open_with(OpenOptions::new().read(true), path)
+}
+
+/// Opens for reading and writing what is there, and waits for nobody either.
+pub fn open_to_write(path: &Path) -> io::Result<File> {
+    open_with(OpenOptions::new().read(true).write(true), path)
+}
+
+fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    options
+        .custom_flags(rustix::fs::OFlags::NONBLOCK.bits().cast_signed())
+        .open(path)
+}
+
+/// Why an opened file was not read.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// A folder, a pipe, a device.
+    #[error("not a regular file")]
+    NotRegular,
+    /// More than the limit. Bytes.
+    #[error("it has {0} bytes, which is too much")]
+    TooLarge(u64),
+    /// It was written in place during the read.
+    #[error("it changed while it was read")]
+    Unsteady,
+    /// The system refused a step.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// The whole of a regular file of at most `most` bytes in a buffer that is wiped, and the state that was read.
+pub fn read(file: &File, most: u64) -> Result<(Zeroizing<Vec<u8>>, Stamp), ReadError> {
+    let before = file.metadata()?;
+    if !before.is_file() {
+        return Err(ReadError::NotRegular);
+    }
+    let too_large = ReadError::TooLarge(before.size());
+    let Some(size) = usize::try_from(before.size())
+        .ok()
+        .filter(|_| before.size() <= most)
+    else {
+        return Err(too_large);
+    };
+    // One byte more than there should be: a full buffer means that the file grew. It never grows itself, since a
+    // buffer that moves leaves keys behind.
+    let mut bytes = Zeroizing::new(vec![0; size + 1]);
+    let mut filled = 0;
+    while filled < bytes.len() {
+        match (&mut &*file).read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(more) => filled += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(filled);
+    let stamp = Stamp::new(&before);
+    if filled != size || Stamp::of_file(file)? != stamp {
+        return Err(ReadError::Unsteady);
+    }
+    Ok((bytes, stamp))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A pipe that nobody writes to.
+    pub(crate) fn pipe(path: &Path) {
+        let made = rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path,
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
+            0,
+        );
+        made.expect("a pipe");
+    }
+
+    #[test]
+    fn only_regular_files_are_read_and_a_pipe_does_not_hang() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let at = folder.path().join("pipe");
+        pipe(&at);
+        for odd in [at.as_path(), folder.path(), Path::new("/dev/zero")] {
+            let file = open(odd).expect("opened");
+            let found = read(&file, 100).map(|_| ());
+            assert!(matches!(found, Err(ReadError::NotRegular)), "{}", odd.display());
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_whole_up_to_the_limit() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("k");
+        for (length, fits) in [(0, true), (99, true), (100, true), (101, false)] {
+            fs::write(&path, vec![b'x'; length]).expect("written");
+            let found = read(&open(&path).expect("opened"), 100);
+            match found {
+                Ok((bytes, stamp)) => {
+                    assert!(fits && bytes.len() == length);
+                    assert_eq!(stamp, Stamp::of(&path).expect("there"));
+                }
+                Err(error) => {
+                    assert!(!fits && matches!(error, ReadError::TooLarge(101)), "{error}");
+                }
+            }
+        }
+    }
+}
