@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::failure::{Failure, Result};
+
 /// KMS keys to seal with, separated by commas.
 pub(super) const KEY: &str = "ENVELOPE_KEY";
 /// The keyring of local keys.
@@ -38,6 +40,20 @@ pub(super) fn path(name: &str) -> Option<PathBuf> {
 /// Whether a variable is there and not empty.
 pub(super) fn is_set(name: &str) -> bool {
     path(name).is_some()
+}
+
+/// A variable that is `true` or `false`; not set and empty count as `false`. What else it may hold is refused: `1` and
+/// `yes` are meant as something.
+pub(super) fn flag(name: &str) -> Result<bool> {
+    let value = std::env::var_os(name).unwrap_or_default();
+    match &*value.to_string_lossy() {
+        "true" => Ok(true),
+        "" | "false" => Ok(false),
+        other => Err(
+            Failure::usage(format!("{name}: {other:?} is neither true nor false"))
+                .help("set it to true or false, or leave it out"),
+        ),
+    }
 }
 
 /// `${XDG_CONFIG_HOME:-~/.config}/envelope-secrets/keyring`; `None` without a home.

@@ -28,7 +28,7 @@ pub fn markdown() -> String {
          | variable | meaning |\n|---|---|\n\
          | `ENVELOPE_KEY` | KMS keys to seal with, where `--key` is not given; separated by commas |\n\
          | `ENVELOPE_KEYRING` | the keyring, where `--keyring` is not given |\n\
-         | `ENVELOPE_TENCENT_*` | each flag `--tencent-*` has one: `ENVELOPE_TENCENT_ENDPOINT` for `--tencent-endpoint` |\n\
+         | `ENVELOPE_TENCENT_*` | each flag `--tencent-*` has one: `ENVELOPE_TENCENT_ENDPOINT` for `--tencent-endpoint`; `..._ALLOW_HTTP` is `true` or `false` |\n\
          | `TENCENTCLOUD_SECRET_ID`, `TENCENTCLOUD_SECRET_KEY` | credentials of Tencent Cloud; for temporary ones \
          the session token in `TENCENTCLOUD_TOKEN` (or `..._SESSION_TOKEN`, `..._SECURITY_TOKEN`) |\n\
          | `TENCENTCLOUD_REGION` | the region of `keys create` and `keys list`, where `--region` is not given |\n\

@@ -139,7 +139,7 @@ impl TencentArgs {
                     .help(format!("use one of {words}"))
             })?,
         };
-        let allow_http = self.tencent_allow_http || env::text(ALLOW_HTTP).is_some_and(|text| text == "true");
+        let allow_http = env::flag(ALLOW_HTTP)? || self.tencent_allow_http;
         let sts = given(
             self.tencent_sts_endpoint.as_ref(),
             "--tencent-sts-endpoint",
