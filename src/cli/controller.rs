@@ -14,8 +14,8 @@ use super::failure::{Failure, Result};
 use super::tencent::TencentArgs;
 use crate::config::ControllerConfig;
 use crate::controller::{self, Health, Setup, StartError, Timings};
-use crate::kms::AllowedKeys;
 use crate::kms::tencent::TencentKms;
+use crate::kms::{AllowedKeys, local};
 use crate::metrics::Metrics;
 use crate::probes::{self, ListenAddr};
 use crate::telemetry::{self, LogFormat, LogLevel};
@@ -68,8 +68,8 @@ impl ControllerArgs {
         let entries = self.allow_key.iter().filter(|entry| !entry.is_empty());
         let allowed = AllowedKeys::parse(entries)
             .map_err(|error| Failure::usage(format!("--allow-key: {error}")).help(error.advice()))?;
-        if let Some(local) = allowed.iter().find(|entry| entry.starts_with("local:")) {
-            return Err(Failure::usage(format!("--allow-key: {local} is a local key"))
+        if let Some(key) = allowed.of_scheme(local::SCHEME) {
+            return Err(Failure::usage(format!("--allow-key: {key} is a local key"))
                 .help("put it into the keyring: that allows it"));
         }
         if !allowed.is_empty() {

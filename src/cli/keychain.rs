@@ -7,7 +7,7 @@ use super::args::{KeyArgs, KeyringArgs};
 use super::env;
 use super::failure::{Failure, Result};
 use crate::kms::local::{self, FileRules, KeyringError, LocalKms};
-use crate::kms::{AllowedKeys, KeyUri, Registry, tencent};
+use crate::kms::{self, AllowedKeys, KeyUri, Registry, tencent};
 
 /// As the format has it.
 const MAX_KEYS: usize = crate::envelope::wire::MAX_KEYS;
@@ -213,24 +213,25 @@ impl Reader {
     /// Whether a wrap under this key may be tried. A keyring is a list; of another KMS only keys that a person
     /// listed, or all that a document names where the person trusts it.
     pub(super) fn usable(&self, key: &str) -> bool {
-        let is_listed = self.trust_document
-            || self.listed.iter().any(|listed| listed.as_str() == key)
-            || key
-                .split_once("://")
-                .is_some_and(|(scheme, _)| scheme == local::SCHEME);
-        is_listed && self.registry.usable(key)
+        let is_listed =
+            |key: KeyUri| self.trust_document || key.scheme() == local::SCHEME || self.listed.contains(&key);
+        KeyUri::parse(key).is_ok_and(is_listed) && self.registry.usable(key)
     }
 
     /// What to do when none of `keys` may be used.
     pub(super) fn advice(&self, keys: &[String]) -> String {
-        let elsewhere = keys.iter().find(|key| !key.starts_with("local://"));
-        if let Some(key) = elsewhere {
-            let trust = if self.trust_document {
-                ""
-            } else {
-                "; or use what it names with --trust-document-keys"
-            };
-            return format!("name the KMS key to open it with: --key {key}{trust}");
+        let keys = keys.iter().filter_map(|key| KeyUri::parse(key).ok());
+        let keys: Vec<KeyUri> = keys.filter(kms::is_key).collect();
+        if keys.is_empty() {
+            return "no KMS key that this version knows is named so: compare the document with its last version in \
+                    Git, or open it with the newest version of this program"
+                .to_owned();
+        }
+        if let Some(key) = keys.iter().find(|key| key.scheme() != local::SCHEME) {
+            // With --trust-document-keys it would have been used.
+            return format!(
+                "name the KMS key to open it with: --key {key}; or use what it names with --trust-document-keys"
+            );
         }
         match (&self.file, self.has_keyring) {
             (KeyringFile::Named(path) | KeyringFile::Default(path), true) => format!(

@@ -13,6 +13,8 @@ use super::failure::{Failure, Result};
 use super::keychain::KeyringFile;
 use super::printer::Printer;
 use super::tencent::TencentArgs;
+use crate::kms::KeyUri;
+use crate::kms::tencent::SCHEME;
 
 /// Manage KMS keys: create, list, describe, promote, retire, rotate
 ///
@@ -252,19 +254,24 @@ pub(super) async fn run(args: &KeysArgs, printer: Printer) -> Result<()> {
 
 impl ProviderArgs {
     /// Whether the keys are those of Tencent Cloud KMS: by the flag, else by the key's URI.
-    fn is_tencent(&self, key: Option<&str>) -> bool {
-        let of_key = |key: &str| {
-            key.split_once("://")
-                .is_some_and(|(scheme, _)| scheme == tencent::SCHEME)
+    fn is_tencent(&self, key: Option<&str>) -> Result<bool> {
+        if let Some(provider) = self.provider {
+            return Ok(provider == Provider::TencentKms);
+        }
+        let Some(key) = key else {
+            return Ok(false);
         };
-        match self.provider {
-            Some(provider) => provider == Provider::TencentKms,
-            None => key.is_some_and(of_key),
+        match KeyUri::parse(key) {
+            Ok(uri) => Ok(uri.scheme() == SCHEME),
+            // What is meant for a URI is no short name of a local key.
+            Err(error) if key.contains("://") => Err(Failure::usage(error.to_string())
+                .help("a key of Tencent Cloud KMS is written as tencent-kms://REGION/KEY-ID")),
+            Err(_) => Ok(false),
         }
     }
 
     fn must_be_tencent(&self, key: &str) -> Result<()> {
-        if self.is_tencent(Some(key)) {
+        if self.is_tencent(Some(key))? {
             return Ok(());
         }
         Err(Failure::usage("keys of a keyring are not rotated by themselves").help(
@@ -276,7 +283,7 @@ impl ProviderArgs {
 impl Common {
     /// Whether the keys are those of Tencent Cloud KMS, which are in no keyring.
     fn is_tencent(&self, key: Option<&str>) -> Result<bool> {
-        let is_tencent = self.provider.is_tencent(key);
+        let is_tencent = self.provider.is_tencent(key)?;
         if is_tencent && self.keyring.keyring.is_some() {
             return Err(
                 Failure::usage("--keyring is for local keys").help("leave it out, or use --provider local")

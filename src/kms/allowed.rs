@@ -10,7 +10,7 @@ pub struct AllowedKeys(Vec<Entry>);
 enum Entry {
     Exact(KeyUri),
     /// Ends at `/` and names at least the region.
-    Prefix(String),
+    Prefix(KeyUri),
     /// No text stands for it.
     Every,
 }
@@ -37,7 +37,7 @@ impl AllowedKeys {
     pub fn allows(&self, key: &KeyUri) -> bool {
         self.0.iter().any(|entry| match entry {
             Entry::Exact(allowed) => allowed == key,
-            Entry::Prefix(prefix) => key.as_str().starts_with(prefix),
+            Entry::Prefix(prefix) => key.as_str().starts_with(prefix.as_str()),
             Entry::Every => true,
         })
     }
@@ -50,10 +50,18 @@ impl AllowedKeys {
     /// The entries as they were written.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|entry| match entry {
-            Entry::Exact(key) => key.as_str(),
-            Entry::Prefix(prefix) => prefix,
+            Entry::Exact(uri) | Entry::Prefix(uri) => uri.as_str(),
             Entry::Every => "every key",
         })
+    }
+
+    /// The first entry for this scheme, a key or a prefix.
+    pub fn of_scheme(&self, scheme: &str) -> Option<&KeyUri> {
+        let mut uris = self.0.iter().filter_map(|entry| match entry {
+            Entry::Exact(uri) | Entry::Prefix(uri) => Some(uri),
+            Entry::Every => None,
+        });
+        uris.find(|uri| uri.scheme() == scheme)
     }
 
     /// This list, then the other.
@@ -76,7 +84,7 @@ impl Entry {
         match names {
             None => Err(AllowedKeyError::UnknownScheme(uri.scheme().to_owned())),
             Some(registry::Names::Key) => Ok(Entry::Exact(uri)),
-            Some(registry::Names::Prefix) => Ok(Entry::Prefix(uri.as_str().to_owned())),
+            Some(registry::Names::Prefix) => Ok(Entry::Prefix(uri)),
             Some(registry::Names::Nothing) if text.ends_with('/') => Err(AllowedKeyError::NoPrefix(uri)),
             Some(registry::Names::Nothing) => Err(AllowedKeyError::NoKey(uri)),
         }
@@ -172,5 +180,7 @@ mod tests {
             .and(AllowedKeys::exactly([uri]));
         assert_eq!(both.iter().collect::<Vec<_>>(), [KEY, NEXT]);
         assert!(!both.is_empty() && AllowedKeys::default().is_empty());
+        assert_eq!(both.of_scheme("tencent-kms").map(KeyUri::as_str), Some(KEY));
+        assert_eq!(both.of_scheme("tencent"), None);
     }
 }

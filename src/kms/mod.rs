@@ -14,7 +14,7 @@ mod wrap;
 pub use allowed::{AllowedKeyError, AllowedKeys};
 pub use error::{Class, KmsError};
 pub use open::open;
-pub use registry::Registry;
+pub use registry::{Registry, is_key};
 pub use uri::{KeyUri, KeyUriError};
 pub use wrap::wrap_new_data_key;
 

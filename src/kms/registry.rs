@@ -31,6 +31,11 @@ pub(super) fn names(uri: &KeyUri) -> Option<Names> {
     provider.map(|(.., names)| names(uri))
 }
 
+/// Whether `uri` has the form of a key of a provider of this build. It may still name none that exists.
+pub fn is_key(uri: &KeyUri) -> bool {
+    names(uri) == Some(Names::Key)
+}
+
 /// The providers that are set up, by the scheme of their key URIs.
 #[derive(Clone, Default)]
 pub struct Registry {
@@ -112,6 +117,25 @@ mod tests {
             "",
         ] {
             assert!(!registry.usable(unusable), "{unusable}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_what_its_provider_names_so() {
+        let is = |uri| is_key(&KeyUri::parse(uri).expect("a key URI"));
+        for key in [
+            "local://fa1975b2",
+            "tencent-kms://ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01",
+        ] {
+            assert!(is(key), "{key}");
+        }
+        for none in [
+            "local://FA1975B2",
+            "tencent-kms://ap-guangzhou/",
+            "tencent-kms://evil.example:80/23e80852-1e38-11e9-b129-5cb9019b4b01",
+            "nokms://k",
+        ] {
+            assert!(!is(none), "{none}");
         }
     }
 

@@ -8,6 +8,7 @@ mod shell;
 mod tencent;
 mod tencent_keys;
 mod tencent_proxy;
+mod tencent_settings;
 
 use std::{fs, path::Path};
 

@@ -11,8 +11,6 @@ use crate::kms::tencent::{self, KeyMetadata, ListedKey, NewKey, TencentKms};
 use crate::kms::{AllowedKeys, KeyUri};
 use crate::manifest::{self, Member, Node};
 
-pub(super) use crate::kms::tencent::SCHEME;
-
 pub(super) async fn create(
     args: &TencentArgs,
     region: &RegionArgs,

@@ -284,6 +284,11 @@ fn what_cannot_be_done_is_said_before_a_call_or_with_what_the_kms_says() {
             "names no key",
             "tencent-kms://REGION/KEY-ID",
         ),
+        (
+            &["describe", "tencent-kms://"],
+            "is no KMS key URI",
+            "tencent-kms://REGION/KEY-ID",
+        ),
         (&["promote", &uri], "only a keyring", "ENVELOPE_KEY"),
         (&["retire", &uri], "not removed from here", "disable it"),
         (
