@@ -38,8 +38,6 @@ pub(super) struct Meaning {
     pub(super) advice: &'static str,
     /// The state of a key that cannot be used: "the key is {state}". Empty where the code tells none.
     pub(super) state: &'static str,
-    /// Whether the code stands in the table.
-    pub(super) known: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -354,7 +352,6 @@ pub(super) fn meaning(code: &str, on_ciphertext: bool) -> Meaning {
         then: Then::Fail,
         advice: "",
         state: "",
-        known: row.is_some(),
     };
     match row {
         Some(row) if row.refuses && on_ciphertext => refused,
@@ -364,14 +361,12 @@ pub(super) fn meaning(code: &str, on_ciphertext: bool) -> Meaning {
             then: row.then,
             advice: row.advice,
             state: row.state,
-            known: true,
         },
         None => Meaning {
             class: Class::Transient,
             then: Then::RetryOnce,
             advice: "this version does not know the KMS's error code: try again; if it lasts, look the code up",
             state: "",
-            known: false,
         },
     }
 }

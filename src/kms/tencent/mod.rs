@@ -98,11 +98,6 @@ impl TencentKms {
         &self.allowed
     }
 
-    /// What is added to this machine's clock since Tencent Cloud said that it is wrong, in seconds.
-    pub fn clock_correction(&self) -> i64 {
-        self.rpc.correction()
-    }
-
     /// Which credentials are held now, for the log and metrics. `None` before the first call.
     pub fn credentials(&self) -> Option<CredentialStatus> {
         self.chain.status()

@@ -240,7 +240,7 @@ async fn a_wrong_clock_is_corrected_once_and_named() {
         seconds(1) - seconds(0)
     );
     assert!((0..=5).contains(&(seconds(2) - seconds(1))));
-    assert!((595..=605).contains(&kms.clock_correction()));
+    assert!((595..=605).contains(&kms.rpc.correction()));
 }
 
 /// Somebody sets the clock (NTP): what was added to it is then too much.
@@ -254,9 +254,9 @@ async fn a_correction_ends_when_the_clock_is_set_right() {
     .await;
     let kms = kms(&server);
     decrypt(&kms).await.expect("with the server's clock");
-    assert!((595..=605).contains(&kms.clock_correction()));
+    assert!((595..=605).contains(&kms.rpc.correction()));
     decrypt(&kms).await.expect("with this machine's clock");
-    assert_eq!((kms.clock_correction(), server.asked().len()), (0, 4));
+    assert_eq!((kms.rpc.correction(), server.asked().len()), (0, 4));
 }
 
 #[tokio::test]
