@@ -39,7 +39,7 @@ pub struct Limits {
     pub connect: Duration,
     /// For one request, from connecting to the end of the answer.
     pub request: Duration,
-    /// For a call with all its attempts and pauses.
+    /// For a call with all its attempts and pauses, and the credentials that it waits for; STS has half of it.
     pub call: Duration,
     /// Attempts of a call. At least one is made.
     pub attempts: u32,

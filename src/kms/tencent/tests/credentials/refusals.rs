@@ -169,5 +169,6 @@ async fn a_call_does_not_wait_longer_for_credentials_than_it_may_take() {
     let kms = TencentKms::new(settings).expect("a client");
     let error = decrypt(&kms).await.expect_err("nobody answers");
     assert!(error.temporary && error.class == Class::Credentials, "{error}");
+    assert!(error.message.contains("did not answer within"), "{error}");
     assert!(server.asked_for("Decrypt").is_empty());
 }
