@@ -33,12 +33,12 @@ const VERSION: &str = concat!(
         envelope keys create                              a keyring of your own, to begin with\n  \
         envelope seal -f secret.yaml -w sealed.yaml       safe to commit\n  \
         kubectl apply -f sealed.yaml                      the controller makes the Secret of it\n  \
-        envelope open -f sealed.yaml                      what is in it, for whoever may use the key",
+        envelope open -f sealed.yaml                      what is in it, for whoever may use its KMS key",
     after_long_help = "First steps:\n  \
         envelope keys create                              a keyring of your own, to begin with\n  \
         envelope seal -f secret.yaml -w sealed.yaml       safe to commit\n  \
         kubectl apply -f sealed.yaml                      the controller makes the Secret of it\n  \
-        envelope open -f sealed.yaml                      what is in it, for whoever may use the key\n\n\
+        envelope open -f sealed.yaml                      what is in it, for whoever may use its KMS key\n\n\
         Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 looked and found something; 4 a KMS or the network failed in a way that \
         passes, worth repeating; 130 interrupted.",
     subcommand_required = true,

@@ -69,7 +69,7 @@ impl ControllerArgs {
         let allowed = AllowedKeys::parse(entries)
             .map_err(|error| Failure::usage(format!("--allow-key: {error}")).help(error.advice()))?;
         if let Some(key) = allowed.of_scheme(local::SCHEME) {
-            return Err(Failure::usage(format!("--allow-key: {key} is a local key"))
+            return Err(Failure::usage(format!("--allow-key: {key} is a local KMS key"))
                 .help("put it into the keyring: that allows it"));
         }
         if !allowed.is_empty() {

@@ -235,16 +235,16 @@ impl Reader {
         }
         match (&self.file, self.has_keyring) {
             (KeyringFile::Named(path) | KeyringFile::Default(path), true) => format!(
-                "the keyring in use is {}; name the one that holds such a key with --keyring FILE",
+                "the keyring in use is {}; name the one that holds such a KMS key with --keyring FILE",
                 path.display()
             ),
             (KeyringFile::Default(path), false) => {
                 format!(
-                    "there is no keyring at {}; name the one that holds such a key with --keyring FILE",
+                    "there is no keyring at {}; name the one that holds such a KMS key with --keyring FILE",
                     path.display()
                 )
             }
-            _ => "name the keyring that holds such a key with --keyring FILE".to_owned(),
+            _ => "name the keyring that holds such a KMS key with --keyring FILE".to_owned(),
         }
     }
 }

@@ -210,7 +210,7 @@ pub(super) async fn run(args: &KeysArgs, printer: Printer) -> Result<()> {
         KeysCommand::Promote { key, common } => {
             if common.is_tencent(Some(key))? {
                 return Err(
-                    Failure::usage("only a keyring has a key that seals where none is named")
+                    Failure::usage("only a keyring has a KMS key that seals where none is named")
                         .help("name the KMS key when sealing: --key URI, or ENVELOPE_KEY"),
                 );
             }
@@ -224,7 +224,7 @@ pub(super) async fn run(args: &KeysArgs, printer: Printer) -> Result<()> {
         } => {
             if common.is_tencent(Some(key))? {
                 return Err(
-                    Failure::usage("a key of Tencent Cloud KMS is not removed from here").help(
+                    Failure::usage("a KMS key of Tencent Cloud is not removed from here").help(
                         "disable it in the Tencent Cloud console; if nothing misses it, schedule its deletion there",
                     ),
                 );
@@ -265,7 +265,7 @@ impl ProviderArgs {
             Ok(uri) => Ok(uri.scheme() == SCHEME),
             // What is meant for a URI is no short name of a local key.
             Err(error) if key.contains("://") => Err(Failure::usage(error.to_string())
-                .help("a key of Tencent Cloud KMS is written as tencent-kms://REGION/KEY-ID")),
+                .help("a KMS key of Tencent Cloud is written as tencent-kms://REGION/KEY-ID")),
             Err(_) => Ok(false),
         }
     }
@@ -274,8 +274,8 @@ impl ProviderArgs {
         if self.is_tencent(Some(key))? {
             return Ok(());
         }
-        Err(Failure::usage("keys of a keyring are not rotated by themselves").help(
-            "create a new key and make it the one that seals: envelope keys create, envelope keys promote",
+        Err(Failure::usage("KMS keys of a keyring are not rotated by themselves").help(
+            "create a new KMS key and make it the one that seals: envelope keys create, envelope keys promote",
         ))
     }
 }
@@ -303,7 +303,7 @@ fn local_only<const N: usize>(region: &RegionArgs, others: [(&str, &Option<Strin
     match flags.find(|(_, value)| value.is_some()) {
         None => Ok(()),
         Some((flag, _)) => Err(Failure::usage(format!(
-            "{flag} is for keys of a cloud KMS, and the provider is local"
+            "{flag} is for KMS keys of a cloud, and the provider is local"
         ))
         .help("add --provider tencent-kms")),
     }

@@ -25,7 +25,7 @@ pub(super) fn checks(provider: &str, access: &Access, examined: &[&Examination])
             if file.as_ref().is_some_and(|file| git::would_commit(file)) {
                 let message = format!("{place} lies in a Git work tree that does not ignore it");
                 let advice = "keep it outside of the repository, or name it in .gitignore; if it was committed, its \
-                              keys are known to whoever has the repository";
+                              KMS keys are known to whoever has the repository";
                 return vec![check(Outcome::Fail, message).advice(advice)];
             }
             vec![check(
@@ -45,10 +45,10 @@ pub(super) fn checks(provider: &str, access: &Access, examined: &[&Examination])
 
 fn holds(keys: &[KeyUri]) -> String {
     let (Some(first), others) = (keys.first(), keys.len().saturating_sub(1)) else {
-        return "it holds no key".to_owned();
+        return "it holds no KMS key".to_owned();
     };
     if others == 0 {
-        return format!("its key is {first}");
+        return format!("its KMS key is {first}");
     }
     let rest: Vec<&str> = keys[1..].iter().map(KeyUri::as_str).collect();
     format!("{first} seals when none is named, {} too open", rest.join(", "))

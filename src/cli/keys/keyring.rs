@@ -81,7 +81,7 @@ pub(super) fn promote(path: &Path, key: &str, printer: Printer) -> Result<()> {
     let done = if local::promote(path, kid)? {
         "seals from now on"
     } else {
-        "is the key that seals already"
+        "is the KMS key that seals already"
     };
     printer.done(&format!("{} {done}", kid.uri()));
     Ok(())
@@ -98,7 +98,7 @@ pub(super) fn retire(path: &Path, key: &str, paths: &[PathBuf], printer: Printer
             .collect();
         return Err(
             Failure::failed(format!("{} is still used by {}", kid.uri(), files.join(", "))).help(
-                "open them and seal them with another key first; or remove it all the same with --no-check",
+                "open them and seal them with another KMS key first; or remove it all the same with --no-check",
             ),
         );
     }
@@ -124,7 +124,7 @@ fn parse_kid(text: &str) -> Result<Kid> {
         Err(_) => Kid::parse(text),
     };
     kid.ok_or_else(|| {
-        Failure::usage("that is no local key; it is written like local://fa1975b2 or fa1975b2")
-            .help("see the keys there are: envelope keys list")
+        Failure::usage("that is no local KMS key; it is written like local://fa1975b2 or fa1975b2")
+            .help("see the KMS keys there are: envelope keys list")
     })
 }

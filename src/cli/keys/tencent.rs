@@ -20,7 +20,7 @@ pub(super) async fn create(
 ) -> Result<()> {
     let region = region.choose()?;
     let alias = alias.ok_or_else(|| {
-        Failure::usage("a key of Tencent Cloud KMS has an alias").help("give it one with --alias ALIAS")
+        Failure::usage("a KMS key of Tencent Cloud has an alias").help("give it one with --alias ALIAS")
     })?;
     let new = NewKey {
         alias: alias.to_owned(),
@@ -154,7 +154,7 @@ impl RegionArgs {
 fn parse(text: &str) -> Result<KeyUri> {
     let uri = KeyUri::parse(text).map_err(|error| Failure::usage(error.to_string()).help(tencent::FORM))?;
     if !tencent::is_key(&uri) {
-        return Err(Failure::usage(format!("{uri} names no key of Tencent Cloud KMS")).help(tencent::FORM));
+        return Err(Failure::usage(format!("{uri} names no KMS key of Tencent Cloud")).help(tencent::FORM));
     }
     Ok(uri)
 }

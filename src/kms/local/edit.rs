@@ -62,7 +62,7 @@ fn create(path: &Path) -> Result<KeyUri, Problem> {
         })?;
     }
     let random = |error: getrandom::Error| Problem::System {
-        step: "draw a key",
+        step: "draw a KMS key",
         why: error.to_string(),
     };
     loop {

@@ -48,10 +48,10 @@ pub enum Problem {
     #[error("{0}")]
     Grammar(#[from] GrammarError),
     /// No key of this name is in it.
-    #[error("it has no key {0}")]
+    #[error("it has no KMS key {0}")]
     Unknown(Kid),
     /// Removing the key would leave none.
-    #[error("{0} is its last key")]
+    #[error("{0} is its last KMS key")]
     Last(Kid),
     /// The system refused a step.
     #[error("cannot {step}: {why}")]
@@ -102,7 +102,7 @@ impl KeyringError {
             }
             Problem::Unsteady => "try again; change a keyring with envelope keys, not in place".to_owned(),
             Problem::Grammar(GrammarError::NoKey) => {
-                format!("add a key: envelope keys create --keyring {file}")
+                format!("add a KMS key: envelope keys create --keyring {file}")
             }
             Problem::Grammar(_) => "put the line right or restore the file from its backup".to_owned(),
             Problem::Unknown(_) => format!("see what it holds: envelope keys list --keyring {file}"),

@@ -141,7 +141,7 @@ pub enum LineError {
     #[error("the third field is not 32 bytes as base64url (43 characters)")]
     Key,
     /// A typing or copying error in either field.
-    #[error("{0} is not the id of the key beside it; one of the two was changed or cut")]
+    #[error("{0} is not the id of the KMS key beside it; one of the two was changed or cut")]
     Mismatch(Kid),
     /// The key stands twice.
     #[error("{0} stands on an earlier line already")]

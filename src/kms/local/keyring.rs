@@ -14,7 +14,7 @@ pub enum GrammarError {
         what: LineError,
     },
     /// No line holds a key.
-    #[error("it holds no key")]
+    #[error("it holds no KMS key")]
     NoKey,
 }
 

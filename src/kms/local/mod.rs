@@ -135,13 +135,13 @@ impl LocalKms {
     ) -> Result<T, KmsError> {
         let ring = self.ring();
         let kid = Kid::of_uri(uri).ok_or_else(|| {
-            let message = "a local key is named by 8 lower-case hex digits";
+            let message = "a local KMS key is named by 8 lower-case hex digits";
             KmsError::new(Class::NotFound, uri, action, message)
         })?;
         match ring.key(kid) {
             Some(key) => work(key),
             None => Err(
-                KmsError::new(Class::NotFound, uri, action, "the keyring has no such key")
+                KmsError::new(Class::NotFound, uri, action, "the keyring has no such KMS key")
                     .with_advice("give the keyring that holds it, or restore it from its backup"),
             ),
         }

@@ -190,7 +190,7 @@ fn a_key_that_is_not_there_is_missing_not_refused() {
     ] {
         assert_eq!(error.class, Class::NotFound, "{error}");
         assert!(
-            error.message.contains("no such key") && error.advice().contains("backup"),
+            error.message.contains("no such KMS key") && error.advice().contains("backup"),
             "{error}"
         );
     }
@@ -202,7 +202,7 @@ fn a_uri_that_names_no_local_key_says_what_one_looks_like() {
     assert_eq!(error.class, Class::NotFound);
     assert_eq!(
         error.to_string(),
-        "DescribeKey with local://FA1975B2: a local key is named by 8 lower-case hex digits"
+        "DescribeKey with local://FA1975B2: a local KMS key is named by 8 lower-case hex digits"
     );
 }
 

@@ -25,7 +25,7 @@ pub(super) enum WrapError {
 pub(super) enum UnwrapError {
     #[error("the ciphertext is not of the form {PREFIX}<base64url>")]
     Malformed,
-    #[error("the ciphertext does not belong to this key and encryption context, or was changed")]
+    #[error("the ciphertext does not belong to this KMS key and encryption context, or was changed")]
     Refused,
 }
 

@@ -234,7 +234,7 @@ impl TencentKms {
         let uri = Answered::of(action, &reply).names(region, &reply.value.key_id);
         uri.map_err(|error| {
             error.with_advice(
-                "look for the new key with its alias in the console; report this with the request id",
+                "look for the new KMS key with its alias in the console; report this with the request id",
             )
         })
     }
@@ -259,7 +259,7 @@ impl TencentKms {
         if keys.iter().any(|key| key.region != region) {
             let message = "the KMS keys are of several regions";
             return Err(TencentError::new(Class::Configuration, action, message)
-                .with_advice("ask for the keys of each region by themselves"));
+                .with_advice("ask for the KMS keys of each region by themselves"));
         }
         let asked = Keys {
             key_ids: &keys.iter().map(|key| key.id).collect::<Vec<_>>(),

@@ -155,7 +155,7 @@ fn a_keyring_that_cannot_be_used_says_what_to_do() {
         report.results(),
         ["pass keyring", "fail state", "note generate", "note decrypt"]
     );
-    report.says("state", &["no such key", "not_found"]);
+    report.says("state", &["no such KMS key", "not_found"]);
     // In a repository that would take it.
     fs::create_dir(shell.path(".git")).unwrap();
     let report = local(&shell, &args, 3);

@@ -261,7 +261,7 @@ fn the_life_of_a_key() {
         keys(&["promote", &new])
             .ok()
             .stderr
-            .contains("is the key that seals already")
+            .contains("is the KMS key that seals already")
     );
     assert!(shell.seal(&[], SECRET.as_bytes()).stderr.contains(&new));
     keys(&["retire", &old]).failed(1, "is still used by ./sealed.yaml");
@@ -277,7 +277,7 @@ fn the_life_of_a_key() {
         "{}",
         retired.stderr
     );
-    keys(&["retire", &new, "--no-check"]).failed(2, "is its last key");
+    keys(&["retire", &new, "--no-check"]).failed(2, "is its last KMS key");
     let gone = shell.run(&["open", "--keyring", "keyring"], &sealed.stdout);
     gone.failed(1, "none of the KMS keys that it was sealed for may be used here");
 }

@@ -247,12 +247,12 @@ fn what_cannot_be_done_is_said_before_a_call_or_with_what_the_kms_says() {
     for (args, says, help) in [
         (
             &["create", "--alias", "x"][..],
-            "--alias is for keys of a cloud KMS",
+            "--alias is for KMS keys of a cloud",
             "--provider tencent-kms",
         ),
         (
             &["list", "--region", REGION],
-            "--region is for keys of a cloud KMS",
+            "--region is for KMS keys of a cloud",
             "--provider tencent-kms",
         ),
         (&["create", tencent[0], tencent[1]], "has an alias", "--alias"),
@@ -281,7 +281,7 @@ fn what_cannot_be_done_is_said_before_a_call_or_with_what_the_kms_says() {
         ),
         (
             &["describe", "tencent-kms://ap-guangzhou/prod"],
-            "names no key",
+            "names no KMS key of Tencent Cloud",
             "tencent-kms://REGION/KEY-ID",
         ),
         (

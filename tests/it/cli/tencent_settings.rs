@@ -99,6 +99,8 @@ fn a_local_key_is_not_for_the_list_of_the_controller() {
     let cloud = Cloud::new();
     let allowed = format!("{},local://fa1975b2", cloud.emulator.key_uri());
     let args = ["controller", "--keyring", "k", "--allow-key", &allowed];
-    let ran = cloud.run(&args, b"").failed(2, "local://fa1975b2 is a local key");
+    let ran = cloud
+        .run(&args, b"")
+        .failed(2, "local://fa1975b2 is a local KMS key");
     assert!(ran.stderr.contains("put it into the keyring"), "{}", ran.stderr);
 }
