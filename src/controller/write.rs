@@ -313,12 +313,17 @@ impl Run<'_> {
                     Refused::Because(outcome) => outcome.reason().as_str(),
                     _ => "immutable",
                 };
+                let advice = if why == Reason::ApiForbidden.as_str() {
+                    ": the controller may not patch envelopesecrets/status there, check its Role"
+                } else {
+                    ""
+                };
                 let (namespace, name) = (&*self.key.namespace, &*self.key.name);
                 tracing::warn!(
                     namespace,
                     name,
                     reason = why,
-                    "the API server does not take the status; tried again"
+                    "the API server does not take the status{advice}; tried again"
                 );
                 let due = pause(&mut self.state.report, &self.context.timings);
                 let alarm = Some(alarm.map_or(due, |alarm| alarm.min(due)));

@@ -1,5 +1,7 @@
 //! What the API server refuses: the condition that tells a person why, and the retry that needs nobody.
 
+use std::time::Duration;
+
 use k8s_openapi::api::core::v1::{Namespace, ResourceQuota, Secret};
 use kube::Api;
 use kube::api::{DeleteParams, PostParams};
@@ -9,9 +11,10 @@ use crate::support::canary::logged;
 use crate::support::controller::{Place, Running, message, stalled, texts, timings};
 use crate::support::crd::plane_with_crd;
 use crate::support::sealing::{draft, object};
-use crate::support::wait_for;
+use crate::support::{until, wait_for};
 
 const PASSWORD: &str = "planted-api-7Yh";
+const LIMIT: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_immutable_secret_is_left_until_it_is_deleted() {
@@ -130,7 +133,6 @@ async fn a_right_that_is_missing_is_told_and_used_when_it_comes() {
         "read",
         &json!([
             {"apiGroups": ["envelope-secrets.io"], "resources": ["envelopesecrets"], "verbs": ["get", "list", "watch"]},
-            {"apiGroups": ["envelope-secrets.io"], "resources": ["envelopesecrets/status"], "verbs": ["patch"]},
             {"apiGroups": [""], "resources": ["secrets"], "verbs": ["get", "list", "watch"]},
             {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]},
         ]),
@@ -143,6 +145,16 @@ async fn a_right_that_is_missing_is_told_and_used_when_it_comes() {
         timings(),
     );
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
+    // Without the right to write a status only the log can tell.
+    let namespace = format!("\"namespace\":\"{}\"", place.namespace);
+    until(LIMIT, "the log names the right", async || {
+        !logged(&[&namespace, "may not patch envelopesecrets/status there"]).is_empty()
+    })
+    .await;
+    role(
+        "status",
+        &json!([{"apiGroups": ["envelope-secrets.io"], "resources": ["envelopesecrets/status"], "verbs": ["patch"]}]),
+    );
     let refused = place.reason("db", "ApiForbidden").await;
     stalled(&refused);
     assert!(
