@@ -13,7 +13,10 @@ use zeroize::Zeroizing;
 
 use super::endpoint::Endpoint;
 use super::settings::Limits;
+use crate::files::{self, ReadError};
 
+/// A file of authorities, in bytes: that of a whole system has some hundred thousand.
+const MOST_AUTHORITIES: u64 = 16 << 20;
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_secs(25);
 
@@ -113,7 +116,7 @@ pub enum HttpSetupError {
         /// The file.
         path: PathBuf,
         /// The system's answer.
-        source: std::io::Error,
+        source: ReadError,
     },
     /// It holds no certificate.
     #[error("{} holds no certificate in PEM", .0.display())]
@@ -319,7 +322,9 @@ fn unix_seconds(value: &HeaderValue) -> Option<i64> {
 }
 
 fn read_authorities(path: &Path) -> Result<Vec<Certificate>, HttpSetupError> {
-    let pem = std::fs::read(path).map_err(|source| HttpSetupError::CaRead {
+    let read = files::open(path).map_err(ReadError::from);
+    let read = read.and_then(|file| files::read(&file, MOST_AUTHORITIES));
+    let (pem, _) = read.map_err(|source| HttpSetupError::CaRead {
         path: path.to_owned(),
         source,
     })?;
@@ -349,6 +354,7 @@ pub(super) fn set(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files::pipe;
 
     #[test]
     fn a_date_is_read_as_servers_write_it() {
@@ -373,6 +379,9 @@ mod tests {
         let path = folder.path().join("ca.pem");
         let new = || Http::new(Limits::default(), Some(&path)).err().expect("refused");
         assert!(matches!(new(), HttpSetupError::CaRead { .. }));
+        pipe(&path);
+        assert!(new().to_string().ends_with("not a regular file"));
+        std::fs::remove_file(&path).expect("removed");
         std::fs::write(&path, "no certificate").expect("written");
         assert!(matches!(new(), HttpSetupError::CaEmpty(_)));
         assert!(Http::new(Limits::default(), None).is_ok());
