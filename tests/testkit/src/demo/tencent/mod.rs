@@ -83,6 +83,17 @@ impl Tencent {
         Ok(())
     }
 
+    /// Ends what [`Self::goes_down`] began; meanwhile the first KMS key opened nothing, and the second opened once.
+    fn comes_up_again(&self, stage: &mut Stage<'_>) -> Result<()> {
+        let (near, far) = self.tells_decrypts(stage)?;
+        ensure!(
+            near.total == near.failed && (far.total, far.failed) == (1, 0),
+            "it was not the second KMS key that opened"
+        );
+        self.emulator.clear_faults();
+        Ok(())
+    }
+
     fn goes_down(&self) {
         let fault = Fault::new(Effect::Status { status: 503 });
         self.emulator.fault(fault.region(REGION));
