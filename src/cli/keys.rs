@@ -191,7 +191,7 @@ pub(super) async fn run(args: &KeysArgs, printer: Printer) -> Result<()> {
             tencent,
         } => {
             if common.is_tencent(None)? {
-                return tencent::list(tencent, region, alias.as_deref(), output.output).await;
+                return tencent::list(tencent, region, alias.as_deref(), output.output, printer).await;
             }
             local_only(region, [("--alias", alias)])?;
             keyring::list(&common.file()?, output.output).await
@@ -203,7 +203,7 @@ pub(super) async fn run(args: &KeysArgs, printer: Printer) -> Result<()> {
             tencent,
         } => {
             if common.is_tencent(Some(key))? {
-                return tencent::describe(tencent, key, output.output).await;
+                return tencent::describe(tencent, key, output.output, printer).await;
             }
             keyring::describe(&common.file()?, key, output.output).await
         }

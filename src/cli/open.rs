@@ -87,7 +87,7 @@ pub(super) async fn run(args: &OpenArgs, program: &Program, printer: Printer) ->
         Some(name) => opener.print_value(&sealed, name, &target).await,
         None => opener.print(&sealed, failures, &target).await,
     };
-    clock::warn(&opener.reader.registry, printer);
+    clock::warn(opener.reader.registry.clocks(), printer);
     done
 }
 

@@ -129,7 +129,7 @@ pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) ->
         printer,
     };
     let done = seal(&sealer, source, newlines, &output).await;
-    clock::warn(&sealer.recipients.registry, printer);
+    clock::warn(sealer.recipients.registry.clocks(), printer);
     done
 }
 

@@ -31,8 +31,19 @@ pub enum ConnectError {
     #[error("not in a pod, and the kubeconfig cannot be used: {}", why_not_found(.0))]
     Infer(InferConfigError),
     /// Certificates or keys in the configuration cannot be used.
-    #[error("cannot use the configuration of the API server: {0}")]
-    Client(#[source] kube::Error),
+    #[error("cannot use the configuration of the API server: {}", why_not_used(.0))]
+    Client(kube::Error),
+}
+
+/// kube shows the whole address of a proxy, which may hold a password.
+fn why_not_used(error: &kube::Error) -> String {
+    match error {
+        kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
+            "its proxy (HTTPS_PROXY, or proxy-url in the kubeconfig) is none of http:// and socks5://"
+                .to_owned()
+        }
+        other => other.to_string(),
+    }
 }
 
 /// A parser's message may show lines of the file, which holds keys and tokens.

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::events::Event;
 use super::expect::Version;
-use super::object::StatusFacts;
+use super::object::{Object, StatusFacts};
 use super::opener::Answer;
 use super::plan::{Cause, RENDERER};
 use super::reconcile::{End, Run, Scene, Step, pause};
@@ -252,6 +252,7 @@ impl Run<'_> {
             .is_some_and(|facts| !matches!(facts.holder, Holder::Foreign(_)));
         let status = desired(object, spec, outcome, exists, Timestamp::now());
         if object.status.is(&status) {
+            self.repeated(object, outcome);
             self.state.recorded();
             return Step::End(End { did, reason, alarm });
         }
@@ -334,6 +335,16 @@ impl Run<'_> {
                 })
             }
         }
+    }
+
+    /// The status says it already, but the KMS has a new name for its refusal.
+    fn repeated(&self, object: &Object, outcome: &Outcome) {
+        let Some(request_id) = outcome.answer().and_then(|answer| answer.request_id.as_deref()) else {
+            return;
+        };
+        let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*object.uid);
+        let reason = outcome.reason();
+        tracing::debug!(namespace, name, uid, %reason, request_id, "the same refusal again");
     }
 
     /// A log line and an event, where the status tells a person something new that is no success.

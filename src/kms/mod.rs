@@ -108,6 +108,16 @@ pub enum Access {
     },
 }
 
+impl Access {
+    /// The service's clock less this machine's, in seconds, if it has told its own.
+    pub fn clock_ahead(&self) -> Option<i64> {
+        match self {
+            Access::Service { clock_ahead, .. } => *clock_ahead,
+            Access::Keyring { .. } => None,
+        }
+    }
+}
+
 /// How this machine's clock stands beside a service's: `is 600 s behind the server's`; `ahead` as in
 /// [`Access::Service`].
 pub fn clock_difference(ahead: i64) -> String {

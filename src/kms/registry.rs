@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Access, Class, KeyUri, Kms, KmsError, local, tencent};
+use super::{Class, KeyUri, Kms, KmsError, local, tencent};
 
 /// The scheme of its URIs, what it takes to use it, what a URI of its scheme names.
 type Provider = (&'static str, &'static str, fn(&KeyUri) -> Names);
@@ -79,13 +79,8 @@ impl Registry {
 
     /// The providers whose service has told its time, with its clock less this machine's, in seconds. Makes no call.
     pub fn clocks(&self) -> impl Iterator<Item = (&'static str, i64)> {
-        let ahead = |kms: &Arc<dyn Kms>| match kms.access() {
-            Access::Service { clock_ahead, .. } => clock_ahead,
-            Access::Keyring { .. } => None,
-        };
-        self.providers
-            .iter()
-            .filter_map(move |(scheme, kms)| Some((*scheme, ahead(kms)?)))
+        let providers = self.providers.iter();
+        providers.filter_map(|(scheme, kms)| Some((*scheme, kms.access().clock_ahead()?)))
     }
 
     /// Whether a wrap under this key may be tried (format-es1 section 9.2): its provider is set up, and the key is on

@@ -9,6 +9,7 @@ use envelope_secrets::kms::{AllowedKeys, KeyUri, Registry};
 use serde_json::{Value, json};
 use testkit::kms::{Command, Effect, Emulator, Fault, KeyState, REGION};
 
+use crate::support::canary::logged;
 use crate::support::controller::{Place, Running, condition, message, stalled};
 use crate::support::crd::plane_with_crd;
 use crate::support::sealing::{draft, object, seal_with};
@@ -194,6 +195,13 @@ async fn a_disabled_key_leaves_secrets_alone_and_opens_again_once_enabled() {
         cloud.decrypts(&key) >= tried + 6
     })
     .await;
+    let again = [
+        "the same refusal again",
+        "\"request_id\":",
+        "\"name\":\"new\"",
+        &cloud.place.namespace,
+    ];
+    assert!(!logged(&again).is_empty(), "later ids go to the log");
     let after = cloud.place.objects().get("new").await.unwrap();
     assert_eq!(version().await, before, "{:#}", after.data["status"]);
 

@@ -1,5 +1,6 @@
 //! `keys` of Tencent Cloud KMS.
 
+use super::super::clock;
 use super::super::env;
 use super::super::failure::{Failure, Result};
 use super::super::printer::Printer;
@@ -7,8 +8,8 @@ use super::super::table;
 use super::super::tencent::TencentArgs;
 use super::{RegionArgs, TableFormat};
 use crate::envelope::SealTime;
-use crate::kms::tencent::{self, KeyMetadata, ListedKey, NewKey, TencentKms};
-use crate::kms::{AllowedKeys, KeyUri};
+use crate::kms::tencent::{self, KeyMetadata, ListedKey, NewKey, TencentError, TencentKms};
+use crate::kms::{AllowedKeys, KeyUri, Kms as _};
 use crate::manifest::{self, Member, Node};
 
 pub(super) async fn create(
@@ -26,8 +27,8 @@ pub(super) async fn create(
         alias: alias.to_owned(),
         description: description.map(str::to_owned),
     };
-    let created = client(args)?.create_key(&region, &new).await;
-    let uri = created.map_err(|error| Failure::from(error).about(&region))?;
+    let created = call(args, printer, async |kms| kms.create_key(&region, &new).await).await;
+    let uri = created.map_err(|failure| failure.about(&region))?;
     printer.done(&format!("created {uri}, alias {alias}"));
     printer.done(&format!(
         "Seal with it: --key {uri}; the controller opens with it: --allow-key {uri}"
@@ -42,10 +43,13 @@ pub(super) async fn list(
     region: &RegionArgs,
     search: Option<&str>,
     format: TableFormat,
+    printer: Printer,
 ) -> Result<()> {
     let region = region.choose()?;
-    let listed = client(args)?.list_key_details(&region, search).await;
-    let keys = listed.map_err(|error| Failure::from(error).about(&region))?;
+    let listed = call(args, printer, async |kms| {
+        kms.list_key_details(&region, search).await
+    });
+    let keys = listed.await.map_err(|failure| failure.about(&region))?;
     match format {
         TableFormat::Table => {
             let rows = keys.iter().map(|ListedKey { uri, metadata }| {
@@ -67,10 +71,15 @@ pub(super) async fn list(
     }
 }
 
-pub(super) async fn describe(args: &TencentArgs, key: &str, format: TableFormat) -> Result<()> {
+pub(super) async fn describe(
+    args: &TencentArgs,
+    key: &str,
+    format: TableFormat,
+    printer: Printer,
+) -> Result<()> {
     let key = parse(key)?;
-    let described = client(args)?.describe_key(&key).await;
-    let metadata = described.map_err(|error| Failure::from(error).about(&key))?;
+    let described = call(args, printer, async |kms| kms.describe_key(&key).await).await;
+    let metadata = described.map_err(|failure| failure.about(&key))?;
     match format {
         TableFormat::Table => {
             let time = |seconds| time(seconds).unwrap_or_else(|| "never".to_owned());
@@ -107,8 +116,8 @@ pub(super) async fn enable_rotation(
     printer: Printer,
 ) -> Result<()> {
     let key = parse(key)?;
-    let enabled = client(args)?.enable_rotation(&key, days).await;
-    enabled.map_err(|error| Failure::from(error).about(&key))?;
+    let enabled = call(args, printer, async |kms| kms.enable_rotation(&key, days).await).await;
+    enabled.map_err(|failure| failure.about(&key))?;
     let every = days.map_or_else(|| "every year".to_owned(), |days| format!("every {days} days"));
     printer.done(&format!(
         "{key} gets new material {every}; what was sealed before still opens"
@@ -118,15 +127,23 @@ pub(super) async fn enable_rotation(
 
 pub(super) async fn disable_rotation(args: &TencentArgs, key: &str, printer: Printer) -> Result<()> {
     let key = parse(key)?;
-    let disabled = client(args)?.disable_rotation(&key).await;
-    disabled.map_err(|error| Failure::from(error).about(&key))?;
+    let disabled = call(args, printer, async |kms| kms.disable_rotation(&key).await).await;
+    disabled.map_err(|failure| failure.about(&key))?;
     printer.done(&format!("{key} keeps the material that it has"));
     Ok(())
 }
 
-/// A client that manages keys: it opens nothing.
-fn client(args: &TencentArgs) -> Result<TencentKms> {
-    args.provider(AllowedKeys::default())
+/// A call of a client that manages keys: it opens nothing.
+async fn call<T>(
+    args: &TencentArgs,
+    printer: Printer,
+    call: impl AsyncFnOnce(&TencentKms) -> std::result::Result<T, TencentError>,
+) -> Result<T> {
+    let kms = args.provider(AllowedKeys::default())?;
+    let done = call(&kms).await;
+    let ahead = kms.access().clock_ahead();
+    clock::warn(ahead.map(|ahead| (tencent::SCHEME, ahead)), printer);
+    Ok(done?)
 }
 
 impl RegionArgs {

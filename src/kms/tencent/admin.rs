@@ -2,6 +2,8 @@
 
 mod metadata;
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 pub use metadata::{Algorithm, KeyMetadata, ListedKey, NewKey, ServiceStatus};
@@ -71,6 +73,13 @@ struct KeyIdOnly {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
+struct Created {
+    key_id: String,
+    alias: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
 struct Described {
     key_metadata: KeyMetadata,
 }
@@ -117,8 +126,16 @@ impl TencentKms {
             description: new.description.as_deref(),
             key_usage: "ENCRYPT_DECRYPT",
         };
-        let reply: Reply<KeyIdOnly> = self.kms_once(action, region, &asked).await?;
-        let uri = Answered::of(action, &reply).names(region, &reply.value.key_id);
+        let reply: Reply<Created> = self.kms_once(action, region, &asked).await?;
+        let answered = Answered::of(action, &reply);
+        let its_alias = reply.value.alias.as_deref();
+        let uri = match its_alias.filter(|alias| *alias != new.alias) {
+            Some(_) => Err(answered.unusable(
+                Class::Configuration,
+                "the answer is about a KMS key of another alias",
+            )),
+            None => answered.names(region, &reply.value.key_id),
+        };
         uri.map_err(|error| {
             error.with_advice(
                 "look for the new KMS key with its alias in the console; report this with the request id",
@@ -195,10 +212,10 @@ impl TencentKms {
         of_page: impl Fn(Several) -> Vec<T>,
         id: impl Fn(&T) -> &str,
     ) -> Result<Vec<(KeyUri, T)>, TencentError> {
-        let mut all = Vec::new();
+        let (mut all, mut seen, mut offset) = (Vec::new(), HashSet::new(), 0);
         loop {
             let asked = Page {
-                offset: all.len(),
+                offset,
                 limit: PAGE,
                 search_key_alias: search,
             };
@@ -208,12 +225,17 @@ impl TencentKms {
             let page = of_page(value);
             let is_empty = page.is_empty();
             for key in page {
-                all.push((answered.names(region, id(&key))?, key));
+                offset += 1;
+                let uri = answered.names(region, id(&key))?;
+                // One that was made meanwhile moves others to the next page.
+                if seen.insert(uri.clone()) {
+                    all.push((uri, key));
+                }
             }
-            if is_empty || total.is_some_and(|total| all.len() >= total) {
+            if is_empty || total.is_some_and(|total| offset >= total) {
                 return Ok(all);
             }
-            if all.len() > MOST_KEYS {
+            if offset > MOST_KEYS {
                 let message = format!("the list does not end after {MOST_KEYS} KMS keys");
                 return Err(answered.unusable(Class::Configuration, message));
             }

@@ -12,6 +12,7 @@
 //! Codes are matched exactly, then by the part before the first dot. Sources: the error pages of Tencent Cloud's API
 //! 3.0, KMS 2019-01-18 and STS 2018-08-13.
 
+use super::rpc::Service;
 use crate::kms::Class;
 
 /// What to try inside the same call before giving up.
@@ -101,7 +102,8 @@ const GRANT: &str = "grant kms:{action} on this KMS key in CAM to the identity w
 const STATE: &str = "enable the KMS key, or cancel its deletion, in the Tencent Cloud console";
 const RENEW: &str = "the secret id is gone or disabled: give the credentials of a key that exists";
 const ENDPOINT: &str = "check the endpoint: this KMS does not know the request";
-const ROLE: &str = "check the role's ARN, its trust policy and whether these credentials may take it";
+const ROLE: &str = "check the role's ARN, its trust policy (issuer, audience, subject, external id) and whether these \
+                    credentials may take it";
 
 /// In the order of the codes.
 const TABLE: &[Row] = &[
@@ -368,6 +370,21 @@ pub(super) fn meaning(code: &str, on_ciphertext: bool) -> Meaning {
             advice: "this version does not know the KMS's error code: try again; if it lasts, look the code up",
             state: "",
         },
+    }
+}
+
+/// What a person can do; `{action}` stands for the action. STS is not the KMS: what it denies is the role.
+pub(super) fn advice(meaning: &Meaning, service: Service) -> &'static str {
+    match (service, meaning.class) {
+        (Service::Sts, Class::Denied) => ROLE,
+        (Service::Sts, Class::Throttled) => {
+            "try again later: Tencent Cloud limits calls of STS for the whole account"
+        }
+        (Service::Sts, Class::Transient) => {
+            "try again; if it lasts, check the network and Tencent Cloud's own status"
+        }
+        _ if meaning.advice.is_empty() => meaning.class.advice(),
+        _ => meaning.advice,
     }
 }
 

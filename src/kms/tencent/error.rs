@@ -47,6 +47,20 @@ impl TencentError {
         self
     }
 
+    /// With why there are no other credentials to try.
+    #[must_use]
+    pub(super) fn and_no_others(mut self, why: &TencentError) -> Self {
+        let names = answer(why.code.as_deref(), why.request_id.as_deref());
+        self.message = format!(
+            "{}; others could not be had: {}{names}",
+            self.message, why.message
+        )
+        .into();
+        self.advice.clone_from(&why.advice);
+        self.temporary = why.temporary;
+        self
+    }
+
     /// With the id of the request that it is about.
     #[must_use]
     pub(super) fn of_request(mut self, request_id: Option<&str>) -> Self {

@@ -1,23 +1,24 @@
 //! HTTP/1.1 with limits: one request, one answer. Knows nothing of the API.
 
 mod error;
+mod proxy;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
 use zeroize::Zeroizing;
 
-pub(super) use error::HttpError;
 pub use error::HttpSetupError;
+pub(super) use error::{HttpError, seconds};
 
 use super::endpoint::Endpoint;
 use super::settings::Limits;
 use crate::files::{self, ReadError};
 use error::{cause, failure};
+use proxy::Proxies;
 
 /// A file of authorities, in bytes: that of a whole system has some hundred thousand.
 const MOST_AUTHORITIES: u64 = 16 << 20;
@@ -41,8 +42,8 @@ pub(super) struct Http {
     loopback: Client,
     /// Never through a proxy, and short of patience.
     metadata: Client,
-    /// What `outward` goes by; or the variable whose proxy cannot be read, which reqwest would pass over.
-    proxies: Result<Matcher, &'static str>,
+    /// What `outward` goes by.
+    proxies: Proxies,
     limits: Limits,
 }
 
@@ -64,7 +65,7 @@ impl Http {
             outward: plain().build().map_err(failed)?,
             loopback: plain().no_proxy().build().map_err(failed)?,
             metadata: builder(METADATA_CONNECT).no_proxy().build().map_err(failed)?,
-            proxies: proxies(),
+            proxies: Proxies::of_environment(),
             limits,
         })
     }
@@ -80,23 +81,10 @@ impl Http {
         let (client, host) = if endpoint.is_loopback() {
             (&self.loopback, endpoint.host().to_owned())
         } else {
-            (&self.outward, self.way_to(endpoint)?)
+            (&self.outward, self.proxies.way_to(endpoint)?)
         };
         let request = client.post(endpoint.url().clone()).headers(headers).body(body);
         exchange(request, &host, time, self.limits.answer).await
-    }
-
-    /// The host as errors name it, with the proxy that stands before it.
-    fn way_to(&self, endpoint: &Endpoint) -> Result<String, HttpError> {
-        let host = endpoint.host();
-        let proxies = self.proxies.as_ref().map_err(|name| HttpError::Proxy(name))?;
-        let url = endpoint.url().as_str().parse::<http::Uri>().ok();
-        let proxy = url.and_then(|url| proxies.intercept(&url));
-        let address = proxy.as_ref().and_then(|proxy| proxy.uri().authority());
-        Ok(address.map_or_else(
-            || host.to_owned(),
-            |address| format!("{host} (through the proxy {address})"),
-        ))
     }
 
     /// Reads a path of the metadata service. Never through a proxy: it answers by who asks.
@@ -106,27 +94,6 @@ impl Http {
         let time = METADATA_TIME.min(self.limits.request);
         exchange(self.metadata.get(url), endpoint.host(), time, self.limits.answer).await
     }
-}
-
-/// The proxies of the environment, which are read once; `Err` names the variable of one that cannot be read.
-fn proxies() -> Result<Matcher, &'static str> {
-    for names in [
-        ["HTTPS_PROXY", "https_proxy"],
-        ["HTTP_PROXY", "http_proxy"],
-        ["ALL_PROXY", "all_proxy"],
-    ] {
-        let set = names
-            .iter()
-            .find_map(|name| Some((name, std::env::var(name).ok()?)));
-        let Some((name, value)) = set.filter(|(_, value)| !value.is_empty()) else {
-            continue;
-        };
-        let any = http::Uri::from_static("https://kms.tencentcloudapi.com/");
-        if Matcher::builder().all(value).build().intercept(&any).is_none() {
-            return Err(name);
-        }
-    }
-    Ok(Matcher::from_system())
 }
 
 fn builder(connect: Duration) -> ClientBuilder {
@@ -145,8 +112,7 @@ async fn exchange(
     time: Duration,
     limit: usize,
 ) -> Result<Answer, HttpError> {
-    let started = Instant::now();
-    let failed = |error: reqwest::Error| failure(&error, host, started.elapsed());
+    let failed = |error: reqwest::Error| failure(&error, host, time);
     let mut response = request.timeout(time).send().await.map_err(failed)?;
     let status = response.status().as_u16();
     let date = response.headers().get("date").and_then(unix_seconds);

@@ -96,11 +96,7 @@ fn refused(
 ) -> (TencentError, Then) {
     let meaning = codes::meaning(&error.code, call.nature == Nature::OnCiphertext);
     let text = shown(error.message.as_deref().unwrap_or_default(), secrets);
-    let advice = if meaning.advice.is_empty() {
-        meaning.class.advice()
-    } else {
-        meaning.advice
-    };
+    let advice = codes::advice(&meaning, call.service);
     let failed = TencentError {
         class: meaning.class,
         action: call.action,

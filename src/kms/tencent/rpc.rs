@@ -188,15 +188,13 @@ impl Rpc {
                 Some(Again::Now) => Duration::ZERO,
                 Some(Again::After(pause)) => pause,
                 Some(Again::WithOthers) => {
-                    let refused = async {
-                        match &who {
-                            Some(who) => identity.refused(who).await,
-                            None => false,
-                        }
+                    let Some(who) = &who else {
+                        return Err(failure.error);
                     };
-                    match tokio::time::timeout(left(), refused).await {
-                        Ok(true) => Duration::ZERO,
-                        _ => return Err(failure.error),
+                    match tokio::time::timeout(left(), identity.refused(who)).await {
+                        Ok(Ok(true)) => Duration::ZERO,
+                        Ok(Err(why)) => return Err(failure.error.and_no_others(&why)),
+                        Ok(Ok(false)) | Err(_) => return Err(failure.error),
                     }
                 }
                 None => return Err(failure.error),
@@ -239,13 +237,13 @@ impl Rpc {
 
     /// The credentials have not come within the time of a call.
     fn late(&self) -> TencentError {
-        let seconds = self.limits.call.as_secs_f32();
+        let seconds = http::seconds(self.limits.call);
         TencentError {
             temporary: true,
             ..TencentError::new(
                 Class::Credentials,
                 "credentials",
-                format!("no credentials came within {seconds} s"),
+                format!("no credentials came within {seconds}"),
             )
         }
         .with_advice("check the network and the source of the credentials; then try again")
@@ -254,6 +252,11 @@ impl Rpc {
     /// The clock that requests are signed with, in Unix seconds.
     pub(super) fn now(&self) -> i64 {
         unix_now() + self.correction.load(Ordering::Relaxed)
+    }
+
+    /// What a call may take.
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The clients under it, for what is no call of the API.
@@ -284,7 +287,10 @@ impl Rpc {
             return false;
         };
         self.correction.store(ahead, Ordering::Relaxed);
-        let told = format!("this machine's clock {}", clock_difference(ahead));
+        let mut told = format!("this machine's clock {}", clock_difference(ahead));
+        if clock.added != 0 {
+            told = format!("{told}; {} s were added to it until now", clock.added);
+        }
         let request_id = error.request_id.as_deref();
         tracing::warn!(
             action = error.action,
@@ -331,12 +337,36 @@ impl Rpc {
             secrets.push(&who.secret_key);
             secrets.extend(who.token.as_deref().map(String::as_str));
         }
-        read(call, answer.status, &answer.body, &secrets).map_err(|(error, then)| Failure {
+        let reply = read(call, answer.status, &answer.body, &secrets);
+        let clock = Clock { ahead, added };
+        // The API itself answered, and not something on the way.
+        if reply
+            .as_ref()
+            .map_or_else(|(error, _)| error.code.is_some(), |_| true)
+        {
+            self.follow(clock);
+        }
+        reply.map_err(|(error, then)| Failure {
             error,
             then,
             sent: true,
-            clock: Clock { ahead, added },
+            clock,
         })
+    }
+
+    /// A correction ends, or changes, with this machine's clock: somebody may have set it.
+    fn follow(&self, clock: Clock) {
+        if let Some(ahead) = clock.ahead
+            && clock.added != 0
+            && ahead.abs_diff(clock.added) > 1
+        {
+            tracing::info!(
+                "this machine's clock {} now; {} s were added to it until now",
+                clock_difference(ahead),
+                clock.added
+            );
+            self.correction.store(ahead, Ordering::Relaxed);
+        }
     }
 
     fn headers(call: &Call<'_>, who: Option<&Credentials>, timestamp: i64) -> Result<HeaderMap, HttpError> {

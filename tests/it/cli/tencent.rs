@@ -149,7 +149,7 @@ fn https_with_the_authority_that_is_named_and_only_with_it() {
     let plain = Cloud::new();
     let spoken = plain.emulator.endpoint().replace("http:", "https:");
     cloud.set("ENVELOPE_TENCENT_ENDPOINT", &spoken);
-    cloud.open(&sealed).failed(2, "it does not speak TLS");
+    cloud.open(&sealed).failed(2, "does not speak TLS");
 }
 
 #[test]

@@ -198,6 +198,21 @@ fn the_date_of_a_deletion_is_shown() {
 }
 
 #[test]
+fn a_clock_that_is_off_is_told_by_every_command() {
+    let cloud = Cloud::new();
+    cloud.emulator.order(Command::Clock { ahead: 600 }).unwrap();
+    let uri = cloud.emulator.key_uri();
+    for args in [&["list"][..], &["describe", &uri], &["create", "--alias", "late"]] {
+        let ran = keys(&cloud, &[args, &["--provider", "tencent-kms"]].concat()).ok();
+        assert!(
+            ran.stderr.contains("this machine's clock is 600 s behind"),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
 fn a_list_is_whole_however_many_keys_there_are() {
     let cloud = Cloud::new();
     let quotas = Quotas {

@@ -7,6 +7,7 @@ use std::thread;
 
 use testkit::kms::Options;
 
+use super::shell::Shell;
 use super::tencent::{Cloud, SECRET};
 
 /// What the proxy does with a request.
@@ -238,4 +239,30 @@ fn no_proxy_names_what_goes_straight_and_a_proxy_that_fails_is_said() {
         .failed(2, "the proxy in HTTPS_PROXY is no address");
     assert!(!ran.stderr.contains("planted"), "{}", ran.stderr);
     assert_eq!(cloud.emulator.all_calls(), 0);
+}
+
+#[test]
+fn a_proxy_that_the_api_servers_client_cannot_use_is_told_without_its_password() {
+    let shell = Shell::new();
+    let config = "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
+                  contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n";
+    shell.write("kubeconfig", config);
+    let args = [
+        "controller",
+        "--keyring",
+        "keyring",
+        "--kubeconfig",
+        "kubeconfig",
+        "--metrics-addr",
+        "127.0.0.1:0",
+        "--probe-addr",
+        "127.0.0.1:0",
+    ];
+    let ran = shell.run_with(
+        &args,
+        b"",
+        &[("HTTPS_PROXY", "ftp://someone:planted-9f2kq@127.0.0.1:9")],
+    );
+    let ran = ran.failed(2, "its proxy (HTTPS_PROXY, or proxy-url in the kubeconfig)");
+    assert!(!ran.stderr.contains("planted"), "{}", ran.stderr);
 }

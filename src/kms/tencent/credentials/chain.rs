@@ -21,9 +21,11 @@ use crate::kms::tencent::settings::TencentSettings;
 /// A refusal asks the source again, but no more often than this: a source that keeps giving what is refused must
 /// not be asked at every call.
 const BETWEEN_REFUSALS: Duration = Duration::from_secs(10);
-/// After a refresh that failed in the background, at first; then doubled up to [`LONGEST_PAUSE`].
+/// After a refresh that failed in the background, or gave what has ended, at first; then doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The longest time for which no call asks a source that gave none. The first is ten first pauses of a call: 1 s.
+const LONGEST_REST: Duration = Duration::from_secs(30);
 /// The longest sleep of the background task, so that a clock that is set is noticed.
 const NAP: Duration = Duration::from_mins(1);
 
@@ -48,13 +50,36 @@ struct Role {
 #[derive(Default)]
 struct State {
     held: Option<Arc<Held>>,
-    /// Why the last request gave none.
-    trouble: Option<Trouble>,
+    /// Why the last request gave none, and how long no call asks again.
+    trouble: Option<(Trouble, Rest)>,
     /// How many requests have ended.
     asked: u64,
     /// When one that a refusal had made ended the last time.
     refused: Option<Instant>,
     renewal: Option<AbortHandle>,
+}
+
+impl State {
+    /// Why there are none, while it is too early to ask again.
+    fn resting(&self) -> Option<Trouble> {
+        let (trouble, rest) = self.trouble.as_ref()?;
+        (Instant::now() < rest.until).then(|| trouble.clone())
+    }
+}
+
+/// Many calls that need credentials must not become as many requests to a source that gives none.
+struct Rest {
+    pause: Duration,
+    until: Instant,
+}
+
+impl Rest {
+    fn of(pause: Duration) -> Self {
+        Rest {
+            pause,
+            until: Instant::now() + pause,
+        }
+    }
 }
 
 struct Held {
@@ -64,11 +89,16 @@ struct Held {
     source: usize,
     /// When to renew, in Unix seconds.
     renew: Option<i64>,
+    /// When they came, if they had ended by then.
+    came_ended: Option<Instant>,
 }
 
 impl Held {
+    /// What came so is used for a moment all the same: nothing better would come, the clock may be wrong, and the API
+    /// decides.
     fn is_over(&self, now: i64) -> bool {
-        self.status.expires.is_some_and(|end| end <= now)
+        let ended = self.status.expires.is_some_and(|end| end <= now);
+        ended && self.came_ended.is_none_or(|when| when.elapsed() >= FIRST_PAUSE)
     }
 }
 
@@ -132,8 +162,8 @@ impl Identity for Chain {
         async { self.0.current().await.map(Some).map_err(without) }.boxed()
     }
 
-    fn refused<'a>(&'a self, which: &'a Arc<Credentials>) -> BoxFuture<'a, bool> {
-        self.0.refused(which).boxed()
+    fn refused<'a>(&'a self, which: &'a Arc<Credentials>) -> BoxFuture<'a, Result<bool, TencentError>> {
+        async { self.0.refused(which).await.map_err(without) }.boxed()
     }
 }
 
@@ -160,7 +190,11 @@ impl Inner {
         };
         let now = self.rpc.now();
         let Some(held) = held.filter(|held| !held.is_over(now)) else {
-            return self.ask(seen).await;
+            let resting = self.state().resting();
+            return match resting {
+                Some(trouble) => Err(trouble),
+                None => self.ask(seen).await,
+            };
         };
         if self.sources[held.source].changed() {
             // What was held stays where the change cannot be read yet.
@@ -172,25 +206,25 @@ impl Inner {
         Ok(Arc::clone(&held.credentials))
     }
 
-    async fn refused(self: &Arc<Self>, which: &Arc<Credentials>) -> bool {
+    async fn refused(self: &Arc<Self>, which: &Arc<Credentials>) -> Result<bool, Trouble> {
         let seen = {
             let state = self.state();
             match &state.held {
-                Some(held) if !Arc::ptr_eq(&held.credentials, which) => return true, // others have come since
+                Some(held) if !Arc::ptr_eq(&held.credentials, which) => return Ok(true), // others have come since
                 _ => {}
             }
             let lately = state
                 .refused
                 .is_some_and(|when| when.elapsed() < BETWEEN_REFUSALS);
             if lately {
-                return false;
+                return Ok(false);
             }
             state.asked
         };
         // Others that were refused with it wait for the same answer.
         let fresh = self.ask(seen).await;
         self.state().refused = Some(Instant::now());
-        fresh.is_ok_and(|fresh| !fresh.same_as(which))
+        fresh.map(|fresh| !fresh.same_as(which))
     }
 
     /// Asks the sources, unless somebody did since the count stood at `seen`.
@@ -200,7 +234,7 @@ impl Inner {
             let state = self.state();
             if state.asked != seen {
                 match (&state.trouble, &state.held) {
-                    (Some(trouble), _) => return Err(trouble.clone()),
+                    (Some((trouble, _)), _) => return Err(trouble.clone()),
                     (None, Some(held)) => return Ok(Arc::clone(&held.credentials)),
                     (None, None) => {}
                 }
@@ -223,10 +257,19 @@ impl Inner {
                 Ok(credentials)
             }
             Err(trouble) => {
-                if state.trouble.as_ref() != Some(&trouble) {
-                    tracing::warn!("no fresh Tencent Cloud credentials: {}", trouble.why);
+                let before = state.trouble.take();
+                if !before.as_ref().is_some_and(|(before, _)| trouble.repeats(before)) {
+                    let (code, request_id) = (trouble.code.as_deref(), trouble.request_id.as_deref());
+                    tracing::warn!(
+                        code,
+                        request_id,
+                        "no fresh Tencent Cloud credentials: {}",
+                        trouble.why
+                    );
                 }
-                state.trouble = Some(trouble.clone());
+                let first = self.rpc.limits().pause * 10;
+                let rest = before.map_or(first, |(_, rest)| (rest.pause * 2).min(LONGEST_REST));
+                state.trouble = Some((trouble.clone(), Rest::of(rest)));
                 Err(trouble)
             }
         };
@@ -301,6 +344,7 @@ impl Inner {
             },
             source: place,
             renew: expires.map(|end| renewal(now, end)),
+            came_ended: expires.filter(|end| *end <= now).map(|_| Instant::now()),
         }
     }
 }
@@ -321,16 +365,24 @@ fn renew(chain: Weak<Inner>) -> BoxFuture<'static, ()> {
                 tokio::time::sleep(due.min(NAP)).await;
                 continue;
             }
-            let failed = {
+            let renewed = {
                 let Some(chain) = chain.upgrade() else { return };
                 let seen = chain.state().asked;
-                chain.ask(seen).await.is_err()
+                let renewed = chain.ask(seen).await.is_ok();
+                let now = chain.rpc.now();
+                // What is due at once is no success: a source that gives nothing else is not asked without a pause.
+                renewed
+                    && chain
+                        .state()
+                        .held
+                        .as_ref()
+                        .is_none_or(|held| held.renew.is_none_or(|due| due > now))
             };
-            if failed {
+            if renewed {
+                pause = FIRST_PAUSE;
+            } else {
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
-            } else {
-                pause = FIRST_PAUSE;
             }
         }
     }

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Credentials, Fetched, Found, Provide, Source};
+use super::{Credentials, Fetched, Found, Provide, Source, Trouble};
 use crate::kms::tencent::endpoint::Endpoint;
 use crate::kms::tencent::error::word;
 use crate::kms::tencent::rpc::Rpc;
@@ -45,41 +45,78 @@ impl CvmRole {
         }
         match self.role(answer.status, &answer.body).await {
             Ok(fetched) => Found::Credentials(fetched),
-            Err(why) => Found::unusable(
-                format!("the metadata service {why}"),
-                "check the role that is bound to this machine",
-            ),
+            Err(NoRole { why, temporary }) => Found::Unusable(Trouble {
+                temporary,
+                ..Trouble::new(
+                    format!("the metadata service {why}"),
+                    if temporary {
+                        "try again; if it lasts, look at the machine's metadata service"
+                    } else {
+                        "check the role that is bound to this machine"
+                    },
+                )
+            }),
         }
     }
 
-    async fn role(&self, status: u16, name: &[u8]) -> Result<Fetched, String> {
+    async fn role(&self, status: u16, name: &[u8]) -> Result<Fetched, NoRole> {
         if status != 200 {
-            return Err(format!("answered with HTTP status {status}"));
+            return Err(NoRole::status(status, ""));
         }
         let name = std::str::from_utf8(name).map(str::trim).unwrap_or_default();
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
         if name.is_empty() || name.len() > 128 || name.starts_with('.') || !name.bytes().all(fits) {
-            return Err("names no role".to_owned());
+            return Err(NoRole::for_good("names no role"));
         }
         let path = format!("{PATH}{name}");
         let answer = self.rpc.http().get_metadata(&self.endpoint, &path).await;
-        let answer = answer.map_err(|error| format!("failed: {error}"))?;
+        let answer = answer.map_err(|error| NoRole::for_now(format!("failed: {error}")))?;
         if answer.status != 200 {
-            return Err(format!(
-                "answered for role {name} with HTTP status {}",
-                answer.status
-            ));
+            return Err(NoRole::status(answer.status, &format!(" for role {name}")));
         }
         let read = read(&answer.body).map(|fetched| fetched.of_role(name));
-        read.map_err(|why| format!("{why} for role {name}"))
+        read.map_err(|no| NoRole {
+            why: format!("{} for role {name}", no.why),
+            ..no
+        })
     }
 }
 
-fn read(body: &Zeroizing<Vec<u8>>) -> Result<Fetched, String> {
-    let unreadable = || "did not answer with credentials".to_owned();
+/// Why the metadata service gave no credentials.
+struct NoRole {
+    why: String,
+    /// The service may answer otherwise the next time.
+    temporary: bool,
+}
+
+impl NoRole {
+    fn for_good(why: impl Into<String>) -> Self {
+        NoRole {
+            why: why.into(),
+            temporary: false,
+        }
+    }
+
+    fn for_now(why: impl Into<String>) -> Self {
+        NoRole {
+            why: why.into(),
+            temporary: true,
+        }
+    }
+
+    fn status(status: u16, about: &str) -> Self {
+        NoRole {
+            why: format!("answered{about} with HTTP status {status}"),
+            temporary: status == 429 || status >= 500,
+        }
+    }
+}
+
+fn read(body: &Zeroizing<Vec<u8>>) -> Result<Fetched, NoRole> {
+    let unreadable = || NoRole::for_now("did not answer with credentials");
     let given: Given = serde_json::from_slice(body).map_err(|_| unreadable())?;
     if given.code != "Success" {
-        return Err(format!("answered {}", word(&given.code)));
+        return Err(NoRole::for_good(format!("answered {}", word(&given.code))));
     }
     let Given {
         tmp_secret_id: Some(id),
@@ -92,7 +129,7 @@ fn read(body: &Zeroizing<Vec<u8>>) -> Result<Fetched, String> {
         return Err(unreadable());
     };
     Ok(Fetched {
-        credentials: Credentials::new(id, key.0, Some(token.0))?,
+        credentials: Credentials::new(id, key.0, Some(token.0)).map_err(NoRole::for_good)?,
         role: None,
         expires: Some(expires),
     })

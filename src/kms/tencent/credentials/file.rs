@@ -192,6 +192,9 @@ pub(super) fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
     let file = files::open(path)?;
     let (bytes, _) = files::read(&file, MAX_LEN).map_err(|error| match error {
         ReadError::Io(error) => error,
+        ReadError::NotRegular => io::Error::other(
+            "not a regular file (a pipe cannot be used: credentials are read again when their file changes)",
+        ),
         error => io::Error::other(error),
     })?;
     let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("it is no text in UTF-8"))?;

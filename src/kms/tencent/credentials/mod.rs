@@ -162,7 +162,7 @@ impl Found {
 }
 
 /// Why there are no credentials. Holds no value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(super) struct Trouble {
     pub(super) why: String,
     pub(super) advice: String,
@@ -177,6 +177,12 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
+    /// Whether it is no news after `other`: request ids change from try to try.
+    fn repeats(&self, other: &Trouble) -> bool {
+        (self.source, &self.code) == (other.source, &other.code)
+            && (self.code.is_some() || self.why == other.why)
+    }
+
     /// Of a source that is yet to be named.
     fn new(why: impl Into<String>, advice: impl Into<String>) -> Self {
         Trouble {
@@ -220,6 +226,6 @@ pub(super) trait Identity: Send + Sync {
     /// Those to sign with now; `None` for a call that is not signed.
     fn current(&self) -> BoxFuture<'_, Result<Option<Arc<Credentials>>, TencentError>>;
 
-    /// The API refused these. Whether there are others now.
-    fn refused<'a>(&'a self, which: &'a Arc<Credentials>) -> BoxFuture<'a, bool>;
+    /// The API refused these. Whether there are others now; an error where asking for them failed.
+    fn refused<'a>(&'a self, which: &'a Arc<Credentials>) -> BoxFuture<'a, Result<bool, TencentError>>;
 }

@@ -84,8 +84,8 @@ impl Identity for As {
         ready(Ok(self.0.clone())).boxed()
     }
 
-    fn refused<'a>(&'a self, _which: &'a Arc<Credentials>) -> BoxFuture<'a, bool> {
-        ready(false).boxed()
+    fn refused<'a>(&'a self, _which: &'a Arc<Credentials>) -> BoxFuture<'a, Result<bool, TencentError>> {
+        ready(Ok(false)).boxed()
     }
 }
 
@@ -207,7 +207,7 @@ impl WebIdentity {
                 token_file: text(env::TKE_TOKEN_FILE).into(),
             })
         } else {
-            let meant = [env::TKE_ROLE_ARN, env::TKE_TOKEN_FILE];
+            let meant = [env::TKE_ROLE_ARN, env::TKE_TOKEN_FILE, env::TKE_PROVIDER_ID];
             Err(Missing {
                 meant: meant.into_iter().find(|name| environment.text(name).is_some()),
                 names: missing.join(", "),

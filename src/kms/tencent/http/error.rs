@@ -16,12 +16,15 @@ pub(in crate::kms::tencent) enum HttpError {
     /// The handshake failed; it may go well the next time.
     #[error("cannot connect to {host} securely: {why}")]
     Tls { host: String, why: String },
-    /// The server is not the one that was meant, or speaks no TLS.
+    /// The server is not the one that was meant.
     #[error("cannot trust {host}: {why}")]
     Untrusted { host: String, why: String },
+    #[error("{0} does not speak TLS")]
+    NoTls(String),
+    /// Names the variable.
     #[error("the proxy in {0} is no address")]
     Proxy(&'static str),
-    #[error("{host} did not answer within {} s", .after.as_secs_f32())]
+    #[error("{host} did not answer within {}", seconds(*.after))]
     Slow { host: String, after: Duration },
     #[error("the connection to {host} broke: {why}")]
     Broken { host: String, why: String },
@@ -36,7 +39,10 @@ impl HttpError {
     pub(in crate::kms::tencent) fn passes(&self) -> bool {
         !matches!(
             self,
-            HttpError::Untrusted { .. } | HttpError::Proxy(_) | HttpError::Unsendable(_)
+            HttpError::Untrusted { .. }
+                | HttpError::NoTls(_)
+                | HttpError::Proxy(_)
+                | HttpError::Unsendable(_)
         )
     }
 
@@ -47,8 +53,15 @@ impl HttpError {
 
     pub(in crate::kms::tencent) fn advice(&self) -> &'static str {
         match self {
-            HttpError::Connect { .. } | HttpError::Slow { .. } | HttpError::Broken { .. } => {
+            HttpError::Connect { .. } | HttpError::Slow { .. } => {
                 "check the network, the proxy (HTTPS_PROXY, NO_PROXY) and the endpoint; then try again"
+            }
+            HttpError::Broken { .. } => {
+                "check the endpoint (https:// or http://, the port), the network and the proxy (HTTPS_PROXY, NO_PROXY); \
+                 then try again"
+            }
+            HttpError::NoTls(_) => {
+                "check the endpoint's port; one that speaks plain HTTP is written with http://"
             }
             HttpError::Tls { .. } => {
                 "check the endpoint, and what stands between that may take part in TLS; then try again"
@@ -57,7 +70,9 @@ impl HttpError {
                 "check the endpoint's certificate; if a proxy or a private endpoint has an authority of its own, name its \
                  file with --tencent-ca-file"
             }
-            HttpError::Proxy(_) => "write it like http://proxy.example:3128",
+            HttpError::Proxy(_) => {
+                "write it like http://proxy.example:3128; in a user name or password write @ as %40, / as %2F, # as %23"
+            }
             HttpError::Long { .. } => "check the endpoint: the KMS's answers are short",
             HttpError::Unsendable(_) => "check the credentials and the endpoint for stray characters",
         }
@@ -102,10 +117,7 @@ pub(super) fn failure(error: &reqwest::Error, host: &str, after: Duration) -> Ht
     } else if let Some(tls) = tls_error(error) {
         match tls {
             rustls::Error::InvalidCertificate(_) => HttpError::Untrusted { host, why },
-            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => HttpError::Untrusted {
-                host,
-                why: "it does not speak TLS".to_owned(),
-            },
+            rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType) => HttpError::NoTls(host),
             _ => HttpError::Tls { host, why },
         }
     } else if error.is_timeout() && !error.is_connect() {
@@ -115,6 +127,12 @@ pub(super) fn failure(error: &reqwest::Error, host: &str, after: Duration) -> Ht
     } else {
         HttpError::Broken { host, why }
     }
+}
+
+/// `10 s`, `0.3 s`: what is left of a call's time is no round number.
+pub(in crate::kms::tencent) fn seconds(time: Duration) -> String {
+    let text = format!("{:.1}", time.as_secs_f64());
+    format!("{} s", text.trim_end_matches(".0"))
 }
 
 /// What TLS says of it, if it is about that.

@@ -47,6 +47,12 @@ async fn create_key_gives_its_uri() {
         .await
         .expect_err("no key");
     assert!(error.message.contains("no key id"), "{error}");
+    let server = answering(json!({"KeyId": OTHER_ID, "Alias": "other"})).await;
+    let error = kms(&server)
+        .create_key(REGION, &new)
+        .await
+        .expect_err("of another");
+    assert!(error.message.contains("another alias"), "{error}");
     assert!(error.advice.contains("in the console"), "{}", error.advice);
 }
 
@@ -259,6 +265,21 @@ async fn a_short_page_ends_no_list_and_an_empty_one_does() {
     let kms = kms(&server);
     assert_eq!(kms.list_keys(REGION).await, Ok(Vec::new()));
     assert_eq!(kms.list_key_details(REGION, None).await, Ok(Vec::new()));
+}
+
+/// A key that is made between two pages moves others to the next one.
+#[tokio::test]
+async fn a_key_that_is_on_two_pages_is_listed_once() {
+    let server = Server::start(|number, _| {
+        let keys = match number {
+            0 => json!([{"KeyId": KEY_ID}, {"KeyId": OTHER_ID}]),
+            _ => json!([{"KeyId": OTHER_ID}]),
+        };
+        Reply::Response(json!({"Keys": keys, "TotalCount": 3}))
+    })
+    .await;
+    let listed = kms(&server).list_keys(REGION).await.expect("a list");
+    assert_eq!((listed, server.asked().len()), (vec![key(), other_key()], 2));
 }
 
 #[tokio::test]

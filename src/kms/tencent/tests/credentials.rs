@@ -256,7 +256,7 @@ async fn held_to_their_end_when_renewing_fails_then_a_clear_error() {
     // Refusals make it ask again: in vain, but what is held is not over.
     kms.rpc.set_correction(LONG - 10);
     let held = kms.chain.current().await.expect("held").expect("signed");
-    assert!(!kms.chain.refused(&held).await);
+    assert!(kms.chain.refused(&held).await.is_err());
     assert!(server.asked_for(WEB).len() > 1);
     decrypt(&kms).await.expect("to the end");
     kms.rpc.set_correction(LONG + 10);

@@ -259,6 +259,23 @@ async fn a_correction_ends_when_the_clock_is_set_right() {
     assert_eq!((kms.rpc.correction(), server.asked().len()), (0, 4));
 }
 
+/// Nobody has to be refused for it: every answer tells the time.
+#[tokio::test]
+async fn a_correction_ends_with_any_answer_that_tells_another_time() {
+    let fields = || json!({"KeyId": KEY_ID, "Plaintext": SEVENS});
+    let server = Server::start(move |number, _| match number {
+        0 => Reply::ErrorAt("AuthFailure.SignatureExpire", 200),
+        1 => Reply::ResponseAt(fields(), 200),
+        _ => Reply::ResponseAt(fields(), 0),
+    })
+    .await;
+    let kms = kms(&server);
+    decrypt(&kms).await.expect("with the server's clock");
+    assert!((195..=205).contains(&kms.rpc.correction()));
+    decrypt(&kms).await.expect("the clock is right by now");
+    assert_eq!((kms.rpc.correction(), server.asked().len()), (0, 3));
+}
+
 #[tokio::test]
 async fn a_clock_that_cannot_be_corrected_is_named() {
     for (ahead, requests, named) in [

@@ -38,6 +38,8 @@ impl Asked {
 pub(crate) enum Reply {
     /// HTTP 200 with `{"Response": ...}`.
     Response(Value),
+    /// The same, the server's clock being so many seconds ahead.
+    ResponseAt(Value, i64),
     /// HTTP 200 with an error.
     Error(&'static str, &'static str),
     /// The same, the server's clock being so many seconds ahead.
@@ -147,12 +149,16 @@ fn answer(reply: Reply) -> Option<(Vec<u8>, bool)> {
                 serde_json::json!({"Response": fields}).to_string(),
             )
         }
-        Reply::Error(code, message) => (200, String::new(), error(code, message).to_string()),
-        Reply::ErrorAt(code, ahead) => {
-            let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
-            let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT");
-            (200, format!("Date: {date}\r\n"), error(code, "no").to_string())
+        Reply::ResponseAt(mut fields, ahead) => {
+            fields["RequestId"] = REQUEST_ID.into();
+            (
+                200,
+                date(ahead),
+                serde_json::json!({"Response": fields}).to_string(),
+            )
         }
+        Reply::Error(code, message) => (200, String::new(), error(code, message).to_string()),
+        Reply::ErrorAt(code, ahead) => (200, date(ahead), error(code, "no").to_string()),
         Reply::Raw(status, body) => (status, String::new(), body.to_owned()),
         Reply::Bytes(bytes) => return Some((bytes, false)),
         Reply::Silence => return None,
@@ -162,6 +168,13 @@ fn answer(reply: Reply) -> Option<(Vec<u8>, bool)> {
         body.len()
     );
     Some(([head.into_bytes(), body.into_bytes()].concat(), true))
+}
+
+/// The header, from a server whose clock is so many seconds ahead.
+fn date(ahead: i64) -> String {
+    let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
+    let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT");
+    format!("Date: {date}\r\n")
 }
 
 async fn read_request(stream: &mut TcpStream, connection: usize) -> Option<Asked> {

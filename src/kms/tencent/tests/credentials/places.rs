@@ -68,6 +68,14 @@ async fn a_pods_identity_that_is_not_whole_is_no_reason_to_ask_the_machine() {
             .contains("TKE_ROLE_ARN is set, TKE_PROVIDER_ID, TKE_WEB_IDENTITY_TOKEN_FILE not"),
         "{error}"
     );
+    let provider = part(&[("TKE_PROVIDER_ID", "cls-1"), ("TKE_REGION", "ap-shanghai")]);
+    let error = decrypt(&on_machine(&server, provider))
+        .await
+        .expect_err("no identity");
+    assert!(
+        error.message.contains("TKE_PROVIDER_ID is set, TKE_ROLE_ARN"),
+        "{error}"
+    );
     assert!(server.asked().is_empty());
     // The region alone says nothing of an identity.
     let region = part(&[("TKE_REGION", "ap-shanghai")]);
@@ -79,23 +87,41 @@ async fn a_pods_identity_that_is_not_whole_is_no_reason_to_ask_the_machine() {
 #[tokio::test]
 async fn a_machines_role_that_gives_nothing_is_named() {
     let path = "/latest/meta-data/cam/security-credentials/";
-    for (first, second, named) in [
-        ((404, ""), (200, ""), "cvm-role: the machine has no role"),
-        ((500, ""), (200, ""), "answered with HTTP status 500"),
-        ((200, "../../user-data"), (200, ""), "names no role"),
-        ((200, "<html>"), (200, ""), "names no role"),
-        ((200, "node"), (404, ""), "for role node with HTTP status 404"),
+    for (first, second, named, temporary) in [
+        ((404, ""), (200, ""), "cvm-role: the machine has no role", false),
+        ((500, ""), (200, ""), "answered with HTTP status 500", true),
+        (
+            (200, "node"),
+            (429, ""),
+            "for role node with HTTP status 429",
+            true,
+        ),
+        ((200, "../../user-data"), (200, ""), "names no role", false),
+        ((200, "<html>"), (200, ""), "names no role", false),
+        (
+            (200, "node"),
+            (404, ""),
+            "for role node with HTTP status 404",
+            false,
+        ),
         (
             (200, "node"),
             (200, "{\"Code\":\"Failed\"}"),
             "answered Failed for role node",
+            false,
         ),
         (
             (200, "node"),
             (200, "{\"Code\":\"Success\",\"TmpSecretId\":\"hunter2\"}"),
             "did not answer with credentials",
+            true,
         ),
-        ((200, "node"), (200, "hunter2"), "did not answer with credentials"),
+        (
+            (200, "node"),
+            (200, "hunter2"),
+            "did not answer with credentials",
+            true,
+        ),
     ] {
         let server = Server::start(move |_, asked| {
             let (status, body) = if asked.line == format!("GET {path} HTTP/1.1") {
@@ -109,7 +135,11 @@ async fn a_machines_role_that_gives_nothing_is_named() {
         let error = decrypt(&on_machine(&server, Environment::default()))
             .await
             .expect_err("no credentials");
-        assert_eq!(error.class, Class::Credentials);
+        assert_eq!(
+            (error.class, error.temporary),
+            (Class::Credentials, temporary),
+            "{error}"
+        );
         assert!(error.message.contains(named), "{error} instead of {named}");
         assert!(!error.message.contains("hunter2"), "{error}");
         assert!(server.asked().len() <= 2);

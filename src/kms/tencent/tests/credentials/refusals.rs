@@ -122,11 +122,11 @@ async fn a_refusal_names_who_was_refused() {
 /// The same command is worth repeating, and whoever asks Tencent's support has its names.
 #[tokio::test]
 async fn a_service_of_credentials_that_is_down_passes_and_is_named() {
-    for (code, temporary) in [
-        ("InternalError", true),
-        ("RequestLimitExceeded", true),
-        ("ResourceNotFound.RoleNotFound", false),
-        ("UnauthorizedOperation", false),
+    for (code, temporary, advice) in [
+        ("InternalError", true, "Tencent Cloud's own status"),
+        ("RequestLimitExceeded", true, "limits calls of STS"),
+        ("ResourceNotFound.RoleNotFound", false, "trust policy"),
+        ("UnauthorizedOperation", false, "trust policy"),
     ] {
         let server = Server::start(move |_, _| Reply::Error(code, "no")).await;
         let pod = Pod::new();
@@ -142,6 +142,7 @@ async fn a_service_of_credentials_that_is_down_passes_and_is_named() {
             (error.code.as_deref(), error.request_id.as_deref()),
             (Some(code), Some(REQUEST_ID))
         );
+        assert!(error.advice().contains(advice), "{}", error.advice());
     }
     let pod = Pod::new();
     let settings = TencentSettings {
@@ -151,6 +152,63 @@ async fn a_service_of_credentials_that_is_down_passes_and_is_named() {
     };
     let kms = TencentKms::new(settings).expect("a client");
     assert!(decrypt(&kms).await.expect_err("no way to STS").temporary);
+}
+
+/// A source that gives none is left alone for a while, however many calls there are.
+#[tokio::test]
+async fn calls_do_not_become_as_many_requests_to_a_source_that_gives_none() {
+    let server = Server::start(|_, _| Reply::Error("UnauthorizedOperation", "no")).await;
+    let pod = Pod::new();
+    let settings = TencentSettings {
+        environment: pod.oidc(),
+        limits: Limits {
+            pause: Duration::from_mins(1),
+            ..limits()
+        },
+        ..settings(&server)
+    };
+    let kms = TencentKms::new(settings).expect("a client");
+    for _ in 0..20 {
+        let error = decrypt(&kms).await.expect_err("no credentials");
+        assert_eq!(error.code.as_deref(), Some("UnauthorizedOperation"));
+    }
+    assert_eq!(server.asked_for(WEB).len(), 1);
+}
+
+/// By a clock that is wrong, or from a source that is: they are used, and not asked for without a pause.
+#[tokio::test]
+async fn credentials_that_have_ended_when_they_come_are_used_and_not_asked_for_at_every_call() {
+    let server = giving(-10).await;
+    let pod = Pod::new();
+    let kms = kms_of(&server, pod.oidc());
+    for _ in 0..50 {
+        decrypt(&kms).await.expect("the KMS decides");
+    }
+    // One by a call, one by the renewal, which then rests.
+    assert!(
+        server.asked_for(WEB).len() <= 2,
+        "{}",
+        server.asked_for(WEB).len()
+    );
+}
+
+/// What was refused, and why there is nothing else to try.
+#[tokio::test]
+async fn a_refusal_tells_why_there_are_no_others() {
+    let count = AtomicUsize::new(0);
+    let server = Server::start(move |_, asked| match asked.action() {
+        "Decrypt" => Reply::Error("AuthFailure.TokenFailure", "the token has expired"),
+        _ if count.fetch_add(1, Ordering::Relaxed) == 0 => Reply::Response(given(0, LONG)),
+        _ => Reply::Error("ResourceNotFound.RoleNotFound", "no such role"),
+    })
+    .await;
+    let pod = Pod::new();
+    let error = decrypt(&kms_of(&server, pod.oidc())).await.expect_err("refused");
+    assert_eq!(error.code.as_deref(), Some("AuthFailure.TokenFailure"));
+    for part in ["the token has expired", "others could not be had", "no such role"] {
+        assert!(error.message.contains(part), "{error}");
+    }
+    assert!(error.advice().contains("role"), "{}", error.advice());
 }
 
 /// The time that credentials take is part of the time of the call.
