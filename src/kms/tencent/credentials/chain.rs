@@ -192,8 +192,9 @@ impl Inner {
         let Some(held) = held.filter(|held| !held.is_over(now)) else {
             let resting = self.state().resting();
             return match resting {
-                Some(trouble) => Err(trouble),
-                None => self.ask(seen).await,
+                // A file that somebody has put right is not waited for.
+                Some(trouble) if !self.sources.iter().any(|source| source.changed()) => Err(trouble),
+                _ => self.ask(seen).await,
             };
         };
         if self.sources[held.source].changed() {

@@ -240,6 +240,29 @@ async fn without_any_source_each_is_named() {
     }
 }
 
+/// A source that gives none is left alone for a while, but not where somebody has put it right.
+#[tokio::test]
+async fn a_file_that_is_put_right_is_used_at_the_next_call() {
+    let server = giving(LONG).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("credentials");
+    fs::write(&path, "[default]\nsecret_id = AKIDone\n").expect("written");
+    let settings = TencentSettings {
+        credentials: Some(path.clone()),
+        limits: Limits {
+            pause: Duration::from_mins(1),
+            ..limits()
+        },
+        ..settings(&server)
+    };
+    let kms = TencentKms::new(settings).expect("a client");
+    for _ in 0..2 {
+        decrypt(&kms).await.expect_err("no secret key");
+    }
+    fs::write(&path, "[default]\nsecret_id = AKIDone\nsecret_key = k\n").expect("written");
+    decrypt(&kms).await.expect("decrypted");
+}
+
 #[tokio::test]
 async fn a_mounted_secret_that_changes_is_used_at_the_next_call() {
     let server = giving(LONG).await;
