@@ -178,7 +178,9 @@ async fn first_of(mut terminate: Signal, mut interrupt: Signal) {
 fn explain(error: StartError) -> Failure {
     match error {
         StartError::Keyring(keyring) => Failure::from(keyring),
-        StartError::Connect(_) => Failure::usage(error.to_string())
-            .help("give a kubeconfig with --kubeconfig, or run it in a pod with a ServiceAccount"),
+        StartError::Connect(_) => Failure::usage(error.to_string()).help(
+            "give a kubeconfig with --kubeconfig, or run it in a pod with a ServiceAccount; outside of one HTTPS_PROXY and \
+             NO_PROXY count, too",
+        ),
     }
 }

@@ -39,7 +39,7 @@ pub enum ConnectError {
 fn why_not_used(error: &kube::Error) -> String {
     match error {
         kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
-            "its proxy (HTTPS_PROXY, or proxy-url in the kubeconfig) is none of http:// and socks5://"
+            "its proxy (HTTPS_PROXY, or proxy-url in the kubeconfig) does not begin with http://, https:// or socks5://"
                 .to_owned()
         }
         other => other.to_string(),

@@ -46,6 +46,18 @@ fn joined(keys: impl Iterator<Item = String>) -> String {
     keys.collect::<Vec<_>>().join(",")
 }
 
+/// Looks for credentials now and then while there are none, and at their file; others are reason to try every object
+/// that was refused for them.
+pub(super) async fn follow_credentials(tencent: Arc<TencentKms>, context: Arc<Context>) {
+    loop {
+        tokio::time::sleep(context.timings.keyring).await;
+        if tencent.credentials_revived().await {
+            context.epoch.fetch_add(1, Ordering::Relaxed);
+            context.queue_all();
+        }
+    }
+}
+
 /// Looks at the keyring file now and then; another keyring is reason to look at every object.
 pub(super) async fn follow_keyring(keyring: Arc<LocalKms>, path: PathBuf, context: Arc<Context>) {
     let mut said = String::new();

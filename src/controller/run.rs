@@ -115,11 +115,14 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         streams: streams.clone(),
         broken: AtomicBool::new(false),
     });
-    refresh_on_scrape(&metrics, &context, streams, tencent);
+    refresh_on_scrape(&metrics, &context, streams, tencent.clone());
     tasks.spawn(opener::run(context.clone(), asked, shutdown.clone()));
     tasks.spawn(schema::run(context.clone(), client.clone()));
     let rate = (timings.event_interval, timings.event_burst);
     tasks.spawn(events::run(client, waiting, metrics, rate, shutdown.clone()));
+    if let Some(tencent) = &tencent {
+        tasks.spawn(keys::follow_credentials(tencent.clone(), context.clone()));
+    }
     if let (Some(keyring), Some(path)) = (keyring, config.keyring) {
         tasks.spawn(keys::follow_keyring(keyring, path, context.clone()));
     }

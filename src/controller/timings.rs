@@ -24,7 +24,7 @@ pub struct Timings {
     pub foreign_max: Duration,
     /// How long a write of our own that the watch has not delivered is believed.
     pub expectation: Duration,
-    /// The pause between two looks at the keyring file.
+    /// The pause between two looks at the keyring file, and for credentials that are missing.
     pub keyring: Duration,
     /// The pause between two looks at the CRD's schema.
     pub schema: Duration,

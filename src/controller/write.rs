@@ -252,7 +252,9 @@ impl Run<'_> {
             .is_some_and(|facts| !matches!(facts.holder, Holder::Foreign(_)));
         let status = desired(object, spec, outcome, exists, Timestamp::now());
         if object.status.is(&status) {
-            self.repeated(object, outcome);
+            if did == "failed" {
+                self.repeated(object, outcome);
+            }
             self.state.recorded();
             return Step::End(End { did, reason, alarm });
         }
@@ -349,8 +351,11 @@ impl Run<'_> {
 
     /// A log line and an event, where the status tells a person something new that is no success.
     fn tell(&self, scene: &Scene, outcome: &Outcome, status: &EnvelopeSecretStatus) {
-        if outcome.verdict() == Verdict::Ready || scene.object.status.says(status) {
+        if outcome.verdict() == Verdict::Ready {
             return;
+        }
+        if scene.object.status.says(status) {
+            return self.repeated(&scene.object, outcome);
         }
         let ready = status.conditions.first();
         let message = outcome.note(ready.map_or("", |ready| &ready.message));

@@ -418,6 +418,30 @@ async fn a_role_is_taken_on_top_of_other_credentials() {
     cloud.order(Command::ExpireTemporary);
     cloud.works(&kms, Source::Environment).await;
     assert_eq!(cloud.emulator.calls("AssumeRole"), 5);
+    // A base that changes while the role cannot be taken is not forgotten.
+    let path = cloud.path("base");
+    fs::write(&path, profile("AKIDfirst")).unwrap();
+    let kms = cloud.client_with(TencentSettings {
+        credentials: Some(path.clone()),
+        role: Some(AssumedRole {
+            arn: arn.clone(),
+            external_id: Some("id-7".to_owned()),
+        }),
+        ..TencentSettings::default()
+    });
+    cloud.works(&kms, Source::File).await;
+    let code = "UnauthorizedOperation".to_owned();
+    cloud
+        .emulator
+        .fault(Fault::new(Effect::Error { code }).action("AssumeRole").times(1));
+    fs::write(&path, format!("{}\n", profile("AKIDfirst"))).unwrap();
+    let before = cloud.emulator.calls("AssumeRole");
+    cloud.works(&kms, Source::File).await; // with what was held
+    until(LIMIT, "the role is taken anew", async || {
+        cloud.works(&kms, Source::File).await;
+        cloud.emulator.calls("AssumeRole") == before + 2
+    })
+    .await;
     // The emulator's own role asks for no id; on top of a machine's role, as on a node.
     cloud
         .variables

@@ -376,11 +376,16 @@ pub(super) fn meaning(code: &str, on_ciphertext: bool) -> Meaning {
 /// What a person can do; `{action}` stands for the action. STS is not the KMS: what it denies is the role.
 pub(super) fn advice(meaning: &Meaning, service: Service) -> &'static str {
     match (service, meaning.class) {
-        (Service::Sts, Class::Denied) => ROLE,
+        (Service::Sts, Class::Denied | Class::NotFound) => ROLE,
+        (Service::Sts, Class::Configuration)
+            if meaning.advice != BUG && meaning.then != Then::CorrectClock =>
+        {
+            ROLE
+        }
         (Service::Sts, Class::Throttled) => {
             "try again later: Tencent Cloud limits calls of STS for the whole account"
         }
-        (Service::Sts, Class::Transient) => {
+        (Service::Sts, Class::Transient) if meaning.advice.is_empty() => {
             "try again; if it lasts, check the network and Tencent Cloud's own status"
         }
         _ if meaning.advice.is_empty() => meaning.class.advice(),

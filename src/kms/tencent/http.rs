@@ -15,6 +15,7 @@ pub use error::HttpSetupError;
 pub(super) use error::{HttpError, seconds};
 
 use super::endpoint::Endpoint;
+use super::rpc::unix_now;
 use super::settings::Limits;
 use crate::files::{self, ReadError};
 use error::{cause, failure};
@@ -50,8 +51,8 @@ pub(super) struct Http {
 /// An answer of any status.
 pub(super) struct Answer {
     pub(super) status: u16,
-    /// The server's clock, in Unix seconds, if it told it.
-    pub(super) date: Option<i64>,
+    /// The server's clock less this machine's, in seconds, if it told its own; a second of difference is none.
+    pub(super) ahead: Option<i64>,
     /// May hold a data key.
     pub(super) body: Zeroizing<Vec<u8>>,
 }
@@ -115,7 +116,10 @@ async fn exchange(
     let failed = |error: reqwest::Error| failure(&error, host, time);
     let mut response = request.timeout(time).send().await.map_err(failed)?;
     let status = response.status().as_u16();
-    let date = response.headers().get("date").and_then(unix_seconds);
+    // Now, and not when a slow body is at its end.
+    let ahead = response.headers().get("date").and_then(unix_seconds);
+    let ahead = ahead.map(|date| date - unix_now());
+    let ahead = ahead.map(|ahead| if ahead.abs() <= 1 { 0 } else { ahead });
     let announced = response
         .content_length()
         .and_then(|length| usize::try_from(length).ok());
@@ -133,7 +137,7 @@ async fn exchange(
         }
         append(&mut body, &chunk);
     }
-    Ok(Answer { status, date, body })
+    Ok(Answer { status, ahead, body })
 }
 
 /// A vector that grows leaves its old buffer behind; this one wipes it.

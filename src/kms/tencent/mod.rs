@@ -103,6 +103,12 @@ impl TencentKms {
         self.chain.status()
     }
 
+    /// Whether, since the last look, there are credentials again after a time without, or others by a change of their
+    /// file. Looks for them where it is time.
+    pub async fn credentials_revived(&self) -> bool {
+        self.chain.revived().await
+    }
+
     /// A call of KMS.
     async fn kms<P: Serialize, T: DeserializeOwned>(
         &self,

@@ -21,6 +21,8 @@ use super::sign::{self, Signable};
 use crate::kms::{Class, clock_difference};
 
 const CONTENT_TYPE: &str = "application/json";
+/// From how many seconds of difference on a correction of the clock is changed without a refusal.
+const FOLLOWED: u64 = 30;
 /// `X-TC-RequestClient`: `^[0-9a-zA-Z-_ ,;.]+$`.
 const CLIENT: &str = concat!("envelope-secrets ", env!("CARGO_PKG_VERSION"));
 
@@ -148,7 +150,8 @@ impl Rpc {
         let whole = match call.service {
             Service::Kms => self.limits.call,
             // A call of KMS waits for it, and is to say in its own time what was the matter.
-            Service::Sts => self.limits.call / 2,
+            // Two of them, for a role on top of a pod's identity.
+            Service::Sts => self.limits.call / 3,
         };
         let deadline = Instant::now() + whole;
         let left = || deadline.saturating_duration_since(Instant::now());
@@ -327,8 +330,7 @@ impl Rpc {
             .post(call.endpoint, headers, call.body.clone(), time)
             .await;
         let answer = answer.map_err(unanswered)?;
-        let ahead = answer.date.map(|date| date - unix_now());
-        let ahead = ahead.map(|ahead| if ahead.abs() <= 1 { 0 } else { ahead });
+        let ahead = answer.ahead;
         if ahead.is_some() {
             *self.ahead.lock().unwrap_or_else(PoisonError::into_inner) = ahead;
         }
@@ -354,18 +356,22 @@ impl Rpc {
         })
     }
 
-    /// A correction ends, or changes, with this machine's clock: somebody may have set it.
+    /// A correction ends, or changes, with this machine's clock: somebody may have set it. Answers on their way make
+    /// seconds of difference, which are no reason.
     fn follow(&self, clock: Clock) {
-        if let Some(ahead) = clock.ahead
-            && clock.added != 0
-            && ahead.abs_diff(clock.added) > 1
-        {
+        let Some(ahead) = clock.ahead else { return };
+        if clock.added == 0 || ahead.abs_diff(clock.added) < FOLLOWED {
+            return;
+        }
+        let stored =
+            self.correction
+                .compare_exchange(clock.added, ahead, Ordering::Relaxed, Ordering::Relaxed);
+        if stored.is_ok() {
             tracing::info!(
                 "this machine's clock {} now; {} s were added to it until now",
                 clock_difference(ahead),
                 clock.added
             );
-            self.correction.store(ahead, Ordering::Relaxed);
         }
     }
 
@@ -404,7 +410,7 @@ impl Rpc {
     }
 }
 
-fn unix_now() -> i64 {
+pub(super) fn unix_now() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use envelope_secrets::controller::Timings;
 use envelope_secrets::envelope::SealTime;
 use envelope_secrets::kms::tencent;
 use envelope_secrets::kms::{AllowedKeys, KeyUri, Registry};
 
 use super::*;
 use crate::support::canary::logged;
-use crate::support::controller::{Place, Running};
+use crate::support::controller::{Place, Running, timings};
+use crate::support::crd::plane_with_crd;
 use crate::support::sealing::{draft, object, seal_with};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -95,4 +97,56 @@ async fn the_controller_opens_with_every_source_and_names_it() {
     // Looks for what was planted in everything that was said.
     let running = Running::start(Arc::new(cloud.client()), &[&place.namespace]);
     place.finish(running).await;
+}
+
+/// Whoever puts credentials right waits for no object's own retry.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_are_put_right_wake_what_waits_for_them() {
+    let place = Place::new("revived").await;
+    let mut cloud = Cloud::new();
+    cloud.only("AKIDfirst", false);
+    let key = KeyUri::parse(&cloud.emulator.key_uri()).unwrap();
+    let settings = |credentials: PathBuf| TencentSettings {
+        allowed: AllowedKeys::parse([key.as_str()]).unwrap(),
+        credentials: Some(credentials),
+        ..TencentSettings::default()
+    };
+    fs::write(cloud.path("sealer"), profile("AKIDfirst")).unwrap();
+    let mut registry = Registry::new();
+    registry.insert(
+        tencent::SCHEME,
+        Arc::new(cloud.client_with(settings(cloud.path("sealer")))) as _,
+    );
+    let never = Timings {
+        retry_min: Duration::from_hours(24),
+        retry_max: Duration::from_hours(24),
+        ..timings()
+    };
+    cloud.variables.clear();
+    let wrong_key = profile("AKIDfirst").replace("keyOfAKIDfirst", "planted-wrong-key");
+    place.canary.plant("planted-wrong-key");
+    for (name, wrong) in [
+        ("malformed", "[default]\nsecret_id = AKIDfirst\n"),
+        ("refused", &wrong_key),
+        ("absent", ""),
+    ] {
+        let path = cloud.path(name);
+        if !wrong.is_empty() {
+            fs::write(&path, wrong).unwrap();
+        }
+        let kms = Arc::new(cloud.client_with(settings(path.clone())));
+        let kubeconfig = plane_with_crd().kubeconfig();
+        let running = Running::start_with(kms, &[&place.namespace], &[], kubeconfig, never);
+        let password = format!("planted-{name}");
+        place.canary.plant(&password);
+        let draft = draft(&place.namespace, name, &[("password", password.as_bytes())]);
+        let time = SealTime::now().unwrap();
+        let sealed = seal_with(&registry, std::slice::from_ref(&key), draft, time).await;
+        place.apply(&object(&sealed)).await;
+        place.reason(name, "CredentialsUnavailable").await;
+        fs::write(&path, profile("AKIDfirst")).unwrap();
+        place.secret(name, &[("password", &password)]).await;
+        place.reason(name, "Synced").await;
+        running.stop().await;
+    }
 }

@@ -1,5 +1,6 @@
 //! Which source wins, and how long what it gave is held.
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,10 @@ struct State {
     trouble: Option<(Trouble, Rest)>,
     /// How many requests have ended.
     asked: u64,
+    /// The source has changed since what is held came from it.
+    outdated: bool,
+    /// See [`Inner::revived`].
+    revived: bool,
     /// When one that a refusal had made ended the last time.
     refused: Option<Instant>,
     renewal: Option<AbortHandle>,
@@ -128,6 +133,7 @@ impl Chain {
                 .metadata_endpoint
                 .clone()
                 .unwrap_or_else(Endpoint::metadata),
+            gave: AtomicBool::new(false),
         }));
         let role = settings.role.clone().map(|role| Role {
             taken: role,
@@ -141,6 +147,11 @@ impl Chain {
             state: Mutex::default(),
             gate: AsyncMutex::default(),
         }))
+    }
+
+    /// Whether, since the last look, calls that were refused for their credentials may succeed.
+    pub(in crate::kms::tencent) async fn revived(&self) -> bool {
+        self.0.revived().await
     }
 
     /// What is held now; nothing is asked for.
@@ -197,14 +208,34 @@ impl Inner {
                 _ => self.ask(seen).await,
             };
         };
-        if self.sources[held.source].changed() {
-            // What was held stays where the change cannot be read yet.
+        let changed = self.sources[held.source].changed();
+        let again = changed || {
+            let state = self.state();
+            state.outdated && state.resting().is_none()
+        };
+        if again {
+            // What was held stays where the change cannot be used yet: the file, or the role that is taken with it.
+            self.state().outdated = true;
             return Ok(self
                 .ask(seen)
                 .await
                 .unwrap_or_else(|_| Arc::clone(&held.credentials)));
         }
         Ok(Arc::clone(&held.credentials))
+    }
+
+    /// Whether, since the last look, there are credentials again after a time without, or others than before by a change
+    /// of their file: whoever was refused may try again. Asks for them where it is time.
+    async fn revived(self: &Arc<Self>) -> bool {
+        let look = {
+            let state = self.state();
+            let changed = |held: &Arc<Held>| self.sources[held.source].changed();
+            state.trouble.is_some() || state.outdated || state.held.as_ref().is_some_and(changed)
+        };
+        if look {
+            let _ = self.current().await; // it tells its own failures
+        }
+        std::mem::take(&mut self.state().revived)
     }
 
     async fn refused(self: &Arc<Self>, which: &Arc<Credentials>) -> Result<bool, Trouble> {
@@ -218,7 +249,10 @@ impl Inner {
                 .refused
                 .is_some_and(|when| when.elapsed() < BETWEEN_REFUSALS);
             if lately {
-                return Ok(false);
+                return match &state.trouble {
+                    Some((trouble, _)) => Err(trouble.clone()),
+                    None => Ok(false),
+                };
             }
             state.asked
         };
@@ -247,14 +281,16 @@ impl Inner {
         let answer = match found {
             Ok(held) => {
                 let before = state.held.as_ref().map(|held| held.status.source);
-                if before != Some(held.status.source) {
+                let after_trouble = state.trouble.take().is_some();
+                if before != Some(held.status.source) || after_trouble {
                     let source = held.status.source.as_str();
                     let assumed_role = held.status.assumed_role;
                     tracing::info!(source, assumed_role, "Tencent Cloud credentials");
                 }
                 let credentials = Arc::clone(&held.credentials);
                 state.held = Some(Arc::new(held));
-                state.trouble = None;
+                state.revived |= after_trouble || state.outdated;
+                state.outdated = false;
                 Ok(credentials)
             }
             Err(trouble) => {

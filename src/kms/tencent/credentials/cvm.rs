@@ -1,6 +1,7 @@
 //! The role of the machine, from the metadata service of Tencent Cloud.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -10,6 +11,7 @@ use zeroize::Zeroizing;
 use super::{Credentials, Fetched, Found, Provide, Source, Trouble};
 use crate::kms::tencent::endpoint::Endpoint;
 use crate::kms::tencent::error::word;
+use crate::kms::tencent::http::HttpError;
 use crate::kms::tencent::rpc::Rpc;
 use crate::kms::tencent::secret_text::SecretText;
 
@@ -19,6 +21,8 @@ const PATH: &str = "/latest/meta-data/cam/security-credentials/";
 pub(super) struct CvmRole {
     pub(super) rpc: Arc<Rpc>,
     pub(super) endpoint: Endpoint,
+    /// Whether it has given a role.
+    pub(super) gave: AtomicBool,
 }
 
 /// Without the fields that only a success has.
@@ -37,25 +41,21 @@ impl CvmRole {
         let http = self.rpc.http();
         let answer = match http.get_metadata(&self.endpoint, PATH).await {
             Ok(answer) => answer,
-            // Off Tencent Cloud there is no such host.
-            Err(error) => return Found::Absent(format!("no metadata service: {error}")),
+            // Off Tencent Cloud there is no such host; where it gave a role before, it is only out of reach.
+            Err(error @ HttpError::Connect { .. }) if !self.gave.load(Ordering::Relaxed) => {
+                return Found::Absent(format!("no metadata service: {error}"));
+            }
+            Err(error) => return NoRole::for_now(format!("failed: {error}")).found(),
         };
         if answer.status == 404 {
             return Found::Absent("the machine has no role".to_owned());
         }
         match self.role(answer.status, &answer.body).await {
-            Ok(fetched) => Found::Credentials(fetched),
-            Err(NoRole { why, temporary }) => Found::Unusable(Trouble {
-                temporary,
-                ..Trouble::new(
-                    format!("the metadata service {why}"),
-                    if temporary {
-                        "try again; if it lasts, look at the machine's metadata service"
-                    } else {
-                        "check the role that is bound to this machine"
-                    },
-                )
-            }),
+            Ok(fetched) => {
+                self.gave.store(true, Ordering::Relaxed);
+                Found::Credentials(fetched)
+            }
+            Err(no) => no.found(),
         }
     }
 
@@ -90,6 +90,18 @@ struct NoRole {
 }
 
 impl NoRole {
+    fn found(self) -> Found {
+        let advice = if self.temporary {
+            "try again; if it lasts, look at the machine's metadata service"
+        } else {
+            "check the role that is bound to this machine"
+        };
+        Found::Unusable(Trouble {
+            temporary: self.temporary,
+            ..Trouble::new(format!("the metadata service {}", self.why), advice)
+        })
+    }
+
     fn for_good(why: impl Into<String>) -> Self {
         NoRole {
             why: why.into(),

@@ -70,6 +70,7 @@ impl FileSource {
                 .iter()
                 .map(|path| path.display().to_string())
                 .collect();
+            *self.read.lock().unwrap_or_else(PoisonError::into_inner) = None;
             let why = format!("{} is not there", names.join(" or "));
             return if self.required {
                 Found::unusable(
@@ -112,7 +113,7 @@ impl Provide for FileSource {
         let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         // A file that is gone has not changed: what it held stays in use.
         let now = self.place().and_then(|path| stamps(path));
-        read.is_some() && now.is_some() && *read != now
+        now.is_some() && *read != now
     }
 }
 

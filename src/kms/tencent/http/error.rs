@@ -71,7 +71,8 @@ impl HttpError {
                  file with --tencent-ca-file"
             }
             HttpError::Proxy(_) => {
-                "write it like http://proxy.example:3128; in a user name or password write @ as %40, / as %2F, # as %23"
+                "write it like http://proxy.example:3128, without a blank or a path; in a user name or password write @ as \
+                 %40, / as %2F, # as %23"
             }
             HttpError::Long { .. } => "check the endpoint: the KMS's answers are short",
             HttpError::Unsendable(_) => "check the credentials and the endpoint for stray characters",

@@ -25,6 +25,9 @@ impl Proxies {
     }
 
     fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
+        // In a CGI program a header of the client sets HTTP_PROXY: there reqwest takes none.
+        let is_cgi = variable("REQUEST_METHOD").is_some();
+        let variable = |name: &str| variable(name).filter(|_| !is_cgi);
         let first =
             |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, variable(name)?)));
         let text = |names| first(names).map(|(_, value)| value).unwrap_or_default();

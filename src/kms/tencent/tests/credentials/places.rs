@@ -240,6 +240,23 @@ async fn without_any_source_each_is_named() {
     }
 }
 
+/// Off Tencent Cloud there is no such host; one that is there and does not answer is another matter.
+#[tokio::test]
+async fn a_metadata_service_that_does_not_answer_passes() {
+    let server = Server::start(|_, asked| match asked.action() {
+        METADATA => Reply::Bytes(Vec::new()),
+        _ => decrypted(),
+    })
+    .await;
+    let error = decrypt(&on_machine(&server, Environment::default()))
+        .await
+        .expect_err("no credentials");
+    assert!(
+        error.temporary && error.subject.as_deref() == Some("cvm-role"),
+        "{error}"
+    );
+}
+
 /// A source that gives none is left alone for a while, but not where somebody has put it right.
 #[tokio::test]
 async fn a_file_that_is_put_right_is_used_at_the_next_call() {

@@ -192,6 +192,30 @@ async fn credentials_that_have_ended_when_they_come_are_used_and_not_asked_for_a
     );
 }
 
+/// Whoever was refused for want of credentials hears once that there are some again.
+#[tokio::test]
+async fn the_end_of_a_time_without_credentials_is_told_once() {
+    let down = Arc::new(AtomicBool::new(true));
+    let in_script = Arc::clone(&down);
+    let server = Server::start(move |number, asked| match asked.action() {
+        "Decrypt" => decrypted(),
+        _ if in_script.load(Ordering::Relaxed) => Reply::Error("UnauthorizedOperation", "no"),
+        _ => Reply::Response(given(number, LONG)),
+    })
+    .await;
+    let pod = Pod::new();
+    let kms = kms_of(&server, pod.oidc());
+    assert!(!kms.credentials_revived().await, "nobody has asked yet");
+    decrypt(&kms).await.expect_err("no credentials");
+    assert!(!kms.credentials_revived().await);
+    down.store(false, Ordering::Relaxed);
+    while !kms.credentials_revived().await {
+        tokio::time::sleep(Duration::from_millis(5)).await; // its source rests for 10 ms
+    }
+    assert!(!kms.credentials_revived().await, "told");
+    decrypt(&kms).await.expect("decrypted");
+}
+
 /// What was refused, and why there is nothing else to try.
 #[tokio::test]
 async fn a_refusal_tells_why_there_are_no_others() {
