@@ -203,8 +203,7 @@ impl Inner {
         let Some(held) = held.filter(|held| !held.is_over(now)) else {
             let resting = self.state().resting();
             return match resting {
-                // A file that somebody has put right is not waited for.
-                Some(trouble) if !self.sources.iter().any(|source| source.changed()) => Err(trouble),
+                Some(trouble) if !self.put_right(&trouble) => Err(trouble),
                 _ => self.ask(seen).await,
             };
         };
@@ -222,6 +221,16 @@ impl Inner {
                 .unwrap_or_else(|_| Arc::clone(&held.credentials)));
         }
         Ok(Arc::clone(&held.credentials))
+    }
+
+    /// Whether somebody has changed a file that was looked at before this came of it: that is not waited for.
+    fn put_right(&self, trouble: &Trouble) -> bool {
+        let last = self
+            .sources
+            .iter()
+            .position(|source| Some(source.source()) == trouble.source);
+        let asked = last.map_or(self.sources.len(), |last| last + 1);
+        self.sources[..asked].iter().any(|source| source.changed())
     }
 
     /// Whether, since the last look, there are credentials again after a time without, or others than before by a change

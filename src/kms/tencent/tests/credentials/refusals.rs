@@ -159,6 +159,10 @@ async fn a_service_of_credentials_that_is_down_passes_and_is_named() {
 async fn calls_do_not_become_as_many_requests_to_a_source_that_gives_none() {
     let server = Server::start(|_, _| Reply::Error("UnauthorizedOperation", "no")).await;
     let pod = Pod::new();
+    // Of a source behind it, which is not asked.
+    let profile = pod.path("profile");
+    fs::write(&profile, "[default]\nsecret_id = a\nsecret_key = b\n").expect("written");
+    let pod = pod.with("TENCENTCLOUD_CREDENTIALS_FILE", profile.display().to_string());
     let settings = TencentSettings {
         environment: pod.oidc(),
         limits: Limits {
