@@ -1,5 +1,7 @@
 //! Which source wins, and how long what it gave is held.
 
+mod state;
+
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -18,6 +20,7 @@ use crate::kms::tencent::endpoint::Endpoint;
 use crate::kms::tencent::error::TencentError;
 use crate::kms::tencent::rpc::Rpc;
 use crate::kms::tencent::settings::TencentSettings;
+use state::{Held, State};
 
 /// A refusal asks the source again, but no more often than this: a source that keeps giving what is refused must
 /// not be asked at every call.
@@ -25,8 +28,6 @@ const BETWEEN_REFUSALS: Duration = Duration::from_secs(10);
 /// After a refresh that failed in the background, or gave what has ended, at first; then doubled up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
-/// The longest time for which no call asks a source that gave none. The first is ten first pauses of a call: 1 s.
-const LONGEST_REST: Duration = Duration::from_secs(30);
 /// The longest sleep of the background task, so that a clock that is set is noticed.
 const NAP: Duration = Duration::from_mins(1);
 
@@ -46,71 +47,6 @@ struct Role {
     taken: AssumedRole,
     region: String,
     sts: Sts,
-}
-
-#[derive(Default)]
-struct State {
-    held: Option<Arc<Held>>,
-    /// Why the last request gave none, and how long no call asks again.
-    trouble: Option<(Trouble, Rest)>,
-    /// How many requests have ended.
-    asked: u64,
-    /// The source has changed since what is held came from it.
-    outdated: bool,
-    /// See [`Inner::revived`].
-    revived: bool,
-    /// When one that a refusal had made ended the last time.
-    refused: Option<Instant>,
-    renewal: Option<AbortHandle>,
-}
-
-impl State {
-    /// Why there are none, while it is too early to ask again.
-    fn resting(&self) -> Option<Trouble> {
-        let (trouble, rest) = self.trouble.as_ref()?;
-        (Instant::now() < rest.until).then(|| trouble.clone())
-    }
-}
-
-/// Many calls that need credentials must not become as many requests to a source that gives none.
-struct Rest {
-    pause: Duration,
-    until: Instant,
-}
-
-impl Rest {
-    fn of(pause: Duration) -> Self {
-        Rest {
-            pause,
-            until: Instant::now() + pause,
-        }
-    }
-}
-
-struct Held {
-    credentials: Arc<Credentials>,
-    status: CredentialStatus,
-    /// The place of the source in the chain.
-    source: usize,
-    /// When to renew, in Unix seconds.
-    renew: Option<i64>,
-    /// When they came, if they had ended by then.
-    came_ended: Option<Instant>,
-}
-
-impl Held {
-    /// What came so is used for a moment all the same: nothing better would come, the clock may be wrong, and the API
-    /// decides.
-    fn is_over(&self, now: i64) -> bool {
-        let ended = self.status.expires.is_some_and(|end| end <= now);
-        ended && self.came_ended.is_none_or(|when| when.elapsed() >= FIRST_PAUSE)
-    }
-}
-
-/// 5 minutes or a tenth of their life before they end, but never before half of it.
-fn renewal(now: i64, end: i64) -> i64 {
-    let life = (end - now).max(0);
-    end - 300.max(life / 10).min(life / 2)
 }
 
 impl Chain {
@@ -288,34 +224,9 @@ impl Inner {
         let mut state = self.state();
         state.asked += 1;
         let answer = match found {
-            Ok(held) => {
-                let before = state.held.as_ref().map(|held| held.status.source);
-                let after_trouble = state.trouble.take().is_some();
-                if before != Some(held.status.source) || after_trouble {
-                    let source = held.status.source.as_str();
-                    let assumed_role = held.status.assumed_role;
-                    tracing::info!(source, assumed_role, "Tencent Cloud credentials");
-                }
-                let credentials = Arc::clone(&held.credentials);
-                state.held = Some(Arc::new(held));
-                state.revived |= after_trouble || state.outdated;
-                state.outdated = false;
-                Ok(credentials)
-            }
+            Ok(held) => Ok(state.got(held)),
             Err(trouble) => {
-                let before = state.trouble.take();
-                if !before.as_ref().is_some_and(|(before, _)| trouble.repeats(before)) {
-                    let (code, request_id) = (trouble.code.as_deref(), trouble.request_id.as_deref());
-                    tracing::warn!(
-                        code,
-                        request_id,
-                        "no fresh Tencent Cloud credentials: {}",
-                        trouble.why
-                    );
-                }
-                let first = self.rpc.limits().pause * 10;
-                let rest = before.map_or(first, |(_, rest)| (rest.pause * 2).min(LONGEST_REST));
-                state.trouble = Some((trouble.clone(), Rest::of(rest)));
+                state.failed(trouble.clone(), self.rpc.limits().pause * 10);
                 Err(trouble)
             }
         };
@@ -374,24 +285,7 @@ impl Inner {
     }
 
     fn held(&self, fetched: Fetched, source: Source, place: usize) -> Held {
-        let now = self.rpc.now();
-        let Fetched {
-            credentials,
-            role,
-            expires,
-        } = fetched;
-        Held {
-            credentials: Arc::new(credentials),
-            status: CredentialStatus {
-                source,
-                assumed_role: self.role.is_some(),
-                role,
-                expires,
-            },
-            source: place,
-            renew: expires.map(|end| renewal(now, end)),
-            came_ended: expires.filter(|end| *end <= now).map(|_| Instant::now()),
-        }
+        Held::new(fetched, source, self.role.is_some(), place, self.rpc.now())
     }
 }
 
