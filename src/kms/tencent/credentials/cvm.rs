@@ -45,7 +45,7 @@ impl CvmRole {
             Err(error @ HttpError::Connect { .. }) if !self.gave.load(Ordering::Relaxed) => {
                 return Found::Absent(format!("no metadata service: {error}"));
             }
-            Err(error) => return NoRole::for_now(format!("failed: {error}")).found(),
+            Err(error) => return Found::Unusable(for_now(format!("failed: {error}"))),
         };
         if answer.status == 404 {
             return Found::Absent("the machine has no role".to_owned());
@@ -55,80 +55,66 @@ impl CvmRole {
                 self.gave.store(true, Ordering::Relaxed);
                 Found::Credentials(fetched)
             }
-            Err(no) => no.found(),
+            Err(trouble) => Found::Unusable(trouble),
         }
     }
 
-    async fn role(&self, status: u16, name: &[u8]) -> Result<Fetched, NoRole> {
+    async fn role(&self, status: u16, name: &[u8]) -> Result<Fetched, Trouble> {
         if status != 200 {
-            return Err(NoRole::status(status, ""));
+            return Err(of_status(status, ""));
         }
         let name = std::str::from_utf8(name).map(str::trim).unwrap_or_default();
         let fits = |b: u8| b.is_ascii_alphanumeric() || b"_+=,.@-".contains(&b);
         if name.is_empty() || name.len() > 128 || name.starts_with('.') || !name.bytes().all(fits) {
-            return Err(NoRole::for_good("names no role"));
+            return Err(for_good("names no role"));
         }
         let path = format!("{PATH}{name}");
         let answer = self.rpc.http().get_metadata(&self.endpoint, &path).await;
-        let answer = answer.map_err(|error| NoRole::for_now(format!("failed: {error}")))?;
+        let answer = answer.map_err(|error| for_now(format!("failed: {error}")))?;
         if answer.status != 200 {
-            return Err(NoRole::status(answer.status, &format!(" for role {name}")));
+            return Err(of_status(answer.status, &format!(" for role {name}")));
         }
         let read = read(&answer.body).map(|fetched| fetched.of_role(name));
-        read.map_err(|no| NoRole {
-            why: format!("{} for role {name}", no.why),
-            ..no
+        read.map_err(|trouble| Trouble {
+            why: format!("{} for role {name}", trouble.why),
+            ..trouble
         })
     }
 }
 
-/// Why the metadata service gave no credentials.
-struct NoRole {
-    why: String,
-    /// The service may answer otherwise the next time.
-    temporary: bool,
+/// Only another role, or another binding of it, helps.
+fn for_good(why: impl std::fmt::Display) -> Trouble {
+    Trouble::new(
+        format!("the metadata service {why}"),
+        "check the role that is bound to this machine",
+    )
 }
 
-impl NoRole {
-    fn found(self) -> Found {
-        let advice = if self.temporary {
-            "try again; if it lasts, look at the machine's metadata service"
-        } else {
-            "check the role that is bound to this machine"
-        };
-        Found::Unusable(Trouble {
-            temporary: self.temporary,
-            ..Trouble::new(format!("the metadata service {}", self.why), advice)
-        })
-    }
-
-    fn for_good(why: impl Into<String>) -> Self {
-        NoRole {
-            why: why.into(),
-            temporary: false,
-        }
-    }
-
-    fn for_now(why: impl Into<String>) -> Self {
-        NoRole {
-            why: why.into(),
-            temporary: true,
-        }
-    }
-
-    fn status(status: u16, about: &str) -> Self {
-        NoRole {
-            why: format!("answered{about} with HTTP status {status}"),
-            temporary: status == 429 || status >= 500,
-        }
+/// The service may answer otherwise the next time.
+fn for_now(why: impl std::fmt::Display) -> Trouble {
+    Trouble {
+        temporary: true,
+        ..Trouble::new(
+            format!("the metadata service {why}"),
+            "try again; if it lasts, look at the machine's metadata service",
+        )
     }
 }
 
-fn read(body: &Zeroizing<Vec<u8>>) -> Result<Fetched, NoRole> {
-    let unreadable = || NoRole::for_now("did not answer with credentials");
+fn of_status(status: u16, about: &str) -> Trouble {
+    let why = format!("answered{about} with HTTP status {status}");
+    if status == 429 || status >= 500 {
+        for_now(why)
+    } else {
+        for_good(why)
+    }
+}
+
+fn read(body: &Zeroizing<Vec<u8>>) -> Result<Fetched, Trouble> {
+    let unreadable = || for_now("did not answer with credentials");
     let given: Given = serde_json::from_slice(body).map_err(|_| unreadable())?;
     if given.code != "Success" {
-        return Err(NoRole::for_good(format!("answered {}", word(&given.code))));
+        return Err(for_good(format!("answered {}", word(&given.code))));
     }
     let Given {
         tmp_secret_id: Some(id),
@@ -141,7 +127,7 @@ fn read(body: &Zeroizing<Vec<u8>>) -> Result<Fetched, NoRole> {
         return Err(unreadable());
     };
     Ok(Fetched {
-        credentials: Credentials::new(id, key.0, Some(token.0)).map_err(NoRole::for_good)?,
+        credentials: Credentials::new(id, key.0, Some(token.0)).map_err(for_good)?,
         role: None,
         expires: Some(expires),
     })

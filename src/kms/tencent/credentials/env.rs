@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 use zeroize::Zeroizing;
 
-use super::{Credentials, Fetched, Found, Provide, Source};
+use super::{Credentials, Fetched, Found, Provide, Source, Trouble};
 
 const SECRET_ID: &str = "TENCENTCLOUD_SECRET_ID";
 const SECRET_KEY: &str = "TENCENTCLOUD_SECRET_KEY";
@@ -67,8 +67,8 @@ impl Environment {
     }
 
     /// `None` when neither id nor key is set.
-    fn credentials(&self) -> Option<Result<Credentials, Wrong>> {
-        let wrong = |why: String, advice| Some(Err(Wrong { why, advice }));
+    fn credentials(&self) -> Option<Result<Credentials, Trouble>> {
+        let wrong = |why: String, advice| Some(Err(Trouble::new(why, advice)));
         let missing =
             |name: &str, there: &str| wrong(format!("{there} is set, {name} is not"), "set both, or neither");
         let (id, key) = match (self.get(SECRET_ID), self.get(SECRET_KEY)) {
@@ -106,13 +106,6 @@ impl Environment {
     }
 }
 
-/// What is wrong with the variables, and what to do. Holds no value.
-#[derive(Debug)]
-struct Wrong {
-    why: String,
-    advice: &'static str,
-}
-
 impl Provide for Environment {
     fn source(&self) -> Source {
         Source::Environment
@@ -122,7 +115,7 @@ impl Provide for Environment {
         let found = match self.credentials() {
             None => Found::Absent(format!("{SECRET_ID} is not set")),
             Some(Ok(credentials)) => Found::Credentials(Fetched::for_good(credentials)),
-            Some(Err(Wrong { why, advice })) => Found::unusable(why, advice),
+            Some(Err(trouble)) => Found::Unusable(trouble),
         };
         ready(found).boxed()
     }
