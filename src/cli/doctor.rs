@@ -16,7 +16,7 @@ use super::failure::Result;
 use super::keychain::{self, KeyringFile};
 use super::printer::Printer;
 use crate::envelope::{Binding, EncryptionContext, Scope};
-use crate::kms::{AllowedKeys, KeyUri, Registry, action, local, tencent};
+use crate::kms::{KeyUri, Registry, action, local};
 use key::Examination;
 use report::{Check, Report};
 
@@ -152,10 +152,7 @@ impl Chosen {
                 Err(error) => checks.push(provider::unusable_keyring(&error)),
             }
         }
-        if keys.iter().any(|key| key.scheme() == tencent::SCHEME) {
-            let allowed = AllowedKeys::exactly(keys.iter().cloned());
-            registry.insert(tencent::SCHEME, Arc::new(args.tencent.provider(allowed)?));
-        }
+        keychain::set_up_clouds(&mut registry, args, keys.iter())?;
         Ok(Chosen {
             keys,
             source,

@@ -121,19 +121,13 @@ impl From<KeyringError> for Failure {
     }
 }
 
-impl From<Class> for Exit {
-    fn from(class: Class) -> Self {
-        match class {
-            Class::Transient | Class::Throttled => Exit::Temporary,
-            Class::Configuration => Exit::Usage,
-            _ => Exit::Failed,
-        }
-    }
-}
-
 /// How a command ends for a failure of this class, which may pass by itself all the same.
 fn exit(class: Class, temporary: bool) -> Exit {
-    if temporary { Exit::Temporary } else { class.into() }
+    match class {
+        _ if temporary || class.passes_by_itself() => Exit::Temporary,
+        Class::Configuration => Exit::Usage,
+        _ => Exit::Failed,
+    }
 }
 
 impl From<KmsError> for Failure {

@@ -104,10 +104,7 @@ impl Recipients {
         {
             registry.insert(local::SCHEME, Arc::new(ring));
         }
-        if all().any(|key| key.scheme() == tencent::SCHEME) {
-            let allowed = AllowedKeys::exactly(all().cloned());
-            registry.insert(tencent::SCHEME, Arc::new(args.tencent.provider(allowed)?));
-        }
+        set_up_clouds(&mut registry, args, all())?;
         Ok(Recipients {
             first,
             others,
@@ -124,9 +121,27 @@ pub(super) fn named(args: &KeyArgs) -> Result<(Vec<KeyUri>, &'static str)> {
         let keys = parse_keys(args.key.iter().map(String::as_str), "--key")?;
         return Ok((keys, "--key"));
     }
+    Ok((of_variable()?, env::KEY))
+}
+
+/// The keys of `ENVELOPE_KEY`.
+fn of_variable() -> Result<Vec<KeyUri>> {
     let text = env::text(env::KEY).unwrap_or_default();
     let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
-    Ok((parse_keys(words, env::KEY)?, env::KEY))
+    parse_keys(words, env::KEY)
+}
+
+/// The providers of those of these keys that are in a cloud; each may use them and no others.
+pub(super) fn set_up_clouds<'k>(
+    registry: &mut Registry,
+    args: &KeyArgs,
+    keys: impl Iterator<Item = &'k KeyUri> + Clone,
+) -> Result<()> {
+    if keys.clone().any(|key| key.scheme() == tencent::SCHEME) {
+        let allowed = AllowedKeys::exactly(keys.cloned());
+        registry.insert(tencent::SCHEME, Arc::new(args.tencent.provider(allowed)?));
+    }
+    Ok(())
 }
 
 fn parse_keys<'a>(words: impl Iterator<Item = &'a str>, source: &str) -> Result<Vec<KeyUri>> {
@@ -181,11 +196,7 @@ impl Reader {
     /// All that may be used.
     pub(super) fn choose(args: &KeyArgs, trust_document: bool) -> Result<Self> {
         let mut listed = parse_keys(args.key.iter().map(String::as_str), "--key")?;
-        let text = env::text(env::KEY).unwrap_or_default();
-        listed.extend(parse_keys(
-            text.split(',').map(str::trim).filter(|word| !word.is_empty()),
-            env::KEY,
-        )?);
+        listed.extend(of_variable()?);
         let file = KeyringFile::choose(&args.keyring);
         let mut registry = Registry::new();
         let ring = file.open()?;
@@ -193,13 +204,11 @@ impl Reader {
         if let Some(ring) = ring {
             registry.insert(local::SCHEME, Arc::new(ring));
         }
-        if trust_document || listed.iter().any(|key| key.scheme() == tencent::SCHEME) {
-            let allowed = if trust_document {
-                AllowedKeys::every()
-            } else {
-                AllowedKeys::exactly(listed.iter().cloned())
-            };
-            registry.insert(tencent::SCHEME, Arc::new(args.tencent.provider(allowed)?));
+        if trust_document {
+            let provider = args.tencent.provider(AllowedKeys::every())?;
+            registry.insert(tencent::SCHEME, Arc::new(provider));
+        } else {
+            set_up_clouds(&mut registry, args, listed.iter())?;
         }
         Ok(Reader {
             registry,
