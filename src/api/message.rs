@@ -45,10 +45,8 @@ impl Outcome {
 
     /// Whether `message`, which is this outcome's, differs from an earlier one in the KMS's request id alone: no news.
     pub fn repeats(&self, message: &str, earlier: &str) -> bool {
-        let Some(request) = self.answer().and_then(Answer::request) else {
-            return message == earlier;
-        };
-        let Some((head, tail)) = message.split_once(&request) else {
+        let request = self.answer().and_then(Answer::request);
+        let Some((head, tail)) = request.and_then(|request| message.split_once(&request)) else {
             return message == earlier;
         };
         let id = earlier

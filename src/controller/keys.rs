@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::metered::Metered;
 use super::reconcile::Context;
@@ -52,8 +51,7 @@ pub(super) async fn follow_credentials(tencent: Arc<TencentKms>, context: Arc<Co
     loop {
         tokio::time::sleep(context.timings.keyring).await;
         if tencent.credentials_revived().await {
-            context.epoch.fetch_add(1, Ordering::Relaxed);
-            context.queue_all();
+            context.try_all_anew();
         }
     }
 }
@@ -70,8 +68,7 @@ pub(super) async fn follow_keyring(keyring: Arc<LocalKms>, path: PathBuf, contex
             Ok(Refresh::Reloaded(held)) => {
                 said.clear();
                 tracing::info!(keyring = %path.display(), keys = joined(held.iter().map(ToString::to_string)), "the keyring changed");
-                context.epoch.fetch_add(1, Ordering::Relaxed);
-                context.queue_all();
+                context.try_all_anew();
             }
             Ok(Refresh::Failed(error)) => {
                 let message =

@@ -55,6 +55,12 @@ impl Context {
         }
     }
 
+    /// Other keys or credentials are there: what was refused for them is tried at once.
+    pub(super) fn try_all_anew(&self) {
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        self.queue_all();
+    }
+
     fn states(&self) -> MutexGuard<'_, HashMap<ObjectKey, KeyState>> {
         // No code under the lock can panic half-way through a change.
         self.states.lock().unwrap_or_else(PoisonError::into_inner)

@@ -313,10 +313,10 @@ impl Run<'_> {
             }),
             Refused::Immutable(_) | Refused::Because(_) => {
                 let why = match refused {
-                    Refused::Because(outcome) => outcome.reason().as_str(),
-                    _ => "immutable",
+                    Refused::Because(outcome) => Some(outcome.reason()),
+                    _ => None,
                 };
-                let advice = if why == Reason::ApiForbidden.as_str() {
+                let advice = if why == Some(Reason::ApiForbidden) {
                     ": the controller may not patch envelopesecrets/status there, check its Role"
                 } else {
                     ""
@@ -325,7 +325,7 @@ impl Run<'_> {
                 tracing::warn!(
                     namespace,
                     name,
-                    reason = why,
+                    reason = why.map_or("immutable", Reason::as_str),
                     "the API server does not take the status{advice}; tried again"
                 );
                 let due = pause(&mut self.state.report, &self.context.timings);

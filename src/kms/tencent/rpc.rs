@@ -149,8 +149,8 @@ impl Rpc {
     ) -> Result<Reply<T>, TencentError> {
         let whole = match call.service {
             Service::Kms => self.limits.call,
-            // A call of KMS waits for it, and is to say in its own time what was the matter.
-            // Two of them, for a role on top of a pod's identity.
+            // A call of KMS waits for it, for two where a role is on top of a pod's identity, and is to say in its own
+            // time what was the matter.
             Service::Sts => self.limits.call / 3,
         };
         let deadline = Instant::now() + whole;
@@ -254,7 +254,7 @@ impl Rpc {
 
     /// The clock that requests are signed with, in Unix seconds.
     pub(super) fn now(&self) -> i64 {
-        unix_now() + self.correction.load(Ordering::Relaxed)
+        unix_now() + self.correction()
     }
 
     /// What a call may take.
