@@ -2,6 +2,7 @@
 //! that a real API server made.
 
 mod cluster;
+mod files;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -142,32 +143,6 @@ fn profile(secret_id: &str) -> String {
     format!("[default]\nsecret_id = {secret_id}\nsecret_key = keyOf{secret_id}\n")
 }
 
-#[tokio::test]
-async fn a_file_that_is_named_wins_and_is_read_again_when_it_changes() {
-    let mut cloud = Cloud::new();
-    let path = cloud.path("credentials");
-    fs::write(&path, profile("AKIDfirst")).unwrap();
-    // A profile at its usual place and a variable would be no good here.
-    fs::create_dir_all(cloud.path("home/.tencentcloud")).unwrap();
-    fs::write(cloud.path("home/.tencentcloud/credentials"), profile("AKIDother")).unwrap();
-    cloud.only("AKIDfirst", false);
-    cloud.seals(&["--tencent-credentials", "credentials"]);
-    cloud.refused(&[], &["SecretIdNotFound"]);
-    cloud.set("ENVELOPE_TENCENT_CREDENTIALS", &path);
-    cloud.seals(&[]);
-    let kms = cloud.client_with(TencentSettings {
-        credentials: Some(path.clone()),
-        ..TencentSettings::default()
-    });
-    cloud.works(&kms, Source::File).await;
-    fs::write(cloud.path("new"), profile("AKIDsecond")).unwrap();
-    fs::rename(cloud.path("new"), &path).unwrap();
-    cloud.only("AKIDsecond", false);
-    cloud.works(&kms, Source::File).await;
-    fs::remove_file(&path).unwrap();
-    cloud.refused(&[], &["no credentials from file", "credentials is not there"]);
-}
-
 /// As the kubelet lays out a Secret: the files point into `..data`, which points to a folder of the day and is swapped as one.
 fn mounted(mount: &Path, day: &str, secret_id: &str, token: bool) {
     let folder = mount.join(day);
@@ -185,25 +160,6 @@ fn mounted(mount: &Path, day: &str, secret_id: &str, token: bool) {
     }
     symlink(day, mount.join("..data_tmp")).unwrap();
     fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
-}
-
-#[tokio::test]
-async fn a_mounted_secret_is_read_and_read_again_when_the_kubelet_swaps_it() {
-    let cloud = Cloud::new();
-    let mount = cloud.path("mount");
-    mounted(&mount, "..2026_11_25_01", "AKIDfirst", true);
-    cloud.only("AKIDfirst", true);
-    cloud.seals(&["--tencent-credentials", "mount"]);
-    let kms = cloud.client_with(TencentSettings {
-        credentials: Some(mount.clone()),
-        ..TencentSettings::default()
-    });
-    cloud.works(&kms, Source::File).await;
-    mounted(&mount, "..2026_11_25_02", "AKIDsecond", true);
-    fs::remove_dir_all(mount.join("..2026_11_25_01")).unwrap();
-    cloud.only("AKIDsecond", true);
-    cloud.works(&kms, Source::File).await;
-    cloud.seals(&["--tencent-credentials", "mount"]);
 }
 
 #[test]
@@ -226,21 +182,6 @@ fn the_environment_gives_credentials_with_a_token_under_each_of_its_names() {
         cloud.seals(&[]);
         cloud.set(name, "");
     }
-}
-
-#[tokio::test]
-async fn a_profile_is_found_at_home_and_where_its_variable_says() {
-    let mut cloud = Cloud::new();
-    cloud.only("AKIDfirst", false);
-    fs::create_dir_all(cloud.path("home/.tencentcloud")).unwrap();
-    fs::write(cloud.path("home/.tencentcloud/credentials"), profile("AKIDfirst")).unwrap();
-    cloud.seals(&[]);
-    cloud.works(&cloud.client(), Source::Profile).await;
-    cloud.only("AKIDsecond", false);
-    fs::write(cloud.path("other"), profile("AKIDsecond")).unwrap();
-    let other = cloud.path("other");
-    cloud.set("TENCENTCLOUD_CREDENTIALS_FILE", &other);
-    cloud.seals(&[]);
 }
 
 /// A pod of TKE: the identity of a `ServiceAccount` of the real API server, trusted by a role.

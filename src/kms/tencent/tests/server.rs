@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 use crate::kms::tencent::Endpoint;
 
@@ -57,10 +58,17 @@ pub(crate) const REQUEST_ID: &str = "0bc82ec0-ecb7-4bf4-8fe5-e86b7c5f2c54";
 
 type Script = dyn Fn(usize, &Asked) -> Reply + Send + Sync;
 
+/// The requests so far.
+#[derive(Default)]
+struct Log {
+    asked: Mutex<Vec<Asked>>,
+    arrivals: Notify,
+}
+
 /// Ends when it is dropped.
 pub(crate) struct Server {
     address: std::net::SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    log: Arc<Log>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -75,18 +83,18 @@ impl Server {
     pub(crate) async fn start(script: impl Fn(usize, &Asked) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let asked = Arc::new(Mutex::new(Vec::new()));
-        let (log, script): (_, Arc<Script>) = (Arc::clone(&asked), Arc::new(script));
+        let log = Arc::new(Log::default());
+        let (kept, script): (_, Arc<Script>) = (Arc::clone(&log), Arc::new(script));
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             for connection in 0.. {
                 let Ok((stream, _)) = listener.accept().await else {
                     return;
                 };
-                connections.spawn(serve(stream, connection, Arc::clone(&log), Arc::clone(&script)));
+                connections.spawn(serve(stream, connection, Arc::clone(&kept), Arc::clone(&script)));
             }
         });
-        Server { address, asked, task }
+        Server { address, log, task }
     }
 
     pub(crate) fn endpoint(&self) -> Endpoint {
@@ -98,7 +106,7 @@ impl Server {
     }
 
     pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().expect("no panic").clone()
+        self.log.asked.lock().expect("no panic").clone()
     }
 
     /// The requests of one action; for the metadata service, which has none, "".
@@ -110,8 +118,13 @@ impl Server {
     /// Waits for the request number `count` of an action.
     pub(crate) async fn until_asked_for(&self, action: &str, count: usize) {
         let waiting = async {
-            while self.asked_for(action).len() < count {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            loop {
+                // Before the look: a request in between is not missed.
+                let arrival = self.log.arrivals.notified();
+                if self.asked_for(action).len() >= count {
+                    return;
+                }
+                arrival.await;
             }
         };
         let waited = tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await;
@@ -119,13 +132,14 @@ impl Server {
     }
 }
 
-async fn serve(mut stream: TcpStream, connection: usize, log: Arc<Mutex<Vec<Asked>>>, script: Arc<Script>) {
+async fn serve(mut stream: TcpStream, connection: usize, log: Arc<Log>, script: Arc<Script>) {
     while let Some(asked) = read_request(&mut stream, connection).await {
         let number = {
-            let mut log = log.lock().expect("no panic");
-            log.push(asked.clone());
-            log.len() - 1
+            let mut all = log.asked.lock().expect("no panic");
+            all.push(asked.clone());
+            all.len() - 1
         };
+        log.arrivals.notify_waiters();
         match answer(script(number, &asked)) {
             Some((bytes, keep)) => {
                 if stream.write_all(&bytes).await.is_err() || !keep {
