@@ -122,9 +122,9 @@ impl From<KeyringError> for Failure {
 }
 
 /// How a command ends for a failure of this class, which may pass by itself all the same.
-fn exit(class: Class, temporary: bool) -> Exit {
+fn exit(class: Class, retryable: bool) -> Exit {
     match class {
-        _ if temporary || class.passes_by_itself() => Exit::Temporary,
+        _ if temporary || class.is_retryable() => Exit::Temporary,
         Class::Configuration => Exit::Usage,
         _ => Exit::Failed,
     }
@@ -133,7 +133,7 @@ fn exit(class: Class, temporary: bool) -> Exit {
 impl From<KmsError> for Failure {
     fn from(error: KmsError) -> Self {
         Failure {
-            exit: exit(error.class, error.temporary),
+            exit: exit(error.class, error.retryable),
             ..Failure::failed(error.to_string())
         }
         .help(error.advice())
@@ -143,7 +143,7 @@ impl From<KmsError> for Failure {
 impl From<TencentError> for Failure {
     fn from(error: TencentError) -> Self {
         Failure {
-            exit: exit(error.class, error.temporary),
+            exit: exit(error.class, error.retryable),
             ..Failure::failed(error.to_string())
         }
         .help(error.advice)
@@ -167,7 +167,7 @@ impl From<Refusal> for Failure {
         match refusal {
             Refusal::Policy(error) => {
                 let failure = Failure::failed(error.to_string());
-                if error.is_temporary() {
+                if error.is_retryable() {
                     failure.help("check the clocks of this machine and of the one that sealed")
                 } else {
                     failure

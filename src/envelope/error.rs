@@ -100,7 +100,7 @@ pub enum PolicyError {
 
 impl PolicyError {
     /// Whether waiting alone can cure it.
-    pub fn is_temporary(&self) -> bool {
+    pub fn is_retryable(&self) -> bool {
         matches!(self, PolicyError::SealTimeInFuture(_))
     }
 }

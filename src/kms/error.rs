@@ -58,7 +58,7 @@ impl Class {
     }
 
     /// Whether what failed so passes without a change by anybody.
-    pub fn passes_by_itself(self) -> bool {
+    pub fn is_retryable(self) -> bool {
         matches!(self, Class::Transient | Class::Throttled)
     }
 
@@ -117,7 +117,7 @@ pub struct KmsError {
     pub subject: Option<Box<str>>,
     /// The same call may succeed later without a change by anybody, though the class does not tell: credentials whose
     /// service is down.
-    pub temporary: bool,
+    pub retryable: bool,
 }
 
 impl KmsError {
@@ -132,7 +132,7 @@ impl KmsError {
             request_id: None,
             advice: None,
             subject: None,
-            temporary: false,
+            retryable: false,
         }
     }
 

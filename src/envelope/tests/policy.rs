@@ -122,7 +122,7 @@ fn a_seal_more_than_a_day_ahead_is_refused_for_a_time() {
     for ahead in ["2026-11-24T17:00:01Z", "9999-12-31T23:59:59Z"] {
         let error = refused(at(ahead), &policy).expect("too far ahead");
         assert_eq!(error, PolicyError::SealTimeInFuture(ahead.into()));
-        assert!(error.is_temporary());
+        assert!(error.is_retryable());
         assert!(refused(at(ahead), &ReaderPolicy::command_line(now())).is_some());
     }
     let last_day = ReaderPolicy::command_line(time("9999-12-31T00:00:00Z"));

@@ -21,8 +21,8 @@ pub struct TencentError {
     pub advice: Box<str>,
     /// As [`KmsError::subject`].
     pub subject: Option<Box<str>>,
-    /// As [`KmsError::temporary`].
-    pub temporary: bool,
+    /// As [`KmsError::retryable`].
+    pub retryable: bool,
 }
 
 impl TencentError {
@@ -36,7 +36,7 @@ impl TencentError {
             request_id: None,
             advice: class.advice().into(),
             subject: None,
-            temporary: false,
+            retryable: false,
         }
     }
 
@@ -57,7 +57,7 @@ impl TencentError {
         )
         .into();
         self.advice.clone_from(&why.advice);
-        self.temporary = why.temporary;
+        self.retryable = why.retryable;
         self
     }
 
@@ -79,7 +79,7 @@ impl TencentError {
             request_id: self.request_id,
             advice: Some(self.advice),
             subject: self.subject,
-            temporary: self.temporary,
+            retryable: self.retryable,
         }
     }
 }

@@ -105,7 +105,7 @@ fn refused(
         request_id: request_id.map(Into::into),
         advice: advice.replace("{action}", call.action).into(),
         subject: (!meaning.state.is_empty()).then(|| meaning.state.into()),
-        temporary: false,
+        retryable: false,
     };
     (failed, meaning.then)
 }

@@ -242,7 +242,7 @@ impl Rpc {
     fn late(&self) -> TencentError {
         let seconds = http::seconds(self.limits.call);
         TencentError {
-            temporary: true,
+            retryable: true,
             ..TencentError::new(
                 Class::Credentials,
                 "credentials",
@@ -312,7 +312,7 @@ impl Rpc {
     ) -> Result<Reply<T>, Failure> {
         let added = self.correction();
         let unanswered = |error: HttpError| {
-            let (class, then) = if error.passes() {
+            let (class, then) = if error.is_retryable() {
                 (Class::Transient, Then::Retry)
             } else {
                 (Class::Configuration, Then::Fail)

@@ -124,6 +124,6 @@ fn other_actions_take_the_tables_class_and_an_unknown_code_is_tried_once_more() 
 fn nothing_that_a_person_must_repair_is_retried() {
     for row in TABLE {
         let again = matches!(row.then, Then::Retry | Then::RetryOnce);
-        assert_eq!(again, row.class.passes_by_itself(), "{}", row.code);
+        assert_eq!(again, row.class.is_retryable(), "{}", row.code);
     }
 }

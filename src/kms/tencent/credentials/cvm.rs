@@ -93,7 +93,7 @@ fn for_good(why: impl std::fmt::Display) -> Trouble {
 /// The service may answer otherwise the next time.
 fn for_now(why: impl std::fmt::Display) -> Trouble {
     Trouble {
-        temporary: true,
+        retryable: true,
         ..Trouble::new(
             format!("the metadata service {why}"),
             "try again; if it lasts, look at the machine's metadata service",

@@ -173,7 +173,7 @@ pub(super) struct Trouble {
     /// The id of the request to STS.
     pub(super) request_id: Option<Box<str>>,
     /// It may pass without a change by anybody.
-    pub(super) temporary: bool,
+    pub(super) retryable: bool,
 }
 
 impl Trouble {
@@ -191,7 +191,7 @@ impl Trouble {
             source: None,
             code: None,
             request_id: None,
-            temporary: false,
+            retryable: false,
         }
     }
 }
@@ -201,7 +201,7 @@ impl From<TencentError> for Trouble {
     fn from(error: TencentError) -> Self {
         let why = format!("{}: {}", error.action, error.message);
         Trouble {
-            temporary: error.class.passes_by_itself(),
+            retryable: error.class.is_retryable(),
             code: error.code,
             request_id: error.request_id,
             ..Trouble::new(why, error.advice)

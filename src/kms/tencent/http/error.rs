@@ -36,7 +36,7 @@ pub(in crate::kms::tencent) enum HttpError {
 
 impl HttpError {
     /// Whether the same request may go well later.
-    pub(in crate::kms::tencent) fn passes(&self) -> bool {
+    pub(in crate::kms::tencent) fn is_retryable(&self) -> bool {
         !matches!(
             self,
             HttpError::Untrusted { .. }
@@ -48,7 +48,7 @@ impl HttpError {
 
     /// Whether the server may have had the request.
     pub(in crate::kms::tencent) fn may_have_sent(&self) -> bool {
-        self.passes() && !matches!(self, HttpError::Connect { .. } | HttpError::Tls { .. })
+        self.is_retryable() && !matches!(self, HttpError::Connect { .. } | HttpError::Tls { .. })
     }
 
     pub(in crate::kms::tencent) fn advice(&self) -> &'static str {

@@ -136,7 +136,7 @@ async fn a_machines_role_that_gives_nothing_is_named() {
             .await
             .expect_err("no credentials");
         assert_eq!(
-            (error.class, error.temporary),
+            (error.class, error.retryable),
             (Class::Credentials, temporary),
             "{error}"
         );
@@ -252,7 +252,7 @@ async fn a_metadata_service_that_does_not_answer_passes() {
         .await
         .expect_err("no credentials");
     assert!(
-        error.temporary && error.subject.as_deref() == Some("cvm-role"),
+        error.retryable && error.subject.as_deref() == Some("cvm-role"),
         "{error}"
     );
 }

@@ -134,7 +134,7 @@ async fn a_service_of_credentials_that_is_down_passes_and_is_named() {
             .await
             .expect_err("no credentials");
         assert_eq!(
-            (error.class, error.temporary),
+            (error.class, error.retryable),
             (Class::Credentials, temporary),
             "{code}"
         );
@@ -151,7 +151,7 @@ async fn a_service_of_credentials_that_is_down_passes_and_is_named() {
         ..settings(&giving(LONG).await)
     };
     let kms = TencentKms::new(settings).expect("a client");
-    assert!(decrypt(&kms).await.expect_err("no way to STS").temporary);
+    assert!(decrypt(&kms).await.expect_err("no way to STS").retryable);
 }
 
 /// A source that gives none is left alone for a while, however many calls there are.
@@ -260,7 +260,7 @@ async fn a_call_does_not_wait_longer_for_credentials_than_it_may_take() {
     };
     let kms = TencentKms::new(settings).expect("a client");
     let error = decrypt(&kms).await.expect_err("nobody answers");
-    assert!(error.temporary && error.class == Class::Credentials, "{error}");
+    assert!(error.retryable && error.class == Class::Credentials, "{error}");
     assert!(error.message.contains("did not answer within"), "{error}");
     assert!(server.asked_for("Decrypt").is_empty());
 }

@@ -316,5 +316,4 @@ fn rejected(rejection: &Rejection) -> (String, &'static str) {
 }
 
 #[cfg(test)]
-#[path = "message_tests.rs"]
 mod tests;

@@ -120,7 +120,7 @@ fn without(trouble: Trouble) -> TencentError {
         subject: Some(source.into()),
         code: trouble.code,
         request_id: trouble.request_id,
-        temporary: trouble.temporary,
+        retryable: trouble.retryable,
         ..TencentError::new(Class::Credentials, "credentials", trouble.why).with_advice(trouble.advice)
     }
 }

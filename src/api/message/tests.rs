@@ -491,7 +491,7 @@ fn documentation() -> String {
 
 #[test]
 fn the_documentation_has_every_reason_as_it_is() {
-    let page = include_str!("../../docs/troubleshooting.md");
+    let page = include_str!("../../../docs/troubleshooting.md");
     let (_, rest) = page
         .split_once("<!-- reasons: written from src/api, a test compares -->\n")
         .expect("the first mark");
