@@ -9,8 +9,6 @@ use crate::envelope::names;
 /// What `envelope controller` works on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControllerConfig {
-    /// The keyring file of the `local` provider; `None` where all keys are in a cloud KMS.
-    pub keyring: Option<PathBuf>,
     /// The namespaces to work in; `None` for all of the cluster.
     pub namespaces: Option<Vec<String>>,
     /// The accepted audiences; none given accepts only documents without one.
@@ -33,7 +31,6 @@ pub enum ConfigError {
 impl ControllerConfig {
     /// Checks what was typed. Namespaces are taken once each; an empty list means all of the cluster.
     pub fn new(
-        keyring: Option<PathBuf>,
         namespaces: &[String],
         audiences: &[String],
         kubeconfig: Option<PathBuf>,
@@ -51,7 +48,6 @@ impl ControllerConfig {
         let once: BTreeSet<&String> = namespaces.iter().collect();
         let namespaces: Vec<String> = once.into_iter().cloned().collect();
         Ok(ControllerConfig {
-            keyring,
             namespaces: (!namespaces.is_empty()).then_some(namespaces),
             audiences: audiences.iter().cloned().collect(),
             kubeconfig,
@@ -76,12 +72,7 @@ mod tests {
 
     fn config(namespaces: &[&str], audiences: &[&str]) -> Result<ControllerConfig, ConfigError> {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        ControllerConfig::new(
-            Some("keyring".into()),
-            &owned(namespaces),
-            &owned(audiences),
-            None,
-        )
+        ControllerConfig::new(&owned(namespaces), &owned(audiences), None)
     }
 
     #[test]

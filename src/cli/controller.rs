@@ -11,11 +11,10 @@ use tokio_util::task::TaskTracker;
 
 use super::env;
 use super::failure::{Failure, Result};
-use super::tencent::TencentArgs;
+use super::providers::ProviderArgs;
 use crate::config::ControllerConfig;
 use crate::controller::{self, Health, Setup, StartError, Timings};
-use crate::kms::tencent::TencentKms;
-use crate::kms::{AllowedKeys, local};
+use crate::kms::{self, AllowedKeys, Capability, Connection, Host, Provider, Registry};
 use crate::metrics::Metrics;
 use crate::probes::{self, ListenAddr};
 use crate::telemetry::{self, LogFormat, LogLevel};
@@ -30,9 +29,6 @@ use crate::telemetry::{self, LogFormat, LogLevel};
     envelope controller --keyring ~/.config/envelope-secrets/keyring --namespaces demo"
 )]
 pub(super) struct ControllerArgs {
-    /// The keyring file of local keys, read again when it changes; without it, only keys of a cloud KMS are used
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = env::KEYRING, hide_env_values = true)]
-    keyring: Option<OsString>,
     /// Open documents with this KMS key of a cloud, or with all keys of a region: tencent-kms://ap-guangzhou/; repeat it
     /// for several. Without it, none is used, whatever a document names
     #[arg(long, value_name = "URI", value_delimiter = ',', env = env::ALLOW_KEY, hide_env_values = true)]
@@ -59,28 +55,45 @@ pub(super) struct ControllerArgs {
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t, env = env::LOG_LEVEL, hide_env_values = true)]
     log_level: LogLevel,
     #[command(flatten)]
-    tencent: TencentArgs,
+    providers: ProviderArgs,
 }
 
 impl ControllerArgs {
-    /// The providers of cloud keys, for the keys that are allowed.
-    fn tencent(&self) -> Result<Option<Arc<TencentKms>>> {
+    /// The providers of the KMS keys that documents may be opened with.
+    fn registry(&self) -> Result<Registry> {
         let entries = self.allow_key.iter().filter(|entry| !entry.is_empty());
         let allowed = AllowedKeys::parse(entries)
             .map_err(|error| Failure::usage(format!("--allow-key: {error}")).help(error.advice()))?;
-        if let Some(key) = allowed.of_scheme(local::SCHEME) {
-            return Err(Failure::usage(format!("--allow-key: {key} is a local KMS key"))
-                .help("put it into the keyring: that allows it"));
+        let mut registry = Registry::new();
+        for provider in kms::providers() {
+            let allowed = allowed.of_scheme(provider.scheme());
+            if provider.can(Capability::HoldKeys) {
+                refuse_entries(provider, &allowed)?;
+            } else if allowed.is_empty() {
+                continue;
+            }
+            match provider.connect(self.providers.settings(), allowed, Host::Controller)? {
+                Connection::Ready(kms) => registry.insert(provider.scheme(), kms),
+                Connection::Absent(_) => {}
+            }
         }
-        if !allowed.is_empty() {
-            return Ok(Some(Arc::new(self.tencent.provider(allowed)?)));
-        }
-        if set(self.keyring.as_ref()).is_none() {
+        if registry.is_empty() {
             return Err(Failure::usage("there is no KMS key to open documents with").help(
-                "give a keyring with --keyring FILE, or allow keys of a cloud KMS with --allow-key URI",
+                "provide a keyring with --keyring FILE, or allow KMS keys of a cloud with --allow-key URI",
             ));
         }
-        Ok(None)
+        Ok(registry)
+    }
+}
+
+/// A provider that holds its keys allows exactly those.
+fn refuse_entries(provider: &dyn Provider, allowed: &AllowedKeys) -> Result<()> {
+    match allowed.iter().next() {
+        None => Ok(()),
+        Some(key) => Err(
+            Failure::usage(format!("--allow-key: {key} is a KMS key of {}", provider.title()))
+                .help("leave it out: a keyring allows exactly the KMS keys that it holds"),
+        ),
     }
 }
 
@@ -92,24 +105,23 @@ fn set(path: Option<&OsString>) -> Option<PathBuf> {
 /// Runs it.
 pub(super) fn run(args: &ControllerArgs) -> Result<()> {
     let config = ControllerConfig::new(
-        set(args.keyring.as_ref()),
         &args.namespaces,
         &args.audience,
         set(args.kubeconfig.as_ref()),
     )
     .map_err(|error| Failure::usage(error.to_string()))?;
-    let tencent = args.tencent()?;
+    let registry = args.registry()?;
     telemetry::init(args.log_format, args.log_level)
         .map_err(|error| Failure::failed(format!("cannot start logging: {error}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(serve(args, config, tencent))
+    runtime.block_on(serve(args, config, registry))
 }
 
 async fn serve(
     args: &ControllerArgs,
     config: ControllerConfig,
-    tencent: Option<Arc<TencentKms>>,
+    registry: Registry,
 ) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
     let (metrics, health) = (Metrics::new(), Health::default());
@@ -152,7 +164,7 @@ async fn serve(
     let ran = controller::run(
         Setup {
             config,
-            tencent,
+            registry,
             metrics,
             health,
         },
@@ -177,7 +189,6 @@ async fn first_of(mut terminate: Signal, mut interrupt: Signal) {
 
 fn explain(error: StartError) -> Failure {
     match error {
-        StartError::Keyring(keyring) => Failure::from(keyring),
         StartError::Connect(_) => Failure::usage(error.to_string()).help(
             "give a kubeconfig with --kubeconfig, or run it in a pod with a ServiceAccount; outside of one HTTPS_PROXY and \
              NO_PROXY count, too",

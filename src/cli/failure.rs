@@ -2,9 +2,7 @@ use std::process::ExitCode;
 
 use crate::envelope::{NoUsableWrap, OpenError, Refusal, StructureError, StructureKind};
 use crate::files::FileError;
-use crate::kms::local::KeyringError;
-use crate::kms::tencent::TencentError;
-use crate::kms::{Class, KmsError};
+use crate::kms::{Class, KmsError, ProviderError};
 use crate::manifest::ManifestError;
 
 /// How a command ended, as its exit code.
@@ -115,16 +113,10 @@ impl From<FileError> for Failure {
     }
 }
 
-impl From<KeyringError> for Failure {
-    fn from(error: KeyringError) -> Self {
-        Failure::usage(error.to_string()).help(error.advice())
-    }
-}
-
-/// How a command ends for a failure of this class, which may pass by itself all the same.
+/// The exit code for a failure of this class. It may be `retryable` whatever its class.
 fn exit(class: Class, retryable: bool) -> Exit {
     match class {
-        _ if temporary || class.is_retryable() => Exit::Temporary,
+        _ if retryable || class.is_retryable() => Exit::Temporary,
         Class::Configuration => Exit::Usage,
         _ => Exit::Failed,
     }
@@ -140,11 +132,11 @@ impl From<KmsError> for Failure {
     }
 }
 
-impl From<TencentError> for Failure {
-    fn from(error: TencentError) -> Self {
+impl From<ProviderError> for Failure {
+    fn from(error: ProviderError) -> Self {
         Failure {
             exit: exit(error.class, error.retryable),
-            ..Failure::failed(error.to_string())
+            ..Failure::failed(error.message)
         }
         .help(error.advice)
     }

@@ -1,69 +1,149 @@
-//! Which KMS keys a command may use: from flags, the environment and the keyring, never from a document.
+//! The KMS keys that a command may use: from flags, the environment and keyrings, never from a document.
 
-use std::path::PathBuf;
-use std::sync::Arc;
-
-use super::args::{KeyArgs, KeyringArgs};
+use super::args::KeyArgs;
 use super::env;
 use super::failure::{Failure, Result};
-use crate::kms::local::{self, FileRules, KeyringError, LocalKms};
-use crate::kms::{self, AllowedKeys, KeyUri, Registry, tencent};
+use super::providers::holders;
+use crate::kms::{
+    self, Access, AllowedKeys, Capability, Connection, Host, KeyUri, Provider, ProviderError, Registry, Settings,
+};
 
-/// As the format has it.
+/// The limit of the format.
 const MAX_KEYS: usize = crate::envelope::wire::MAX_KEYS;
 
-/// A keyring file, and how it was chosen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum KeyringFile {
-    /// Named by flag or environment: it must be there.
-    Named(PathBuf),
-    /// The default place, whether or not there is one.
-    Default(PathBuf),
-    /// Not named, and no home to look in.
-    None,
+/// The KMS keys to seal with, as far as they could be chosen.
+pub(super) struct Selection {
+    /// In order; the first generates the data key. Empty if nothing names a KMS key.
+    pub(super) keys: Vec<KeyUri>,
+    /// Where they were chosen: `--key`, `ENVELOPE_KEY`, `keyring PATH`.
+    pub(super) source: String,
+    /// The configured providers.
+    pub(super) registry: Registry,
+    /// Providers that hold their keys and cannot be used.
+    pub(super) unusable: Vec<Unusable>,
 }
 
-impl KeyringFile {
-    /// `--keyring`, else `ENVELOPE_KEYRING`, else the default place.
-    pub(super) fn choose(args: &KeyringArgs) -> Self {
-        match args.keyring.clone().or_else(|| env::path(env::KEYRING)) {
-            Some(path) => KeyringFile::Named(path),
-            None => env::default_keyring().map_or(KeyringFile::None, KeyringFile::Default),
+/// A provider that holds its keys and cannot be used.
+pub(super) struct Unusable {
+    pub(super) provider: &'static dyn Provider,
+    pub(super) why: Why,
+}
+
+/// Why a provider cannot be used.
+pub(super) enum Why {
+    /// Its keyring is broken or has unsafe permissions.
+    Broken(ProviderError),
+    /// It has no keyring: `there is no keyring at PATH`.
+    Absent(String),
+}
+
+impl Selection {
+    /// `--key`, else `ENVELOPE_KEY`, else the first KMS key of a keyring.
+    pub(super) fn new(args: &KeyArgs) -> Result<Self> {
+        let (keys, source) = named(args)?;
+        let mut selection = Selection {
+            source: source.to_owned(),
+            registry: Registry::new(),
+            unusable: Vec::new(),
+            keys,
+        };
+        if selection.keys.is_empty() {
+            selection.choose_default(args.providers.settings());
+        } else {
+            selection.configure(args.providers.settings())?;
         }
+        Ok(selection)
     }
 
-    /// The path; a failure without a home.
-    pub(super) fn path(&self) -> Result<&PathBuf> {
-        match self {
-            KeyringFile::Named(path) | KeyringFile::Default(path) => Ok(path),
-            KeyringFile::None => Err(Failure::usage(
-                "no keyring is named, and there is no home folder to look in",
-            )
-            .help("name one with --keyring FILE")),
-        }
-    }
-
-    /// The keyring; `None` where none was named and none is at the default place.
-    pub(super) fn open(&self) -> std::result::Result<Option<LocalKms>, KeyringError> {
-        match self {
-            KeyringFile::Named(path) => Ok(Some(LocalKms::open(path, FileRules::Person)?)),
-            KeyringFile::Default(path) if path.symlink_metadata().is_ok() => {
-                Ok(Some(LocalKms::open(path, FileRules::Person)?))
+    /// Configures the providers of the chosen keys.
+    fn configure(&mut self, settings: &Settings) -> Result<()> {
+        let allowed = AllowedKeys::exactly(self.keys.iter().cloned());
+        for provider in kms::providers() {
+            let scheme = provider.scheme();
+            if self.keys.iter().any(|key| key.scheme() == scheme) {
+                match provider.connect(settings, allowed.of_scheme(scheme), Host::CommandLine) {
+                    Ok(Connection::Ready(kms)) => self.registry.insert(scheme, kms),
+                    Ok(Connection::Absent(why)) => self.unusable.push(Unusable::absent(provider, why)),
+                    Err(error) if provider.can(Capability::HoldKeys) => {
+                        self.unusable.push(Unusable::broken(provider, error));
+                    }
+                    Err(error) => return Err(error.into()),
+                }
             }
-            KeyringFile::Default(_) | KeyringFile::None => Ok(None),
+        }
+        Ok(())
+    }
+
+    /// Chooses the first key of the first keyring there is.
+    fn choose_default(&mut self, settings: &Settings) {
+        for provider in holders() {
+            match provider.connect(settings, AllowedKeys::default(), Host::CommandLine) {
+                Ok(Connection::Ready(kms)) => {
+                    let Access::Keyring { file, keys } = kms.access() else {
+                        continue;
+                    };
+                    let Some(first) = keys.into_iter().next() else {
+                        continue;
+                    };
+                    self.source = file.map_or_else(
+                        || provider.title().to_owned(),
+                        |file| format!("keyring {}", file.display()),
+                    );
+                    self.keys.push(first);
+                    self.registry.insert(provider.scheme(), kms);
+                    return;
+                }
+                Ok(Connection::Absent(why)) => self.unusable.push(Unusable::absent(provider, why)),
+                Err(error) => {
+                    if let Some(file) = &error.file {
+                        self.source = format!("keyring {}", file.display());
+                    }
+                    self.unusable.push(Unusable::broken(provider, error));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// The failure if no KMS key was chosen and no provider is broken.
+    pub(super) fn nothing_to_seal_with(&self) -> Failure {
+        let mut reasons = vec!["none is named".to_owned()];
+        reasons.extend(self.unusable.iter().filter_map(|unusable| match &unusable.why {
+            Why::Absent(why) => Some(why.clone()),
+            Why::Broken(_) => None,
+        }));
+        Failure::usage(format!("no KMS key to seal with: {}", reasons.join(", and "))).help(format!(
+            "create a keyring: envelope keys create; or name a KMS key with --key URI or {}",
+            env::KEY
+        ))
+    }
+}
+
+impl Unusable {
+    fn absent(provider: &'static dyn Provider, why: String) -> Self {
+        Unusable {
+            provider,
+            why: Why::Absent(why),
+        }
+    }
+
+    fn broken(provider: &'static dyn Provider, error: ProviderError) -> Self {
+        Unusable {
+            provider,
+            why: Why::Broken(error),
         }
     }
 }
 
-/// The keys to seal with, and the KMSs that hold them.
+/// The KMS keys to seal with, and their providers.
 pub(super) struct Recipients {
-    /// Draws the data key.
+    /// Generates the data key.
     pub(super) first: KeyUri,
     /// Wrap the same data key.
     pub(super) others: Vec<KeyUri>,
-    /// Where they were chosen: `--key`, `ENVELOPE_KEY`, `keyring PATH`.
+    /// Where they were chosen, as in [`Selection::source`].
     pub(super) source: String,
-    /// The KMSs.
+    /// The configured providers.
     pub(super) registry: Registry,
 }
 
@@ -77,46 +157,29 @@ impl Recipients {
         keys.join(", ")
     }
 
-    /// `--key`, else `ENVELOPE_KEY`, else the keyring's first key.
+    /// [`Selection::new`], complete or an error.
     pub(super) fn choose(args: &KeyArgs) -> Result<Self> {
-        let file = KeyringFile::choose(&args.keyring);
-        let (keys, source) = named(args)?;
-        let mut registry = Registry::new();
-        let mut keys = keys.into_iter();
-        let Some(first) = keys.next() else {
-            let Some(ring) = file.open()? else {
-                return Err(nothing_to_seal_with(&file));
-            };
-            let first = ring.default_key();
-            registry.insert(local::SCHEME, Arc::new(ring));
-            let source = format!("keyring {}", file.path()?.display());
-            return Ok(Recipients {
-                first,
-                others: Vec::new(),
-                source,
-                registry,
-            });
-        };
-        let others: Vec<KeyUri> = keys.collect();
-        let all = || std::iter::once(&first).chain(&others);
-        if all().any(|key| key.scheme() == local::SCHEME)
-            && let Some(ring) = file.open()?
-        {
-            registry.insert(local::SCHEME, Arc::new(ring));
+        let selection = Selection::new(args)?;
+        for unusable in &selection.unusable {
+            if let Why::Broken(error) = &unusable.why {
+                return Err(error.clone().into());
+            }
         }
-        set_up_clouds(&mut registry, args, all())?;
+        let mut keys = selection.keys.iter().cloned();
+        let Some(first) = keys.next() else {
+            return Err(selection.nothing_to_seal_with());
+        };
         Ok(Recipients {
             first,
-            others,
-            source: source.to_owned(),
-            registry,
+            others: keys.collect(),
+            source: selection.source,
+            registry: selection.registry,
         })
     }
 }
 
-/// The keys that `--key`, else `ENVELOPE_KEY`, names to seal with, and which of the two; none: it is the keyring's
-/// to say.
-pub(super) fn named(args: &KeyArgs) -> Result<(Vec<KeyUri>, &'static str)> {
+/// The keys that `--key`, else `ENVELOPE_KEY`, names, and which of the two; none if neither does.
+fn named(args: &KeyArgs) -> Result<(Vec<KeyUri>, &'static str)> {
     if !args.key.is_empty() {
         let keys = parse_keys(args.key.iter().map(String::as_str), "--key")?;
         return Ok((keys, "--key"));
@@ -124,39 +187,23 @@ pub(super) fn named(args: &KeyArgs) -> Result<(Vec<KeyUri>, &'static str)> {
     Ok((of_variable()?, env::KEY))
 }
 
-/// The keys of `ENVELOPE_KEY`.
+/// The keys in `ENVELOPE_KEY`.
 fn of_variable() -> Result<Vec<KeyUri>> {
     let text = env::text(env::KEY).unwrap_or_default();
     let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
     parse_keys(words, env::KEY)
 }
 
-/// The providers of those of these keys that are in a cloud; each may use them and no others.
-pub(super) fn set_up_clouds<'k>(
-    registry: &mut Registry,
-    args: &KeyArgs,
-    keys: impl Iterator<Item = &'k KeyUri> + Clone,
-) -> Result<()> {
-    if keys.clone().any(|key| key.scheme() == tencent::SCHEME) {
-        let allowed = AllowedKeys::exactly(keys.cloned());
-        registry.insert(tencent::SCHEME, Arc::new(args.tencent.provider(allowed)?));
-    }
-    Ok(())
-}
-
 fn parse_keys<'a>(words: impl Iterator<Item = &'a str>, source: &str) -> Result<Vec<KeyUri>> {
     let mut keys: Vec<KeyUri> = Vec::new();
     for word in words {
         let key = KeyUri::parse(word).map_err(|error| Failure::usage(error.to_string()).about(source))?;
-        let form = match key.scheme() {
-            local::SCHEME if !local::is_key(&key) => Some(local::FORM),
-            tencent::SCHEME if !tencent::is_key(&key) => Some(tencent::FORM),
-            _ => None,
-        };
-        if let Some(form) = form {
-            return Err(Failure::usage(format!("{key} names no KMS key"))
+        if let Some(provider) = kms::provider_of(&key)
+            && !kms::is_key(&key)
+        {
+            return Err(Failure::usage(format!("{key} is not a KMS key"))
                 .about(source)
-                .help(form));
+                .help(provider.key_form()));
         }
         if keys.contains(&key) {
             return Err(Failure::usage(format!("{key} is named twice")).about(source));
@@ -169,91 +216,71 @@ fn parse_keys<'a>(words: impl Iterator<Item = &'a str>, source: &str) -> Result<
     Ok(keys)
 }
 
-pub(super) fn nothing_to_seal_with(file: &KeyringFile) -> Failure {
-    let place = match file.path() {
-        Ok(path) => format!("there is no keyring at {}", path.display()),
-        Err(_) => "there is no home folder with a keyring".to_owned(),
-    };
-    Failure::usage(format!("no KMS key to seal with: none is named, and {place}")).help(format!(
-        "make a keyring: envelope keys create; or name a KMS key with --key URI or {}",
-        env::KEY
-    ))
-}
-
-/// The keys to open with.
+/// The KMS keys to open with.
 pub(super) struct Reader {
-    /// The KMSs.
+    /// The configured providers, each with the keys that it may use.
     pub(super) registry: Registry,
-    /// Keys of KMSs that are not lists themselves, from flags and environment.
-    listed: Vec<KeyUri>,
-    /// Whether a document may name further keys.
-    trust_document: bool,
-    file: KeyringFile,
-    has_keyring: bool,
+    /// Why providers that hold their keys are not configured.
+    absent: Vec<String>,
 }
 
 impl Reader {
-    /// All that may be used.
+    /// Every KMS key that flags, environment and keyrings allow; with `trust_document`, also those that a document
+    /// names.
     pub(super) fn choose(args: &KeyArgs, trust_document: bool) -> Result<Self> {
         let mut listed = parse_keys(args.key.iter().map(String::as_str), "--key")?;
         listed.extend(of_variable()?);
-        let file = KeyringFile::choose(&args.keyring);
-        let mut registry = Registry::new();
-        let ring = file.open()?;
-        let has_keyring = ring.is_some();
-        if let Some(ring) = ring {
-            registry.insert(local::SCHEME, Arc::new(ring));
-        }
-        if trust_document {
-            let provider = args.tencent.provider(AllowedKeys::every())?;
-            registry.insert(tencent::SCHEME, Arc::new(provider));
+        let allowed = if trust_document {
+            AllowedKeys::every()
         } else {
-            set_up_clouds(&mut registry, args, listed.iter())?;
+            AllowedKeys::exactly(listed.iter().cloned())
+        };
+        let mut reader = Reader {
+            registry: Registry::new(),
+            absent: Vec::new(),
+        };
+        for provider in kms::providers() {
+            let allowed = allowed.of_scheme(provider.scheme());
+            if !provider.can(Capability::HoldKeys) && allowed.is_empty() {
+                continue;
+            }
+            match provider.connect(args.providers.settings(), allowed, Host::CommandLine)? {
+                Connection::Ready(kms) => reader.registry.insert(provider.scheme(), kms),
+                Connection::Absent(why) => reader.absent.push(why),
+            }
         }
-        Ok(Reader {
-            registry,
-            listed,
-            trust_document,
-            file,
-            has_keyring,
-        })
+        Ok(reader)
     }
 
-    /// Whether a wrap under this key may be tried. A keyring is a list; of another KMS only keys that a person
-    /// listed, or all that a document names where the person trusts it.
+    /// Whether a wrap under this key may be tried.
     pub(super) fn usable(&self, key: &str) -> bool {
-        let is_listed =
-            |key: KeyUri| self.trust_document || key.scheme() == local::SCHEME || self.listed.contains(&key);
-        KeyUri::parse(key).is_ok_and(is_listed) && self.registry.usable(key)
+        self.registry.usable(key)
     }
 
-    /// What to do when none of `keys` may be used.
+    /// What to do if none of `keys` may be used.
     pub(super) fn advice(&self, keys: &[String]) -> String {
         let keys = keys.iter().filter_map(|key| KeyUri::parse(key).ok());
         let keys: Vec<KeyUri> = keys.filter(kms::is_key).collect();
-        if keys.is_empty() {
-            return "no KMS key that this version knows is named so: compare the document with its last version in \
-                    Git, or open it with the newest version of this program"
+        let Some(first) = keys.first() else {
+            return "this version knows no such KMS key: compare the document with its last version in Git, or open it \
+                    with the newest version of envelope"
                 .to_owned();
-        }
-        if let Some(key) = keys.iter().find(|key| key.scheme() != local::SCHEME) {
-            // With --trust-document-keys it would have been used.
+        };
+        if let Some(key) = keys.iter().find(|key| !kms::can(key, Capability::HoldKeys)) {
+            // --trust-document-keys would have used it.
             return format!(
-                "name the KMS key to open it with: --key {key}; or use what it names with --trust-document-keys"
+                "name the KMS key to open it with: --key {key}; or trust the document's own with --trust-document-keys"
             );
         }
-        match (&self.file, self.has_keyring) {
-            (KeyringFile::Named(path) | KeyringFile::Default(path), true) => format!(
-                "the keyring in use is {}; name the one that holds such a KMS key with --keyring FILE",
-                path.display()
-            ),
-            (KeyringFile::Default(path), false) => {
-                format!(
-                    "there is no keyring at {}; name the one that holds such a KMS key with --keyring FILE",
-                    path.display()
-                )
-            }
-            _ => "name the keyring that holds such a KMS key with --keyring FILE".to_owned(),
+        let setup = kms::provider_of(first).map(Provider::setup_advice).unwrap_or_default();
+        let in_use = self.registry.provider(first).and_then(|kms| match kms.access() {
+            Access::Keyring { file, .. } => file,
+            Access::Service { .. } => None,
+        });
+        match (in_use, self.absent.first()) {
+            (Some(file), _) => format!("the keyring in use is {}; {setup}", file.display()),
+            (None, Some(why)) => format!("{why}; {setup}"),
+            (None, None) => setup.to_owned(),
         }
     }
 }

@@ -4,12 +4,13 @@ use std::fmt::Write as _;
 
 use clap::{Arg, ArgAction, Command};
 
+use crate::kms::{self, Provider};
+
 const HEAD: &str = "<!-- Made by `cargo xtask generate` from the definitions of the command line; a test fails when they differ. -->\n\n\
     # Command line\n\n";
 
-/// The whole page.
-pub fn markdown() -> String {
-    let mut command = super::command("envelope");
+/// The whole page, for the root command.
+pub(super) fn markdown(mut command: Command) -> String {
     command.build();
     let mut page = HEAD.to_owned();
     if let Some(about) = command.get_about() {
@@ -26,19 +27,13 @@ pub fn markdown() -> String {
          | 4 | a KMS or the network failed in a way that passes: worth repeating |\n\
          | 130 | interrupted |\n\n\
          | variable | meaning |\n|---|---|\n\
-         | `ENVELOPE_KEY` | KMS keys to seal with, where `--key` is not given; separated by commas |\n\
-         | `ENVELOPE_KEYRING` | the keyring, where `--keyring` is not given |\n\
-         | `ENVELOPE_TENCENT_*` | each flag `--tencent-*` has one: `ENVELOPE_TENCENT_ENDPOINT` for `--tencent-endpoint`; `..._ALLOW_HTTP` is `true` or `false` |\n\
-         | `TENCENTCLOUD_SECRET_ID`, `TENCENTCLOUD_SECRET_KEY` | credentials of Tencent Cloud; for temporary ones \
-         the session token in `TENCENTCLOUD_TOKEN` (or `..._SESSION_TOKEN`, `..._SECURITY_TOKEN`) |\n\
-         | `TENCENTCLOUD_REGION` | the region of `keys create` and `keys list`, where `--region` is not given |\n\
-         | `TENCENTCLOUD_CREDENTIALS_FILE` | the profile, where it is not `~/.tencentcloud/credentials` |\n\
-         | `TKE_REGION`, `TKE_PROVIDER_ID`, `TKE_ROLE_ARN`, `TKE_WEB_IDENTITY_TOKEN_FILE` | the identity of a pod, set by \
-         TKE |\n\
-         | `HTTPS_PROXY`, `NO_PROXY` | the proxy to a cloud KMS |\n\
-         | `XDG_CONFIG_HOME` | the default keyring is `envelope-secrets/keyring` in it; without it in `~/.config` |\n\
-         | `NO_COLOR` | no colours |\n\n",
+         | `ENVELOPE_KEY` | KMS keys to seal with if `--key` is not given; separated by commas |\n\
+         | `NO_COLOR` | no colours |\n",
     );
+    for provider in kms::providers() {
+        variables(&mut page, provider);
+    }
+    page.push('\n');
     page.push_str("## Flags of every command\n\n");
     let globals: Vec<&Arg> = command
         .get_arguments()
@@ -51,6 +46,17 @@ pub fn markdown() -> String {
     let mut page = page.trim_end().to_owned();
     page.push('\n');
     page
+}
+
+/// The environment variables of a provider: those of its flags, and others.
+fn variables(page: &mut String, provider: &dyn Provider) {
+    for setting in provider.settings() {
+        let _ = writeln!(page, "| `{}` | `--{}` |", setting.variable, setting.flag);
+    }
+    for variable in provider.variables() {
+        let names: Vec<String> = variable.names.iter().map(|name| format!("`{name}`")).collect();
+        let _ = writeln!(page, "| {} | {} |", names.join(", "), variable.meaning);
+    }
 }
 
 fn visible(command: &Command) -> impl Iterator<Item = &Command> {

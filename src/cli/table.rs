@@ -2,18 +2,15 @@
 
 use super::printer::printable;
 
-/// Columns under their headings, as wide as what stands in them; the last one is not filled up.
-pub(super) fn columns<const N: usize>(
-    heading: [&str; N],
-    rows: impl IntoIterator<Item = [String; N]>,
-) -> String {
-    let mut lines = vec![heading.map(str::to_owned)];
-    lines.extend(rows.into_iter().map(|row| row.map(|cell| one_line(&cell))));
+/// Columns under their headings, each as wide as its widest cell; the last column is not padded.
+pub(super) fn columns(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut lines: Vec<Vec<String>> = vec![headings.iter().map(|heading| (*heading).to_owned()).collect()];
+    lines.extend(rows.into_iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()));
     let mut out = String::new();
     for line in &lines {
         let mut text = String::new();
         for (at, cell) in line.iter().enumerate() {
-            let width = |line: &[String; N]| line[at].chars().count();
+            let width = |line: &Vec<String>| line.get(at).map_or(0, |cell| cell.chars().count());
             let widest = lines.iter().map(width).max().unwrap_or(0);
             text.push_str(cell);
             text.push_str(&" ".repeat(widest - width(line) + 2));
@@ -24,7 +21,7 @@ pub(super) fn columns<const N: usize>(
     out
 }
 
-/// Names and their values, one a line.
+/// Names and their values, one per line.
 pub(super) fn fields(fields: &[(&str, String)]) -> String {
     let widest = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut out = String::new();
@@ -36,7 +33,7 @@ pub(super) fn fields(fields: &[(&str, String)]) -> String {
     out
 }
 
-/// Texts that come from a cloud must not move a terminal's cursor, nor look like another line.
+/// Text from a cloud must not move a terminal's cursor or look like another line.
 fn one_line(text: &str) -> String {
     printable(text).replace(['\n', '\t'], " ")
 }
@@ -47,12 +44,12 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_their_widest_cell() {
-        let rows = [["local://fa1975b2", "Enabled"], ["ü", ""]].map(|row| row.map(str::to_owned));
+        let rows = [["local://fa1975b2", "Enabled"], ["ü", ""]].map(|row| row.map(str::to_owned).to_vec());
         assert_eq!(
-            columns(["KEY", "STATE"], rows),
+            columns(&["KEY", "STATE"], rows),
             "KEY               STATE\nlocal://fa1975b2  Enabled\nü\n"
         );
-        assert_eq!(columns(["KEY"], []), "KEY\n");
+        assert_eq!(columns(&["KEY"], []), "KEY\n");
     }
 
     #[test]
@@ -60,7 +57,7 @@ mod tests {
         let evil = "a\u{1b}[2J\nkey: b";
         let shown = fields(&[("alias", evil.to_owned()), ("none", String::new())]);
         assert_eq!(shown, "alias:  a\u{fffd}[2J key: b\nnone:\n");
-        let shown = columns(["ALIAS"], [[evil.to_owned()]]);
+        let shown = columns(&["ALIAS"], [vec![evil.to_owned()]]);
         assert_eq!(shown, "ALIAS\na\u{fffd}[2J key: b\n");
     }
 }

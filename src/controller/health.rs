@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::reconcile::Context;
 use super::watch::{Condition, Kind, Watched};
 use crate::api::Reason;
-use crate::kms::tencent::{self, TencentKms};
+use crate::kms::{Access, Registry};
 use crate::metrics::Metrics;
 
 /// How the controller does, for the probes. Cheap to clone; before [`run`](super::run) it is alive and not ready.
@@ -72,7 +72,7 @@ pub(super) fn refresh_on_scrape(
     metrics: &Arc<Metrics>,
     context: &Arc<Context>,
     streams: Vec<Arc<Watched>>,
-    tencent: Option<Arc<TencentKms>>,
+    registry: Registry,
 ) {
     let context = Arc::downgrade(context);
     metrics.on_scrape(move |metrics| {
@@ -102,8 +102,14 @@ pub(super) fn refresh_on_scrape(
                 .unwrap_or_default();
             metrics.set_stream_age(kind.as_str(), oldest);
         }
-        if let Some(held) = tencent.as_ref().and_then(|tencent| tencent.credentials()) {
-            metrics.set_credentials(tencent::SCHEME, held.source.as_str(), held.expires);
+        for (scheme, kms) in registry.iter() {
+            if let Access::Service {
+                credentials: Some(held),
+                ..
+            } = kms.access()
+            {
+                metrics.set_credentials(scheme, held.source, held.expires);
+            }
         }
     });
 }

@@ -17,7 +17,7 @@ use super::client::{ConnectError, SignsOfLife, connect};
 use super::cluster::{Cluster, SecretMeta};
 use super::events::{self, Events};
 use super::health::{Health, Parts, refresh_on_scrape};
-use super::keys;
+use super::providers;
 use super::object::RawObject;
 use super::opener::{self, Opener};
 use super::queue::Queue;
@@ -29,8 +29,7 @@ use super::watch::{Kind, Watched, follow};
 use super::{ObjectKey, Timings};
 use crate::api::MANAGED_LABEL;
 use crate::config::ControllerConfig;
-use crate::kms::local::{FileRules, KeyringError, LocalKms};
-use crate::kms::tencent::TencentKms;
+use crate::kms::Registry;
 use crate::metrics::Metrics;
 
 /// How many reconciles run at once, and so how many writes are under way at most: measured as the best.
@@ -42,8 +41,8 @@ const PAGE: u32 = 200;
 pub struct Setup {
     /// What the controller was told.
     pub config: ControllerConfig,
-    /// Tencent Cloud KMS, with the keys that it may use.
-    pub tencent: Option<Arc<TencentKms>>,
+    /// The configured KMS providers, with the keys that they may use.
+    pub registry: Registry,
     /// Where it counts.
     pub metrics: Arc<Metrics>,
     /// Where it says how it does.
@@ -54,9 +53,6 @@ pub struct Setup {
 /// forbidden are no reasons: these are waited for.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The keyring.
-    #[error("cannot use the keyring: {0}")]
-    Keyring(#[from] KeyringError),
     /// The way to the API server.
     #[error(transparent)]
     Connect(#[from] ConnectError),
@@ -66,14 +62,10 @@ pub enum StartError {
 pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) -> Result<(), StartError> {
     let Setup {
         config,
-        tencent,
+        registry,
         metrics,
         health,
     } = setup;
-    let keyring = match &config.keyring {
-        Some(path) => Some(Arc::new(LocalKms::open(path, FileRules::Mounted)?)),
-        None => None,
-    };
     let signs = SignsOfLife::default();
     let client = connect(config.kubeconfig.as_deref(), timings.request, signs.clone()).await?;
     let namespaces = config
@@ -83,18 +75,18 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         namespaces,
-        keys = keys::in_use(keyring.as_deref(), tencent.as_deref()),
+        keys = providers::usable_keys(&registry),
         "the controller starts"
     );
 
-    let registry = keys::providers(keyring.as_ref(), tencent.as_ref(), &metrics);
+    let registry = providers::observed(registry, &metrics);
     let (opener, asked) = Opener::new();
     let (events, waiting) = Events::new(metrics.clone());
     let context = Arc::new(Context {
         stores: Stores::new(config.namespaces.as_deref()),
         queue: Queue::default(),
         cluster: Cluster::new(client.clone()),
-        reader: Reader::new(config.audiences, registry),
+        reader: Reader::new(config.audiences, registry.clone()),
         opener,
         events,
         schema: Schema::new(),
@@ -115,16 +107,13 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         streams: streams.clone(),
         broken: AtomicBool::new(false),
     });
-    refresh_on_scrape(&metrics, &context, streams, tencent.clone());
+    refresh_on_scrape(&metrics, &context, streams, registry.clone());
     tasks.spawn(opener::run(context.clone(), asked, shutdown.clone()));
     tasks.spawn(schema::run(context.clone(), client.clone()));
     let rate = (timings.event_interval, timings.event_burst);
     tasks.spawn(events::run(client, waiting, metrics, rate, shutdown.clone()));
-    if let Some(tencent) = &tencent {
-        tasks.spawn(keys::follow_credentials(tencent.clone(), context.clone()));
-    }
-    if let (Some(keyring), Some(path)) = (keyring, config.keyring) {
-        tasks.spawn(keys::follow_keyring(keyring, path, context.clone()));
+    for (scheme, kms) in registry.iter() {
+        tasks.spawn(providers::follow(scheme, kms.clone(), context.clone()));
     }
     let tracker = TaskTracker::new();
     tasks.spawn(work(context, tracker.clone(), shutdown.clone()));

@@ -143,6 +143,11 @@ impl KmsError {
         self
     }
 
+    /// Whether the same call may succeed later without any change.
+    pub fn is_retryable(&self) -> bool {
+        self.retryable || self.class.is_retryable()
+    }
+
     /// Why it failed, with code and request id, for a reader who knows action and key.
     pub fn cause(&self) -> String {
         let answer = answer(self.code.as_deref(), self.request_id.as_deref());

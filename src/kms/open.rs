@@ -3,8 +3,8 @@
 use super::{KeyUri, KmsError, Registry, action};
 use crate::envelope::{Accepted, OpenError, Opened, PendingUnwrap, Progress, SecretBytes, UnwrapFailure};
 
-/// Makes the KMS calls that opening asks for, one after the other, until the document is open or has failed. The
-/// order, and when to stop, are the envelope's (format-es1 section 9).
+/// Makes the KMS calls that opening a document requires, one at a time, until the document is open or has failed. The
+/// `envelope` module decides their order and when to stop (format-es1 section 9).
 pub async fn open(accepted: Accepted, registry: &Registry) -> Result<Opened, OpenError<KmsError>> {
     let mut pending = accepted.start();
     loop {
@@ -16,8 +16,8 @@ pub async fn open(accepted: Accepted, registry: &Registry) -> Result<Opened, Ope
     }
 }
 
-/// The one call that is wanted. Only the KMS's refusal of the ciphertext is for good; a provider that is gone since
-/// the document was accepted may come back.
+/// Makes the one call that is pending. Only a refusal of the ciphertext is permanent; a provider that was removed after
+/// the document was accepted may be configured again.
 async fn unwrap(
     pending: &PendingUnwrap<KmsError>,
     registry: &Registry,
@@ -27,11 +27,10 @@ async fn unwrap(
         reason = "a document has passed the structure check, whose pattern is KeyUri's"
     )]
     let key = KeyUri::parse(pending.key()).expect("a key URI");
-    let answer = match registry.require(&key, action::DECRYPT) {
-        Ok(provider) => {
-            provider
-                .decrypt(&key, pending.ciphertext(), pending.context())
-                .await
+    let answer = match registry.require_entry(&key, action::DECRYPT) {
+        Ok((scheme, kms)) => {
+            let call = kms.decrypt(&key, pending.ciphertext(), pending.context());
+            registry.observe(scheme, action::DECRYPT, call).await
         }
         Err(error) => Err(error),
     };

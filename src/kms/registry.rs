@@ -1,93 +1,174 @@
-//! Which provider a key URI leads to.
+//! The providers of this build, and those that a process has configured.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
+use super::provider::{Capability, Names, Provider};
 use super::{Class, KeyUri, Kms, KmsError, local, tencent};
 
-/// The scheme of its URIs, what it takes to use it, what a URI of its scheme names.
-type Provider = (&'static str, &'static str, fn(&KeyUri) -> Names);
+/// Every built-in provider. A new one is a directory and an entry here.
+static BUILT_IN: [&dyn Provider; 2] = [&local::PROVIDER, &tencent::PROVIDER];
 
-/// Every provider of this build. A new one is a folder and a line.
-const PROVIDERS: &[Provider] = &[
-    (local::SCHEME, local::SETUP, local::names),
-    (tencent::SCHEME, tencent::SETUP, tencent::names),
-];
+/// Providers of the embedding program.
+static REGISTERED: RwLock<Vec<&'static dyn Provider>> = RwLock::new(Vec::new());
 
-/// What a URI names by its provider's own grammar.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Names {
-    /// One key, which may or may not exist.
-    Key,
-    /// All keys whose URIs begin so; it ends at `/`.
-    Prefix,
-    /// No key and no prefix: it can never match.
-    Nothing,
+/// Adds a provider to this process, for programs that embed this library. Call it before anything is parsed: flags and
+/// key URIs of the provider are unknown until then.
+pub fn register(provider: &'static dyn Provider) {
+    let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    registered.push(provider);
 }
 
-/// What `uri` names; `None` for a scheme without a provider in this build.
-pub(super) fn names(uri: &KeyUri) -> Option<Names> {
-    let provider = PROVIDERS.iter().find(|(scheme, ..)| *scheme == uri.scheme());
-    provider.map(|(.., names)| names(uri))
+/// All providers, the built-in ones first.
+pub fn providers() -> Vec<&'static dyn Provider> {
+    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    BUILT_IN.iter().copied().chain(registered.iter().copied()).collect()
 }
 
-/// Whether `uri` has the form of a key of a provider of this build. It may still name none that exists.
+/// The provider of a scheme.
+pub fn provider_of_scheme(scheme: &str) -> Option<&'static dyn Provider> {
+    providers().into_iter().find(|provider| provider.scheme() == scheme)
+}
+
+/// The provider of a key URI, by its scheme.
+pub fn provider_of(uri: &KeyUri) -> Option<&'static dyn Provider> {
+    provider_of_scheme(uri.scheme())
+}
+
+/// What `uri` names; `None` for a scheme without a provider.
+pub fn names(uri: &KeyUri) -> Option<Names> {
+    provider_of(uri).map(|provider| provider.names(uri))
+}
+
+/// Whether `uri` has the form of a KMS key of some provider. The key need not exist.
 pub fn is_key(uri: &KeyUri) -> bool {
     names(uri) == Some(Names::Key)
 }
 
-/// The providers that are set up, by the scheme of their key URIs.
+/// A finished call of a KMS, for metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct FinishedCall {
+    /// The scheme of the provider.
+    pub provider: &'static str,
+    /// One of [`super::action`].
+    pub action: &'static str,
+    /// `ok`, or the class of the failure.
+    pub outcome: &'static str,
+    /// From the request to the response, retries included.
+    pub elapsed: Duration,
+}
+
+type Observer = Arc<dyn Fn(FinishedCall) + Send + Sync>;
+
+/// The providers that are configured, by the scheme of their key URIs.
 #[derive(Clone, Default)]
 pub struct Registry {
-    providers: BTreeMap<&'static str, Arc<dyn Kms>>,
+    configured: BTreeMap<&'static str, Arc<dyn Kms>>,
+    observer: Option<Observer>,
 }
 
 impl Registry {
-    /// Without a provider.
+    /// An empty registry.
     pub fn new() -> Self {
         Registry::default()
     }
 
-    /// Sets a provider up; one that had the scheme before is replaced.
-    pub fn insert(&mut self, scheme: &'static str, provider: Arc<dyn Kms>) {
-        self.providers.insert(scheme, provider);
+    /// Adds a configured provider, or replaces the one of the same scheme.
+    pub fn insert(&mut self, scheme: &'static str, kms: Arc<dyn Kms>) {
+        self.configured.insert(scheme, kms);
     }
 
-    /// The provider of this key's scheme, if it is set up.
+    /// Calls `observer` after each call that [`open`](super::open) makes.
+    #[must_use]
+    pub fn observed(mut self, observer: impl Fn(FinishedCall) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Runs a call and reports it to the observer.
+    pub(super) async fn observe<T>(
+        &self,
+        provider: &'static str,
+        action: &'static str,
+        call: impl Future<Output = Result<T, KmsError>>,
+    ) -> Result<T, KmsError> {
+        let started = Instant::now();
+        let result = call.await;
+        if let Some(observer) = &self.observer {
+            observer(FinishedCall {
+                provider,
+                action,
+                outcome: result.as_ref().map_or_else(|error| error.class.as_str(), |_| "ok"),
+                elapsed: started.elapsed(),
+            });
+        }
+        result
+    }
+
+    /// The configured providers, by scheme.
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Arc<dyn Kms>)> {
+        self.configured.iter().map(|(scheme, kms)| (*scheme, kms))
+    }
+
+    /// Whether no provider is configured.
+    pub fn is_empty(&self) -> bool {
+        self.configured.is_empty()
+    }
+
+    /// The configured provider of this key's scheme.
     pub fn provider(&self, key: &KeyUri) -> Option<&Arc<dyn Kms>> {
-        self.providers.get(key.scheme())
+        self.entry(key).map(|(_, kms)| kms)
+    }
+
+    fn entry(&self, key: &KeyUri) -> Option<(&'static str, &Arc<dyn Kms>)> {
+        let entry = self.configured.get_key_value(key.scheme());
+        entry.map(|(scheme, kms)| (*scheme, kms))
     }
 
     /// [`Registry::provider`], or the error that says what is missing.
     pub fn require(&self, key: &KeyUri, action: &'static str) -> Result<&Arc<dyn Kms>, KmsError> {
-        self.provider(key).ok_or_else(|| {
+        self.require_entry(key, action).map(|(_, kms)| kms)
+    }
+
+    pub(super) fn require_entry(
+        &self,
+        key: &KeyUri,
+        action: &'static str,
+    ) -> Result<(&'static str, &Arc<dyn Kms>), KmsError> {
+        self.entry(key).ok_or_else(|| {
             let scheme = key.scheme();
-            let known = PROVIDERS.iter().find(|(known, ..)| *known == scheme);
-            let (message, advice) = if let Some((_, setup, _)) = known {
-                (
-                    format!("the provider {scheme} is not set up"),
-                    (*setup).to_owned(),
-                )
-            } else {
-                let known: Vec<&str> = PROVIDERS.iter().map(|(known, ..)| *known).collect();
-                let advice = format!("use a KMS key of one of these providers: {}", known.join(", "));
-                (format!("this version has no provider {scheme}"), advice)
+            let (message, advice) = match provider_of(key) {
+                Some(provider) => (
+                    format!("the provider {scheme} is not configured"),
+                    provider.setup_advice().to_owned(),
+                ),
+                None => {
+                    let known: Vec<&str> = providers().iter().map(|known| known.scheme()).collect();
+                    let advice = format!("use a KMS key of one of these providers: {}", known.join(", "));
+                    (format!("this version has no provider {scheme}"), advice)
+                }
             };
             KmsError::new(Class::Configuration, key, action, message).with_advice(advice)
         })
     }
 
-    /// The providers whose service has told its time, with its clock less this machine's, in seconds. Makes no call.
+    /// The providers whose service has reported its time, with its clock minus this host's, in seconds. Makes no call.
     pub fn clocks(&self) -> impl Iterator<Item = (&'static str, i64)> {
-        let providers = self.providers.iter();
-        providers.filter_map(|(scheme, kms)| Some((*scheme, kms.access().clock_ahead()?)))
+        self.iter()
+            .filter_map(|(scheme, kms)| Some((scheme, kms.access().clock_ahead()?)))
     }
 
-    /// Whether a wrap under this key may be tried (format-es1 section 9.2): its provider is set up, and the key is on
-    /// the provider's list. Costs no KMS call; the ciphertext is not looked at.
+    /// Whether a wrap under this key may be tried (format-es1 section 9.2): its provider is configured and allows the
+    /// key. Makes no KMS call; the ciphertext is not read.
     pub fn usable(&self, key: &str) -> bool {
         KeyUri::parse(key).is_ok_and(|key| self.provider(&key).is_some_and(|provider| provider.allows(&key)))
     }
+}
+
+/// Whether the provider of a key URI has a capability; `false` for an unknown scheme.
+pub fn can(uri: &KeyUri, capability: Capability) -> bool {
+    provider_of(uri).is_some_and(|provider| provider.can(capability))
 }
 
 #[cfg(test)]
@@ -100,7 +181,7 @@ mod tests {
     fn usable_is_a_known_scheme_and_a_key_on_the_list() {
         let ring = Keyring::parse(keyring_line(0).as_bytes()).expect("a keyring");
         let mut registry = Registry::new();
-        assert!(!registry.usable("local://fa1975b2"), "no provider is set up");
+        assert!(!registry.usable("local://fa1975b2"), "no provider is configured");
         registry.insert(local::SCHEME, Arc::new(LocalKms::from_keyring(ring)));
         assert!(registry.usable("local://fa1975b2"));
         for unusable in [
@@ -139,11 +220,11 @@ mod tests {
         let registry = Registry::new();
         let ask = |uri| {
             let key = KeyUri::parse(uri).expect("a key URI");
-            registry.require(&key, "Decrypt").err().expect("not set up")
+            registry.require(&key, "Decrypt").err().expect("not configured")
         };
         let local = ask("local://fa1975b2");
         assert_eq!(local.class, Class::Configuration);
-        assert_eq!(&*local.message, "the provider local is not set up");
+        assert_eq!(&*local.message, "the provider local is not configured");
         assert!(local.advice().contains("--keyring"), "{}", local.advice());
         let other = ask("nokms://k");
         assert_eq!(&*other.message, "this version has no provider nokms");

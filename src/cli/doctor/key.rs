@@ -1,10 +1,11 @@
 //! One KMS key: what is known of it, and whether it does what sealing and opening need.
 
-use super::Duty;
-use super::provider::time;
-use super::report::{Check, Outcome};
+use super::duty::Duty;
+use super::report::Check;
 use crate::envelope::{DataKey, EncryptionContext};
-use crate::kms::{Class, KeyDescription, KeyUri, Kms, KmsError, Rotation};
+use crate::kms::{
+    self, Capability, Class, KeyDescription, KeyUri, Kms, KmsError, Rotation, Severity, random_data_key, utc,
+};
 
 const ENABLED: &str = "Enabled";
 /// Decrypts and no longer encrypts.
@@ -29,7 +30,7 @@ pub(super) async fn examine(
     duties: &[Duty],
     context: &EncryptionContext,
 ) -> Examination {
-    let mut patient = Patient {
+    let mut probe = Probe {
         found: Examination {
             key: key.clone(),
             checks: Vec::new(),
@@ -41,24 +42,25 @@ pub(super) async fn examine(
         state: None,
     };
     let described = kms.describe(key).await;
-    let wrapping = if first { "generate" } else { "encrypt" };
-    if !patient.described(described) {
+    let generates = first && kms::can(key, Capability::GenerateDataKey);
+    let wrapping = if generates { "generate" } else { "encrypt" };
+    if !probe.described(described) {
         for check in [wrapping, "decrypt"] {
-            patient.add(check, Outcome::Note, "not tried, for the reason above");
+            probe.add(check, Severity::Note, "not tried, for the reason above");
         }
-        return patient.found;
+        return probe.found;
     }
-    let wrapped = if first {
+    let wrapped = if generates {
         let generated = kms.generate_data_key(key, context).await;
         generated.map(|new| (new.data_key, new.ciphertext))
     } else {
         encrypt_a_new_one(kms, key, context).await
     };
-    if let Some((data_key, ciphertext)) = patient.wrapped(wrapping, wrapped) {
+    if let Some((data_key, ciphertext)) = probe.wrapped(wrapping, wrapped) {
         let opened = kms.decrypt(key, &ciphertext, context).await;
-        patient.decrypted(opened.map(|bytes| bytes.expose() == data_key.expose()));
+        probe.decrypted(opened.map(|bytes| bytes.expose() == data_key.expose()));
     }
-    patient.found
+    probe.found
 }
 
 async fn encrypt_a_new_one(
@@ -66,15 +68,12 @@ async fn encrypt_a_new_one(
     key: &KeyUri,
     context: &EncryptionContext,
 ) -> Result<(DataKey, String), KmsError> {
-    let data_key = DataKey::random().map_err(|error| {
-        let message = format!("the operating system gave no random bytes: {error}");
-        KmsError::new(Class::Transient, key, crate::kms::action::ENCRYPT, message)
-    })?;
+    let data_key = random_data_key(key)?;
     let ciphertext = kms.encrypt(key, &data_key, context).await?;
     Ok((data_key, ciphertext))
 }
 
-struct Patient {
+struct Probe {
     found: Examination,
     seals: bool,
     opens: bool,
@@ -82,19 +81,19 @@ struct Patient {
     state: Option<String>,
 }
 
-impl Patient {
-    fn add(&mut self, check: &'static str, result: Outcome, message: impl Into<String>) {
+impl Probe {
+    fn add(&mut self, check: &'static str, result: Severity, message: impl Into<String>) {
         let check = Check::new(self.found.key.as_str(), check, result, message);
         self.found.checks.push(check);
     }
 
     /// Takes an error down; credentials have a line of their own, which is the provider's.
-    fn add_error(&mut self, check: &'static str, result: Outcome, before: &str, error: &KmsError) {
+    fn add_error(&mut self, check: &'static str, result: Severity, before: &str, error: &KmsError) {
         match error.class {
             Class::Credentials => {
                 self.add(
                     check,
-                    Outcome::Note,
+                    Severity::Note,
                     "not known: there are no good credentials, see above",
                 );
                 self.found.unauthenticated.get_or_insert_with(|| error.clone());
@@ -125,11 +124,11 @@ impl Patient {
             // Neither sealing nor opening needs it.
             Err(error) if error.class == Class::Denied => {
                 let before = "not known, which harms neither sealing nor opening: ";
-                self.add_error("state", Outcome::Note, before, &error);
+                self.add_error("state", Severity::Note, before, &error);
                 true
             }
             Err(error) => {
-                self.add_error("state", Outcome::Fail, "", &error);
+                self.add_error("state", Severity::Fail, "", &error);
                 matches!(
                     error.class,
                     Class::KeyUnusable | Class::Configuration | Class::Integrity
@@ -141,15 +140,15 @@ impl Patient {
     fn state(&mut self, described: &KeyDescription) {
         let state = described.state.as_str();
         let (result, message) = match state {
-            ENABLED => (Outcome::Pass, state.to_owned()),
-            ARCHIVED if self.seals => (Outcome::Fail, format!("{state}: it only decrypts")),
-            ARCHIVED => (Outcome::Note, format!("{state}: it decrypts, and seals no more")),
-            _ => (Outcome::Fail, state.to_owned()),
+            ENABLED => (Severity::Pass, state.to_owned()),
+            ARCHIVED if self.seals => (Severity::Fail, format!("{state}: it only decrypts")),
+            ARCHIVED => (Severity::Note, format!("{state}: it decrypts, and seals no more")),
+            _ => (Severity::Fail, state.to_owned()),
         };
         let mut check = Check::new(self.found.key.as_str(), "state", result, message)
             .fact("state", state)
             .fact("default", described.default);
-        if result != Outcome::Pass {
+        if result != Severity::Pass {
             check = check.advice(match state {
                 ARCHIVED => "seal with another KMS key",
                 _ => Class::KeyUnusable.advice(),
@@ -167,7 +166,7 @@ impl Patient {
         let error = match wrapped {
             Ok(wrapped) => {
                 self.found.answered = true;
-                self.add(check, Outcome::Pass, "a data key under this KMS key");
+                self.add(check, Severity::Pass, "a data key under this KMS key");
                 return Some(wrapped);
             }
             Err(error) => error,
@@ -176,18 +175,18 @@ impl Patient {
         if !self.seals && (error.class == Class::Denied || archived) {
             self.add_error(
                 check,
-                Outcome::Note,
+                Severity::Note,
                 "refused, as it may be for opening: ",
                 &error,
             );
             self.add(
                 "decrypt",
-                Outcome::Note,
+                Severity::Note,
                 "cannot be tried: without a right to seal there is nothing to decrypt",
             );
         } else {
-            self.add_error(check, Outcome::Fail, "", &error);
-            self.add("decrypt", Outcome::Note, "not tried: there is nothing to decrypt");
+            self.add_error(check, Severity::Fail, "", &error);
+            self.add("decrypt", Severity::Note, "not tried: there is nothing to decrypt");
         }
         None
     }
@@ -196,10 +195,10 @@ impl Patient {
     fn decrypted(&mut self, opened: Result<bool, KmsError>) {
         let check = "decrypt";
         match opened {
-            Ok(true) => self.add(check, Outcome::Pass, "gives the same data key"),
+            Ok(true) => self.add(check, Severity::Pass, "gives the same data key"),
             Ok(false) => {
                 let key = self.found.key.as_str();
-                let line = Check::new(key, check, Outcome::Fail, "gives other bytes than were wrapped");
+                let line = Check::new(key, check, Severity::Fail, "gives other bytes than were wrapped");
                 let line =
                     line.advice("check the endpoint and what stands between: seal nothing with this KMS key");
                 self.found.checks.push(line);
@@ -207,12 +206,12 @@ impl Patient {
             Err(error) if error.class == Class::Denied && !self.opens => {
                 self.add_error(
                     check,
-                    Outcome::Note,
+                    Severity::Note,
                     "refused, as it may be for sealing: ",
                     &error,
                 );
             }
-            Err(error) => self.add_error(check, Outcome::Fail, "", &error),
+            Err(error) => self.add_error(check, Severity::Fail, "", &error),
         }
     }
 }
@@ -225,26 +224,26 @@ fn rotates(key: &KeyUri, rotation: &Rotation) -> Check {
         next,
     } = *rotation;
     let last_time = last
-        .map(|last| format!(", last {}", time(last)))
+        .map(|last| format!(", last {}", utc(last)))
         .unwrap_or_default();
     let check = if enabled {
         let days = days.map_or_else(|| "on".to_owned(), |days| format!("every {days} days"));
         let next_time = next
-            .map(|next| format!(", next {}", time(next)))
+            .map(|next| format!(", next {}", utc(next)))
             .unwrap_or_default();
         Check::new(
             key.as_str(),
             "rotation",
-            Outcome::Pass,
+            Severity::Pass,
             format!("{days}{last_time}{next_time}"),
         )
     } else {
-        Check::new(key.as_str(), "rotation", Outcome::Note, format!("off{last_time}"))
+        Check::new(key.as_str(), "rotation", Severity::Note, format!("off{last_time}"))
             .advice(format!("where your rules ask for it: envelope keys enable-rotation {key}; what was sealed before still opens"))
     };
     check
         .fact("enabled", enabled)
         .fact("days", days)
-        .fact("last", last.map(time))
-        .fact("next", next.map(time))
+        .fact("last", last.map(utc))
+        .fact("next", next.map(utc))
 }

@@ -5,30 +5,10 @@ use std::fmt::Write as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::Duty;
+use super::duty::Duty;
 use crate::cli::failure::{Failure, Result};
 use crate::cli::printer::{Printer, printable};
-use crate::kms::KmsError;
-
-/// How a check ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Outcome {
-    Pass,
-    Fail,
-    /// Worth knowing, and no reason to act: what is not known, not asked for, or nobody's duty here.
-    Note,
-}
-
-impl Outcome {
-    fn as_str(self) -> &'static str {
-        match self {
-            Outcome::Pass => "pass",
-            Outcome::Fail => "fail",
-            Outcome::Note => "note",
-        }
-    }
-}
+use crate::kms::{Finding, KmsError, Severity};
 
 /// One line. Holds no value, key or credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,7 +18,7 @@ pub(super) struct Check {
     /// `keyring`, `credentials`, `clock`, `state`, `rotation`, `generate`, `encrypt`, `decrypt`.
     #[serde(rename = "check")]
     name: &'static str,
-    pub(super) result: Outcome,
+    pub(super) result: Severity,
     pub(super) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
@@ -51,7 +31,7 @@ impl Check {
     pub(super) fn new(
         subject: &str,
         name: &'static str,
-        result: Outcome,
+        result: Severity,
         message: impl Into<String>,
     ) -> Self {
         Check {
@@ -68,19 +48,28 @@ impl Check {
     pub(super) fn of_error(
         subject: &str,
         name: &'static str,
-        result: Outcome,
+        result: Severity,
         before: &str,
         error: &KmsError,
     ) -> Self {
         let check = Check::new(subject, name, result, format!("{before}{}", error.cause()));
         let check = match result {
-            Outcome::Note => check,
-            Outcome::Pass | Outcome::Fail => check.advice(error.advice()),
+            Severity::Note => check,
+            Severity::Pass | Severity::Fail => check.advice(error.advice()),
         };
         check
             .fact("class", error.class.as_str())
             .fact("code", error.code.as_deref())
             .fact("requestId", error.request_id.as_deref())
+    }
+
+    /// A finding of a provider about itself.
+    pub(super) fn of_finding(subject: &str, finding: Finding) -> Self {
+        Check {
+            advice: finding.advice,
+            facts: finding.facts,
+            ..Check::new(subject, finding.check, finding.severity, finding.message)
+        }
     }
 
     #[must_use]
@@ -114,7 +103,7 @@ pub(super) struct Report {
 impl Report {
     pub(super) fn new(duties: &[Duty], keys_from: String, context: &str, checks: Vec<Check>) -> Self {
         Report {
-            ok: checks.iter().all(|check| check.result != Outcome::Fail),
+            ok: checks.iter().all(|check| check.result != Severity::Fail),
             r#for: duties.to_vec(),
             keys_from,
             context: context.to_owned(),
@@ -151,7 +140,7 @@ impl Report {
 
     /// What the command ends with.
     pub(super) fn end(&self) -> Result<()> {
-        let failed = self.checks.iter().filter(|check| check.result == Outcome::Fail);
+        let failed = self.checks.iter().filter(|check| check.result == Severity::Fail);
         match failed.count() {
             0 => Ok(()),
             failed => Err(Failure::found(format!(

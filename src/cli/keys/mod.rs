@@ -1,25 +1,27 @@
-//! `keys`: KMS keys, in a keyring or in a cloud.
+//! `keys`: manages KMS keys through their provider.
 
-mod keyring;
-mod tencent;
 mod users;
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use serde_json::Value;
 
-use super::args::KeyringArgs;
+use super::clock;
 use super::failure::{Failure, Result};
-use super::keychain::KeyringFile;
+use super::git;
 use super::printer::Printer;
-use super::tencent::TencentArgs;
-use crate::kms::KeyUri;
-use crate::kms::tencent::SCHEME;
+use super::providers::{ProviderArgs, holders};
+use super::table;
+use crate::kms::{
+    self, Capability, KeyFilter, KeyInfo, KeyManager, KeyUri, NewKey, Notes, Provider, ProviderError, RotationChange,
+};
+use crate::manifest::{self, Member, Node};
 
 /// Manage KMS keys: create, list, describe, promote, retire, rotate
 ///
-/// The provider `local` keeps its keys in a keyring file. The first key of the file seals, all of them open. The keys of
-/// `tencent-kms` stay in Tencent Cloud KMS.
+/// Local KMS keys are in a keyring file: its first key seals, all of them open. Keys of a cloud KMS never leave it.
 #[derive(Args)]
 pub(super) struct KeysArgs {
     #[command(subcommand)]
@@ -28,116 +30,100 @@ pub(super) struct KeysArgs {
 
 #[derive(Subcommand)]
 enum KeysCommand {
-    /// Create a key and print its URI
+    /// Create a KMS key and print its URI
     ///
-    /// In a new keyring it is the key that seals. In one that has keys it comes last and only opens, until
-    /// `keys promote` moves it first: so that every controller has it before anything is sealed with it. With
-    /// `--provider tencent-kms` it is a symmetric key whose material never leaves the KMS.
+    /// In a new keyring, the key seals. In an existing keyring it is added last and only opens until `keys promote`
+    /// moves it to the front, so that every controller can have it before anything is sealed with it. In a cloud KMS,
+    /// it is a symmetric key whose material never leaves the KMS.
     Create {
         #[command(flatten)]
-        common: Common,
-        /// The alias of a key of Tencent Cloud KMS: 1 to 60 letters, digits, - and _, unique in its region
+        provider: ProviderChoice,
+        /// An alias for the KMS key, in a cloud KMS that has aliases
         #[arg(long, value_name = "ALIAS")]
         alias: Option<String>,
-        /// What it is for, of a key of Tencent Cloud KMS
+        /// A description of the KMS key, in a cloud KMS
         #[arg(long, value_name = "TEXT")]
         description: Option<String>,
         #[command(flatten)]
         region: RegionArgs,
-        #[command(flatten)]
-        tencent: TencentArgs,
     },
-    /// List the keys
+    /// List the KMS keys
     List {
         #[command(flatten)]
-        common: Common,
-        /// Of Tencent Cloud KMS: only keys whose alias or id contains this
+        provider: ProviderChoice,
+        /// List only KMS keys whose alias or id contains this text, in a cloud KMS
         #[arg(long, value_name = "TEXT")]
         alias: Option<String>,
         #[command(flatten)]
         region: RegionArgs,
         #[command(flatten)]
         output: TableArgs,
-        #[command(flatten)]
-        tencent: TencentArgs,
     },
-    /// Show what is known of a key
+    /// Describe a KMS key
     Describe {
-        /// The key's URI
+        /// The URI of the KMS key
         key: String,
         #[command(flatten)]
-        common: Common,
+        provider: ProviderChoice,
         #[command(flatten)]
         output: TableArgs,
-        #[command(flatten)]
-        tencent: TencentArgs,
     },
-    /// Make a key the one that seals
+    /// Make a KMS key of a keyring the one that seals by default
     Promote {
-        /// The key, as local://fa1975b2 or fa1975b2
+        /// The KMS key, as local://fa1975b2 or fa1975b2
         key: String,
         #[command(flatten)]
-        common: Common,
+        provider: ProviderChoice,
     },
-    /// Remove a key for good
+    /// Remove a KMS key from a keyring permanently
     ///
-    /// What was sealed with it alone never opens again. Therefore manifests are searched for it first, and it stays
-    /// while one uses it. Old versions in Git are not searched.
+    /// Documents sealed with this KMS key alone can never be opened again. Therefore manifests are searched first, and
+    /// the key is kept if one uses it. Old versions in Git are not searched.
     Retire {
-        /// The key, as local://fa1975b2 or fa1975b2
+        /// The KMS key, as local://fa1975b2 or fa1975b2
         key: String,
-        /// Where to search for manifests that use the key; what Git ignores is left out
+        /// Where to search for manifests that use the KMS key; files that Git ignores are skipped
         #[arg(value_name = "PATH", default_value = ".", value_hint = ValueHint::AnyPath)]
         paths: Vec<PathBuf>,
-        /// Remove it without a search
+        /// Remove it without searching
         #[arg(long)]
         no_check: bool,
         #[command(flatten)]
-        common: Common,
+        provider: ProviderChoice,
     },
-    /// Let the KMS give a key new material now and then
+    /// Rotate the material of a KMS key automatically
     ///
-    /// The key keeps its URI. What was sealed before still opens, new seals use the new material.
+    /// The KMS key keeps its URI. What was sealed before still opens; new documents use the new material.
     EnableRotation {
-        /// The key's URI
+        /// The URI of the KMS key
         key: String,
-        /// How often, in days; without it, once a year
+        /// The period in days; defaults to a year
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(7..=365))]
         days: Option<u16>,
         #[command(flatten)]
-        provider: ProviderArgs,
-        #[command(flatten)]
-        tencent: TencentArgs,
+        provider: ProviderChoice,
     },
-    /// Let a key keep the material that it has
+    /// Stop rotating the material of a KMS key
     DisableRotation {
-        /// The key's URI
+        /// The URI of the KMS key
         key: String,
         #[command(flatten)]
-        provider: ProviderArgs,
-        #[command(flatten)]
-        tencent: TencentArgs,
+        provider: ProviderChoice,
     },
 }
 
 #[derive(Args)]
-struct Common {
+struct ProviderChoice {
+    /// The provider of the KMS key; defaults to the one of its URI, then to `local`
+    #[arg(long, value_name = "PROVIDER", value_parser = schemes())]
+    provider: Option<String>,
     #[command(flatten)]
-    provider: ProviderArgs,
-    #[command(flatten)]
-    keyring: KeyringArgs,
-}
-
-#[derive(Args)]
-struct ProviderArgs {
-    /// The KMS that keeps the keys; without it, the one of the key's URI, else `local`
-    #[arg(long, value_enum)]
-    provider: Option<Provider>,
+    settings: ProviderArgs,
 }
 
 #[derive(Args)]
 struct RegionArgs {
-    /// The region of Tencent Cloud, such as ap-guangzhou; without it, TENCENTCLOUD_REGION
+    /// The region of the KMS key, in a cloud KMS that has regions
     #[arg(long, value_name = "REGION")]
     region: Option<String>,
 }
@@ -149,14 +135,6 @@ struct TableArgs {
     output: TableFormat,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Provider {
-    /// A keyring file on this machine
-    Local,
-    /// Keys in Tencent Cloud KMS
-    TencentKms,
-}
-
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum TableFormat {
     /// For people
@@ -166,145 +144,218 @@ enum TableFormat {
     Json,
 }
 
+fn schemes() -> PossibleValuesParser {
+    let manages = kms::providers().into_iter().filter(|provider| provider.can(Capability::ManageKeys));
+    PossibleValuesParser::new(manages.map(Provider::scheme))
+}
+
 /// Runs it.
 pub(super) async fn run(args: &KeysArgs, printer: Printer) -> Result<()> {
     match &args.command {
         KeysCommand::Create {
-            common,
+            provider,
             alias,
             description,
             region,
-            tencent,
         } => {
-            if common.is_tencent(None)? {
-                return tencent::create(tencent, region, alias.as_deref(), description.as_deref(), printer)
-                    .await;
-            }
-            local_only(region, [("--alias", alias), ("--description", description)])?;
-            keyring::create(&common.file()?, printer)
+            let new = NewKey {
+                region: region.region.clone(),
+                alias: alias.clone(),
+                description: description.clone(),
+            };
+            create(&provider.keys(None)?, &new, printer).await
         }
         KeysCommand::List {
-            common,
+            provider,
             alias,
             region,
             output,
-            tencent,
         } => {
-            if common.is_tencent(None)? {
-                return tencent::list(tencent, region, alias.as_deref(), output.output, printer).await;
-            }
-            local_only(region, [("--alias", alias)])?;
-            keyring::list(&common.file()?, output.output).await
+            let keys = provider.keys(None)?;
+            let filter = KeyFilter {
+                region: region.region.clone(),
+                alias: alias.clone(),
+            };
+            let listed = keys.manager.list(&filter).await;
+            show_list(&keys, &keys.finish(listed, printer)?, output.output)
         }
         KeysCommand::Describe {
             key,
-            common,
+            provider,
             output,
-            tencent,
         } => {
-            if common.is_tencent(Some(key))? {
-                return tencent::describe(tencent, key, output.output, printer).await;
-            }
-            keyring::describe(&common.file()?, key, output.output).await
+            let keys = provider.keys(Some(key))?;
+            let described = keys.manager.describe(&keys.parse(key)?).await;
+            show(&keys, keys.finish(described, printer)?, output.output)
         }
-        KeysCommand::Promote { key, common } => {
-            if common.is_tencent(Some(key))? {
-                return Err(
-                    Failure::usage("only a keyring has a KMS key that seals where none is named")
-                        .help("name the KMS key when sealing: --key URI, or ENVELOPE_KEY"),
-                );
-            }
-            keyring::promote(&common.file()?, key, printer)
+        KeysCommand::Promote { key, provider } => {
+            let keys = provider.keys(Some(key))?;
+            keys.refuse_committed_file()?;
+            let promoted = keys.manager.promote(&keys.parse(key)?).await;
+            keys.report(promoted, printer)
         }
         KeysCommand::Retire {
             key,
             paths,
             no_check,
-            common,
+            provider,
         } => {
-            if common.is_tencent(Some(key))? {
-                return Err(
-                    Failure::usage("a KMS key of Tencent Cloud is not removed from here").help(
-                        "disable it in the Tencent Cloud console; if nothing misses it, schedule its deletion there",
-                    ),
-                );
-            }
             let paths = if *no_check { &[] } else { paths.as_slice() };
-            keyring::retire(&common.file()?, key, paths, printer)
+            retire(&provider.keys(Some(key))?, key, paths, printer).await
         }
-        KeysCommand::EnableRotation {
-            key,
-            days,
-            provider,
-            tencent,
-        } => {
-            provider.must_be_tencent(key)?;
-            tencent::enable_rotation(tencent, key, *days, printer).await
+        KeysCommand::EnableRotation { key, days, provider } => {
+            rotate(provider, key, RotationChange::Every(*days), printer).await
         }
-        KeysCommand::DisableRotation {
-            key,
-            provider,
-            tencent,
-        } => {
-            provider.must_be_tencent(key)?;
-            tencent::disable_rotation(tencent, key, printer).await
+        KeysCommand::DisableRotation { key, provider } => {
+            rotate(provider, key, RotationChange::Off, printer).await
         }
     }
 }
 
-impl ProviderArgs {
-    /// Whether the keys are those of Tencent Cloud KMS: by the flag, else by the key's URI.
-    fn is_tencent(&self, key: Option<&str>) -> Result<bool> {
-        if let Some(provider) = self.provider {
-            return Ok(provider == Provider::TencentKms);
-        }
-        let Some(key) = key else {
-            return Ok(false);
+/// The KMS keys of one provider.
+struct Keys {
+    provider: &'static dyn Provider,
+    manager: Box<dyn KeyManager>,
+}
+
+impl ProviderChoice {
+    /// The provider by `--provider`, else by the URI in `key`, else the one that holds its keys.
+    fn keys(&self, key: Option<&str>) -> Result<Keys> {
+        let provider = match (&self.provider, key) {
+            (Some(scheme), _) => kms::provider_of_scheme(scheme),
+            (None, Some(key)) if key.contains("://") => Some(provider_of(key)?),
+            (None, _) => holders().next(),
         };
-        match KeyUri::parse(key) {
-            Ok(uri) => Ok(uri.scheme() == SCHEME),
-            // What is meant for a URI is no short name of a local key.
-            Err(error) if key.contains("://") => Err(Failure::usage(error.to_string())
-                .help("a KMS key of Tencent Cloud is written as tencent-kms://REGION/KEY-ID")),
-            Err(_) => Ok(false),
-        }
-    }
-
-    fn must_be_tencent(&self, key: &str) -> Result<()> {
-        if self.is_tencent(Some(key))? {
-            return Ok(());
-        }
-        Err(Failure::usage("KMS keys of a keyring are not rotated by themselves").help(
-            "create a new KMS key and make it the one that seals: envelope keys create, envelope keys promote",
-        ))
+        let provider = provider.ok_or_else(|| Failure::usage("no provider manages this KMS key"))?;
+        self.settings.only_for(provider)?;
+        let manager = provider.key_manager(self.settings.settings())?;
+        Ok(Keys { provider, manager })
     }
 }
 
-impl Common {
-    /// Whether the keys are those of Tencent Cloud KMS, which are in no keyring.
-    fn is_tencent(&self, key: Option<&str>) -> Result<bool> {
-        let is_tencent = self.provider.is_tencent(key)?;
-        if is_tencent && self.keyring.keyring.is_some() {
-            return Err(
-                Failure::usage("--keyring is for local keys").help("leave it out, or use --provider local")
-            );
-        }
-        Ok(is_tencent)
+fn provider_of(key: &str) -> Result<&'static dyn Provider> {
+    let uri = KeyUri::parse(key).map_err(|error| Failure::usage(error.to_string()))?;
+    kms::provider_of(&uri).ok_or_else(|| {
+        let known: Vec<&str> = kms::providers().into_iter().map(Provider::scheme).collect();
+        Failure::usage(format!("this version has no provider {}", uri.scheme())).help(format!(
+            "use a KMS key of one of these providers: {}",
+            known.join(", ")
+        ))
+    })
+}
+
+impl Keys {
+    fn parse(&self, key: &str) -> Result<KeyUri> {
+        Ok(self.provider.parse_key(key)?)
     }
 
-    fn file(&self) -> Result<PathBuf> {
-        Ok(KeyringFile::choose(&self.keyring).path()?.clone())
+    /// Refuses to write a keyring that would be committed.
+    fn refuse_committed_file(&self) -> Result<()> {
+        match self.manager.file() {
+            Some(file) if git::would_commit(file) => Err(Failure::usage(format!(
+                "{} is in a Git work tree that does not ignore it, and anyone with a keyring can open everything",
+                file.display()
+            ))
+            .help("keep it outside the repository, or add it to .gitignore")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Warns of a wrong clock, which a call may have revealed, and returns the result of the call.
+    fn finish<T>(&self, result: std::result::Result<T, ProviderError>, printer: Printer) -> Result<T> {
+        let ahead = self.manager.clock_ahead();
+        clock::warn(ahead.map(|ahead| (self.provider.scheme(), ahead)), printer);
+        Ok(result?)
+    }
+
+    fn report(&self, result: std::result::Result<Notes, ProviderError>, printer: Printer) -> Result<()> {
+        for note in self.finish(result, printer)? {
+            printer.done(&note);
+        }
+        Ok(())
     }
 }
 
-/// Refuses flags that a keyring has no use for: whoever gives them wants a key of a cloud.
-fn local_only<const N: usize>(region: &RegionArgs, others: [(&str, &Option<String>); N]) -> Result<()> {
-    let mut flags = std::iter::once(("--region", &region.region)).chain(others);
-    match flags.find(|(_, value)| value.is_some()) {
-        None => Ok(()),
-        Some((flag, _)) => Err(Failure::usage(format!(
-            "{flag} is for KMS keys of a cloud, and the provider is local"
-        ))
-        .help("add --provider tencent-kms")),
+async fn create(keys: &Keys, new: &NewKey, printer: Printer) -> Result<()> {
+    keys.refuse_committed_file()?;
+    let created = keys.manager.create(new).await;
+    let created = keys.finish(created, printer)?;
+    for note in &created.notes {
+        printer.done(note);
     }
+    Printer::output(format!("{}\n", created.uri).as_bytes())
+}
+
+async fn retire(keys: &Keys, key: &str, paths: &[PathBuf], printer: Printer) -> Result<()> {
+    let uri = keys.parse(key)?;
+    keys.manager.can_retire(&uri)?;
+    let found = users::search(paths, &uri)?;
+    if !found.users.is_empty() {
+        let files: Vec<String> = found.users.iter().map(|path| path.display().to_string()).collect();
+        return Err(
+            Failure::failed(format!("{uri} is still used by {}", files.join(", ")))
+                .help("re-seal these files with another KMS key first; or remove it anyway with --no-check"),
+        );
+    }
+    let retired = keys.manager.retire(&uri).await;
+    let notes = keys.finish(retired, printer)?;
+    if !paths.is_empty() {
+        let files = match found.files {
+            1 => "1 manifest".to_owned(),
+            files => format!("{files} manifests"),
+        };
+        printer.done(&format!("searched {files}, none uses it"));
+    }
+    for note in notes {
+        printer.done(&note);
+    }
+    Ok(())
+}
+
+async fn rotate(
+    provider: &ProviderChoice,
+    key: &str,
+    change: RotationChange,
+    printer: Printer,
+) -> Result<()> {
+    let keys = provider.keys(Some(key))?;
+    let rotated = keys.manager.rotate(&keys.parse(key)?, change).await;
+    keys.report(rotated, printer)
+}
+
+fn show_list(keys: &Keys, listed: &[KeyInfo], format: TableFormat) -> Result<()> {
+    match format {
+        TableFormat::Table => {
+            let rows = listed.iter().map(|key| key.cells.clone());
+            Printer::output(table::columns(keys.manager.headings(), rows).as_bytes())
+        }
+        TableFormat::Json => print_json(&Node::List(listed.iter().map(node).collect())),
+    }
+}
+
+fn show(keys: &Keys, key: KeyInfo, format: TableFormat) -> Result<()> {
+    match format {
+        TableFormat::Table if key.details.is_empty() => {
+            Printer::output(table::columns(keys.manager.headings(), [key.cells]).as_bytes())
+        }
+        TableFormat::Table => Printer::output(table::fields(&key.details).as_bytes()),
+        TableFormat::Json => print_json(&node(&key)),
+    }
+}
+
+fn print_json(node: &Node) -> Result<()> {
+    Printer::output(manifest::to_json_pretty(node).expose())
+}
+
+fn node(key: &KeyInfo) -> Node {
+    let members = key.members.iter().map(|(name, value)| {
+        let value = match value {
+            Value::Bool(value) => Node::Bool(*value),
+            Value::Number(value) => Node::Number(value.to_string()),
+            Value::String(value) => Node::text(value.as_str()),
+            Value::Null | Value::Array(_) | Value::Object(_) => Node::Null,
+        };
+        Member::new(*name, value)
+    });
+    Node::Map(members.collect())
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::key::Kid;
 use super::keyring::GrammarError;
+use crate::kms::ProviderError;
 
 /// A keyring file cannot be used, or was not changed. Never holds a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -82,6 +83,15 @@ impl Problem {
     }
 }
 
+impl From<KeyringError> for ProviderError {
+    fn from(error: KeyringError) -> Self {
+        ProviderError {
+            file: Some(error.path.clone()),
+            ..ProviderError::configuration(error.to_string(), error.advice())
+        }
+    }
+}
+
 impl KeyringError {
     /// What a person can do, with the command where there is one.
     pub fn advice(&self) -> String {
@@ -115,7 +125,7 @@ impl KeyringError {
 }
 
 /// The path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=~".contains(c);
     if !text.is_empty() && !text.starts_with('~') && text.chars().all(plain) {

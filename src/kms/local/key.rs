@@ -5,9 +5,14 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::SCHEME;
 use crate::envelope::encoding::{base64url_into, pae, to_base64url, to_hex};
 use crate::kms::KeyUri;
+
+/// What precedes `://` in the URI of a local key.
+pub const SCHEME: &str = "local";
+
+/// How a key URI is written, as advice.
+pub(super) const KEY_FORM: &str = "write it as local://KEY-ID; the key id has 8 lower-case hex digits";
 
 /// The first word of a key's line; secret scanners can look for it.
 const MAGIC: &str = "ES-LOCAL-KEY-1";

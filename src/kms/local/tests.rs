@@ -6,8 +6,11 @@ use serde_json::Value;
 
 use super::keyring::tests::line;
 use super::*;
-use crate::envelope::Binding;
-use crate::envelope::Scope;
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use crate::envelope::{Binding, DataKey, EncryptionContext, Scope, SecretBytes};
+use crate::kms::{Access, Class, KeyUri, Kms as _, KmsError, action};
 use crate::envelope::encoding::{to_base64url, to_hex};
 
 fn uri(text: &str) -> KeyUri {

@@ -8,6 +8,8 @@ mod endpoint;
 mod error;
 mod http;
 mod key;
+mod manage;
+mod provider;
 #[cfg(feature = "live-tests")]
 mod raw;
 mod reply;
@@ -29,12 +31,12 @@ pub use endpoint::{Endpoint, EndpointError, Site};
 pub use error::TencentError;
 pub use http::HttpSetupError as SetupError;
 pub use key::is_region;
+pub use provider::{PROVIDER, TencentProvider};
 pub use settings::{Limits, TencentSettings};
 
-use super::registry::Names;
 use super::{
-    Access, AllowedKeys, Class, GeneratedDataKey, HeldCredentials, KeyDescription, KeyUri, Kms, KmsError,
-    action,
+    Access, AllowedKeys, Change, Class, Evidence, Finding, GeneratedDataKey, HeldCredentials, KeyDescription, KeyUri,
+    Kms, KmsError, action, diagnose_service,
 };
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 use credentials::Chain;
@@ -46,24 +48,8 @@ use rpc::{Call, Nature, Rpc, Service};
 /// What stands before `://` in the URI of a key.
 pub const SCHEME: &str = "tencent-kms";
 
-/// What it takes to use this provider.
-pub(super) const SETUP: &str =
-    "name its KMS keys (--key URI; to the controller --allow-key URI), and give Tencent Cloud credentials";
-
 /// How a key's URI is written, as advice.
 pub const FORM: &str = "write it as tencent-kms://REGION/KEY-ID, the key id in lower case";
-
-/// What a `tencent-kms://` URI names: `REGION/KEY-ID` a key, `REGION/` all keys of a region.
-pub(super) fn names(uri: &KeyUri) -> Names {
-    let region = uri.rest().strip_suffix('/');
-    if is_key(uri) {
-        Names::Key
-    } else if region.is_some_and(is_region) {
-        Names::Prefix
-    } else {
-        Names::Nothing
-    }
-}
 
 /// Whether `uri` has the form of a key of this provider. It may still name none that exists.
 pub fn is_key(uri: &KeyUri) -> bool {
@@ -272,6 +258,32 @@ impl Kms for TencentKms {
                 expires: held.expires,
             }),
             clock_ahead: self.rpc.ahead(),
+        }
+    }
+
+    fn usable_keys(&self) -> Vec<String> {
+        self.allowed.iter().map(str::to_owned).collect()
+    }
+
+    fn poll_change(&self) -> BoxFuture<'_, Change> {
+        async move {
+            if self.credentials_revived().await {
+                let source = self.credentials().map_or("an unknown source", |held| held.source.as_str());
+                Change::Renewed(format!("credentials are available again, from {source}"))
+            } else {
+                Change::None
+            }
+        }
+        .boxed()
+    }
+
+    fn diagnose(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        match self.access() {
+            Access::Service {
+                credentials,
+                clock_ahead,
+            } => diagnose_service(credentials.as_ref(), clock_ahead, evidence),
+            Access::Keyring { .. } => Vec::new(),
         }
     }
 }

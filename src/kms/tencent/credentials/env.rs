@@ -57,6 +57,11 @@ impl Environment {
         Environment(set.collect())
     }
 
+    /// `TENCENTCLOUD_REGION`.
+    pub(in crate::kms::tencent) fn region(&self) -> Option<&str> {
+        self.text(REGION)
+    }
+
     fn get(&self, name: &str) -> Option<&Zeroizing<String>> {
         self.0.get(name)
     }

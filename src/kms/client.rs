@@ -1,0 +1,174 @@
+//! The calls of a configured KMS.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, ready};
+
+use super::{Evidence, Finding, KeyUri, KmsError};
+use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
+
+/// The names of KMS calls in errors, logs and metrics.
+pub mod action {
+    /// [`super::Kms::generate_data_key`].
+    pub const GENERATE_DATA_KEY: &str = "GenerateDataKey";
+    /// [`super::Kms::encrypt`].
+    pub const ENCRYPT: &str = "Encrypt";
+    /// [`super::Kms::decrypt`].
+    pub const DECRYPT: &str = "Decrypt";
+    /// [`super::Kms::re_encrypt`].
+    pub const RE_ENCRYPT: &str = "ReEncrypt";
+    /// [`super::Kms::describe`].
+    pub const DESCRIBE_KEY: &str = "DescribeKey";
+}
+
+/// A configured KMS. Every call carries the encryption context; ciphertexts are the KMS's own text, verbatim.
+///
+/// `key` always has the provider's scheme. Implementations document what they retry; their errors carry no key
+/// material.
+pub trait Kms: Send + Sync {
+    /// Generates a data key and returns it with its wrap under `key`. Only called with
+    /// [`Capability::GenerateDataKey`](super::Capability::GenerateDataKey).
+    fn generate_data_key<'a>(
+        &'a self,
+        key: &'a KeyUri,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<GeneratedDataKey, KmsError>>;
+
+    /// Wraps a data key that was generated elsewhere, and returns the ciphertext.
+    fn encrypt<'a>(
+        &'a self,
+        key: &'a KeyUri,
+        data_key: &'a DataKey,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<String, KmsError>>;
+
+    /// Unwraps `ciphertext` and returns its bytes, of whatever length. Fails with
+    /// [`Class::Integrity`](super::Class::Integrity) if the KMS refuses the ciphertext or responds for another key.
+    fn decrypt<'a>(
+        &'a self,
+        key: &'a KeyUri,
+        ciphertext: &'a str,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<SecretBytes, KmsError>>;
+
+    /// Moves a wrap from `source` to `destination` (of the same provider) under the same context. With
+    /// [`Capability::ReEncrypt`](super::Capability::ReEncrypt) the data key never leaves the KMS.
+    fn re_encrypt<'a>(
+        &'a self,
+        source: &'a KeyUri,
+        ciphertext: &'a str,
+        destination: &'a KeyUri,
+        context: &'a EncryptionContext,
+    ) -> BoxFuture<'a, Result<String, KmsError>>;
+
+    /// Describes a key without using it.
+    fn describe<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<KeyDescription, KmsError>>;
+
+    /// Whether a wrap under `key` may be tried at all: the key is on the reader's explicit list (a keyring is such a
+    /// list). Makes no call.
+    fn allows(&self, key: &KeyUri) -> bool;
+
+    /// The keys that may be used, or prefixes of them, for the log.
+    fn usable_keys(&self) -> Vec<String>;
+
+    /// How the keys are reached, as far as the calls made so far have shown. Makes no call.
+    fn access(&self) -> Access;
+
+    /// Checks for new keys or credentials. Calls that failed for lack of them may succeed after [`Change::Renewed`].
+    /// The controller polls it every 30 s or so; it may read files and request credentials.
+    fn poll_change(&self) -> BoxFuture<'_, Change> {
+        ready(Change::None).boxed()
+    }
+
+    /// What `envelope doctor` reports about the provider itself, after its keys have been examined. Makes no call.
+    fn diagnose(&self, evidence: &Evidence<'_>) -> Vec<Finding>;
+}
+
+/// The result of [`Kms::poll_change`]. Texts name public things only: files, key ids, credential sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing changed.
+    None,
+    /// Other keys or credentials are in use now: what happened, for the log.
+    Renewed(String),
+    /// A change cannot be used, and the previous keys or credentials stay in use: what is wrong, for the log.
+    Rejected(String),
+}
+
+/// The result of [`Kms::access`]. Holds no value of a credential or key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// The keys are on this host; no service is called.
+    Keyring {
+        /// The file that holds them, if it is one.
+        file: Option<PathBuf>,
+        /// All keys; the first one seals when none is named.
+        keys: Vec<KeyUri>,
+    },
+    /// A service is called.
+    Service {
+        /// The credentials in use; `None` before the first call and if there are none.
+        credentials: Option<HeldCredentials>,
+        /// The service's clock minus this host's, in seconds, by the last response that carried a time.
+        clock_ahead: Option<i64>,
+    },
+}
+
+impl Access {
+    /// The service's clock minus this host's, in seconds, if a response carried its time.
+    pub fn clock_ahead(&self) -> Option<i64> {
+        match self {
+            Access::Service { clock_ahead, .. } => *clock_ahead,
+            Access::Keyring { .. } => None,
+        }
+    }
+}
+
+/// The source of credentials and their lifetime.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldCredentials {
+    /// The source that supplied them, in the provider's terms: `environment`, `tke-oidc`.
+    pub source: &'static str,
+    /// Whether a role was assumed with the source's credentials.
+    pub assumed_role: bool,
+    /// The role whose permissions they carry, if it is known.
+    pub role: Option<Arc<str>>,
+    /// When they expire, in Unix seconds; `None` for long-term credentials.
+    pub expires: Option<i64>,
+}
+
+/// The result of [`Kms::generate_data_key`]. No Debug: it holds a key.
+pub struct GeneratedDataKey {
+    /// The plaintext data key, used once and dropped.
+    pub data_key: DataKey,
+    /// Its wrap, in the KMS's own text form.
+    pub ciphertext: String,
+}
+
+/// The result of [`Kms::describe`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyDescription {
+    /// The key.
+    pub uri: KeyUri,
+    /// As the KMS names it: `Enabled`, `Disabled`, `PendingDelete`; a local key is always `Enabled`.
+    pub state: String,
+    /// Whether this provider seals with it when no key is named.
+    pub default: bool,
+    /// Its automatic rotation; `None` if the provider has none for it.
+    pub rotation: Option<Rotation>,
+}
+
+/// Automatic rotation of a key's material. What was sealed before still opens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// Whether it is on.
+    pub enabled: bool,
+    /// The period in days.
+    pub days: Option<i64>,
+    /// The last rotation, in Unix seconds.
+    pub last: Option<i64>,
+    /// The next rotation, in Unix seconds.
+    pub next: Option<i64>,
+}
