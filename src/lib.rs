@@ -10,11 +10,13 @@
 //! * [`controller`]: watches, planning, reconciling. [`probes`], [`metrics`], [`config`], [`telemetry`] serve it.
 //! * [`cli`]: the command line, one file a subcommand.
 //! * [`files`]: atomic writes and guarded reads for [`kms`] and [`cli`]. A leaf: uses no other room.
+//! * `backoff` (delays between retries) and `sync` (locks that survive a panic): leaves, private to the crate.
 
 // On other systems the program only says so (main.rs).
 #![cfg(unix)]
 
 pub mod api;
+mod backoff;
 pub mod cli;
 pub mod config;
 pub mod controller;
@@ -24,4 +26,5 @@ pub mod kms;
 pub mod manifest;
 pub mod metrics;
 pub mod probes;
+mod sync;
 pub mod telemetry;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::future::Future;
 use std::path::Path;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ use kube::client::{Body, ClientBuilder};
 use kube::config::{InferConfigError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use tokio::time::{Instant, Sleep};
 use tower::{BoxError, Layer, Service};
+
+use crate::sync::lock;
 
 /// Why there is no client: the configuration cannot be used. That the API server does not answer is no reason.
 #[derive(Debug, thiserror::Error)]
@@ -91,7 +93,7 @@ pub(super) struct SignsOfLife(Arc<Mutex<HashMap<String, Instant>>>);
 
 impl SignsOfLife {
     fn stamp(&self, path: &str) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         match all.get_mut(path) {
             Some(at) => *at = Instant::now(),
             None => drop(all.insert(path.to_owned(), Instant::now())),
@@ -100,11 +102,7 @@ impl SignsOfLife {
 
     /// The last sign of life of the watch of this path.
     pub(super) fn last(&self, path: &str) -> Option<Instant> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(path)
-            .copied()
+        lock(&self.0).get(path).copied()
     }
 }
 

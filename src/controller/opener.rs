@@ -2,7 +2,7 @@
 //! the document is taken from the store when its turn comes; the answer queues the object once more.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
@@ -15,6 +15,7 @@ use super::reconcile::Context;
 use crate::api::Outcome;
 use crate::envelope::{OpenError, Opened};
 use crate::kms::KmsError;
+use crate::sync::lock;
 
 /// How many documents may be open or being opened at once, until their Secrets are written: plaintexts in memory
 /// and calls of the KMS are bounded by the same number.
@@ -83,8 +84,7 @@ impl Opener {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // No code under the lock can panic half-way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -2,12 +2,13 @@
 //! A key whose alarm is far away holds up nobody.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::ObjectKey;
+use crate::sync::lock;
 
 /// See the module. One task takes keys with [`Queue::next`]; any task adds.
 #[derive(Default)]
@@ -72,8 +73,7 @@ impl Queue {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // No code under the lock can panic half-way through a change.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::time::Instant;
 
@@ -27,6 +27,7 @@ use super::store::{Scope, Stores};
 use crate::api::{Outcome, Reason};
 use crate::envelope::Accepted;
 use crate::metrics::Metrics;
+use crate::sync::lock;
 
 /// How often a reconcile starts anew because what it judged had changed, before it waits.
 const ROUNDS: usize = 5;
@@ -62,8 +63,7 @@ impl Context {
     }
 
     fn states(&self) -> MutexGuard<'_, HashMap<ObjectKey, KeyState>> {
-        // No code under the lock can panic half-way through a change.
-        self.states.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.states)
     }
 }
 

@@ -2,7 +2,7 @@
 //! is expected of our own writes laid over them.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use kube::runtime::watcher::Event;
 use tokio::time::Instant;
@@ -12,6 +12,7 @@ use super::cluster::SecretMeta;
 use super::expect::{Belief, Expectations, Version};
 use super::object::{Object, RawObject, StatusFacts};
 use super::secret_facts::SecretFacts;
+use crate::sync::lock;
 
 /// All scopes of one controller.
 pub(super) struct Stores {
@@ -316,8 +317,7 @@ impl Scope {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        // No code under the lock can panic half-way through a change.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 

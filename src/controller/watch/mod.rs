@@ -1,7 +1,7 @@
 //! The watch streams: each with its own errors, its own back-off and its own state. One that fails pauses no other,
 //! and none ever ends.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
@@ -12,6 +12,7 @@ use super::backoff::Backoff;
 use super::client::SignsOfLife;
 use crate::api::{GROUP, PLURAL};
 use crate::metrics::Metrics;
+use crate::sync::lock;
 
 /// How often a stream that is quiet shows that its task lives.
 const STAMP: Duration = Duration::from_secs(30);
@@ -236,8 +237,7 @@ impl Watched {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // No code under the lock can panic half-way through a change.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

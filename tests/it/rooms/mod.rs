@@ -45,7 +45,7 @@ const IO_AND_KUBE: &[&str] = &[
 ];
 
 /// `main → cli → controller, probes, lease → kms, api, manifest → envelope`; config, metrics and telemetry serve
-/// controller and cli; files is a leaf. A new room takes a line here.
+/// controller and cli; files, backoff and sync are leaves. A new room takes a line here.
 const ROOMS: &[Room] = &[
     Room {
         name: "envelope",
@@ -58,8 +58,18 @@ const ROOMS: &[Room] = &[
         shuns: &["kube", "k8s_openapi"],
     },
     Room {
+        name: "backoff",
+        uses: &[],
+        shuns: IO_AND_KUBE,
+    },
+    Room {
+        name: "sync",
+        uses: &[],
+        shuns: IO_AND_KUBE,
+    },
+    Room {
         name: "kms",
-        uses: &["envelope", "files"],
+        uses: &["envelope", "files", "backoff", "sync"],
         shuns: &["kube", "k8s_openapi"],
     },
     Room {
@@ -99,6 +109,8 @@ const ROOMS: &[Room] = &[
             "metrics",
             "telemetry",
             "files",
+            "backoff",
+            "sync",
             "kms",
             "api",
             "manifest",
