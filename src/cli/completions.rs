@@ -93,7 +93,7 @@ mod tests {
 
     fn answer(words: &[&str]) -> Vec<String> {
         let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-        let text = candidates(&words, super::super::command("envelope"));
+        let text = candidates(&words, crate::cli::root::command("envelope"));
         text.lines().map(str::to_owned).collect()
     }
 

@@ -104,12 +104,8 @@ fn set(path: Option<&OsString>) -> Option<PathBuf> {
 
 /// Runs it.
 pub(super) fn run(args: &ControllerArgs) -> Result<()> {
-    let config = ControllerConfig::new(
-        &args.namespaces,
-        &args.audience,
-        set(args.kubeconfig.as_ref()),
-    )
-    .map_err(|error| Failure::usage(error.to_string()))?;
+    let config = ControllerConfig::new(&args.namespaces, &args.audience, set(args.kubeconfig.as_ref()))
+        .map_err(|error| Failure::usage(error.to_string()))?;
     let registry = args.registry()?;
     telemetry::init(args.log_format, args.log_level)
         .map_err(|error| Failure::failed(format!("cannot start logging: {error}")))?;
@@ -118,11 +114,7 @@ pub(super) fn run(args: &ControllerArgs) -> Result<()> {
     runtime.block_on(serve(args, config, registry))
 }
 
-async fn serve(
-    args: &ControllerArgs,
-    config: ControllerConfig,
-    registry: Registry,
-) -> Result<()> {
+async fn serve(args: &ControllerArgs, config: ControllerConfig, registry: Registry) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
     let (metrics, health) = (Metrics::new(), Health::default());
     let metrics_port = probes::bind(args.metrics_addr)

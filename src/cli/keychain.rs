@@ -5,7 +5,8 @@ use super::env;
 use super::failure::{Failure, Result};
 use super::providers::holders;
 use crate::kms::{
-    self, Access, AllowedKeys, Capability, Connection, Host, KeyUri, Provider, ProviderError, Registry, Settings,
+    self, Access, AllowedKeys, Capability, Connection, Host, KeyUri, Provider, ProviderError, Registry,
+    Settings,
 };
 
 /// The limit of the format.
@@ -272,7 +273,9 @@ impl Reader {
                 "name the KMS key to open it with: --key {key}; or trust the document's own with --trust-document-keys"
             );
         }
-        let setup = kms::provider_of(first).map(Provider::setup_advice).unwrap_or_default();
+        let setup = kms::provider_of(first)
+            .map(Provider::setup_advice)
+            .unwrap_or_default();
         let in_use = self.registry.provider(first).and_then(|kms| match kms.access() {
             Access::Keyring { file, .. } => file,
             Access::Service { .. } => None,

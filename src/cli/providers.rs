@@ -20,7 +20,11 @@ impl ProviderArgs {
     /// Refuses flags of other providers than this one: they would have no effect.
     pub(super) fn only_for(&self, provider: &dyn Provider) -> Result<()> {
         let own = provider.settings();
-        match self.0.flags().find(|flag| own.iter().all(|setting| setting.flag != *flag)) {
+        match self
+            .0
+            .flags()
+            .find(|flag| own.iter().all(|setting| setting.flag != *flag))
+        {
             None => Ok(()),
             Some(flag) => {
                 let scheme = provider.scheme();
@@ -35,15 +39,22 @@ impl ProviderArgs {
 }
 
 fn owner(flag: &str) -> Option<&'static str> {
-    let owns = |provider: &&'static dyn Provider| provider.settings().iter().any(|setting| setting.flag == flag);
-    kms::providers().into_iter().find(owns).map(|provider| provider.scheme())
+    let owns =
+        |provider: &&'static dyn Provider| provider.settings().iter().any(|setting| setting.flag == flag);
+    kms::providers()
+        .into_iter()
+        .find(owns)
+        .map(|provider| provider.scheme())
 }
 
 impl Args for ProviderArgs {
     fn augment_args(mut command: Command) -> Command {
         for provider in kms::providers() {
             let heading = heading(provider);
-            let args = provider.settings().iter().map(|setting| argument(setting).help_heading(heading.clone()));
+            let args = provider
+                .settings()
+                .iter()
+                .map(|setting| argument(setting).help_heading(heading.clone()));
             command = command.args(args);
         }
         command
@@ -96,8 +107,7 @@ fn argument(setting: &Setting) -> Arg {
             .require_equals(true)
             .default_missing_value("true")
             .value_name("true|false")
-            .value_parser(["true", "false"])
-            .hide_possible_values(true),
+            .value_parser(value_parser!(OsString)),
     }
 }
 
@@ -112,5 +122,7 @@ fn heading(provider: &dyn Provider) -> String {
 
 /// The providers that [hold their keys](Capability::HoldKeys): they are used without being named.
 pub(super) fn holders() -> impl Iterator<Item = &'static dyn Provider> {
-    kms::providers().into_iter().filter(|provider| provider.can(Capability::HoldKeys))
+    kms::providers()
+        .into_iter()
+        .filter(|provider| provider.can(Capability::HoldKeys))
 }

@@ -5,7 +5,10 @@ use super::printer::printable;
 /// Columns under their headings, each as wide as its widest cell; the last column is not padded.
 pub(super) fn columns(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut lines: Vec<Vec<String>> = vec![headings.iter().map(|heading| (*heading).to_owned()).collect()];
-    lines.extend(rows.into_iter().map(|row| row.iter().map(|cell| one_line(cell)).collect()));
+    lines.extend(
+        rows.into_iter()
+            .map(|row| row.iter().map(|cell| one_line(cell)).collect()),
+    );
     let mut out = String::new();
     for line in &lines {
         let mut text = String::new();

@@ -2,8 +2,8 @@
 
 use super::allowed::{AllowedKeys, Entry};
 use super::provider::Names;
-use super::uri::{KeyUri, KeyUriError};
 use super::registry;
+use super::uri::{KeyUri, KeyUriError};
 
 impl AllowedKeys {
     /// Parses entries: key URIs, or prefixes that end at `/` and name at least the region

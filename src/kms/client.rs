@@ -1,12 +1,14 @@
 //! The calls of a configured KMS.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 
-use super::{Evidence, Finding, KeyUri, KmsError};
+use super::credentials::HeldCredentials;
+use super::diagnosis::{Evidence, Finding, diagnose_service};
+use super::error::{Class, KmsError};
+use super::uri::KeyUri;
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 
 /// The names of KMS calls in errors, logs and metrics.
@@ -28,13 +30,21 @@ pub mod action {
 /// `key` always has the provider's scheme. Implementations document what they retry; their errors carry no key
 /// material.
 pub trait Kms: Send + Sync {
-    /// Generates a data key and returns it with its wrap under `key`. Only called with
-    /// [`Capability::GenerateDataKey`](super::Capability::GenerateDataKey).
+    /// Generates a data key and returns it with its wrap under `key`. By default, for a KMS without
+    /// [`Capability::GenerateDataKey`](super::Capability::GenerateDataKey), draws the data key from the operating system
+    /// and has it encrypted.
     fn generate_data_key<'a>(
         &'a self,
         key: &'a KeyUri,
         context: &'a EncryptionContext,
-    ) -> BoxFuture<'a, Result<GeneratedDataKey, KmsError>>;
+    ) -> BoxFuture<'a, Result<GeneratedDataKey, KmsError>> {
+        async move {
+            let data_key = random_data_key(key)?;
+            let ciphertext = self.encrypt(key, &data_key, context).await?;
+            Ok(GeneratedDataKey { data_key, ciphertext })
+        }
+        .boxed()
+    }
 
     /// Wraps a data key that was generated elsewhere, and returns the ciphertext.
     fn encrypt<'a>(
@@ -54,14 +64,29 @@ pub trait Kms: Send + Sync {
     ) -> BoxFuture<'a, Result<SecretBytes, KmsError>>;
 
     /// Moves a wrap from `source` to `destination` (of the same provider) under the same context. With
-    /// [`Capability::ReEncrypt`](super::Capability::ReEncrypt) the data key never leaves the KMS.
+    /// [`Capability::ReEncrypt`](super::Capability::ReEncrypt) the data key never leaves the KMS; by default it is
+    /// decrypted and encrypted.
     fn re_encrypt<'a>(
         &'a self,
         source: &'a KeyUri,
         ciphertext: &'a str,
         destination: &'a KeyUri,
         context: &'a EncryptionContext,
-    ) -> BoxFuture<'a, Result<String, KmsError>>;
+    ) -> BoxFuture<'a, Result<String, KmsError>> {
+        async move {
+            let here = |error| KmsError {
+                action: action::RE_ENCRYPT,
+                ..error
+            };
+            let plaintext = self.decrypt(source, ciphertext, context).await.map_err(here)?;
+            let data_key = DataKey::from_slice(plaintext.expose()).ok_or_else(|| {
+                let message = "the ciphertext does not hold 32 bytes";
+                KmsError::new(Class::Integrity, source, action::RE_ENCRYPT, message)
+            })?;
+            self.encrypt(destination, &data_key, context).await.map_err(here)
+        }
+        .boxed()
+    }
 
     /// Describes a key without using it.
     fn describe<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<KeyDescription, KmsError>>;
@@ -71,7 +96,9 @@ pub trait Kms: Send + Sync {
     fn allows(&self, key: &KeyUri) -> bool;
 
     /// The keys that may be used, or prefixes of them, for the log.
-    fn usable_keys(&self) -> Vec<String>;
+    fn usable_keys(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// How the keys are reached, as far as the calls made so far have shown. Makes no call.
     fn access(&self) -> Access;
@@ -82,8 +109,17 @@ pub trait Kms: Send + Sync {
         ready(Change::None).boxed()
     }
 
-    /// What `envelope doctor` reports about the provider itself, after its keys have been examined. Makes no call.
-    fn diagnose(&self, evidence: &Evidence<'_>) -> Vec<Finding>;
+    /// What `envelope doctor` reports about the provider itself, after its keys have been examined. Makes no call. By
+    /// default, the credentials and the clock of a service.
+    fn diagnose(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        match self.access() {
+            Access::Service {
+                credentials,
+                clock_ahead,
+            } => diagnose_service(credentials.as_ref(), clock_ahead, evidence),
+            Access::Keyring { .. } => Vec::new(),
+        }
+    }
 }
 
 /// The result of [`Kms::poll_change`]. Texts name public things only: files, key ids, credential sources.
@@ -126,19 +162,6 @@ impl Access {
     }
 }
 
-/// The source of credentials and their lifetime.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HeldCredentials {
-    /// The source that supplied them, in the provider's terms: `environment`, `tke-oidc`.
-    pub source: &'static str,
-    /// Whether a role was assumed with the source's credentials.
-    pub assumed_role: bool,
-    /// The role whose permissions they carry, if it is known.
-    pub role: Option<Arc<str>>,
-    /// When they expire, in Unix seconds; `None` for long-term credentials.
-    pub expires: Option<i64>,
-}
-
 /// The result of [`Kms::generate_data_key`]. No Debug: it holds a key.
 pub struct GeneratedDataKey {
     /// The plaintext data key, used once and dropped.
@@ -171,4 +194,12 @@ pub struct Rotation {
     pub last: Option<i64>,
     /// The next rotation, in Unix seconds.
     pub next: Option<i64>,
+}
+
+/// Draws a data key from the operating system, to be encrypted with `key`.
+pub fn random_data_key(key: &KeyUri) -> Result<DataKey, KmsError> {
+    DataKey::random().map_err(|error| {
+        let message = format!("the operating system returned no random bytes: {error}");
+        KmsError::new(Class::Transient, key, action::ENCRYPT, message)
+    })
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use super::KmsError;
-use super::client::HeldCredentials;
+use super::credentials::HeldCredentials;
 use crate::envelope::SealTime;
 
 /// The largest clock skew that is not reported, in seconds: far below the 5 minutes at which Tencent Cloud refuses
@@ -153,7 +153,8 @@ fn credentials(held: Option<&HeldCredentials>, evidence: &Evidence<'_>) -> Findi
 }
 
 fn clock(ahead: Option<i64>) -> Finding {
-    let new = |severity, message: String| Finding::new("clock", severity, message).fact("aheadSeconds", ahead);
+    let new =
+        |severity, message: String| Finding::new("clock", severity, message).fact("aheadSeconds", ahead);
     let Some(ahead) = ahead else {
         return new(Severity::Note, "unknown: no response carried a time".to_owned());
     };

@@ -3,9 +3,10 @@
 //! A provider is one directory here and one entry in the registry: [`Provider`] describes and configures it, [`Kms`]
 //! makes its calls, [`KeyManager`] serves `envelope keys`. Nothing in this module knows Kubernetes.
 
-mod allowed;
 mod allow_list;
+mod allowed;
 mod client;
+mod credentials;
 mod diagnosis;
 mod error;
 pub mod local;
@@ -21,7 +22,8 @@ mod wrap;
 
 pub use allow_list::AllowedKeyError;
 pub use allowed::AllowedKeys;
-pub use client::{Access, Change, GeneratedDataKey, HeldCredentials, KeyDescription, Kms, Rotation, action};
+pub use client::{Access, Change, GeneratedDataKey, KeyDescription, Kms, Rotation, action, random_data_key};
+pub use credentials::HeldCredentials;
 pub use diagnosis::{Evidence, Finding, MAX_CLOCK_SKEW, Severity, clock_difference, diagnose_service, utc};
 pub use error::{Class, KmsError};
 pub use manage::{CreatedKey, KeyFilter, KeyInfo, KeyManager, NewKey, Notes, RotationChange};
@@ -33,7 +35,7 @@ pub use registry::{
 };
 pub use settings::{Given, Setting, SettingKind, Settings, Variable};
 pub use uri::{KeyUri, KeyUriError};
-pub use wrap::{random_data_key, wrap_new_data_key};
+pub use wrap::wrap_new_data_key;
 
 #[cfg(test)]
 mod tests;

@@ -23,12 +23,18 @@ pub fn register(provider: &'static dyn Provider) {
 /// All providers, the built-in ones first.
 pub fn providers() -> Vec<&'static dyn Provider> {
     let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
-    BUILT_IN.iter().copied().chain(registered.iter().copied()).collect()
+    BUILT_IN
+        .iter()
+        .copied()
+        .chain(registered.iter().copied())
+        .collect()
 }
 
 /// The provider of a scheme.
 pub fn provider_of_scheme(scheme: &str) -> Option<&'static dyn Provider> {
-    providers().into_iter().find(|provider| provider.scheme() == scheme)
+    providers()
+        .into_iter()
+        .find(|provider| provider.scheme() == scheme)
 }
 
 /// The provider of a key URI, by its scheme.
@@ -99,7 +105,9 @@ impl Registry {
             observer(FinishedCall {
                 provider,
                 action,
-                outcome: result.as_ref().map_or_else(|error| error.class.as_str(), |_| "ok"),
+                outcome: result
+                    .as_ref()
+                    .map_or_else(|error| error.class.as_str(), |_| "ok"),
                 elapsed: started.elapsed(),
             });
         }

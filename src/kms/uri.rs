@@ -4,13 +4,13 @@ use std::fmt;
 
 use crate::envelope::names::is_key_uri;
 
-/// A KMS key's name: `<scheme>://<rest>`, of the grammar of format-es1 section 2. Whether the scheme is known
-/// and the rest makes sense to it is the provider's question. Compared bytewise.
+/// The name of a KMS key: `<scheme>://<rest>`, by the grammar of format-es1 section 2. Whether the scheme is known and the
+/// rest is valid is for the provider to decide. Compared bytewise.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyUri(Box<str>);
 
 impl KeyUri {
-    /// The only way to make one.
+    /// Parses a URI. There is no other way to create one.
     pub fn parse(text: &str) -> Result<Self, KeyUriError> {
         if is_key_uri(text) {
             Ok(KeyUri(text.into()))
@@ -19,17 +19,17 @@ impl KeyUri {
         }
     }
 
-    /// The whole text.
+    /// The whole URI.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What stands before `://`.
+    /// The part before `://`.
     pub fn scheme(&self) -> &str {
         self.0.split_once("://").map_or("", |(scheme, _)| scheme)
     }
 
-    /// What stands behind `://`.
+    /// The part after `://`.
     pub fn rest(&self) -> &str {
         self.0.split_once("://").map_or("", |(_, rest)| rest)
     }
@@ -41,15 +41,15 @@ impl fmt::Display for KeyUri {
     }
 }
 
-/// Why a text is no key URI. It may be a key or a line of a keyring that was pasted in the wrong place, so only a
-/// text too short for a key is repeated.
+/// Why a string is not a key URI. It may be key material that was pasted in the wrong place, so only a string too short
+/// to be a key is repeated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyUriError {
-    /// Shorter than any key: the text.
-    #[error("{0:?} is no KMS key URI; write it like local://fa1975b2")]
+    /// Shorter than any key: the string.
+    #[error("{0:?} is not a KMS key URI; write it like local://fa1975b2")]
     Short(String),
-    /// Long enough to be a key: its bytes.
-    #[error("a text of {0} bytes is no KMS key URI; write it like local://fa1975b2")]
+    /// Long enough to be a key: its length in bytes.
+    #[error("a string of {0} bytes is not a KMS key URI; write it like local://fa1975b2")]
     Long(usize),
 }
 
@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_uri_is_split_once() {
+    fn uri_is_split_at_the_first_separator() {
         let uri = KeyUri::parse("tencent-kms://ap-guangzhou/23e8").expect("a key URI");
         assert_eq!((uri.scheme(), uri.rest()), ("tencent-kms", "ap-guangzhou/23e8"));
         assert_eq!(uri.to_string(), "tencent-kms://ap-guangzhou/23e8");
@@ -82,11 +82,11 @@ mod tests {
     }
 
     #[test]
-    fn an_error_repeats_what_was_typed_but_nothing_as_long_as_a_key() {
+    fn error_repeats_short_input_but_never_possible_key_material() {
         let error = KeyUri::parse("fa1975b2").expect_err("no scheme");
         assert_eq!(
             error.to_string(),
-            "\"fa1975b2\" is no KMS key URI; write it like local://fa1975b2"
+            "\"fa1975b2\" is not a KMS key URI; write it like local://fa1975b2"
         );
         for pasted in [
             "8kkJ6xAXYHTqbWLyZxcWEVoQPzEPOE0pgF7AeCH6z1I",
@@ -99,14 +99,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_is_a_uri_or_an_error(text: String) {
+        fn any_string_is_a_uri_or_an_error(text: String) {
             if let Ok(uri) = KeyUri::parse(&text) {
                 prop_assert_eq!(uri.as_str(), text);
             }
         }
 
         #[test]
-        fn a_uri_reads_back_as_it_was_printed(text in "[a-z][a-z0-9-]{1,31}://[!-~]{1,990}") {
+        fn printed_uri_parses_back(text in "[a-z][a-z0-9-]{1,31}://[!-~]{1,990}") {
             let uri = KeyUri::parse(&text).map_err(|error| TestCaseError::fail(error.to_string()))?;
             prop_assert_eq!(KeyUri::parse(&uri.to_string()), Ok(uri.clone()));
             prop_assert_eq!(format!("{}://{}", uri.scheme(), uri.rest()), text);

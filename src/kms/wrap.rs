@@ -1,6 +1,6 @@
 //! Creating a data key for a new document.
 
-use super::{Capability, Class, GeneratedDataKey, KeyUri, KmsError, Registry, action, can};
+use super::{KeyUri, KmsError, Registry, action};
 use crate::envelope::{DataKey, EncryptionContext, Wrap};
 
 /// Creates a data key with the KMS key `first`, and also wraps it under the `others`, in their order. The keys come from
@@ -11,7 +11,10 @@ pub async fn wrap_new_data_key(
     others: &[KeyUri],
     context: &EncryptionContext,
 ) -> Result<(DataKey, Vec<Wrap>), KmsError> {
-    let generated = new_data_key(registry, first, context).await?;
+    let generated = registry
+        .require(first, action::GENERATE_DATA_KEY)?
+        .generate_data_key(first, context)
+        .await?;
     let mut wraps = Vec::with_capacity(1 + others.len());
     wraps.push(Wrap {
         key: first.as_str().to_owned(),
@@ -25,27 +28,4 @@ pub async fn wrap_new_data_key(
         });
     }
     Ok((generated.data_key, wraps))
-}
-
-/// Generates a data key in the KMS, or here if the KMS cannot.
-async fn new_data_key(
-    registry: &Registry,
-    key: &KeyUri,
-    context: &EncryptionContext,
-) -> Result<GeneratedDataKey, KmsError> {
-    let kms = registry.require(key, action::GENERATE_DATA_KEY)?;
-    if can(key, Capability::GenerateDataKey) {
-        return kms.generate_data_key(key, context).await;
-    }
-    let data_key = random_data_key(key)?;
-    let ciphertext = kms.encrypt(key, &data_key, context).await?;
-    Ok(GeneratedDataKey { data_key, ciphertext })
-}
-
-/// Draws a data key from the operating system, to be encrypted with `key`.
-pub fn random_data_key(key: &KeyUri) -> Result<DataKey, KmsError> {
-    DataKey::random().map_err(|error| {
-        let message = format!("the operating system returned no random bytes: {error}");
-        KmsError::new(Class::Transient, key, action::ENCRYPT, message)
-    })
 }

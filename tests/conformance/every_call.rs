@@ -3,16 +3,16 @@
 
 use std::error::Error;
 
-use envelope_secrets::cli::tencent_kms_of_variables;
 use envelope_secrets::envelope::{Binding, Scope};
 use envelope_secrets::kms::tencent::NewKey;
+use envelope_secrets::kms::tencent::from_variables;
 use envelope_secrets::kms::{KeyUri, Kms as _};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let alias = std::env::args().nth(1).ok_or("no alias is given")?;
     let key = KeyUri::parse(&std::env::var("ENVELOPE_KEY")?)?;
-    let kms = tencent_kms_of_variables().map_err(|failure| failure.message)?;
+    let kms = from_variables().map_err(|error| error.message)?;
     let (region, _) = key.rest().split_once('/').ok_or("ENVELOPE_KEY names no key")?;
     let context = Binding::new(Scope::Strict, Some("prod"), "team", "db").context();
 

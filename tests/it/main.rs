@@ -22,6 +22,7 @@ mod crd_roundtrip;
 mod demo;
 mod docs;
 mod fuzz;
+mod provider_seam;
 mod reasons;
 mod rooms;
 mod support;

@@ -19,8 +19,8 @@ mod table;
 use std::env;
 use std::process::ExitCode;
 
-use envelope_secrets::cli::tencent_kms_of_variables;
 use envelope_secrets::envelope::{Binding, EncryptionContext, Scope};
+use envelope_secrets::kms::tencent::from_variables;
 use envelope_secrets::kms::tencent::{TencentKms, is_key};
 use envelope_secrets::kms::{Class, KeyUri};
 use serde_json::{Value, json};
@@ -122,7 +122,7 @@ fn account() -> Result<Account, Unable> {
         variable(KEY).ok_or_else(|| not_run("is not set: give the URI of a KMS key that may be used"))?;
     let key = KeyUri::parse(&key).ok().filter(is_key);
     let key = key.ok_or_else(|| not_run("is no KMS key of Tencent Cloud: tencent-kms://REGION/KEY-ID"))?;
-    let kms = tencent_kms_of_variables().map_err(|failure| Unable::Failed(failure.message))?;
+    let kms = from_variables().map_err(|error| Unable::Failed(error.message))?;
     let (region, id) = key.rest().split_once('/').unwrap_or_default();
     let (region, id) = (region.to_owned(), id.to_owned());
     Ok(Account { kms, key, region, id })

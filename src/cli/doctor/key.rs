@@ -186,7 +186,11 @@ impl Probe {
             );
         } else {
             self.add_error(check, Severity::Fail, "", &error);
-            self.add("decrypt", Severity::Note, "not tried: there is nothing to decrypt");
+            self.add(
+                "decrypt",
+                Severity::Note,
+                "not tried: there is nothing to decrypt",
+            );
         }
         None
     }

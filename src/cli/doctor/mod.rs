@@ -112,9 +112,8 @@ async fn examine(
 fn unusable(unusable: &Unusable) -> Check {
     let subject = unusable.provider.scheme();
     match &unusable.why {
-        Why::Absent(why) => {
-            Check::new(subject, "keyring", Severity::Fail, why.as_str()).advice(unusable.provider.setup_advice())
-        }
+        Why::Absent(why) => Check::new(subject, "keyring", Severity::Fail, why.as_str())
+            .advice(unusable.provider.setup_advice()),
         Why::Broken(error) => {
             let check = Check::new(subject, "keyring", Severity::Fail, error.message.as_str());
             let check = check.advice(error.advice.as_str());

@@ -15,7 +15,8 @@ use super::printer::Printer;
 use super::providers::{ProviderArgs, holders};
 use super::table;
 use crate::kms::{
-    self, Capability, KeyFilter, KeyInfo, KeyManager, KeyUri, NewKey, Notes, Provider, ProviderError, RotationChange,
+    self, Capability, KeyFilter, KeyInfo, KeyManager, KeyUri, NewKey, Notes, Provider, ProviderError,
+    RotationChange,
 };
 use crate::manifest::{self, Member, Node};
 
@@ -145,7 +146,9 @@ enum TableFormat {
 }
 
 fn schemes() -> PossibleValuesParser {
-    let manages = kms::providers().into_iter().filter(|provider| provider.can(Capability::ManageKeys));
+    let manages = kms::providers()
+        .into_iter()
+        .filter(|provider| provider.can(Capability::ManageKeys));
     PossibleValuesParser::new(manages.map(Provider::scheme))
 }
 
@@ -291,7 +294,11 @@ async fn retire(keys: &Keys, key: &str, paths: &[PathBuf], printer: Printer) -> 
     keys.manager.can_retire(&uri)?;
     let found = users::search(paths, &uri)?;
     if !found.users.is_empty() {
-        let files: Vec<String> = found.users.iter().map(|path| path.display().to_string()).collect();
+        let files: Vec<String> = found
+            .users
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         return Err(
             Failure::failed(format!("{uri} is still used by {}", files.join(", ")))
                 .help("re-seal these files with another KMS key first; or remove it anyway with --no-check"),

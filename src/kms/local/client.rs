@@ -14,8 +14,7 @@ use super::wrap;
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 use crate::files::Stamp;
 use crate::kms::{
-    Access, Change, Class, Evidence, Finding, GeneratedDataKey, KeyDescription, KeyUri, Kms, KmsError, Severity,
-    action,
+    Access, Change, Class, Evidence, Finding, KeyDescription, KeyUri, Kms, KmsError, Severity, action,
 };
 
 /// A keyring as a KMS. Cheap to clone. No Debug: it holds keys.
@@ -117,10 +116,13 @@ impl LocalKms {
         })?;
         match ring.key(kid) {
             Some(key) => work(key),
-            None => Err(
-                KmsError::new(Class::NotFound, uri, action, "the keyring does not hold this KMS key")
-                    .with_advice("use the keyring that holds it, or restore it from a backup"),
-            ),
+            None => Err(KmsError::new(
+                Class::NotFound,
+                uri,
+                action,
+                "the keyring does not hold this KMS key",
+            )
+            .with_advice("use the keyring that holds it, or restore it from a backup")),
         }
     }
 
@@ -149,36 +151,6 @@ impl LocalKms {
                 .map_err(|error| KmsError::new(Class::Integrity, uri, action, error.to_string()))
         })
     }
-
-    fn generate(&self, uri: &KeyUri, context: &EncryptionContext) -> Result<GeneratedDataKey, KmsError> {
-        let action = action::GENERATE_DATA_KEY;
-        let data_key = DataKey::random().map_err(|error| {
-            let message = format!("the operating system gave no random bytes: {error}");
-            KmsError::new(Class::Transient, uri, action, message)
-        })?;
-        let ciphertext = self.wrap(uri, action, &data_key, context)?;
-        Ok(GeneratedDataKey { data_key, ciphertext })
-    }
-
-    fn rewrap(
-        &self,
-        source: &KeyUri,
-        ciphertext: &str,
-        destination: &KeyUri,
-        context: &EncryptionContext,
-    ) -> Result<String, KmsError> {
-        let action = action::RE_ENCRYPT;
-        let bytes = self.unwrap(source, action, ciphertext, context)?;
-        let data_key = DataKey::from_slice(bytes.expose()).ok_or_else(|| {
-            KmsError::new(
-                Class::Integrity,
-                source,
-                action,
-                "the ciphertext does not hold 32 bytes",
-            )
-        })?;
-        self.wrap(destination, action, &data_key, context)
-    }
 }
 
 fn load(path: &Path, rules: FileRules) -> Result<(Keyring, Stamp), Problem> {
@@ -187,14 +159,6 @@ fn load(path: &Path, rules: FileRules) -> Result<(Keyring, Stamp), Problem> {
 }
 
 impl Kms for LocalKms {
-    fn generate_data_key<'a>(
-        &'a self,
-        key: &'a KeyUri,
-        context: &'a EncryptionContext,
-    ) -> BoxFuture<'a, Result<GeneratedDataKey, KmsError>> {
-        ready(self.generate(key, context)).boxed()
-    }
-
     fn encrypt<'a>(
         &'a self,
         key: &'a KeyUri,
@@ -211,16 +175,6 @@ impl Kms for LocalKms {
         context: &'a EncryptionContext,
     ) -> BoxFuture<'a, Result<SecretBytes, KmsError>> {
         ready(self.unwrap(key, action::DECRYPT, ciphertext, context)).boxed()
-    }
-
-    fn re_encrypt<'a>(
-        &'a self,
-        source: &'a KeyUri,
-        ciphertext: &'a str,
-        destination: &'a KeyUri,
-        context: &'a EncryptionContext,
-    ) -> BoxFuture<'a, Result<String, KmsError>> {
-        ready(self.rewrap(source, ciphertext, destination, context)).boxed()
     }
 
     fn describe<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<KeyDescription, KmsError>> {

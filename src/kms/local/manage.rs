@@ -42,7 +42,8 @@ impl KeyringManager {
         let mut notes = if is_new {
             vec![
                 format!("created {uri} in a new keyring, {shown}"),
-                "Anyone with this file can open everything that it seals, and seal anything in your name.".to_owned(),
+                "Anyone with this file can open everything that it seals, and seal anything in your name."
+                    .to_owned(),
             ]
         } else {
             vec![
@@ -85,7 +86,6 @@ impl KeyringManager {
         );
         Ok(vec![note])
     }
-
 }
 
 impl KeyManager for KeyringManager {

@@ -94,7 +94,10 @@ impl Provider for LocalProvider {
             KeyringFile::Named(path) => path,
             KeyringFile::Default(path) if path.symlink_metadata().is_ok() => path,
             KeyringFile::Default(path) => {
-                return Ok(Connection::Absent(format!("there is no keyring at {}", path.display())));
+                return Ok(Connection::Absent(format!(
+                    "there is no keyring at {}",
+                    path.display()
+                )));
             }
             KeyringFile::None => return Ok(Connection::Absent("no keyring is configured".to_owned())),
         };

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::Path;
 
 use serde_json::Value;
 
@@ -9,9 +10,9 @@ use super::*;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use crate::envelope::{Binding, DataKey, EncryptionContext, Scope, SecretBytes};
-use crate::kms::{Access, Class, KeyUri, Kms as _, KmsError, action};
 use crate::envelope::encoding::{to_base64url, to_hex};
+use crate::envelope::{Binding, DataKey, EncryptionContext, Scope};
+use crate::kms::{Class, KeyDescription, KeyUri, Kms as _, KmsError};
 
 fn uri(text: &str) -> KeyUri {
     KeyUri::parse(text).expect("a key URI")
@@ -179,7 +180,7 @@ fn what_does_not_open_is_refused_for_good_and_says_nothing_of_the_bytes() {
 }
 
 #[test]
-fn a_key_that_is_not_there_is_missing_not_refused() {
+fn missing_key_is_not_found_rather_than_refused() {
     let kms = kms_of(&line(0));
     let gone = uri("local://41f313f6");
     let data_key = DataKey::random().expect("the OS RNG");
@@ -193,19 +194,19 @@ fn a_key_that_is_not_there_is_missing_not_refused() {
     ] {
         assert_eq!(error.class, Class::NotFound, "{error}");
         assert!(
-            error.message.contains("no such KMS key") && error.advice().contains("backup"),
+            error.message.contains("does not hold this KMS key") && error.advice().contains("backup"),
             "{error}"
         );
     }
 }
 
 #[test]
-fn a_uri_that_names_no_local_key_says_what_one_looks_like() {
+fn malformed_local_uri_error_shows_the_expected_form() {
     let error = refused(now(kms_of(&line(0)).describe(&uri("local://FA1975B2"))));
     assert_eq!(error.class, Class::NotFound);
     assert_eq!(
         error.to_string(),
-        "DescribeKey with local://FA1975B2: a local KMS key is named by 8 lower-case hex digits"
+        "DescribeKey with local://FA1975B2: the id of a local KMS key is 8 lower-case hex digits"
     );
 }
 

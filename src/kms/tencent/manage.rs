@@ -9,7 +9,8 @@ use super::{
 };
 use crate::envelope::SealTime;
 use crate::kms::{
-    CreatedKey, KeyFilter, KeyInfo, KeyManager, KeyUri, Kms as _, NewKey, Notes, ProviderError, RotationChange,
+    CreatedKey, KeyFilter, KeyInfo, KeyManager, KeyUri, Kms as _, NewKey, Notes, ProviderError,
+    RotationChange,
 };
 
 /// Manages the KMS keys of an account.
@@ -25,7 +26,10 @@ impl TencentKeyManager {
 
     /// `--region`, else `TENCENTCLOUD_REGION`.
     fn region(&self, flag: Option<&str>) -> Result<String, ProviderError> {
-        let variable = self.environment.region().map(|region| (region, "TENCENTCLOUD_REGION"));
+        let variable = self
+            .environment
+            .region()
+            .map(|region| (region, "TENCENTCLOUD_REGION"));
         let Some((region, source)) = flag.map(|region| (region, "--region")).or(variable) else {
             return Err(ProviderError::configuration(
                 "no region of Tencent Cloud is specified",

@@ -31,12 +31,14 @@ pub use endpoint::{Endpoint, EndpointError, Site};
 pub use error::TencentError;
 pub use http::HttpSetupError as SetupError;
 pub use key::is_region;
+#[cfg(feature = "live-tests")]
+pub use provider::from_variables;
 pub use provider::{PROVIDER, TencentProvider};
 pub use settings::{Limits, TencentSettings};
 
 use super::{
-    Access, AllowedKeys, Change, Class, Evidence, Finding, GeneratedDataKey, HeldCredentials, KeyDescription, KeyUri,
-    Kms, KmsError, action, diagnose_service,
+    Access, AllowedKeys, Change, Class, GeneratedDataKey, HeldCredentials, KeyDescription, KeyUri, Kms,
+    KmsError, action,
 };
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 use credentials::Chain;
@@ -268,23 +270,15 @@ impl Kms for TencentKms {
     fn poll_change(&self) -> BoxFuture<'_, Change> {
         async move {
             if self.credentials_revived().await {
-                let source = self.credentials().map_or("an unknown source", |held| held.source.as_str());
+                let source = self
+                    .credentials()
+                    .map_or("an unknown source", |held| held.source.as_str());
                 Change::Renewed(format!("credentials are available again, from {source}"))
             } else {
                 Change::None
             }
         }
         .boxed()
-    }
-
-    fn diagnose(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        match self.access() {
-            Access::Service {
-                credentials,
-                clock_ahead,
-            } => diagnose_service(credentials.as_ref(), clock_ahead, evidence),
-            Access::Keyring { .. } => Vec::new(),
-        }
     }
 }
 

@@ -9,8 +9,8 @@ use super::{
     AssumedRole, Endpoint, Environment, FORM, Limits, SCHEME, Site, TencentKms, TencentSettings, is_key,
 };
 use crate::kms::{
-    AllowedKeys, Capability, Connection, Given, Host, KeyManager, KeyUri, Names, Provider, ProviderError, Setting,
-    SettingKind, Settings, Variable,
+    AllowedKeys, Capability, Connection, Given, Host, KeyManager, KeyUri, Names, Provider, ProviderError,
+    Setting, SettingKind, Settings, Variable,
 };
 
 /// The one instance.
@@ -223,6 +223,21 @@ fn client(settings: &Settings, allowed: AllowedKeys) -> Result<TencentKms, Provi
     TencentKms::new(settings).map_err(|error| ProviderError::configuration(error.to_string(), error.advice()))
 }
 
+/// A client configured by environment variables alone. For the suites `live` and `conformance`, whose calls must be made
+/// exactly as the program makes them. It opens no document.
+#[cfg(feature = "live-tests")]
+pub fn from_variables() -> Result<TencentKms, ProviderError> {
+    let mut settings = Settings::default();
+    for setting in PROVIDER.settings() {
+        settings.set(
+            setting,
+            std::env::var_os(setting.variable).unwrap_or_default(),
+            false,
+        );
+    }
+    client(&settings, AllowedKeys::default())
+}
+
 fn tencent_settings(settings: &Settings, allowed: AllowedKeys) -> Result<TencentSettings, ProviderError> {
     let text = |setting: Setting| settings.text(setting.flag);
     let allow_http = settings.switch(ALLOW_HTTP.flag)?;
@@ -279,9 +294,9 @@ fn origin(given: Option<Given<&str>>, allow_http: bool) -> Result<Option<Endpoin
         return Ok(None);
     };
     let parsed = Endpoint::parse(given.value, allow_http);
-    parsed.map(Some).map_err(|error| {
-        ProviderError::configuration(format!("{}: {error}", given.source), error.advice())
-    })
+    parsed
+        .map(Some)
+        .map_err(|error| ProviderError::configuration(format!("{}: {error}", given.source), error.advice()))
 }
 
 fn seconds(given: Option<Given<&str>>, default: Duration) -> Result<Duration, ProviderError> {

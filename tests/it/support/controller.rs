@@ -8,7 +8,9 @@ use envelope_secrets::api::{GROUP, PLURAL, VERSION};
 use envelope_secrets::config::ControllerConfig;
 use envelope_secrets::controller::{self, Health, Setup, StartError, Timings};
 use envelope_secrets::envelope::Document;
-use envelope_secrets::kms::tencent::TencentKms;
+use envelope_secrets::kms::Registry;
+use envelope_secrets::kms::local::{self, FileRules, LocalKms};
+use envelope_secrets::kms::tencent::{self, TencentKms};
 use envelope_secrets::metrics::Metrics;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams};
@@ -40,27 +42,23 @@ pub(crate) fn timings() -> Timings {
     }
 }
 
-/// The KMS keys that a controller is given.
-pub(crate) struct Keys {
-    pub(crate) keyring: Option<PathBuf>,
-    pub(crate) tencent: Option<Arc<TencentKms>>,
-}
+/// The KMS providers that a controller is given.
+pub(crate) struct Keys(pub(crate) Registry);
 
 impl From<PathBuf> for Keys {
     fn from(keyring: PathBuf) -> Self {
-        Keys {
-            keyring: Some(keyring),
-            tencent: None,
-        }
+        let mut registry = Registry::new();
+        let kms = LocalKms::open(&keyring, FileRules::Mounted).unwrap();
+        registry.insert(local::SCHEME, Arc::new(kms));
+        Keys(registry)
     }
 }
 
 impl From<Arc<TencentKms>> for Keys {
     fn from(tencent: Arc<TencentKms>) -> Self {
-        Keys {
-            keyring: None,
-            tencent: Some(tencent),
-        }
+        let mut registry = Registry::new();
+        registry.insert(tencent::SCHEME, tencent);
+        Keys(registry)
     }
 }
 
@@ -89,13 +87,12 @@ impl Running {
         super::canary::capture_logs();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let Keys { keyring, tencent } = keys.into();
-        let config =
-            ControllerConfig::new(keyring, &owned(namespaces), &owned(audiences), Some(kubeconfig)).unwrap();
+        let Keys(registry) = keys.into();
+        let config = ControllerConfig::new(&owned(namespaces), &owned(audiences), Some(kubeconfig)).unwrap();
         let (metrics, health, stop) = (Metrics::new(), Health::default(), CancellationToken::new());
         let setup = Setup {
             config,
-            tencent,
+            registry,
             metrics: metrics.clone(),
             health: health.clone(),
         };
