@@ -95,8 +95,8 @@ pub(super) fn command(name: &str) -> clap::Command {
 /// Makes a blank environment variable count as unset, for every flag (a chart renders an unused setting as `""`).
 fn ignore_blank_variables(command: clap::Command) -> clap::Command {
     let is_blank = |variable: &OsStr| {
-        let value = std::env::var_os(variable).unwrap_or_default();
-        value.to_str().is_some_and(|text| text.trim().is_empty())
+        let value = std::env::var_os(variable);
+        value.is_some_and(|value| value.to_str().is_some_and(|text| text.trim().is_empty()))
     };
     command
         .mut_args(|arg| match arg.get_env() {
