@@ -20,6 +20,7 @@ pub(crate) fn generate(check: bool) -> Result<()> {
 
 /// The same with the binary that is built.
 pub(crate) fn with_built(check: bool) -> Result<()> {
+    crate::diagram::generate(check)?;
     let mut stale = Vec::new();
     for (name, args) in FILES {
         let text = checked_output(Command::new(profile_folder()?.join("envelope")).args(*args))?;

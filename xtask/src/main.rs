@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
 mod conformance;
+mod diagram;
 mod generate;
 mod live;
 mod prerequisites;
