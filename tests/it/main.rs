@@ -20,6 +20,7 @@ mod crd_fields;
 mod crd_refusals;
 mod crd_roundtrip;
 mod demo;
+mod doc_links;
 mod docs;
 mod fuzz;
 mod provider_seam;
