@@ -179,10 +179,10 @@ impl Canvas<'_> {
         let words: Vec<&str> = rest.split_whitespace().collect();
         match (command, words.as_slice(), texts.as_slice()) {
             ("title" | "desc", _, []) => {
-                writeln!(self.body, "  <{command}>{}</{command}>", escape(rest.trim()))?
+                writeln!(self.body, "  <{command}>{}</{command}>", escape(rest.trim()))?;
             }
             ("canvas", [width, height], []) => self.canvas(number(width)?, number(height)?)?,
-            ("zone", [place @ ..], [title]) => self.zone(rect(place)?, title)?,
+            ("zone", place, [title]) => self.zone(rect(place)?, title)?,
             ("box", [id, place @ .., kind], [title, lines @ ..]) => {
                 let place = rect(place)?;
                 self.boxes.insert((*id).to_owned(), place);
