@@ -20,7 +20,6 @@ pub(crate) fn generate(check: bool) -> Result<()> {
 
 /// The same with the binary that is built.
 pub(crate) fn with_built(check: bool) -> Result<()> {
-    crate::diagram::generate(check)?;
     let mut stale = Vec::new();
     for (name, args) in FILES {
         let text = checked_output(Command::new(profile_folder()?.join("envelope")).args(*args))?;
@@ -34,6 +33,7 @@ pub(crate) fn with_built(check: bool) -> Result<()> {
             println!("{name}: written");
         }
     }
+    crate::diagram::generate(check)?;
     ensure!(
         stale.is_empty(),
         "not what the program prints: {}; run `cargo xtask generate`",
