@@ -1,21 +1,21 @@
-//! The entries of the Secret: values, plain data and rendered texts (format-es1 section 9, steps 7 and 8).
+//! The entries of the resulting Secret: values, plain data and rendered texts (section 9, steps 7 and 8).
 
 use std::collections::BTreeMap;
 
-use super::keys::SecretBytes;
 use super::render::{MAX_SECRET, RenderError, Text, render_all};
+use super::secret_bytes::SecretBytes;
 use super::wire::Template;
 
-/// Why there is no Secret.
+/// Why the entries could not be assembled.
 pub(super) enum AssembleError {
-    /// Values and `template.data` together hold more than 1 MiB.
+    /// Values and `template.data` together exceed 1 MiB.
     TooLarge,
-    /// A render text failed, or the rendered texts make it larger than 1 MiB.
+    /// A render text failed, or the rendered texts push the Secret over 1 MiB.
     Render(RenderError),
 }
 
-/// Adds plain data and rendered texts to the values. The names are disjoint: section 2 said so.
-pub(super) fn assemble(
+/// Adds plain data and rendered texts to the decrypted values. The structure check ensures that all names differ.
+pub(super) fn assemble_entries(
     mut entries: BTreeMap<String, SecretBytes>,
     template: &Template,
     texts: &BTreeMap<String, Text>,

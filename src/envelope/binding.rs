@@ -1,15 +1,23 @@
-//! What a document is bound to (format-es1 section 3): scope, audience, namespace and name.
+//! What a document is bound to: scope, audience, namespace and name (section 3).
 
 use super::encoding::pae;
 
-/// How far a sealed document may travel.
+/// Where a sealed document can be opened.
+///
+/// ```
+/// use envelope_secrets::envelope::Scope;
+///
+/// assert_eq!(Scope::parse("namespace-wide"), Some(Scope::NamespaceWide));
+/// assert_eq!(Scope::Strict.to_string(), "strict");
+/// assert_eq!(Scope::parse("global"), None);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
-    /// Opens only under its namespace and name.
+    /// Only under its own namespace and name.
     Strict,
-    /// Opens under any name in its namespace.
+    /// Under any name in its namespace.
     NamespaceWide,
-    /// Opens anywhere its key may be used.
+    /// Wherever its KMS key may be used.
     ClusterWide,
 }
 
@@ -17,7 +25,7 @@ impl Scope {
     /// All scopes, narrowest first.
     pub const ALL: [Scope; 3] = [Scope::Strict, Scope::NamespaceWide, Scope::ClusterWide];
 
-    /// The word in `spec.scope`.
+    /// Returns the value of `spec.scope`.
     pub fn as_str(self) -> &'static str {
         match self {
             Scope::Strict => "strict",
@@ -26,7 +34,7 @@ impl Scope {
         }
     }
 
-    /// The inverse of [`Scope::as_str`].
+    /// Parses the value of `spec.scope`; the inverse of [`Scope::as_str`].
     pub fn parse(text: &str) -> Option<Scope> {
         Scope::ALL.into_iter().find(|s| s.as_str() == text)
     }
@@ -38,8 +46,27 @@ impl std::fmt::Display for Scope {
     }
 }
 
-/// The place that a document belongs to. Namespace and name come from the object's own metadata, never from
-/// an annotation or a field that repeats them (invariant 2 of the design).
+/// The scope and the identity that every key of a document is derived for.
+///
+/// Namespace and name come from the object's own metadata, never from an annotation or a field that repeats them
+/// (`docs/design/format.md`). Parts that the scope does not bind are dropped, so two bindings are equal exactly when
+/// they derive the same keys.
+///
+/// ```
+/// use envelope_secrets::envelope::{Binding, Scope};
+///
+/// let strict = Binding::new(Scope::Strict, Some("prod-gz"), "prod", "db");
+/// assert_eq!(
+///     strict.context().as_str(),
+///     r#"{"es:aud":"prod-gz","es:name":"db","es:ns":"prod","es:scope":"strict","es:v":"es1"}"#
+/// );
+///
+/// // A namespace-wide document opens under every name of its namespace.
+/// let db = Binding::new(Scope::NamespaceWide, None, "prod", "db");
+/// let cache = Binding::new(Scope::NamespaceWide, None, "prod", "cache");
+/// assert_eq!(db, cache);
+/// assert_ne!(db, Binding::new(Scope::NamespaceWide, None, "staging", "db"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding {
     scope: Scope,
@@ -49,8 +76,7 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// Namespace and name that the scope does not bind are dropped here, so two bindings are equal exactly
-    /// when they give the same keys.
+    /// Creates a binding, without the namespace or name that `scope` does not bind.
     pub fn new(scope: Scope, audience: Option<&str>, namespace: &str, name: &str) -> Self {
         let namespace = if scope == Scope::ClusterWide {
             ""
@@ -66,27 +92,27 @@ impl Binding {
         }
     }
 
-    /// The scope.
+    /// Returns the scope.
     pub fn scope(&self) -> Scope {
         self.scope
     }
 
-    /// `aud`: the audience or "".
+    /// Returns the audience (`aud`), or "" for a document without one.
     pub fn audience(&self) -> &str {
         self.audience.as_deref().unwrap_or("")
     }
 
-    /// `bns`: the bound namespace, "" for cluster-wide.
+    /// Returns the bound namespace (`bns`), or "" for cluster-wide documents.
     pub fn namespace(&self) -> &str {
         &self.namespace
     }
 
-    /// `bname`: the bound name, "" unless strict.
+    /// Returns the bound name (`bname`), or "" unless the scope is strict.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// `info(purpose, item)` of format-es1 section 3.
+    /// Returns `info(purpose, item)` of section 3: the HKDF info of a derived key.
     pub(super) fn info(&self, purpose: &str, item: &str) -> Vec<u8> {
         pae(&[
             "envelope-secret/es1",
@@ -99,9 +125,9 @@ impl Binding {
         ])
     }
 
-    /// The KMS encryption context of every wrap of this document.
+    /// Returns the KMS encryption context of every wrap of the document.
     pub fn context(&self) -> EncryptionContext {
-        // RFC 8785 sorts members by name; no value that passed the structure check needs an escape.
+        // RFC 8785 sorts members by name. Values that passed the structure check need no escapes.
         let mut members = Vec::with_capacity(5);
         if let Some(audience) = &self.audience {
             members.push(("es:aud", audience.as_str()));
@@ -119,12 +145,14 @@ impl Binding {
     }
 }
 
-/// RFC 8785 JSON, sent byte for byte on every wrap and unwrap. Never empty, never secret.
+/// A KMS encryption context as RFC 8785 JSON, sent byte for byte with every wrap and unwrap.
+///
+/// Never empty and never secret. [`Binding::context`] returns it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EncryptionContext(String);
 
 impl EncryptionContext {
-    /// The JSON text.
+    /// Returns the JSON text.
     pub fn as_str(&self) -> &str {
         &self.0
     }

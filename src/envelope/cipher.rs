@@ -1,21 +1,23 @@
-//! One value: frame, AES-256-GCM under the key of its name (format-es1 section 5).
+//! Encryption of one value: framing and AES-256-GCM under a key derived for its name (section 5).
 
 use aes_gcm::aead::AeadInOut as _;
 use aes_gcm::{Aes256Gcm, KeyInit as _};
 use zeroize::Zeroizing;
 
-use super::keys::{KEY_LEN, KeySchedule, SecretBytes};
+use super::keys::{KEY_LEN, KeySchedule};
+use super::secret_bytes::SecretBytes;
 
-const NONCE: usize = 12;
-const TAG: usize = 16;
-const LENGTH: usize = 4;
+const NONCE_LEN: usize = 12;
+const TAG_LEN: usize = 16;
+const LENGTH_PREFIX: usize = 4;
 const BLOCK: usize = 64;
 
-/// `u32be(length) || value || zero bytes` up to a multiple of 64. `room` more bytes are kept free behind it, so
-/// that the tag fits without moving the plaintext.
-pub(super) fn frame(value: &[u8], room: usize) -> Zeroizing<Vec<u8>> {
-    let size = (LENGTH + value.len()).next_multiple_of(BLOCK);
-    let mut frame = Zeroizing::new(Vec::with_capacity(size + room));
+/// Frames a value: `u32be(length) || value || zero bytes` up to a multiple of 64.
+///
+/// The buffer reserves `spare` more bytes, so that appending the tag does not reallocate and leave plaintext behind.
+pub(super) fn frame(value: &[u8], spare: usize) -> Zeroizing<Vec<u8>> {
+    let size = (LENGTH_PREFIX + value.len()).next_multiple_of(BLOCK);
+    let mut frame = Zeroizing::new(Vec::with_capacity(size + spare));
     #[expect(
         clippy::cast_possible_truncation,
         reason = "writers seal at most 1 MiB in all"
@@ -26,66 +28,68 @@ pub(super) fn frame(value: &[u8], room: usize) -> Zeroizing<Vec<u8>> {
     frame
 }
 
-/// The inverse of [`frame`]; `None` for any other length or padding.
+/// Reverses [`frame`]; returns `None` for any other length or padding.
 fn unframe(frame: &[u8]) -> Option<SecretBytes> {
-    let (length, rest) = frame.split_first_chunk::<LENGTH>()?;
+    let (length, rest) = frame.split_first_chunk::<LENGTH_PREFIX>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
     let (value, padding) = rest.split_at_checked(length)?;
-    let fits = frame.len() == (LENGTH + length).next_multiple_of(BLOCK);
-    (fits && padding.iter().all(|byte| *byte == 0)).then(|| SecretBytes::new(value.to_vec()))
+    let canonical = frame.len() == (LENGTH_PREFIX + length).next_multiple_of(BLOCK);
+    (canonical && padding.iter().all(|byte| *byte == 0)).then(|| SecretBytes::new(value.to_vec()))
 }
 
-/// The payload of `value` under `name`, with a nonce from the OS RNG.
+/// Encrypts the value of the entry `name` with a fresh random nonce; returns the payload.
 pub(super) fn encrypt(
     schedule: &KeySchedule<'_>,
     name: &str,
     value: &SecretBytes,
 ) -> Result<Vec<u8>, getrandom::Error> {
-    let mut nonce = [0; NONCE];
+    let mut nonce = [0; NONCE_LEN];
     getrandom::fill(&mut nonce)?;
     let (key, info) = schedule.value_key(name);
-    Ok(seal_frame(&key, &nonce, &info, frame(value.expose(), TAG)))
+    Ok(encrypt_frame(&key, &nonce, &info, frame(value.expose(), TAG_LEN)))
 }
 
-/// `frame`, encrypted. Not for a caller that chooses nonces: [`encrypt`] draws them.
-pub(super) fn seal_frame(
+/// Encrypts a frame. Callers other than the tests use [`encrypt`], which never reuses a nonce.
+pub(super) fn encrypt_frame(
     key: &[u8; KEY_LEN],
-    nonce: &[u8; NONCE],
+    nonce: &[u8; NONCE_LEN],
     info: &[u8],
     mut frame: Zeroizing<Vec<u8>>,
 ) -> Vec<u8> {
     #[expect(
         clippy::expect_used,
-        reason = "AES-GCM refuses only more than 64 GiB, and a Vec grows"
+        reason = "AES-GCM fails only for more than 64 GiB, and a Vec can grow"
     )]
     Aes256Gcm::new(key.into())
         .encrypt_in_place(nonce.into(), info, &mut *frame)
-        .expect("a frame is no longer than 64 GiB");
-    let mut payload = Vec::with_capacity(NONCE + frame.len());
+        .expect("a frame is shorter than 64 GiB");
+    let mut payload = Vec::with_capacity(NONCE_LEN + frame.len());
     payload.extend_from_slice(nonce);
     payload.extend_from_slice(&frame);
     payload
 }
 
-/// The value that `payload` holds under `name`; `None` for a payload that is too short, a bad tag, a length that
-/// does not fit, a padding of another size or with a byte that is not zero.
+/// Decrypts the payload of the entry `name`.
+///
+/// Returns `None` for a payload that is too short, an invalid tag, a length that does not fit, or padding of the
+/// wrong size or with a non-zero byte.
 pub(super) fn decrypt(schedule: &KeySchedule<'_>, name: &str, payload: &[u8]) -> Option<SecretBytes> {
-    if payload.len() < NONCE + BLOCK + TAG {
+    if payload.len() < NONCE_LEN + BLOCK + TAG_LEN {
         return None;
     }
-    let (nonce, sealed) = payload.split_first_chunk::<NONCE>()?;
+    let (nonce, ciphertext) = payload.split_first_chunk::<NONCE_LEN>()?;
     let (key, info) = schedule.value_key(name);
-    unframe(&open_frame(&key, nonce, &info, sealed)?)
+    unframe(&decrypt_frame(&key, nonce, &info, ciphertext)?)
 }
 
-/// The inverse of [`seal_frame`], for what stands behind the nonce.
-pub(super) fn open_frame(
+/// Reverses [`encrypt_frame`]. `ciphertext` is the payload without its nonce.
+pub(super) fn decrypt_frame(
     key: &[u8; KEY_LEN],
-    nonce: &[u8; NONCE],
+    nonce: &[u8; NONCE_LEN],
     info: &[u8],
-    sealed: &[u8],
+    ciphertext: &[u8],
 ) -> Option<Zeroizing<Vec<u8>>> {
-    let mut frame = Zeroizing::new(sealed.to_vec());
+    let mut frame = Zeroizing::new(ciphertext.to_vec());
     Aes256Gcm::new(key.into())
         .decrypt_in_place(nonce.into(), info, &mut *frame)
         .ok()?;

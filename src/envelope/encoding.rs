@@ -1,12 +1,21 @@
-//! The encodings of format-es1 sections 2 and 3: PAE and strict base64url.
+//! The encodings of sections 2 and 3: PAE, strict base64url and hex.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
-/// PASETO's pre-authentication encoding: LE64(n), then LE64(length) and bytes for each piece. Injective:
-/// two lists of pieces have the same encoding only if they are equal.
+/// Encodes a list of byte strings with PASETO's pre-authentication encoding.
+///
+/// The encoding is LE64(n), followed by LE64(length) and the bytes of each piece. It is injective: two lists have the
+/// same encoding only if they are equal, so bytes cannot move from one piece to the next.
 ///
 /// Source: paseto-spec `Common.md`, "PAE Definition".
+///
+/// ```
+/// use envelope_secrets::envelope::encoding::{pae, to_hex};
+///
+/// assert_eq!(to_hex(&pae(&["a"])), "0100000000000000010000000000000061");
+/// assert_ne!(pae(&["a", "bc"]), pae(&["ab", "c"]));
+/// ```
 pub fn pae<P: AsRef<[u8]>>(pieces: &[P]) -> Vec<u8> {
     let size = 8 + pieces.iter().map(|p| 8 + p.as_ref().len()).sum::<usize>();
     let mut out = Vec::with_capacity(size);
@@ -19,30 +28,42 @@ pub fn pae<P: AsRef<[u8]>>(pieces: &[P]) -> Vec<u8> {
     out
 }
 
-/// RFC 4648 section 5 without padding.
+/// Encodes bytes as RFC 4648 section 5 base64url without padding.
 pub fn to_base64url(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// The strict inverse of [`to_base64url`]: no padding, no line breaks, zero spare bits, so that one text
-/// stands for each byte string. `None` for anything else.
+/// Decodes the output of [`to_base64url`], and nothing else.
+///
+/// Padding, line breaks and non-zero spare bits return `None`, so every byte string has exactly one encoding.
+///
+/// ```
+/// use envelope_secrets::envelope::encoding::{from_base64url, to_base64url};
+///
+/// assert_eq!(to_base64url(&[0xfb, 0xff]), "-_8");
+/// assert_eq!(from_base64url("-_8"), Some(vec![0xfb, 0xff]));
+/// assert_eq!(from_base64url("-_8="), None); // padding
+/// assert_eq!(from_base64url("-_9"), None); // non-zero spare bits
+/// ```
 pub fn from_base64url(text: &str) -> Option<Vec<u8>> {
     // The engine refuses padding, characters outside the alphabet and non-zero trailing bits by default.
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
-/// [`from_base64url`] of exactly 32 bytes (43 characters).
+/// Decodes exactly 32 bytes (43 characters) with [`from_base64url`].
 pub fn from_base64url_32(text: &str) -> Option<[u8; 32]> {
     from_base64url(text)?.try_into().ok()
 }
 
-/// [`from_base64url`] of exactly `out.len()` bytes, into a buffer that the caller wipes: keys leave no copy
-/// behind. On `false` the buffer may hold a part.
+/// Decodes exactly `out.len()` bytes of base64url into a buffer that the caller zeroizes, so that no copy of a key
+/// remains in memory.
+///
+/// Returns whether it succeeded; after a failure the buffer may be partially written.
 pub fn base64url_into(text: &str, out: &mut [u8]) -> bool {
     URL_SAFE_NO_PAD.decode_slice(text, out) == Ok(out.len())
 }
 
-/// Lower-case hex.
+/// Encodes bytes as lower-case hex.
 pub fn to_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
     bytes
@@ -58,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn base64url_takes_one_text_for_each_byte_string() {
+    fn base64url_decodes_only_the_canonical_encoding() {
         assert_eq!(from_base64url("AA"), Some(vec![0]));
         for bad in ["AB", "AA==", "AA\n", "A", "A+", "A/", " AA", "AAA=", "AAB"] {
             assert_eq!(from_base64url(bad), None, "{bad:?}");
@@ -68,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn base64url_into_takes_the_exact_length_only() {
+    fn base64url_into_refuses_other_lengths() {
         let mut out = [0; 32];
         assert!(base64url_into(&to_base64url(&[7; 32]), &mut out));
         assert_eq!(out, [7; 32]);
@@ -83,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn pae_of_nothing_and_of_an_empty_piece_differ() {
+    fn pae_distinguishes_no_piece_from_an_empty_piece() {
         assert_eq!(to_hex(&pae::<&[u8]>(&[])), "0000000000000000");
         assert_eq!(to_hex(&pae(&[""])), "01000000000000000000000000000000");
     }

@@ -1,30 +1,32 @@
-//! Failures of reading and opening a document, each with the stage of format-es1 section 9 that it belongs to.
+//! Failures of reading and opening a document, each with its stage (section 9).
 
 use super::render::RenderError;
 
-/// Where opening failed. For the debug log and tests; what the outside sees is [`OpenError::is_integrity`].
+/// The stage at which opening failed.
+///
+/// For the debug log and for tests. [`OpenError::is_integrity`] decides what may be shown to anyone else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Section 2.
+    /// The document breaks a rule of section 2.
     Structure,
-    /// Section 9.2.
+    /// The reader's policy refuses the document (section 9, step 2).
     Policy,
-    /// No usable wrap, or no wrap gave a data key.
+    /// A data key has no usable wrap, or no wrap could be unwrapped.
     Unwrap,
-    /// The data key is not the one that was sealed with.
+    /// The unwrapped data key is not the one that the document was sealed with.
     Commitment,
-    /// `seal.mac`.
+    /// `seal.mac` does not match.
     Seal,
-    /// `templateMac` of a data key.
+    /// The `templateMac` of a data key does not match.
     Template,
-    /// A value.
+    /// A value could not be decrypted.
     Value,
-    /// A render text over verified values.
+    /// A render text failed over verified values.
     Render,
 }
 
 impl Stage {
-    /// As format-es1 writes it.
+    /// Returns the name that `docs/format-es1.md` uses.
     pub fn as_str(self) -> &'static str {
         match self {
             Stage::Structure => "STRUCTURE",
@@ -45,26 +47,26 @@ impl std::fmt::Display for Stage {
     }
 }
 
-/// STRUCTURE: the text is not a document of this format. Names fields and entries, never values.
+/// STRUCTURE: the text is not a well-formed document. Names fields and entries, never values.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {what}")]
 pub struct StructureError {
-    /// The path of the field, `spec.seal.time`; `document` for the text as a whole.
+    /// The path of the field, like `spec.seal.time`; `document` for the text as a whole.
     pub field: String,
-    /// What is wrong with it.
+    /// What is wrong with the field.
     pub what: String,
-    /// Whether a newer reader might accept it.
+    /// Whether a newer reader might accept the document.
     pub kind: StructureKind,
 }
 
-/// What kind of refusal a [`StructureError`] is.
+/// The kind of a [`StructureError`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StructureKind {
-    /// Wrong in every version of the format.
+    /// Invalid in every version of the format.
     Invalid,
-    /// `spec.format` is a word that this reader does not know.
+    /// `spec.format` names a format that this reader does not know.
     UnknownFormat(String),
-    /// A field that this reader does not know.
+    /// The document has a field that this reader does not know.
     UnknownField,
 }
 
@@ -78,62 +80,66 @@ impl StructureError {
     }
 }
 
-/// POLICY: the reader does not accept this document, before any KMS call.
+/// POLICY: the reader refuses the document before any KMS call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PolicyError {
-    /// The audience ("" when absent) is not one of those accepted.
+    /// The audience ("" if absent) is not among the accepted ones.
     #[error("audience {0:?} is not accepted here")]
     Audience(String),
     /// The Secret type is refused.
     #[error("secret type {0:?} is refused")]
     SecretType(String),
-    /// A template label that only the controller or kubectl may write.
+    /// A template label is reserved for the controller and kubectl.
     #[error("label {0:?} is reserved")]
     ReservedLabel(String),
-    /// A template annotation that only the controller or kubectl may write.
+    /// A template annotation is reserved for the controller and kubectl.
     #[error("annotation {0:?} is reserved")]
     ReservedAnnotation(String),
-    /// Sealed more than 24 h ahead of the reader's clock. Temporary.
-    #[error("sealed at {0}, more than 24 h ahead of this machine's clock")]
+    /// `seal.time` is more than 24 h ahead of the reader's clock. Retryable.
+    #[error("sealed at {0}, more than 24 h ahead of the local clock")]
     SealTimeInFuture(String),
 }
 
 impl PolicyError {
-    /// Whether waiting alone can cure it.
+    /// Returns whether the same document can be accepted later.
     pub fn is_retryable(&self) -> bool {
         matches!(self, PolicyError::SealTimeInFuture(_))
     }
 }
 
-/// UNWRAP before any call: a data key has no wrap that this reader may use.
+/// UNWRAP before any KMS call: a data key has no wrap that this reader may use.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("none of the KMS keys {} may be used here", .keys.join(", "))]
 pub struct NoUsableWrap {
-    /// The data key's id.
+    /// The id of the data key.
     pub data_key: String,
     /// The key URIs of its wraps.
     pub keys: Vec<String>,
 }
 
-/// A failure after the first possible KMS call. `E` is the KMS's error.
+/// A failure after the first KMS call became possible. `E` is the error type of the KMS.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError<E> {
-    /// A permanent failure of UNWRAP to VALUE. All of them show this one face; the rest is for the debug log.
-    #[error("the document does not open: it was changed after sealing, or sealed for another place or key")]
+    /// A permanent failure from UNWRAP to VALUE.
+    ///
+    /// All of them display the same text, so that the text is not an oracle; the fields are for the debug log only.
+    #[error(
+        "the document cannot be opened: it was changed after sealing, or sealed for another namespace, name or KMS key"
+    )]
     Integrity {
-        /// Debug log only.
+        /// The stage of the failure. Debug log only.
         stage: Stage,
-        /// The KMS's refusals that led here. Debug log only.
+        /// The refusals of the KMS that led to the failure. Debug log only.
         refusals: Vec<E>,
     },
-    /// A data key could not be had now: at least one of its wraps failed in a way that is not permanent.
-    #[error("no wrap of data key {data_key} could be opened")]
+    /// A data key is unavailable for now: at least one of its wraps failed in a retryable way.
+    #[error("data key {data_key} could not be unwrapped")]
     Unavailable {
-        /// The data key's id.
+        /// The id of the data key.
         data_key: String,
-        /// The failures that were not permanent, in the order of the wraps; never empty.
+        /// The retryable failures, in the order of the wraps; never empty.
         failures: Vec<E>,
-        /// How many wraps were refused for good besides.
+        /// The number of wraps that failed permanently as well.
         refused: usize,
     },
     /// A render text failed over verified values.
@@ -142,7 +148,7 @@ pub enum OpenError<E> {
 }
 
 impl<E> OpenError<E> {
-    /// The stage, for the debug log and tests.
+    /// Returns the stage, for the debug log and for tests.
     pub fn stage(&self) -> Stage {
         match self {
             OpenError::Integrity { stage, .. } => *stage,
@@ -151,7 +157,7 @@ impl<E> OpenError<E> {
         }
     }
 
-    /// Whether this is one of the failures that must look alike to the outside (format-es1 section 9).
+    /// Returns whether this is one of the failures that must be indistinguishable from outside (section 9).
     pub fn is_integrity(&self) -> bool {
         matches!(self, OpenError::Integrity { .. })
     }

@@ -1,4 +1,4 @@
-//! Strict JSON: what serde_json lets pass and format-es1 section 2 does not (duplicate keys, depth).
+//! Strict JSON: refuses what `serde_json` accepts and section 2 does not (duplicate keys, deep nesting).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -8,16 +8,17 @@ use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::error::StructureError;
 
-/// The largest text that is read.
+/// Largest text that is read, in bytes.
 pub const MAX_BYTES: usize = 4 * 1024 * 1024;
-/// The deepest value; the outermost is level 1.
+/// Deepest nesting; the outermost value is level 1.
 pub const MAX_LEVEL: usize = 64;
 
-/// Items of a list that are kept; the longest list of the format has 8. The rest is checked and dropped, so that a
-/// text of 4 MiB does not become many times that in memory.
+/// Number of list items that are kept; the longest list of the format has 8.
+///
+/// Further items are validated and dropped, so that a text of 4 MiB does not take many times that in memory.
 const MAX_ITEMS: usize = 16;
 
-/// A JSON value whose objects have no key twice. Numbers keep no value: the format has none.
+/// A JSON value whose objects have unique keys. Numbers are not stored: the format has none.
 #[derive(Clone, PartialEq)]
 pub(crate) enum Json {
     Null,
@@ -30,18 +31,18 @@ pub(crate) enum Json {
 }
 
 impl Json {
-    /// Parses one value, which stands at `level` of the whole object (1 for the object itself).
+    /// Parses one value at nesting level `level` of the whole object (1 for the object itself).
     pub(crate) fn parse(bytes: &[u8], level: usize) -> Result<Json, StructureError> {
         let refuse = |what: String| Err(StructureError::invalid("document", what));
         if bytes.len() > MAX_BYTES {
             return refuse(format!("is larger than {MAX_BYTES} bytes"));
         }
         let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        let parsed = Level(level)
+        let parsed = ValueAtLevel(level)
             .deserialize(&mut deserializer)
             .and_then(|value| deserializer.end().map(|()| value));
-        // serde_json's messages hold positions and our own words, no text of the document.
-        parsed.or_else(|error| refuse(format!("is not the JSON of this format: {error}")))
+        // The messages of serde_json hold positions and the words of this file, never text of the document.
+        parsed.or_else(|error| refuse(format!("is not valid JSON for this format: {error}")))
     }
 
     pub(crate) fn type_name(&self) -> &'static str {
@@ -56,9 +57,10 @@ impl Json {
     }
 }
 
-struct Level(usize);
+/// Deserializes one value and counts its nesting level.
+struct ValueAtLevel(usize);
 
-impl<'de> DeserializeSeed<'de> for Level {
+impl<'de> DeserializeSeed<'de> for ValueAtLevel {
     type Value = Json;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Json, D::Error> {
@@ -71,7 +73,7 @@ impl<'de> DeserializeSeed<'de> for Level {
     }
 }
 
-impl<'de> Visitor<'de> for Level {
+impl<'de> Visitor<'de> for ValueAtLevel {
     type Value = Json;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -108,7 +110,7 @@ impl<'de> Visitor<'de> for Level {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
         let mut out = Vec::new();
-        while let Some(item) = items.next_element_seed(Level(self.0 + 1))? {
+        while let Some(item) = items.next_element_seed(ValueAtLevel(self.0 + 1))? {
             if out.len() < MAX_ITEMS {
                 out.push(item);
             }
@@ -120,8 +122,8 @@ impl<'de> Visitor<'de> for Level {
         let mut out = BTreeMap::new();
         while let Some(key) = members.next_key::<String>()? {
             match out.entry(key) {
-                Entry::Vacant(free) => drop(free.insert(members.next_value_seed(Level(self.0 + 1))?)),
-                Entry::Occupied(_) => return Err(serde::de::Error::custom("a key stands twice in one map")),
+                Entry::Vacant(free) => drop(free.insert(members.next_value_seed(ValueAtLevel(self.0 + 1))?)),
+                Entry::Occupied(_) => return Err(serde::de::Error::custom("duplicate key in a map")),
             }
         }
         Ok(Json::Object(out))
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_document_is_refused() {
+    fn malformed_json_is_refused() {
         let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
         assert!(Json::parse(nested(64).as_bytes(), 1).is_ok());
         for bad in [
@@ -164,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_list_is_checked_whole_and_kept_in_part() {
+    fn long_list_is_validated_whole_and_truncated() {
         let list = |last: &str| Json::parse(format!("[{}{last}]", "1,".repeat(1000)).as_bytes(), 1);
         assert!(matches!(list("1"), Ok(Json::Array(items)) if items.len() == MAX_ITEMS));
         assert!(list("{\"a\":1,\"a\":1}").is_err());

@@ -1,4 +1,4 @@
-//! The data key and the key schedule of format-es1 section 4.
+//! Data keys and the key schedule (section 4).
 
 use hkdf::Hkdf;
 use sha2::Sha256;
@@ -8,15 +8,25 @@ use zeroize::{Zeroize as _, Zeroizing};
 use super::binding::Binding;
 use super::encoding::to_hex;
 
-/// Bytes of a data key, a commitment and every derived key.
+/// Length in bytes of a data key, a commitment and every derived key.
 pub const KEY_LEN: usize = 32;
 
-/// A data key (DEK): 32 bytes, wiped on drop, without Debug. Boxed, so that a move leaves no copy behind.
+/// A data key (DEK) of exactly 32 bytes.
+///
+/// Zeroized on drop and without `Debug`. Boxed, so that moving it leaves no copy on the stack.
+///
+/// ```
+/// use envelope_secrets::envelope::DataKey;
+///
+/// let key = DataKey::from_slice(&[7; 32]).expect("32 bytes");
+/// assert_eq!(key.expose(), &[7; 32]);
+/// assert!(DataKey::from_slice(&[7; 31]).is_none());
+/// ```
 #[derive(Clone)]
 pub struct DataKey(Box<Zeroizing<[u8; KEY_LEN]>>);
 
 impl DataKey {
-    /// Takes exactly 32 bytes; `None` for another length.
+    /// Copies a key of exactly 32 bytes; returns `None` for any other length.
     pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         if bytes.len() != KEY_LEN {
             return None;
@@ -26,7 +36,7 @@ impl DataKey {
         Some(key)
     }
 
-    /// Draws a key from the OS RNG.
+    /// Generates a key with the random number generator of the operating system.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut key = DataKey::zero();
         getrandom::fill(&mut key.0[..])?;
@@ -37,76 +47,59 @@ impl DataKey {
         DataKey(Box::new(Zeroizing::new([0; KEY_LEN])))
     }
 
-    /// The key itself, for wrapping it.
+    /// Returns the key material, to be wrapped by a KMS.
     pub fn expose(&self) -> &[u8; KEY_LEN] {
         &self.0
     }
 }
 
-/// Bytes that nobody may print: a decrypted value, a rendered text, an unwrapped data key of whatever length.
-/// Wiped on drop, without Debug.
-#[derive(Clone)]
-pub struct SecretBytes(Zeroizing<Vec<u8>>);
-
-impl SecretBytes {
-    /// Takes the buffer over; it is wiped when this is dropped.
-    pub fn new(bytes: Vec<u8>) -> Self {
-        SecretBytes(Zeroizing::new(bytes))
-    }
-
-    /// The bytes themselves.
-    pub fn expose(&self) -> &[u8] {
-        &self.0
-    }
-
-    /// Bytes.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is nothing in it.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// In constant time for two of one length; the length is no secret here.
-    pub fn ct_eq(&self, other: &SecretBytes) -> bool {
-        self.expose().ct_eq(other.expose()).into()
-    }
-}
-
-/// The commitment of a data key to a document id and binding. Public: it stands in the document.
+/// The commitment of a data key to a document id and binding. Public: it is part of the document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Commitment(pub [u8; KEY_LEN]);
 
 impl Commitment {
-    /// `dataKeys[].id`: hex of the first four bytes.
+    /// Returns `dataKeys[].id`: the first four bytes in hex.
     pub fn key_id(&self) -> String {
         to_hex(&self.0[..4])
     }
 
-    /// In constant time.
+    /// Compares in constant time.
     pub fn matches(&self, other: &Commitment) -> bool {
         self.0.ct_eq(&other.0).into()
     }
 }
 
-/// What one data key gives in one document: PRK = HKDF-Extract(salt = id, ikm = DEK), expanded by purpose.
-/// Holds the PRK inside the HMAC state, which `hmac/zeroize` wipes.
+/// The keys derived from one data key in one document: PRK = HKDF-Extract(salt = id, ikm = DEK), expanded by purpose.
+///
+/// Holds the PRK inside the HMAC state, which `hmac/zeroize` zeroizes.
+///
+/// ```
+/// use envelope_secrets::envelope::keys::KeySchedule;
+/// use envelope_secrets::envelope::{Binding, DataKey, Scope};
+///
+/// let data_key = DataKey::from_slice(&[7; 32]).expect("32 bytes");
+/// let commitment = |name| {
+///     let binding = Binding::new(Scope::Strict, None, "prod", name);
+///     KeySchedule::new(&data_key, &[1; 32], &binding).commitment()
+/// };
+/// // Under another name, the same data key derives other keys and another commitment.
+/// assert!(commitment("db").matches(&commitment("db")));
+/// assert!(!commitment("db").matches(&commitment("cache")));
+/// ```
 pub struct KeySchedule<'b> {
     hkdf: Hkdf<Sha256>,
     binding: &'b Binding,
 }
 
 impl<'b> KeySchedule<'b> {
-    /// `id` is the document's, decoded.
+    /// Extracts the PRK. `id` is the decoded document id.
     pub fn new(key: &DataKey, id: &[u8; 32], binding: &'b Binding) -> Self {
         let (mut prk, hkdf) = Hkdf::extract(Some(id), key.expose());
         prk.as_mut_slice().zeroize();
         KeySchedule { hkdf, binding }
     }
 
-    /// Compared with the document's before anything else is derived.
+    /// Returns the commitment, which readers compare with the document's before they use any other derived key.
     pub fn commitment(&self) -> Commitment {
         Commitment(*self.expand("commit", ""))
     }
@@ -119,7 +112,7 @@ impl<'b> KeySchedule<'b> {
         self.expand("template", "")
     }
 
-    /// `K_value(name)`, and `info("value", name)`, which is the AAD too.
+    /// Returns `K_value(name)` and `info("value", name)`, which is also the AAD.
     pub(super) fn value_key(&self, name: &str) -> (Zeroizing<[u8; KEY_LEN]>, Vec<u8>) {
         let info = self.binding.info("value", name);
         (self.expand_info(&info), info)
@@ -131,13 +124,10 @@ impl<'b> KeySchedule<'b> {
 
     fn expand_info(&self, info: &[u8]) -> Zeroizing<[u8; KEY_LEN]> {
         let mut out = Zeroizing::new([0; KEY_LEN]);
-        #[expect(
-            clippy::expect_used,
-            reason = "HKDF-SHA256 expands up to 8160 bytes; 32 are asked for"
-        )]
+        #[expect(clippy::expect_used, reason = "HKDF-SHA256 expands up to 8160 bytes")]
         self.hkdf
             .expand(info, out.as_mut())
-            .expect("32 bytes are not too many");
+            .expect("32 bytes are within the limit of HKDF");
         out
     }
 }

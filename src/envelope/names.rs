@@ -1,18 +1,18 @@
-//! The patterns of format-es1 section 2. Each matches the whole string, bytewise: a final line feed fails.
+//! The patterns of section 2. Each matches the whole string bytewise, so a trailing line feed does not match.
 
 use super::error::StructureError;
 
-/// At most this many bytes of one key URI's rest.
+/// Largest length in bytes of a key URI after `://`.
 const MAX_KEY_REST: usize = 990;
 
-/// `F([I]*F)?` of at most `max` bytes: `first` at both ends, `inner` between.
-fn framed(text: &str, max: usize, first: fn(u8) -> bool, inner: fn(u8) -> bool) -> bool {
+/// Matches `E([I]*E)?` of at most `max` bytes, where `end` matches E and `inner` matches I.
+fn matches_ends(text: &str, max: usize, end: fn(u8) -> bool, inner: fn(u8) -> bool) -> bool {
     let bytes = text.as_bytes();
     match bytes {
         [] => false,
-        [one] => first(*one),
-        [start, middle @ .., end] => {
-            bytes.len() <= max && first(*start) && first(*end) && middle.iter().all(|b| inner(*b))
+        [only] => end(*only),
+        [first, middle @ .., last] => {
+            bytes.len() <= max && end(*first) && end(*last) && middle.iter().all(|b| inner(*b))
         }
     }
 }
@@ -25,55 +25,57 @@ fn alnum(b: u8) -> bool {
     b.is_ascii_alphanumeric()
 }
 
-fn qualified(b: u8) -> bool {
+fn name_char(b: u8) -> bool {
     alnum(b) || matches!(b, b'-' | b'.' | b'_')
 }
 
-/// A namespace: an RFC 1123 label of at most 63 bytes.
+/// Matches a namespace: an RFC 1123 label of at most 63 bytes.
 pub fn is_namespace(text: &str) -> bool {
-    framed(text, 63, lower_alnum, |b| lower_alnum(b) || b == b'-')
+    matches_ends(text, 63, lower_alnum, |b| lower_alnum(b) || b == b'-')
 }
 
-/// An object's name: RFC 1123 labels joined by dots, at most 253 bytes. (The labels have no limit of their own.)
+/// Matches an object name: labels joined by dots, at most 253 bytes.
+///
+/// As in Kubernetes, the single labels have no limit of 63 bytes.
 pub fn is_object_name(text: &str) -> bool {
     text.len() <= 253
         && text
             .split('.')
-            .all(|part| framed(part, 253, lower_alnum, |b| lower_alnum(b) || b == b'-'))
+            .all(|part| matches_ends(part, 253, lower_alnum, |b| lower_alnum(b) || b == b'-'))
 }
 
-/// A key of a Secret's data.
+/// Matches a key of a Secret's data.
 pub fn is_entry_name(text: &str) -> bool {
-    (1..=253).contains(&text.len()) && text.bytes().all(qualified) && text != "." && !text.starts_with("..")
+    (1..=253).contains(&text.len()) && text.bytes().all(name_char) && text != "." && !text.starts_with("..")
 }
 
-/// `[prefix/]name`, as labels and annotations have it.
+/// Matches a label or annotation key: `[prefix/]name`.
 pub fn is_qualified_name(text: &str) -> bool {
-    let name = |name: &str| framed(name, 63, alnum, qualified);
+    let name = |name: &str| matches_ends(name, 63, alnum, name_char);
     match text.split_once('/') {
         Some((prefix, rest)) => is_object_name(prefix) && name(rest),
         None => name(text),
     }
 }
 
-/// A label's value.
+/// Matches a label value.
 pub fn is_label_value(text: &str) -> bool {
-    text.is_empty() || framed(text, 63, alnum, qualified)
+    text.is_empty() || matches_ends(text, 63, alnum, name_char)
 }
 
-/// `spec.audience`.
+/// Matches `spec.audience`.
 pub fn is_audience(text: &str) -> bool {
-    framed(text, 63, lower_alnum, |b| {
+    matches_ends(text, 63, lower_alnum, |b| {
         lower_alnum(b) || matches!(b, b'-' | b'.')
     })
 }
 
-/// 1 to `max` bytes of 0x21-0x7e.
+/// Matches 1 to `max` bytes of 0x21-0x7e.
 pub fn is_graphic(text: &str, max: usize) -> bool {
     (1..=max).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// A KMS key URI: `[a-z][a-z0-9-]{1,31}://` and 1 to 990 bytes of 0x21-0x7e.
+/// Matches a KMS key URI: `[a-z][a-z0-9-]{1,31}://` and 1 to 990 bytes of 0x21-0x7e.
 pub fn is_key_uri(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else {
         return false;
@@ -84,7 +86,7 @@ pub fn is_key_uri(text: &str) -> bool {
         && is_graphic(rest, MAX_KEY_REST)
 }
 
-/// A data key's id: 8 lower-case hex digits.
+/// Matches a data key id: 8 lower-case hex digits.
 pub fn is_data_key_id(text: &str) -> bool {
     text.len() == 8
         && text
@@ -92,24 +94,34 @@ pub fn is_data_key_id(text: &str) -> bool {
             .all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
 }
 
-/// The label or annotation prefixes and names that only the controller and kubectl write (section 9.2).
+/// Returns whether a label or annotation key is reserved for the controller and kubectl (section 9, step 2).
 pub fn is_reserved(key: &str) -> bool {
     let prefix = key.split_once('/').map(|(prefix, _)| prefix);
     matches!(prefix, Some("envelope-secrets.io" | "kubectl.kubernetes.io"))
         || key == "app.kubernetes.io/managed-by"
 }
 
-/// The namespace and name of an object, checked.
+/// The validated namespace and name of an object.
+///
+/// ```
+/// use envelope_secrets::envelope::Place;
+///
+/// let place = Place::new(Some("prod"), "db").expect("a valid namespace and name");
+/// assert_eq!((place.namespace.as_deref(), place.name.as_str()), (Some("prod"), "db"));
+///
+/// let error = Place::new(Some("Prod"), "db").expect_err("upper case is not allowed");
+/// assert_eq!(error.field, "metadata.namespace");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
     /// `None` only for a cluster-wide document outside a cluster.
     pub namespace: Option<String>,
-    /// The object's name.
+    /// The name of the object.
     pub name: String,
 }
 
 impl Place {
-    /// An empty namespace counts as absent.
+    /// Validates namespace and name. An empty namespace counts as absent.
     pub fn new(namespace: Option<&str>, name: &str) -> Result<Self, StructureError> {
         let namespace = namespace.filter(|n| !n.is_empty());
         if let Some(namespace) = namespace
@@ -117,13 +129,13 @@ impl Place {
         {
             return Err(StructureError::invalid(
                 "metadata.namespace",
-                "is no name of a namespace",
+                "is not a valid namespace name",
             ));
         }
         if !is_object_name(name) {
             return Err(StructureError::invalid(
                 "metadata.name",
-                "is no name of an object",
+                "is not a valid object name",
             ));
         }
         Ok(Place {
@@ -207,7 +219,7 @@ mod tests {
         ];
         for (index, (check, good, bad)) in cases.iter().enumerate() {
             for text in *good {
-                assert!(check(text), "pattern {index} must take {text:?}");
+                assert!(check(text), "pattern {index} must match {text:?}");
             }
             for text in *bad {
                 assert!(!check(text), "pattern {index} must refuse {text:?}");
@@ -216,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_uri_ends_at_its_limits() {
+    fn key_uri_longer_than_its_limits_does_not_match() {
         assert!(is_key_uri(&format!("{}://{}", "a".repeat(32), "x".repeat(990))));
         assert!(!is_key_uri(&format!("{}://x", "a".repeat(33))));
         assert!(!is_key_uri(&format!("ab://{}", "x".repeat(991))));

@@ -1,10 +1,26 @@
-//! Rollback (format-es1 section 9): an older document in the place of a newer one. A pure comparison; who keeps
-//! the mark, and whether rollback is refused or warned about, is the reader's affair.
+//! Rollback detection: an older document replaces a newer one (section 9).
+//!
+//! This is a pure comparison. The reader stores the mark and decides whether a rollback is refused or only reported.
 
 use super::encoding::{from_base64url_32, to_base64url};
 use super::time::SealTime;
 
-/// What a reader keeps of the newest document of an object that it opened. Nothing in it is secret.
+/// What a reader remembers of the newest document of an object that it opened. Not secret.
+///
+/// ```
+/// use envelope_secrets::envelope::{Rollback, SealMark, SealTime};
+///
+/// let mark = |time, mac| SealMark {
+///     time: SealTime::parse(time).expect("a valid time"),
+///     mac: [mac; 32],
+/// };
+/// let newest = mark("2026-11-23T17:00:00Z", 1);
+///
+/// assert_eq!(newest.judge(&newest), Rollback::None);
+/// assert_eq!(newest.judge(&mark("2026-11-24T09:30:00Z", 2)), Rollback::None);
+/// assert_eq!(newest.judge(&mark("2026-11-22T08:00:00Z", 3)), Rollback::Older);
+/// assert_eq!(newest.judge(&mark("2026-11-23T17:00:00Z", 4)), Rollback::SameTime);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealMark {
     /// `seal.time`.
@@ -13,19 +29,19 @@ pub struct SealMark {
     pub mac: [u8; 32],
 }
 
-/// How a document that was verified stands to the newest one seen before.
+/// Result of comparing a verified document with the newest one seen before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rollback {
-    /// Newer, or the same document.
+    /// No rollback: the document is newer, or the same.
     None,
-    /// Sealed before the newest one.
+    /// The document was sealed before the newest one.
     Older,
-    /// Sealed in the same second as the newest one, but another document.
+    /// Another document, sealed in the same second as the newest one.
     SameTime,
 }
 
 impl SealMark {
-    /// From the texts of time and mac, as a status keeps them; `None` if they are none.
+    /// Parses time and mac as a status stores them; returns `None` if either is malformed.
     pub fn parse(time: &str, mac: &str) -> Option<Self> {
         Some(SealMark {
             time: SealTime::parse(time)?,
@@ -33,12 +49,12 @@ impl SealMark {
         })
     }
 
-    /// `mac` as its text.
+    /// Returns `mac` as base64url.
     pub fn mac_text(&self) -> String {
         to_base64url(&self.mac)
     }
 
-    /// Whether `seen`, which was verified, brings back something older than this highest mark.
+    /// Compares `seen`, the mark of a verified document, with this mark, the newest one so far.
     pub fn judge(&self, seen: &SealMark) -> Rollback {
         match seen.time.cmp(&self.time) {
             std::cmp::Ordering::Greater => Rollback::None,
@@ -55,14 +71,14 @@ mod tests {
 
     fn mark(time: &str, mac: u8) -> SealMark {
         SealMark {
-            time: SealTime::parse(time).expect("a time"),
+            time: SealTime::parse(time).expect("a valid time"),
             mac: [mac; 32],
         }
     }
 
     #[test]
-    fn older_and_same_time_with_another_mac_are_rollbacks() {
-        let highest = mark("2026-11-23T17:00:00Z", 1);
+    fn older_time_or_same_time_with_another_mac_is_a_rollback() {
+        let newest = mark("2026-11-23T17:00:00Z", 1);
         for (time, mac, expected) in [
             ("2026-11-23T17:00:01Z", 1, Rollback::None),
             ("2026-11-23T17:00:01Z", 2, Rollback::None),
@@ -71,18 +87,18 @@ mod tests {
             ("2026-11-23T16:59:59Z", 1, Rollback::Older),
             ("2025-12-31T23:59:59Z", 2, Rollback::Older),
         ] {
-            assert_eq!(highest.judge(&mark(time, mac)), expected, "{time} {mac}");
+            assert_eq!(newest.judge(&mark(time, mac)), expected, "{time} {mac}");
         }
     }
 
     #[test]
-    fn a_mark_survives_its_text() {
-        let kept = mark("2026-11-23T17:00:00Z", 0xfb);
+    fn mark_round_trips_through_its_text() {
+        let stored = mark("2026-11-23T17:00:00Z", 0xfb);
         assert_eq!(
-            SealMark::parse(kept.time.as_str(), &kept.mac_text()),
-            Some(kept.clone())
+            SealMark::parse(stored.time.as_str(), &stored.mac_text()),
+            Some(stored.clone())
         );
-        assert_eq!(SealMark::parse("2026-11-23", &kept.mac_text()), None);
-        assert_eq!(SealMark::parse(kept.time.as_str(), ""), None);
+        assert_eq!(SealMark::parse("2026-11-23", &stored.mac_text()), None);
+        assert_eq!(SealMark::parse(stored.time.as_str(), ""), None);
     }
 }

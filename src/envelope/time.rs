@@ -1,31 +1,44 @@
-//! `seal.time`: UTC to the second, compared as text.
+//! `seal.time`: UTC with a resolution of one second, compared as text (section 2).
 
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};
 
 const DAY: i64 = 24 * 60 * 60;
-const LAST: &str = "9999-12-31T23:59:59Z";
+const LATEST: &str = "9999-12-31T23:59:59Z";
 
-/// `YYYY-MM-DDTHH:MM:SSZ`, a real Gregorian date of the years 1970 to 9999. Its order is that of its text.
+/// A time of the form `YYYY-MM-DDTHH:MM:SSZ`: a valid Gregorian date in the years 1970 to 9999.
+///
+/// The order of two times is the order of their texts.
+///
+/// ```
+/// use envelope_secrets::envelope::SealTime;
+///
+/// let sealed = SealTime::parse("2026-02-28T17:00:00Z").expect("a valid time");
+/// assert_eq!(sealed.plus_one_day().as_str(), "2026-03-01T17:00:00Z");
+/// assert!(sealed < sealed.plus_one_day());
+///
+/// assert_eq!(SealTime::parse("2026-02-29T17:00:00Z"), None); // no such day
+/// assert_eq!(SealTime::parse("2026-02-28T17:00:00+00:00"), None); // only `Z`
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SealTime(String);
 
 impl SealTime {
-    /// `None` for anything that is not exactly of that form.
+    /// Parses exactly this form; returns `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();
         if bytes.len() != 20 {
             return None;
         }
         for (index, byte) in bytes.iter().enumerate() {
-            let fits = match index {
+            let expected = match index {
                 4 | 7 => *byte == b'-',
                 10 => *byte == b'T',
                 13 | 16 => *byte == b':',
                 19 => *byte == b'Z',
                 _ => byte.is_ascii_digit(),
             };
-            if !fits {
+            if !expected {
                 return None;
             }
         }
@@ -36,7 +49,7 @@ impl SealTime {
         in_range.then(|| SealTime(text.to_owned()))
     }
 
-    /// The time `seconds` after 1970-01-01T00:00:00Z; `None` outside 1970 to 9999.
+    /// Converts seconds since 1970-01-01T00:00:00Z; returns `None` outside the years 1970 to 9999.
     pub fn from_unix(seconds: i64) -> Option<Self> {
         if seconds < 0 {
             return None;
@@ -53,25 +66,25 @@ impl SealTime {
         )))
     }
 
-    /// The machine's clock; `None` if it stands outside 1970 to 9999.
+    /// Reads the system clock; returns `None` if it is outside the years 1970 to 9999.
     pub fn now() -> Option<Self> {
-        let since = std::time::SystemTime::now()
+        let since_epoch = std::time::SystemTime::now()
             .duration_since(std::time::UNIX_EPOCH)
             .ok()?;
-        SealTime::from_unix(i64::try_from(since.as_secs()).ok()?)
+        SealTime::from_unix(i64::try_from(since_epoch.as_secs()).ok()?)
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The same time of the next day; on the last day of the year 9999 the last time that there is.
+    /// Returns the time 24 hours later, or the latest time of the form if that would be after the year 9999.
     #[must_use]
     pub fn plus_one_day(&self) -> SealTime {
         self.unix()
             .and_then(|seconds| SealTime::from_unix(seconds + DAY))
-            .unwrap_or_else(|| SealTime(LAST.to_owned()))
+            .unwrap_or_else(|| SealTime(LATEST.to_owned()))
     }
 
     fn unix(&self) -> Option<i64> {
@@ -95,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_real_dates_in_one_form() {
+    fn only_valid_dates_in_the_canonical_form_parse() {
         for good in [
             "1970-01-01T00:00:00Z",
             "2024-02-29T23:59:59Z",
@@ -123,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_day_later() {
+    fn plus_one_day_saturates_at_the_end_of_year_9999() {
         let after = |text: &str| SealTime::parse(text).map(|t| t.plus_one_day().to_string());
         assert_eq!(
             after("2024-02-28T12:00:00Z").as_deref(),

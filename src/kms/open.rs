@@ -38,7 +38,7 @@ async fn unwrap(
         if error.class.is_permanent() {
             UnwrapFailure::Permanent(error)
         } else {
-            UnwrapFailure::Temporary(error)
+            UnwrapFailure::Retryable(error)
         }
     })
 }

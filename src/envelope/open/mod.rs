@@ -1,17 +1,21 @@
-//! Opening, in the order of format-es1 section 9, as types that cannot be used in another order:
+//! Opening a document, in the order of section 9, as types that cannot be used in any other order:
 //!
 //! ```text
 //! Document ─accept(policy, usable)─► Accepted ─start─► PendingUnwrap ─answer─► ... ─► Opened
-//! STRUCTURE held                     POLICY held       one KMS Decrypt wanted          everything held
+//! STRUCTURE passed                   POLICY passed     needs one KMS Decrypt          everything verified
 //! ```
 //!
-//! Nothing here calls a KMS: a [`PendingUnwrap`] says which one call is wanted next, and takes its answer. So
-//! policy costs no call, a bad seal the calls of one data key, and nothing is decrypted before the seal held.
+//! This module never calls a KMS: a [`PendingUnwrap`] describes the next call and consumes its result. As a
+//! consequence, a document that the policy refuses costs no call, a bad seal costs the calls of one data key, and no
+//! value is decrypted before the seal is verified.
 
+mod accepted;
+mod opened;
 mod policy;
 mod unwrap;
 mod verify;
 
-pub use policy::{Accepted, ReaderPolicy, Refusal};
+pub use accepted::Accepted;
+pub use opened::Opened;
+pub use policy::{ReaderPolicy, Refusal};
 pub use unwrap::{PendingUnwrap, Progress, UnwrapFailure};
-pub use verify::Opened;

@@ -1,4 +1,4 @@
-//! Step 2: what this reader accepts, before any KMS call.
+//! Step 2 of opening: what this reader accepts, decided before any KMS call.
 
 use std::collections::BTreeSet;
 
@@ -6,9 +6,9 @@ use super::super::error::{NoUsableWrap, PolicyError};
 use super::super::names::is_reserved;
 use super::super::time::SealTime;
 use super::super::wire::{Document, Spec};
-use super::unwrap::PendingUnwrap;
+use super::accepted::Accepted;
 
-/// Secret types that make the control plane act on their content (CVE-2026-42876 and its kin).
+/// Secret types whose content the control plane or Helm acts on (CVE-2026-42876 and similar).
 const REFUSED_TYPES: [&str; 3] = [
     "kubernetes.io/service-account-token",
     "bootstrap.kubernetes.io/token",
@@ -16,9 +16,26 @@ const REFUSED_TYPES: [&str; 3] = [
 ];
 
 /// What a reader accepts.
+///
+/// ```
+/// use envelope_secrets::envelope::{ReaderPolicy, SealTime};
+///
+/// let now = SealTime::parse("2026-11-23T17:00:00Z").expect("a valid time");
+///
+/// // Without a configured audience, a controller accepts only documents without one.
+/// let default = ReaderPolicy::controller([], now.clone());
+/// assert!(default.audiences.expect("a list").contains(""));
+///
+/// let production = ReaderPolicy::controller(["prod-gz".to_owned()], now.clone());
+/// assert!(!production.audiences.expect("a list").contains(""));
+/// assert!(production.refused_types.expect("a list").contains("helm.sh/release.v1"));
+///
+/// // The command line restricts neither.
+/// assert_eq!(ReaderPolicy::command_line(now).audiences, None);
+/// ```
 #[derive(Clone, Debug)]
 pub struct ReaderPolicy {
-    /// The accepted audiences, "" for documents without one; `None` accepts every audience.
+    /// The accepted audiences, with "" for documents without one; `None` accepts every audience.
     pub audiences: Option<BTreeSet<String>>,
     /// The refused Secret types; `None` refuses none.
     pub refused_types: Option<BTreeSet<String>>,
@@ -27,8 +44,10 @@ pub struct ReaderPolicy {
 }
 
 impl ReaderPolicy {
-    /// The controller's: these audiences (none given means only documents without one), and no type that makes
-    /// the control plane act.
+    /// Returns the default policy of a controller.
+    ///
+    /// It accepts these audiences (if there are none, only documents without an audience), and refuses the Secret types
+    /// that the control plane or Helm acts on.
     pub fn controller(audiences: impl IntoIterator<Item = String>, now: SealTime) -> Self {
         let mut audiences: BTreeSet<String> = audiences.into_iter().collect();
         if audiences.is_empty() {
@@ -41,7 +60,7 @@ impl ReaderPolicy {
         }
     }
 
-    /// The command line's: every audience and type; only the clock and the reserved names are asked.
+    /// Returns the policy of the command line: every audience and type, but still the reserved names and the clock.
     pub fn command_line(now: SealTime) -> Self {
         ReaderPolicy {
             audiences: None,
@@ -50,7 +69,7 @@ impl ReaderPolicy {
         }
     }
 
-    /// The order is that of format-es1 section 9: the clock comes last, because waiting cures nothing else.
+    /// Checks in the order of section 9. The clock comes last: it is the only reason that waiting can resolve.
     fn check(&self, spec: &Spec) -> Result<(), PolicyError> {
         let audience = spec.audience.as_deref().unwrap_or("");
         if self
@@ -81,7 +100,7 @@ impl ReaderPolicy {
     }
 }
 
-/// A document that this reader does not open, found out without a KMS call.
+/// Why this reader does not open a document, decided without a KMS call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// POLICY.
@@ -93,11 +112,13 @@ pub enum Refusal {
 }
 
 impl Document {
-    /// Step 2. `usable` says whether a wrap under this key URI may be tried at all: a known scheme whose rest
-    /// makes sense, and a key on the reader's explicit list (a keyring is such a list).
+    /// Applies a policy (step 2 of opening), before any KMS call.
+    ///
+    /// `usable` returns whether a wrap under this key URI may be tried at all: the scheme is known, the rest of the URI
+    /// is well-formed, and the key is on the reader's explicit list (a keyring is such a list).
     pub fn accept(self, policy: &ReaderPolicy, usable: &dyn Fn(&str) -> bool) -> Result<Accepted, Refusal> {
         policy.check(self.spec())?;
-        let wraps = self
+        let usable_wraps = self
             .spec()
             .data_keys
             .iter()
@@ -116,26 +137,7 @@ impl Document {
             .collect::<Result<_, _>>()?;
         Ok(Accepted {
             document: self,
-            wraps,
+            usable_wraps,
         })
-    }
-}
-
-/// A document that this reader may try to open.
-pub struct Accepted {
-    pub(super) document: Document,
-    /// For each data key the indices of its usable wraps, in order; never empty.
-    pub(super) wraps: Vec<Vec<usize>>,
-}
-
-impl Accepted {
-    /// The document.
-    pub fn document(&self) -> &Document {
-        &self.document
-    }
-
-    /// Steps 3 to 8 begin. `E` is the KMS's error.
-    pub fn start<E>(self) -> PendingUnwrap<E> {
-        PendingUnwrap::new(self)
     }
 }

@@ -1,52 +1,57 @@
-//! Steps 3 to 5: one data key after the other, that of the seal first, each by its usable wraps in order.
+//! Steps 3 to 5 of opening: one data key after the other, starting with the key of the seal. The usable wraps of a data
+//! key are tried in order.
 
 use super::super::binding::EncryptionContext;
 use super::super::error::{OpenError, Stage};
-use super::super::keys::{DataKey, KeySchedule, SecretBytes};
-use super::super::wire::Document;
-use super::policy::Accepted;
-use super::verify::{Opened, seal_holds};
+use super::super::keys::{DataKey, KeySchedule};
+use super::super::secret_bytes::SecretBytes;
+use super::super::wire::{Document, Wrap};
+use super::accepted::Accepted;
+use super::opened::Opened;
+use super::verify::{open_entries, verify_seal};
 
-/// After so many permanent failures a data key has failed.
+/// Permanent failures after which a data key has failed.
 const MAX_PERMANENT: usize = 2;
-/// After so many wraps tried a data key has failed.
+/// Wraps tried after which a data key has failed.
 const MAX_TRIED: usize = 4;
 
-/// What a KMS that gave no data key said.
+/// Why a KMS returned no data key.
 pub enum UnwrapFailure<E> {
-    /// It refuses this ciphertext, or answered for another key: the same call would fail again.
+    /// The KMS refuses this ciphertext, or replied for another key: the same call would fail again.
     Permanent(E),
-    /// Anything else: throttled, unreachable, denied, key disabled or gone.
-    Temporary(E),
+    /// Anything else: throttled, unreachable, denied, key disabled or deleted.
+    Retryable(E),
 }
 
-/// What comes after an answer.
+/// What follows a KMS response.
 pub enum Progress<E> {
-    /// One more call is wanted.
+    /// Another call is needed.
     Unwrap(PendingUnwrap<E>),
-    /// Everything held.
+    /// Every stage passed.
     Opened(Opened),
 }
 
-/// Exactly one KMS Decrypt is wanted: [`key`](Self::key), [`ciphertext`](Self::ciphertext) and
-/// [`context`](Self::context) say which; [`answer`](Self::answer) takes what it gave. Holds data keys: no Debug.
+/// An opening that needs exactly one KMS Decrypt.
+///
+/// [`key`](Self::key), [`ciphertext`](Self::ciphertext) and [`context`](Self::context) describe the call;
+/// [`answer`](Self::answer) consumes its result. No `Debug`: it holds data keys.
 pub struct PendingUnwrap<E> {
     document: Document,
-    wraps: Vec<Vec<usize>>,
+    usable_wraps: Vec<Vec<usize>>,
     context: EncryptionContext,
-    /// Indices of data keys that are still wanted, the current one last.
-    wanted: Vec<usize>,
+    /// The indices of the data keys that are still missing, the current one last.
+    missing: Vec<usize>,
     keys: Vec<Option<DataKey>>,
     attempt: Attempt<E>,
 }
 
-/// What was tried for the current data key. The refusals are those of the whole opening.
+/// The wraps tried for the current data key. `refusals` covers the whole opening.
 struct Attempt<E> {
     tried: usize,
     permanent: usize,
     /// The stage of the last permanent failure.
     stage: Stage,
-    failures: Vec<E>,
+    retryable: Vec<E>,
     refusals: Vec<E>,
 }
 
@@ -56,112 +61,122 @@ impl<E> Attempt<E> {
             tried: 0,
             permanent: 0,
             stage: Stage::Unwrap,
-            failures: Vec::new(),
+            retryable: Vec::new(),
             refusals,
         }
     }
 
-    fn permanent(&mut self, stage: Stage) {
+    fn fail_permanently(&mut self, stage: Stage) {
         self.permanent += 1;
         self.stage = stage;
     }
 }
 
-impl<E> PendingUnwrap<E> {
-    pub(super) fn new(accepted: Accepted) -> Self {
-        let Accepted { document, wraps } = accepted;
+impl Accepted {
+    /// Starts steps 3 to 8 of opening. `E` is the error type of the KMS.
+    pub fn start<E>(self) -> PendingUnwrap<E> {
+        let Accepted {
+            document,
+            usable_wraps,
+        } = self;
         let spec = document.spec();
-        // Worked off from the back: that of the seal, then the others in the order of the document.
+        // Taken from the back: the key of the seal first, then the others in the order of the document.
         let (sealing, others): (Vec<usize>, Vec<usize>) =
             (0..spec.data_keys.len()).partition(|index| spec.data_keys[*index].id == spec.seal.key);
-        let wanted = others.into_iter().rev().chain(sealing).collect();
+        let missing = others.into_iter().rev().chain(sealing).collect();
         PendingUnwrap {
             context: document.binding().context(),
             keys: spec.data_keys.iter().map(|_| None).collect(),
             document,
-            wraps,
-            wanted,
+            usable_wraps,
+            missing,
             attempt: Attempt::new(Vec::new()),
         }
     }
+}
 
-    /// Index of the data key that is wanted.
+impl<E> PendingUnwrap<E> {
+    /// The index of the current data key.
     fn current(&self) -> usize {
-        // Never empty: with the last key the opening goes on to `finish`.
-        self.wanted.last().copied().unwrap_or_default()
+        // Never empty: after the last key the opening continues with `open_entries`.
+        self.missing.last().copied().unwrap_or_default()
     }
 
-    fn wrap(&self) -> &super::super::wire::Wrap {
+    fn wrap(&self) -> &Wrap {
         let current = self.current();
-        &self.document.spec().data_keys[current].wraps[self.wraps[current][self.attempt.tried]]
+        &self.document.spec().data_keys[current].wraps[self.usable_wraps[current][self.attempt.tried]]
     }
 
-    /// The id of the data key that is wanted. When it is no longer that of the call before, the answer to that
-    /// call held: it matched the commitment, and the seal holds.
+    /// Returns the id of the data key to unwrap.
+    ///
+    /// If it differs from the id before the last response, that response was right: its data key matches the commitment,
+    /// and the seal is verified.
     pub fn data_key(&self) -> &str {
         &self.document.spec().data_keys[self.current()].id
     }
 
-    /// The KMS key's URI.
+    /// Returns the URI of the KMS key to call.
     pub fn key(&self) -> &str {
         &self.wrap().key
     }
 
-    /// The KMS's own text.
+    /// Returns the KMS ciphertext to decrypt.
     pub fn ciphertext(&self) -> &str {
         &self.wrap().ciphertext
     }
 
-    /// The encryption context of the call.
+    /// Returns the encryption context of the call.
     pub fn context(&self) -> &EncryptionContext {
         &self.context
     }
 
-    /// The document that is being opened.
+    /// Returns the document that is being opened.
     pub fn document(&self) -> &Document {
         &self.document
     }
 
-    /// Takes what the call gave; `Ok` bytes of any length.
+    /// Consumes the result of the call. Decrypted bytes may have any length; a wrong one is a permanent failure.
     pub fn answer(
         mut self,
         answer: Result<SecretBytes, UnwrapFailure<E>>,
     ) -> Result<Progress<E>, OpenError<E>> {
         let current = self.current();
         match answer {
-            Err(UnwrapFailure::Temporary(error)) => self.attempt.failures.push(error),
+            Err(UnwrapFailure::Retryable(error)) => self.attempt.retryable.push(error),
             Err(UnwrapFailure::Permanent(error)) => {
-                self.attempt.permanent(Stage::Unwrap);
+                self.attempt.fail_permanently(Stage::Unwrap);
                 self.attempt.refusals.push(error);
             }
             Ok(bytes) => match DataKey::from_slice(bytes.expose()) {
-                None => self.attempt.permanent(Stage::Unwrap),
-                Some(key) if !self.commits(current, &key) => self.attempt.permanent(Stage::Commitment),
-                Some(key) => return self.took(current, key),
+                None => self.attempt.fail_permanently(Stage::Unwrap),
+                Some(key) if !self.matches_commitment(current, &key) => {
+                    self.attempt.fail_permanently(Stage::Commitment);
+                }
+                Some(key) => return self.accept_data_key(current, key),
             },
         }
         self.attempt.tried += 1;
-        let over = self.attempt.permanent >= MAX_PERMANENT
+        let exhausted = self.attempt.permanent >= MAX_PERMANENT
             || self.attempt.tried >= MAX_TRIED
-            || self.attempt.tried >= self.wraps[current].len();
-        if over {
-            return Err(self.failed());
+            || self.attempt.tried >= self.usable_wraps[current].len();
+        if exhausted {
+            return Err(self.into_error());
         }
         Ok(Progress::Unwrap(self))
     }
 
-    fn commits(&self, index: usize, key: &DataKey) -> bool {
+    fn matches_commitment(&self, index: usize, key: &DataKey) -> bool {
         let spec = self.document.spec();
         KeySchedule::new(key, &spec.id, self.document.binding())
             .commitment()
             .matches(&spec.data_keys[index].commitment)
     }
 
-    /// The current data key has failed, and with it the opening.
-    fn failed(self) -> OpenError<E> {
+    /// The current data key has failed, and the opening fails with it.
+    fn into_error(self) -> OpenError<E> {
         let data_key = self.data_key().to_owned();
         let attempt = self.attempt;
-        if attempt.failures.is_empty() {
+        if attempt.retryable.is_empty() {
             return OpenError::Integrity {
                 stage: attempt.stage,
                 refusals: attempt.refusals,
@@ -169,27 +184,31 @@ impl<E> PendingUnwrap<E> {
         }
         OpenError::Unavailable {
             data_key,
-            failures: attempt.failures,
+            failures: attempt.retryable,
             refused: attempt.permanent,
         }
     }
 
-    /// The current data key is there.
-    fn took(mut self, index: usize, key: DataKey) -> Result<Progress<E>, OpenError<E>> {
+    /// Stores the current data key, verifies the seal if this is its key, and continues.
+    fn accept_data_key(mut self, index: usize, key: DataKey) -> Result<Progress<E>, OpenError<E>> {
         let spec = self.document.spec();
-        if spec.data_keys[index].id == spec.seal.key && !seal_holds(&self.document, &key) {
+        if spec.data_keys[index].id == spec.seal.key && !verify_seal(&self.document, &key) {
             return Err(OpenError::Integrity {
                 stage: Stage::Seal,
                 refusals: self.attempt.refusals,
             });
         }
         self.keys[index] = Some(key);
-        self.wanted.pop();
+        self.missing.pop();
         self.attempt = Attempt::new(self.attempt.refusals);
-        if !self.wanted.is_empty() {
+        if !self.missing.is_empty() {
             return Ok(Progress::Unwrap(self));
         }
         let keys: Vec<DataKey> = self.keys.into_iter().flatten().collect();
-        Opened::finish(self.document, &keys, self.attempt.refusals).map(Progress::Opened)
+        let entries = open_entries(&self.document, &keys, self.attempt.refusals)?;
+        Ok(Progress::Opened(Opened {
+            document: self.document,
+            entries,
+        }))
     }
 }

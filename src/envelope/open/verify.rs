@@ -1,82 +1,65 @@
-//! Steps 4 and 6 to 8: the seal, the template, the values, the rendered texts.
+//! Steps 4 and 6 to 8 of opening: the seal, the template, the values, the rendered texts.
 
 use std::collections::BTreeMap;
 
 use subtle::ConstantTimeEq as _;
 
-use super::super::assemble::{AssembleError, assemble};
+use super::super::assemble::{AssembleError, assemble_entries};
 use super::super::cipher;
 use super::super::error::{OpenError, Stage};
-use super::super::keys::{DataKey, KeySchedule, SecretBytes};
-use super::super::manifest;
+use super::super::keys::{DataKey, KeySchedule};
+use super::super::secret_bytes::SecretBytes;
+use super::super::transcript;
 use super::super::wire::Document;
 
-/// Step 4, with the data key of the seal.
-pub(super) fn seal_holds(document: &Document, key: &DataKey) -> bool {
+/// Step 4: verifies `seal.mac` with the data key that the seal names.
+pub(super) fn verify_seal(document: &Document, key: &DataKey) -> bool {
     let spec = document.spec();
     let schedule = KeySchedule::new(key, &spec.id, document.binding());
-    let mac = manifest::seal_mac(&schedule, &document.manifest());
+    let mac = transcript::seal_mac(&schedule, &document.transcript());
     mac.ct_eq(&spec.seal.mac).into()
 }
 
-/// A document of which everything held: verified, decrypted, rendered. No Debug: it holds the values.
-pub struct Opened {
-    document: Document,
-    entries: BTreeMap<String, SecretBytes>,
-}
-
-impl Opened {
-    /// `keys` are those of `dataKeys`, in its order, each matched to its commitment; the seal holds.
-    pub(super) fn finish<E>(
-        document: Document,
-        keys: &[DataKey],
-        refusals: Vec<E>,
-    ) -> Result<Self, OpenError<E>> {
-        match entries(&document, keys) {
-            Ok(entries) => Ok(Opened { document, entries }),
-            Err(Failure::Integrity(stage)) => Err(OpenError::Integrity { stage, refusals }),
-            Err(Failure::Assemble(AssembleError::TooLarge)) => Err(OpenError::Integrity {
-                stage: Stage::Value,
-                refusals,
-            }),
-            Err(Failure::Assemble(AssembleError::Render(error))) => Err(OpenError::Render(error)),
-        }
-    }
-
-    /// Every entry of the Secret: values, plain data, rendered texts.
-    pub fn entries(&self) -> &BTreeMap<String, SecretBytes> {
-        &self.entries
-    }
-
-    /// What it was opened from.
-    pub fn document(&self) -> &Document {
-        &self.document
+/// Steps 6 to 8: returns the entries of a document whose seal is verified.
+///
+/// `keys` are in the order of `dataKeys`, each checked against its commitment. `refusals` are the permanent failures so
+/// far, for the debug log.
+pub(super) fn open_entries<E>(
+    document: &Document,
+    keys: &[DataKey],
+    refusals: Vec<E>,
+) -> Result<BTreeMap<String, SecretBytes>, OpenError<E>> {
+    let integrity = |stage| OpenError::Integrity { stage, refusals };
+    let values = match decrypt_values(document, keys) {
+        Ok(values) => values,
+        Err(stage) => return Err(integrity(stage)),
+    };
+    match assemble_entries(values, &document.spec().template, document.texts()) {
+        Ok(entries) => Ok(entries),
+        Err(AssembleError::TooLarge) => Err(integrity(Stage::Value)),
+        Err(AssembleError::Render(error)) => Err(OpenError::Render(error)),
     }
 }
 
-enum Failure {
-    Integrity(Stage),
-    Assemble(AssembleError),
-}
-
-fn entries(document: &Document, keys: &[DataKey]) -> Result<BTreeMap<String, SecretBytes>, Failure> {
+/// Steps 6 and 7: verifies every `templateMac`, then decrypts every value.
+fn decrypt_values(document: &Document, keys: &[DataKey]) -> Result<BTreeMap<String, SecretBytes>, Stage> {
     let spec = document.spec();
     let schedules: Vec<_> = keys
         .iter()
         .map(|key| KeySchedule::new(key, &spec.id, document.binding()))
         .collect();
     for (sealed, schedule) in spec.data_keys.iter().zip(&schedules) {
-        let mac = manifest::template_mac(schedule, &spec.template);
+        let mac = transcript::template_mac(schedule, &spec.template);
         if !bool::from(mac.ct_eq(&sealed.template_mac)) {
-            return Err(Failure::Integrity(Stage::Template));
+            return Err(Stage::Template);
         }
     }
     let mut values = BTreeMap::new();
     for (name, value) in &spec.encrypted_data {
         let opened = (spec.data_keys.iter().position(|key| key.id == value.data_key))
             .and_then(|index| cipher::decrypt(&schedules[index], name, &value.payload))
-            .ok_or(Failure::Integrity(Stage::Value))?;
+            .ok_or(Stage::Value)?;
         values.insert(name.clone(), opened);
     }
-    assemble(values, &spec.template, document.texts()).map_err(Failure::Assemble)
+    Ok(values)
 }

@@ -1,7 +1,9 @@
-//! What a text is made of once it is parsed. Names and literals are ranges of the text wherever they can be, so that a
-//! parsed text takes a few times the bytes of its source, whatever stands in it.
+//! The syntax tree of a text.
+//!
+//! Names and literals refer to the source wherever possible, so that the memory of any parsed text is a small multiple
+//! of the length of its source.
 
-/// A range of bytes of the text.
+/// A byte range of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span {
     start: u32,
@@ -16,12 +18,12 @@ impl Span {
         }
     }
 
-    pub(super) fn of(self, source: &str) -> &str {
+    pub(super) fn slice(self, source: &str) -> &str {
         &source[self.start as usize..self.end as usize]
     }
 
-    pub(super) fn at(self) -> At {
-        At(self.start)
+    pub(super) fn position(self) -> Position {
+        Position(self.start)
     }
 
     pub(super) fn is_empty(self) -> bool {
@@ -29,21 +31,21 @@ impl Span {
     }
 }
 
-/// Where a node stands: an offset in bytes, from which a failure finds its line.
+/// The position of a node: a byte offset, from which an error derives line and column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct At(u32);
+pub(super) struct Position(u32);
 
-impl At {
+impl Position {
     pub(super) fn new(offset: usize) -> Self {
-        At(narrow(offset))
+        Position(narrow(offset))
     }
 
-    /// Line, from 1.
+    /// Returns the line, from 1.
     pub(super) fn line(self, source: &str) -> usize {
         1 + source[..self.0 as usize].matches('\n').count()
     }
 
-    /// Character in its line, from 1.
+    /// Returns the character in its line, from 1.
     pub(super) fn column(self, source: &str) -> usize {
         let before = &source[..self.0 as usize];
         let line = before.rfind('\n').map_or(0, |feed| feed + 1);
@@ -56,36 +58,36 @@ impl At {
     reason = "a text has at most 65,536 bytes, checked before it is parsed"
 )]
 fn narrow(offset: usize) -> u32 {
-    u32::try_from(offset).expect("an offset into a text fits")
+    u32::try_from(offset).expect("an offset into a text fits in 32 bits")
 }
 
-/// A part of a text, in order.
+/// A part of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
-    /// Copied; white space that a `-` removes is gone already. Never empty.
+    /// Literal text, without the white space that a `-` removes. Never empty.
     Text(Span),
     /// `<%= expr %>`.
-    Write { expr: Expr, at: At },
-    /// `if` and each `elif` in order, then `else` (empty where there is none).
+    Write { expr: Expr, at: Position },
+    /// `if` and each `elif` in order, then `else` (empty if absent).
     If {
         arms: Box<[Arm]>,
         otherwise: Box<[Node]>,
     },
 }
 
-/// One condition and what it guards.
+/// One condition and the nodes that it guards.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Arm {
     pub(super) condition: Expr,
     pub(super) body: Box<[Node]>,
 }
 
-/// An expression. Parentheses leave no node; chains of one operator are flat.
+/// An expression. Parentheses create no node; chains of one operator are flat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Expr {
-    /// At least two operands.
+    /// Position least two operands.
     Or(Box<[Expr]>),
-    /// At least two operands.
+    /// Position least two operands.
     And(Box<[Expr]>),
     Not(Box<Expr>),
     Compare(Box<Comparison>),
@@ -103,44 +105,44 @@ pub(super) enum Expr {
 pub(super) struct Comparison {
     pub(super) left: Expr,
     pub(super) right: Expr,
-    /// `==`, else `!=`.
+    /// Whether the operator is `==` rather than `!=`.
     pub(super) equal: bool,
-    pub(super) at: At,
+    pub(super) at: Position,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Defined {
     pub(super) lookup: Lookup,
-    /// `is defined`, else `is not defined`.
-    pub(super) wanted: bool,
+    /// Whether the test is `is defined` rather than `is not defined`.
+    pub(super) expected: bool,
 }
 
-/// `first ~ item ~ item`, from the left.
+/// `first ~ item ~ item`, left-associative.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Join {
     pub(super) first: Expr,
-    /// Each with the place of the `~` before it; at least one.
-    pub(super) rest: Box<[(At, Expr)]>,
+    /// The other items, each with the position of the `~` before it; at least one.
+    pub(super) rest: Box<[(Position, Expr)]>,
 }
 
-/// `operand | filter | filter`, from the left.
+/// `operand | filter | filter`, applied from the left.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Filtered {
     pub(super) operand: Expr,
-    /// At least one.
-    pub(super) filters: Box<[(At, Filter)]>,
+    /// Position least one.
+    pub(super) filters: Box<[(Position, Filter)]>,
 }
 
-/// Every filter but `default`.
+/// Every filter except `default`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Filter {
-    Plain(Plain),
+    Simple(SimpleFilter),
     Replace(Box<Replace>),
 }
 
 /// The filters without arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Plain {
+pub(super) enum SimpleFilter {
     B64Encode,
     B64Decode,
     Upper,
@@ -167,22 +169,22 @@ pub(super) struct Default {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Lookup {
     pub(super) name: Literal,
-    pub(super) at: At,
+    pub(super) at: Position,
 }
 
-/// What a string or a name stands for.
+/// The value of a string literal or a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Literal {
-    /// As it stands in the text.
-    Plain(Span),
-    /// A string with escapes, decoded.
+    /// Verbatim in the source.
+    Verbatim(Span),
+    /// A string with escapes, unescaped.
     Escaped(Box<str>),
 }
 
 impl Literal {
-    pub(super) fn of<'t>(&'t self, source: &'t str) -> &'t str {
+    pub(super) fn resolve<'t>(&'t self, source: &'t str) -> &'t str {
         match self {
-            Literal::Plain(span) => span.of(source),
+            Literal::Verbatim(span) => span.slice(source),
             Literal::Escaped(text) => text,
         }
     }

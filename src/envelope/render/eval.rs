@@ -1,14 +1,45 @@
-//! Evaluation. Nothing is looped over in the language, so each node of a text is evaluated at most once, and what the
-//! work on values costs is counted in bytes before it is done.
+//! Evaluation of parsed texts.
+//!
+//! The language has no loops, so each node of a text is evaluated at most once. Work on values is counted in bytes before
+//! it is done.
 
 use std::collections::BTreeMap;
 
-use super::ast::{At, Comparison, Default, Expr, Filter, Filtered, Join, Lookup, Node, Plain, Replace};
-use super::{MAX_HANDLED, MAX_RESULT, MAX_SECRET, RenderError, RenderErrorKind, Text, filter};
-use crate::envelope::SecretBytes;
+use super::super::secret_bytes::SecretBytes;
+use super::ast::{
+    Comparison, Default, Expr, Filter, Filtered, Join, Lookup, Node, Position, Replace, SimpleFilter,
+};
+use super::error::{RenderError, RenderErrorKind};
+use super::filter;
+use super::limits::{MAX_HANDLED, MAX_RESULT, MAX_SECRET};
+use super::text::Text;
 
-/// Renders all texts, in bytewise order of their names, over the decrypted and the plain values (`v`). Texts do not see
-/// each other. The limits count over all of them, and the first failure is the outcome.
+/// Renders all texts over the decrypted values and the plain data (`v`), in bytewise order of their names.
+///
+/// Texts do not see each other. The limits apply to all of them together.
+///
+/// # Errors
+///
+/// Returns the first failure.
+///
+/// ```
+/// use std::collections::BTreeMap;
+///
+/// use envelope_secrets::envelope::render::{RenderErrorKind, Text, render_all};
+///
+/// let values: BTreeMap<&str, &[u8]> = [("user", &b"app"[..]), ("password", b"p w")].into();
+/// let render = |source: &str| {
+///     let text = Text::parse(source).expect("a valid text");
+///     render_all(&BTreeMap::from([("dsn".to_owned(), text)]), &values)
+/// };
+///
+/// let rendered = render("postgres://<%= v.user %>:<%= v.password|urlencode %>@db/").expect("it renders");
+/// assert_eq!(rendered["dsn"].expose(), b"postgres://app:p%20w@db/");
+///
+/// let error = render("\n<%= v.host %>").err().expect("no entry has the name `host`");
+/// assert_eq!((error.entry.as_str(), error.line), ("dsn", 2));
+/// assert_eq!(error.kind, RenderErrorKind::MissingName);
+/// ```
 pub fn render_all<'a>(
     texts: &BTreeMap<String, Text>,
     values: &BTreeMap<&'a str, &'a [u8]>,
@@ -16,7 +47,7 @@ pub fn render_all<'a>(
     render_within(&mut Budget::new(values), texts, values)
 }
 
-/// [`render_all`] with a budget that the caller looks at afterwards.
+/// Implements [`render_all`] with a budget that tests can inspect afterwards.
 pub(super) fn render_within<'a>(
     budget: &mut Budget,
     texts: &BTreeMap<String, Text>,
@@ -35,31 +66,31 @@ pub(super) fn render_within<'a>(
 }
 
 fn render(text: &Text, values: &BTreeMap<&str, &[u8]>, budget: &mut Budget) -> Result<SecretBytes, Failure> {
-    let mut run = Run {
+    let mut evaluator = Evaluator {
         source: &text.source,
         values,
         budget,
         written: Vec::new(),
     };
-    run.nodes(&text.body)?;
-    // One buffer of the right size: one that grows would leave copies behind.
-    let mut out = Vec::with_capacity(run.written.iter().map(|value| value.bytes().len()).sum());
-    for value in &run.written {
+    evaluator.write_nodes(&text.body)?;
+    // One buffer of the final size: a buffer that grows would leave copies in memory.
+    let mut out = Vec::with_capacity(evaluator.written.iter().map(Value::len).sum());
+    for value in &evaluator.written {
         out.extend_from_slice(value.bytes());
     }
     Ok(SecretBytes::new(out))
 }
 
 struct Failure {
-    at: At,
+    at: Position,
     kind: RenderErrorKind,
 }
 
-/// What the limits count, over all texts of a document.
+/// The counters of the limits, shared by all texts of a document.
 pub(super) struct Budget {
     /// Bytes handled so far.
     pub(super) handled: usize,
-    /// Bytes of the Secret so far: values, plain values, what is written.
+    /// Bytes of the Secret so far: values, plain data and output.
     secret: usize,
 }
 
@@ -71,51 +102,53 @@ impl Budget {
         }
     }
 
-    /// Counts bytes that are about to be handled.
-    fn handle(&mut self, at: At, bytes: usize) -> Result<(), Failure> {
+    /// Counts bytes about to be handled.
+    fn handle(&mut self, at: Position, bytes: usize) -> Result<(), Failure> {
         self.handled = self.handled.saturating_add(bytes);
         if self.handled > MAX_HANDLED {
-            return Err(at.fails(RenderErrorKind::TooMuchWork));
+            return Err(at.failure(RenderErrorKind::TooMuchWork));
         }
         Ok(())
     }
 
-    /// Counts the result, about to be made, of a filter or `~`.
-    fn result(&mut self, at: At, bytes: usize) -> Result<(), Failure> {
+    /// Counts the result of a filter or `~` before it is computed.
+    fn result(&mut self, at: Position, bytes: usize) -> Result<(), Failure> {
         if bytes > MAX_RESULT {
-            return Err(at.fails(RenderErrorKind::ResultTooLarge));
+            return Err(at.failure(RenderErrorKind::ResultTooLarge));
         }
         self.handle(at, bytes)
     }
 
-    /// Counts what is about to be written.
-    fn write(&mut self, at: At, bytes: usize) -> Result<(), Failure> {
+    /// Counts output before it is written.
+    fn write(&mut self, at: Position, bytes: usize) -> Result<(), Failure> {
         self.handle(at, bytes)?;
         self.secret = self.secret.saturating_add(bytes);
         if self.secret > MAX_SECRET {
-            return Err(at.fails(RenderErrorKind::SecretTooLarge));
+            return Err(at.failure(RenderErrorKind::SecretTooLarge));
         }
         Ok(())
     }
 }
 
-impl At {
-    fn fails(self, kind: RenderErrorKind) -> Failure {
+impl Position {
+    fn failure(self, kind: RenderErrorKind) -> Failure {
         Failure { at: self, kind }
     }
 }
 
-/// The bytes of a value: those of an entry or a literal as they are, or of a result.
+/// The bytes of a value.
 enum Value<'t> {
+    /// Of an entry or a literal.
     Borrowed(&'t [u8]),
-    Made(SecretBytes),
+    /// The result of a filter or `~`.
+    Computed(SecretBytes),
 }
 
 impl Value<'_> {
     fn bytes(&self) -> &[u8] {
         match self {
             Value::Borrowed(bytes) => bytes,
-            Value::Made(bytes) => bytes.expose(),
+            Value::Computed(bytes) => bytes.expose(),
         }
     }
 
@@ -123,48 +156,48 @@ impl Value<'_> {
         self.bytes().len()
     }
 
-    fn text(&self, at: At) -> Result<&str, Failure> {
-        std::str::from_utf8(self.bytes()).map_err(|_| at.fails(RenderErrorKind::NotUtf8))
+    fn text(&self, at: Position) -> Result<&str, Failure> {
+        std::str::from_utf8(self.bytes()).map_err(|_| at.failure(RenderErrorKind::NotUtf8))
     }
 }
 
-/// What an expression gives.
+/// The result of an expression.
 enum Outcome<'t> {
     Bool(bool),
     Value(Value<'t>),
 }
 
 impl<'t> Outcome<'t> {
-    fn holds(&self) -> bool {
+    fn is_truthy(&self) -> bool {
         match self {
-            Outcome::Bool(holds) => *holds,
+            Outcome::Bool(value) => *value,
             Outcome::Value(value) => value.len() > 0,
         }
     }
 
-    fn value(self, at: At) -> Result<Value<'t>, Failure> {
+    fn value(self, at: Position) -> Result<Value<'t>, Failure> {
         match self {
             Outcome::Value(value) => Ok(value),
-            Outcome::Bool(_) => Err(at.fails(RenderErrorKind::NotValue)),
+            Outcome::Bool(_) => Err(at.failure(RenderErrorKind::NotValue)),
         }
     }
 }
 
-/// One text over the values.
-struct Run<'t, 'b> {
+/// Evaluates one text over the values.
+struct Evaluator<'t, 'b> {
     source: &'t str,
     values: &'t BTreeMap<&'t str, &'t [u8]>,
     budget: &'b mut Budget,
     written: Vec<Value<'t>>,
 }
 
-impl<'t> Run<'t, '_> {
-    fn nodes(&mut self, nodes: &'t [Node]) -> Result<(), Failure> {
+impl<'t> Evaluator<'t, '_> {
+    fn write_nodes(&mut self, nodes: &'t [Node]) -> Result<(), Failure> {
         for node in nodes {
             match node {
                 Node::Text(span) => {
-                    let text = span.of(self.source).as_bytes();
-                    self.budget.write(span.at(), text.len())?;
+                    let text = span.slice(self.source).as_bytes();
+                    self.budget.write(span.position(), text.len())?;
                     self.written.push(Value::Borrowed(text));
                 }
                 Node::Write { expr, at } => {
@@ -176,12 +209,12 @@ impl<'t> Run<'t, '_> {
                 Node::If { arms, otherwise } => {
                     let mut chosen = otherwise;
                     for arm in arms {
-                        if self.eval(&arm.condition)?.holds() {
+                        if self.eval(&arm.condition)?.is_truthy() {
                             chosen = &arm.body;
                             break;
                         }
                     }
-                    self.nodes(chosen)?;
+                    self.write_nodes(chosen)?;
                 }
             }
         }
@@ -192,38 +225,38 @@ impl<'t> Run<'t, '_> {
         Ok(match expr {
             Expr::Or(operands) => Outcome::Bool(self.any(operands, true)?),
             Expr::And(operands) => Outcome::Bool(!self.any(operands, false)?),
-            Expr::Not(operand) => Outcome::Bool(!self.eval(operand)?.holds()),
+            Expr::Not(operand) => Outcome::Bool(!self.eval(operand)?.is_truthy()),
             Expr::Compare(comparison) => Outcome::Bool(self.compare(comparison)?),
-            Expr::Defined(asked) => Outcome::Bool(self.get(&asked.lookup).is_some() == asked.wanted),
+            Expr::Defined(test) => Outcome::Bool(self.look_up(&test.lookup).is_some() == test.expected),
             Expr::Join(join) => Outcome::Value(self.join(join)?),
             Expr::Filtered(filtered) => Outcome::Value(self.filtered(filtered)?),
             Expr::Default(default) => self.default(default)?,
-            Expr::Lookup(lookup) => match self.get(lookup) {
+            Expr::Lookup(lookup) => match self.look_up(lookup) {
                 Some(value) => Outcome::Value(value),
-                None => return Err(lookup.at.fails(RenderErrorKind::MissingName)),
+                None => return Err(lookup.at.failure(RenderErrorKind::MissingName)),
             },
-            Expr::Literal(literal) => Outcome::Value(Value::Borrowed(literal.of(self.source).as_bytes())),
+            Expr::Literal(literal) => Outcome::Value(Value::Borrowed(literal.resolve(self.source).as_bytes())),
             Expr::Bool(bool) => Outcome::Bool(*bool),
         })
     }
 
-    /// Whether one of the operands is `wanted`; none after it is evaluated.
-    fn any(&mut self, operands: &'t [Expr], wanted: bool) -> Result<bool, Failure> {
+    /// Returns whether any operand evaluates to `expected`, and stops at the first one that does.
+    fn any(&mut self, operands: &'t [Expr], expected: bool) -> Result<bool, Failure> {
         for operand in operands {
-            if self.eval(operand)?.holds() == wanted {
+            if self.eval(operand)?.is_truthy() == expected {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn get(&self, lookup: &'t Lookup) -> Option<Value<'t>> {
-        let value = self.values.get(lookup.name.of(self.source))?;
+    fn look_up(&self, lookup: &'t Lookup) -> Option<Value<'t>> {
+        let value = self.values.get(lookup.name.resolve(self.source))?;
         Some(Value::Borrowed(value))
     }
 
     fn default(&mut self, default: &'t Default) -> Result<Outcome<'t>, Failure> {
-        match self.get(&default.lookup) {
+        match self.look_up(&default.lookup) {
             Some(value) => Ok(Outcome::Value(value)),
             None => self.eval(&default.otherwise),
         }
@@ -236,7 +269,7 @@ impl<'t> Run<'t, '_> {
                 self.budget.handle(comparison.at, left.len() + right.len())?;
                 left.bytes() == right.bytes()
             }
-            _ => return Err(comparison.at.fails(RenderErrorKind::MixedComparison)),
+            _ => return Err(comparison.at.failure(RenderErrorKind::MixedComparison)),
         };
         Ok(same == comparison.equal)
     }
@@ -254,7 +287,7 @@ impl<'t> Run<'t, '_> {
             let mut out = Vec::with_capacity(length);
             out.extend_from_slice(left.bytes());
             out.extend_from_slice(right.bytes());
-            joined = Outcome::Value(Value::Made(SecretBytes::new(out)));
+            joined = Outcome::Value(Value::Computed(SecretBytes::new(out)));
         }
         joined.value(join.rest[0].0)
     }
@@ -267,53 +300,58 @@ impl<'t> Run<'t, '_> {
         outcome.value(filtered.filters[0].0)
     }
 
-    fn filter(&mut self, at: At, filter: &'t Filter, operand: Outcome<'t>) -> Result<Value<'t>, Failure> {
+    fn filter(&mut self, at: Position, filter: &'t Filter, operand: Outcome<'t>) -> Result<Value<'t>, Failure> {
         let operand = operand.value(at)?;
-        let made = match filter {
-            Filter::Plain(plain) => self.plain(at, *plain, &operand)?,
+        let result = match filter {
+            Filter::Simple(simple) => self.simple_filter(at, *simple, &operand)?,
             Filter::Replace(arguments) => self.replace(at, arguments, &operand)?,
         };
-        Ok(Value::Made(made))
+        Ok(Value::Computed(result))
     }
 
-    fn plain(&mut self, at: At, filter: Plain, operand: &Value<'t>) -> Result<SecretBytes, Failure> {
-        // From here on the operand may be walked over: to check that it is text, to learn how long the result is.
+    fn simple_filter(
+        &mut self,
+        at: Position,
+        filter: SimpleFilter,
+        operand: &Value<'t>,
+    ) -> Result<SecretBytes, Failure> {
+        // Counted first, because checking for UTF-8 and computing the length of the result read the whole operand.
         self.budget.handle(at, operand.len())?;
         Ok(match filter {
-            Plain::B64Encode => {
+            SimpleFilter::B64Encode => {
                 self.budget.result(at, filter::base64_len(operand.len()))?;
                 filter::base64_encode(operand.bytes())
             }
-            Plain::B64Decode => {
+            SimpleFilter::B64Decode => {
                 let text = operand.text(at)?;
                 self.budget.result(at, filter::base64_decoded_len(text))?;
-                filter::base64_decode(text).map_err(|kind| at.fails(kind))?
+                filter::base64_decode(text).map_err(|kind| at.failure(kind))?
             }
-            Plain::Upper => {
+            SimpleFilter::Upper => {
                 self.budget.result(at, operand.len())?;
                 filter::upper(operand.text(at)?)
             }
-            Plain::Lower => {
+            SimpleFilter::Lower => {
                 self.budget.result(at, operand.len())?;
                 filter::lower(operand.text(at)?)
             }
-            Plain::Trim => {
+            SimpleFilter::Trim => {
                 let trimmed = filter::trim(operand.text(at)?);
                 self.budget.result(at, trimmed.len())?;
                 SecretBytes::new(trimmed.as_bytes().to_vec())
             }
-            Plain::ToJson => {
+            SimpleFilter::ToJson => {
                 let text = operand.text(at)?;
                 let length = filter::json_len(text);
                 self.budget.result(at, length)?;
                 filter::to_json(text, length)
             }
-            Plain::UrlEncode => {
+            SimpleFilter::UrlEncode => {
                 let length = filter::url_len(operand.bytes());
                 self.budget.result(at, length)?;
                 filter::url_encode(operand.bytes(), length)
             }
-            Plain::Sha256 => {
+            SimpleFilter::Sha256 => {
                 self.budget.result(at, filter::SHA256_LEN)?;
                 filter::sha256(operand.bytes())
             }
@@ -322,7 +360,7 @@ impl<'t> Run<'t, '_> {
 
     fn replace(
         &mut self,
-        at: At,
+        at: Position,
         arguments: &'t Replace,
         operand: &Value<'t>,
     ) -> Result<SecretBytes, Failure> {
@@ -331,7 +369,7 @@ impl<'t> Run<'t, '_> {
         self.budget.handle(at, operand.len() + from.len() + to.len())?;
         let (text, from, to) = (operand.text(at)?, from.text(at)?, to.text(at)?);
         if from.is_empty() {
-            return Err(at.fails(RenderErrorKind::EmptySearch));
+            return Err(at.failure(RenderErrorKind::EmptySearch));
         }
         let length = filter::replaced_len(text, from, to);
         self.budget.result(at, length)?;

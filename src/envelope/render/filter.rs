@@ -1,18 +1,19 @@
-//! The filters that need no arguments of their own, and `replace`. Each is asked for the length of its result first;
-//! the caller checks the limits, then has it done into a buffer of exactly that size, so that no copy of a value is left
-//! behind by a buffer that grew.
+//! All filters except `default`.
+//!
+//! Each filter first computes the length of its result. After the caller has checked the limits, it writes into a buffer
+//! of exactly that size: a buffer that grows would leave copies of the value in memory.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::RenderErrorKind;
+use super::super::encoding::to_hex;
+use super::super::secret_bytes::SecretBytes;
+use super::error::RenderErrorKind;
 use super::lexer::WHITE_SPACE;
-use crate::envelope::SecretBytes;
-use crate::envelope::encoding::to_hex;
 
-/// Bytes of `b64encode`'s result.
+/// Returns the length of the result of `b64encode`.
 pub(super) fn base64_len(bytes: usize) -> usize {
     bytes.div_ceil(3) * 4
 }
@@ -21,7 +22,7 @@ pub(super) fn base64_encode(bytes: &[u8]) -> SecretBytes {
     SecretBytes::new(STANDARD.encode(bytes).into_bytes())
 }
 
-/// Bytes of `b64decode`'s result, if the text is base64 at all.
+/// Returns the length of the result of `b64decode`, provided that the text is base64.
 pub(super) fn base64_decoded_len(text: &str) -> usize {
     let padding = text
         .bytes()
@@ -32,11 +33,11 @@ pub(super) fn base64_decoded_len(text: &str) -> usize {
     (text.len() / 4 * 3).saturating_sub(padding)
 }
 
-/// Strict: padding, no white space, zero spare bits.
+/// Decodes strictly: with padding, without white space, with zero spare bits.
 pub(super) fn base64_decode(text: &str) -> Result<SecretBytes, RenderErrorKind> {
-    // Into a buffer of our own: the engine would drop its own unwiped where it fails half-way.
+    // Not `decode`: on an error in the middle, the engine would drop its buffer without zeroizing it.
     let mut out = Zeroizing::new(vec![0; text.len().div_ceil(4) * 3]);
-    // The engine's error would name a byte of the value.
+    // The error of the engine is discarded, because it contains a byte of the value.
     let length = STANDARD
         .decode_slice(text, &mut out)
         .map_err(|_| RenderErrorKind::NotBase64)?;
@@ -60,14 +61,15 @@ pub(super) fn trim(text: &str) -> &str {
     text.trim_matches(WHITE_SPACE)
 }
 
-/// Bytes of `replace`'s result; `from` is not empty. The search is linear in both lengths, whatever they hold (std's is
-/// the two-way algorithm).
+/// Returns the length of the result of `replace`; `from` must not be empty.
+///
+/// The search is linear in both lengths for any input: std implements the two-way algorithm.
 pub(super) fn replaced_len(text: &str, from: &str, to: &str) -> usize {
     let found = text.matches(from).count();
     (text.len() - found * from.len()).saturating_add(found.saturating_mul(to.len()))
 }
 
-/// `length` is that of [`replaced_len`].
+/// Replaces; `length` comes from [`replaced_len`].
 pub(super) fn replace(text: &str, from: &str, to: &str, length: usize) -> SecretBytes {
     let mut out = Vec::with_capacity(length);
     let mut copied = 0;
@@ -80,47 +82,48 @@ pub(super) fn replace(text: &str, from: &str, to: &str, length: usize) -> Secret
     SecretBytes::new(out)
 }
 
-/// How a character stands in a JSON string.
-enum Json {
-    Itself,
-    /// A backslash and this.
+/// How `tojson` writes one character.
+enum JsonEscape {
+    /// Unescaped.
+    None,
+    /// A backslash and this letter.
     Short(u8),
     /// `\u` and four lower-case hex digits.
-    Code,
+    Hex,
 }
 
-fn json(character: char) -> Json {
+fn json_escape(character: char) -> JsonEscape {
     match character {
-        '"' => Json::Short(b'"'),
-        '\\' => Json::Short(b'\\'),
-        '\n' => Json::Short(b'n'),
-        '\r' => Json::Short(b'r'),
-        '\t' => Json::Short(b't'),
-        // YAML takes no control characters, ends lines at U+0085, U+2028 and U+2029, and reads U+FEFF as a byte order mark.
-        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => Json::Code,
-        _ => Json::Itself,
+        '"' => JsonEscape::Short(b'"'),
+        '\\' => JsonEscape::Short(b'\\'),
+        '\n' => JsonEscape::Short(b'n'),
+        '\r' => JsonEscape::Short(b'r'),
+        '\t' => JsonEscape::Short(b't'),
+        // YAML forbids control characters, treats U+0085, U+2028 and U+2029 as line breaks, and U+FEFF as a byte order mark.
+        '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => JsonEscape::Hex,
+        _ => JsonEscape::None,
     }
 }
 
-/// Bytes of `tojson`'s result.
+/// Returns the length of the result of `tojson`.
 pub(super) fn json_len(text: &str) -> usize {
-    let characters = text.chars().map(|character| match json(character) {
-        Json::Itself => character.len_utf8(),
-        Json::Short(_) => 2,
-        Json::Code => 6,
+    let characters = text.chars().map(|character| match json_escape(character) {
+        JsonEscape::None => character.len_utf8(),
+        JsonEscape::Short(_) => 2,
+        JsonEscape::Hex => 6,
     });
     2 + characters.sum::<usize>()
 }
 
-/// `length` is that of [`json_len`].
+/// Encodes as a JSON string; `length` comes from [`json_len`].
 pub(super) fn to_json(text: &str, length: usize) -> SecretBytes {
     let mut out = Vec::with_capacity(length);
     out.push(b'"');
     for character in text.chars() {
-        match json(character) {
-            Json::Itself => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
-            Json::Short(letter) => out.extend_from_slice(&[b'\\', letter]),
-            Json::Code => {
+        match json_escape(character) {
+            JsonEscape::None => out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+            JsonEscape::Short(letter) => out.extend_from_slice(&[b'\\', letter]),
+            JsonEscape::Hex => {
                 out.extend_from_slice(b"\\u");
                 let code = u32::from(character); // at most U+FEFF
                 out.extend([12, 8, 4, 0].map(|shift| LOWER_HEX[(code >> shift) as usize & 15]));
@@ -134,23 +137,23 @@ pub(super) fn to_json(text: &str, length: usize) -> SecretBytes {
 const LOWER_HEX: &[u8; 16] = b"0123456789abcdef";
 const UPPER_HEX: &[u8; 16] = b"0123456789ABCDEF";
 
-fn unreserved(byte: u8) -> bool {
+fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
 }
 
-/// Bytes of `urlencode`'s result.
+/// Returns the length of the result of `urlencode`.
 pub(super) fn url_len(bytes: &[u8]) -> usize {
     bytes
         .iter()
-        .map(|byte| if unreserved(*byte) { 1 } else { 3 })
+        .map(|byte| if is_unreserved(*byte) { 1 } else { 3 })
         .sum()
 }
 
-/// `length` is that of [`url_len`].
+/// Percent-encodes; `length` comes from [`url_len`].
 pub(super) fn url_encode(bytes: &[u8], length: usize) -> SecretBytes {
     let mut out = Vec::with_capacity(length);
     for byte in bytes {
-        if unreserved(*byte) {
+        if is_unreserved(*byte) {
             out.push(*byte);
         } else {
             let (high, low) = (usize::from(byte >> 4), usize::from(byte & 15));
@@ -160,7 +163,7 @@ pub(super) fn url_encode(bytes: &[u8], length: usize) -> SecretBytes {
     SecretBytes::new(out)
 }
 
-/// Bytes of `sha256`'s result.
+/// Length of the result of `sha256`.
 pub(super) const SHA256_LEN: usize = 64;
 
 pub(super) fn sha256(bytes: &[u8]) -> SecretBytes {

@@ -1,19 +1,19 @@
-//! Splits a text into what is copied and tags, and a tag into tokens. The longest token is taken.
+//! The lexer: splits a text into literal text and tags, and a tag into tokens. The longest match wins.
 
-use super::SyntaxError;
-use super::ast::{At, Literal, Span};
+use super::ast::{Literal, Position, Span};
+use super::error::SyntaxError;
 
-/// The white space of the language, in texts, between tokens and for `trim`.
+/// The white space of the language: in literal text, between tokens, and for `trim`.
 pub(super) const WHITE_SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
-/// What follows a piece of text.
+/// What follows a run of literal text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {
-    /// `<%=`; an expression comes.
+    /// `<%=`, followed by an expression.
     Write,
-    /// `<%`; a statement comes.
+    /// `<%`, followed by a statement.
     Statement,
-    /// A whole `<%# ... %>`, which is behind the lexer already.
+    /// A whole `<%# ... %>`, already consumed.
     Comment,
     /// The end of the text.
     End,
@@ -24,7 +24,7 @@ pub(super) enum Tag {
 pub(super) enum Token<'s> {
     /// A name or a reserved word.
     Word(&'s str, Span),
-    Str(Literal),
+    String(Literal),
     Dot,
     Comma,
     Tilde,
@@ -35,7 +35,7 @@ pub(super) enum Token<'s> {
     ParenClose,
     BracketOpen,
     BracketClose,
-    /// `%>`, or `-%>` which removes the white space after it.
+    /// `%>`, or `-%>`, which removes the white space after it.
     Close {
         trim: bool,
     },
@@ -43,8 +43,8 @@ pub(super) enum Token<'s> {
 
 pub(super) struct Lexer<'s> {
     source: &'s str,
-    at: usize,
-    /// The tag before asked for the white space after it to be removed.
+    offset: usize,
+    /// Whether the previous tag removes the white space after it.
     trim: bool,
 }
 
@@ -52,13 +52,13 @@ impl<'s> Lexer<'s> {
     pub(super) fn new(source: &'s str) -> Self {
         Lexer {
             source,
-            at: 0,
+            offset: 0,
             trim: false,
         }
     }
 
-    /// A refusal of what stands at `at`.
-    pub(super) fn error(&self, at: At, what: &'static str) -> SyntaxError {
+    /// Returns an error at `at`.
+    pub(super) fn error(&self, at: Position, what: &'static str) -> SyntaxError {
         SyntaxError {
             line: at.line(self.source),
             column: at.column(self.source),
@@ -66,55 +66,56 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    /// A tag has ended; the text after it begins here.
+    /// Ends a tag: literal text starts here.
     pub(super) fn close(&mut self, trim: bool) {
         self.trim = trim;
     }
 
-    /// The text up to the next tag, without the white space that a `-` on either side removes, then what follows it
-    /// and where that stands. The lexer then stands behind the opening of the tag and its `-`.
-    pub(super) fn text(&mut self) -> Result<(Span, Tag, At), SyntaxError> {
-        let start = self.at;
+    /// Returns the literal text up to the next tag, what follows it, and the position of that.
+    ///
+    /// The white space that a `-` on either side removes is not part of the text. The lexer advances past the opening of
+    /// the tag and its `-`.
+    pub(super) fn text(&mut self) -> Result<(Span, Tag, Position), SyntaxError> {
+        let start = self.offset;
         let end = self.source[start..]
             .find("<%")
             .map_or(self.source.len(), |found| start + found);
-        let tag = self.open(end)?;
-        let trim_after = tag.trim_before;
+        let tag = self.opening(end)?;
         let mut text = &self.source[start..end];
         let mut from = start;
         if self.trim {
             text = text.trim_start_matches(WHITE_SPACE);
             from = end - text.len();
         }
-        if trim_after {
+        if tag.trim_before {
             text = text.trim_end_matches(WHITE_SPACE);
         }
-        self.at = tag.behind;
-        self.trim = tag.trim_behind;
-        Ok((Span::new(from, from + text.len()), tag.kind, At::new(end)))
+        self.offset = tag.end;
+        self.trim = tag.trim_after;
+        Ok((Span::new(from, from + text.len()), tag.kind, Position::new(end)))
     }
 
-    /// Reads the opening at `at`, where `<%` or the end of the text stands; a comment to its end.
-    fn open(&self, at: usize) -> Result<Opening, SyntaxError> {
+    /// Reads the opening at `at`, which is `<%` or the end of the text. Comments are read to their end.
+    fn opening(&self, at: usize) -> Result<Opening, SyntaxError> {
         let rest = &self.source[at..];
         if rest.is_empty() {
             return Ok(Opening {
                 kind: Tag::End,
                 trim_before: false,
-                trim_behind: false,
-                behind: at,
+                trim_after: false,
+                end: at,
             });
         }
         if let Some(comment) = rest.strip_prefix("<%#") {
             let Some(length) = comment.find("%>") else {
-                return Err(self.error(At::new(at), "the comment is not closed by `%>`"));
+                return Err(self.error(Position::new(at), "the comment is not closed by `%>`"));
             };
             let comment = &comment[..length];
             return Ok(Opening {
                 kind: Tag::Comment,
                 trim_before: comment.starts_with('-'),
-                trim_behind: comment.ends_with('-'), // the one `-` of `<%#-%>` does both
-                behind: at + "<%#".len() + length + "%>".len(),
+                trim_after: comment.ends_with('-'), // the one `-` of `<%#-%>` does both
+                end: at + "<%#".len() + length + "%>".len(),
             });
         }
         let (kind, opening) = if rest.starts_with("<%=") {
@@ -126,16 +127,16 @@ impl<'s> Lexer<'s> {
         Ok(Opening {
             kind,
             trim_before,
-            trim_behind: false,
-            behind: at + opening.len() + usize::from(trim_before),
+            trim_after: false,
+            end: at + opening.len() + usize::from(trim_before),
         })
     }
 
-    /// The next token of the tag and where it stands.
-    pub(super) fn token(&mut self) -> Result<(Token<'s>, At), SyntaxError> {
-        let rest = self.source[self.at..].trim_start_matches(WHITE_SPACE);
+    /// Returns the next token of the tag and its position.
+    pub(super) fn token(&mut self) -> Result<(Token<'s>, Position), SyntaxError> {
+        let rest = self.source[self.offset..].trim_start_matches(WHITE_SPACE);
         let start = self.source.len() - rest.len();
-        let at = At::new(start);
+        let at = Position::new(start);
         let (token, length) = match rest.as_bytes() {
             [] => return Err(self.error(at, "the tag is not closed by `%>`")),
             [b'%', b'>', ..] => (Token::Close { trim: false }, 2),
@@ -152,7 +153,7 @@ impl<'s> Lexer<'s> {
             [b']', ..] => (Token::BracketClose, 1),
             [quote @ (b'"' | b'\''), ..] => {
                 let (literal, length) = self.string(start, *quote)?;
-                (Token::Str(literal), length)
+                (Token::String(literal), length)
             }
             [b'A'..=b'Z' | b'a'..=b'z' | b'_', ..] => {
                 let length = rest
@@ -164,39 +165,39 @@ impl<'s> Lexer<'s> {
                     length,
                 )
             }
-            _ => return Err(self.error(at, "a character that has no meaning in a tag")),
+            _ => return Err(self.error(at, "this character has no meaning in a tag")),
         };
-        self.at = start + length;
+        self.offset = start + length;
         Ok((token, at))
     }
 
-    /// The string whose opening quote stands at `start`, and its length with both quotes.
+    /// Returns the string literal whose opening quote is at `start`, and its length including both quotes.
     fn string(&self, start: usize, quote: u8) -> Result<(Literal, usize), SyntaxError> {
         let bytes = &self.source.as_bytes()[start..];
         let mut decoded = String::new();
-        let mut copied = start + 1; // what comes before is in `decoded`, once there is an escape
+        let mut copied = start + 1; // after the first escape, everything before this offset is in `decoded`
         let mut index = 1;
         loop {
             match bytes.get(index) {
                 None | Some(b'\n' | b'\r') => {
-                    return Err(self.error(At::new(start), "the string is not closed on its line"));
+                    return Err(self.error(Position::new(start), "the string is not closed on its line"));
                 }
                 Some(byte) if *byte == quote => break,
                 Some(b'\\') => {
-                    let meaning = match bytes.get(index + 1) {
+                    let unescaped = match bytes.get(index + 1) {
                         Some(b'n') => '\n',
                         Some(b'r') => '\r',
                         Some(b't') => '\t',
                         Some(same @ (b'\\' | b'"' | b'\'')) => char::from(*same),
                         _ => {
                             return Err(self.error(
-                                At::new(start + index),
-                                r#"an unknown escape; there are \\ \" \' \n \r \t"#,
+                                Position::new(start + index),
+                                r#"unknown escape; use one of \\ \" \' \n \r \t"#,
                             ));
                         }
                     };
                     decoded.push_str(&self.source[copied..start + index]);
-                    decoded.push(meaning);
+                    decoded.push(unescaped);
                     index += 2;
                     copied = start + index;
                 }
@@ -205,7 +206,7 @@ impl<'s> Lexer<'s> {
         }
         let end = start + index;
         let literal = if copied == start + 1 {
-            Literal::Plain(Span::new(copied, end))
+            Literal::Verbatim(Span::new(copied, end))
         } else {
             decoded.push_str(&self.source[copied..end]);
             Literal::Escaped(decoded.into())
@@ -214,10 +215,10 @@ impl<'s> Lexer<'s> {
     }
 }
 
-/// How a tag begins; of a comment, how it ends too.
+/// The opening of a tag, or a whole comment.
 struct Opening {
     kind: Tag,
     trim_before: bool,
-    trim_behind: bool,
-    behind: usize,
+    trim_after: bool,
+    end: usize,
 }

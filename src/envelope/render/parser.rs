@@ -1,4 +1,4 @@
-//! The grammar of format-es1 section 8, by recursive descent:
+//! A recursive descent parser for the grammar of section 8:
 //!
 //! ```text
 //! tag      = "<%=" expr "%>" | "<%" statement "%>" | "<%#" anything to the first "%>"
@@ -11,14 +11,15 @@
 //! string   = "..." or '...' with the escapes \\ \" \' \n \r \t, no others, on one line
 //! ```
 //!
-//! It recurses only where the nesting grows that the page limits: in parentheses, lists of arguments, `not` and `if`.
+//! The parser recurses only in constructs whose nesting the format limits: parentheses, argument lists, `not` and `if`.
 
 use super::ast::{
-    Arm, At, Comparison, Default, Defined, Expr, Filter, Filtered, Join, Literal, Lookup, Node, Plain,
-    Replace,
+    Arm, Comparison, Default, Defined, Expr, Filter, Filtered, Join, Literal, Lookup, Node, Position, Replace,
+    SimpleFilter,
 };
+use super::error::SyntaxError;
 use super::lexer::{Lexer, Tag, Token};
-use super::{MAX_NESTING, SyntaxError};
+use super::limits::MAX_NESTING;
 
 const RESERVED: [&str; 12] = [
     "and", "or", "not", "is", "defined", "if", "elif", "else", "endif", "true", "false", "v",
@@ -29,19 +30,21 @@ pub(super) fn parse(source: &str) -> Result<Box<[Node]>, SyntaxError> {
     let mut parser = Parser {
         lexer: Lexer::new(source),
         token: Token::Close { trim: false },
-        at: At::new(0),
+        at: Position::new(0),
         depth: 0,
     };
     let (body, end, at) = parser.block()?;
     match end {
-        End::Text => Ok(body),
-        End::Elif | End::Else | End::Endif => Err(parser.lexer.error(at, "there is no `if` before this")),
+        BlockEnd::Text => Ok(body),
+        BlockEnd::Elif | BlockEnd::Else | BlockEnd::Endif => {
+            Err(parser.lexer.error(at, "there is no `if` before this"))
+        }
     }
 }
 
-/// What ended a block.
+/// What ends a block.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
+enum BlockEnd {
     Elif,
     Else,
     Endif,
@@ -50,10 +53,11 @@ enum End {
 
 struct Parser<'s> {
     lexer: Lexer<'s>,
-    /// The token that is looked at; inside a tag only.
+    /// The current token; meaningful only inside a tag.
     token: Token<'s>,
-    at: At,
-    /// Parentheses, lists of arguments, `not` and `if` around here.
+    /// The position of the current token.
+    at: Position,
+    /// The number of enclosing parentheses, argument lists, `not` and `if`.
     depth: usize,
 }
 
@@ -62,45 +66,46 @@ impl<'s> Parser<'s> {
         Err(self.lexer.error(self.at, what))
     }
 
-    /// Goes to the next token of the tag and gives the one before.
+    /// Advances to the next token of the tag; returns the previous one.
     fn advance(&mut self) -> Result<Token<'s>, SyntaxError> {
         let (token, at) = self.lexer.token()?;
         self.at = at;
         Ok(std::mem::replace(&mut self.token, token))
     }
 
-    fn take(&mut self, wanted: &Token<'_>) -> Result<bool, SyntaxError> {
-        let found = self.token == *wanted;
+    /// Consumes the current token if it is `expected`; returns whether it was.
+    fn take(&mut self, expected: &Token<'_>) -> Result<bool, SyntaxError> {
+        let found = self.token == *expected;
         if found {
             self.advance()?;
         }
         Ok(found)
     }
 
-    fn take_word(&mut self, wanted: &str) -> Result<bool, SyntaxError> {
-        let found = matches!(self.token, Token::Word(word, _) if word == wanted);
+    fn take_word(&mut self, expected: &str) -> Result<bool, SyntaxError> {
+        let found = matches!(self.token, Token::Word(word, _) if word == expected);
         if found {
             self.advance()?;
         }
         Ok(found)
     }
 
-    /// The tag must end here; the lexer goes back to text.
-    fn close(&mut self, otherwise: &'static str) -> Result<(), SyntaxError> {
+    /// Ends the tag and returns the lexer to literal text. If the tag does not end here, fails with `message`.
+    fn close(&mut self, message: &'static str) -> Result<(), SyntaxError> {
         let Token::Close { trim } = self.token else {
-            return self.error(otherwise);
+            return self.error(message);
         };
         self.lexer.close(trim);
         Ok(())
     }
 
+    /// Runs `inner` one nesting level deeper.
     fn nested<T>(
         &mut self,
         inner: impl FnOnce(&mut Self) -> Result<T, SyntaxError>,
     ) -> Result<T, SyntaxError> {
         if self.depth == MAX_NESTING {
-            return self
-                .error("parentheses, arguments, `not` and `if` stand more than 32 deep in one another");
+            return self.error("parentheses, arguments, `not` and `if` are nested more than 32 deep");
         }
         self.depth += 1;
         let result = inner(self);
@@ -108,9 +113,10 @@ impl<'s> Parser<'s> {
         result
     }
 
-    /// Texts and tags up to the end of the text or a statement that ends a block. Behind `elif` its condition comes;
-    /// the tags of `else` and `endif` are closed.
-    fn block(&mut self) -> Result<(Box<[Node]>, End, At), SyntaxError> {
+    /// Parses nodes up to the end of the text or a statement that ends a block.
+    ///
+    /// After `elif`, its condition is still to be parsed; the tags of `else` and `endif` are closed.
+    fn block(&mut self) -> Result<(Box<[Node]>, BlockEnd, Position), SyntaxError> {
         let mut nodes = Vec::new();
         loop {
             let (text, tag, at) = self.lexer.text()?;
@@ -119,43 +125,43 @@ impl<'s> Parser<'s> {
             }
             match tag {
                 Tag::Comment => continue,
-                Tag::End => return Ok((nodes.into(), End::Text, at)),
+                Tag::End => return Ok((nodes.into(), BlockEnd::Text, at)),
                 Tag::Write | Tag::Statement => {
                     self.advance()?;
                 }
             }
             if tag == Tag::Write {
                 let expr = self.expr()?;
-                self.close("the expression should end here with `%>`")?;
+                self.close("expected `%>` after the expression")?;
                 nodes.push(Node::Write { expr, at });
             } else if self.take_word("if")? {
                 nodes.push(self.nested(|parser| parser.conditional(at))?);
             } else if self.take_word("elif")? {
-                return Ok((nodes.into(), End::Elif, at));
+                return Ok((nodes.into(), BlockEnd::Elif, at));
             } else if self.take_word("else")? {
-                self.close("`else` stands alone in its tag")?;
-                return Ok((nodes.into(), End::Else, at));
+                self.close("`else` must be alone in its tag")?;
+                return Ok((nodes.into(), BlockEnd::Else, at));
             } else if self.take_word("endif")? {
-                self.close("`endif` stands alone in its tag")?;
-                return Ok((nodes.into(), End::Endif, at));
+                self.close("`endif` must be alone in its tag")?;
+                return Ok((nodes.into(), BlockEnd::Endif, at));
             } else {
                 return self
-                    .error("a statement is `if`, `elif`, `else` or `endif`; to write a value use `<%=`");
+                    .error("expected `if`, `elif`, `else` or `endif`; to write a value use `<%=`");
             }
         }
     }
 
-    /// From behind the word `if`, whose tag stands at `opened`, to its `endif`.
-    fn conditional(&mut self, opened: At) -> Result<Node, SyntaxError> {
+    /// Parses from after the word `if`, whose tag starts at `start`, to its `endif`.
+    fn conditional(&mut self, start: Position) -> Result<Node, SyntaxError> {
         let mut arms = Vec::new();
         let mut otherwise: Box<[Node]> = Box::default();
-        let mut last = false;
+        let mut in_else = false;
         loop {
-            let condition = if last {
+            let condition = if in_else {
                 None
             } else {
                 let condition = self.expr()?;
-                self.close("the condition should end here with `%>`")?;
+                self.close("expected `%>` after the condition")?;
                 Some(condition)
             };
             let (body, end, at) = self.block()?;
@@ -164,18 +170,18 @@ impl<'s> Parser<'s> {
                 None => otherwise = body,
             }
             match end {
-                End::Endif => {
+                BlockEnd::Endif => {
                     return Ok(Node::If {
                         arms: arms.into(),
                         otherwise,
                     });
                 }
-                End::Text => return Err(self.lexer.error(opened, "the `if` has no `endif`")),
-                End::Else | End::Elif if last => {
-                    return Err(self.lexer.error(at, "after `else` only `endif` can come"));
+                BlockEnd::Text => return Err(self.lexer.error(start, "the `if` has no `endif`")),
+                BlockEnd::Else | BlockEnd::Elif if in_else => {
+                    return Err(self.lexer.error(at, "only `endif` can follow `else`"));
                 }
-                End::Else => last = true,
-                End::Elif => {}
+                BlockEnd::Else => in_else = true,
+                BlockEnd::Elif => {}
             }
         }
     }
@@ -188,6 +194,7 @@ impl<'s> Parser<'s> {
         self.chain("and", Self::not, Expr::And)
     }
 
+    /// Parses operands joined by `word`; a single operand gets no node of its own.
     fn chain(
         &mut self,
         word: &str,
@@ -231,17 +238,17 @@ impl<'s> Parser<'s> {
             })));
         }
         if self.take_word("is")? {
-            let wanted = !self.take_word("not")?;
+            let expected = !self.take_word("not")?;
             if !self.take_word("defined")? {
-                return self.error("`is` is followed by `defined` or `not defined`");
+                return self.error("`is` must be followed by `defined` or `not defined`");
             }
             return match left {
                 Expr::Lookup(lookup) if !parenthesised => {
-                    Ok(Expr::Defined(Box::new(Defined { lookup, wanted })))
+                    Ok(Expr::Defined(Box::new(Defined { lookup, expected })))
                 }
                 _ => Err(self
                     .lexer
-                    .error(at, "`is defined` stands directly behind a look-up only")),
+                    .error(at, "`is defined` must directly follow a look-up")),
             };
         }
         Ok(left)
@@ -276,7 +283,7 @@ impl<'s> Parser<'s> {
                     _ => {
                         return Err(self
                             .lexer
-                            .error(at, "`default` stands directly behind a look-up only"));
+                            .error(at, "`default` must directly follow a look-up"));
                     }
                 };
             } else {
@@ -299,15 +306,15 @@ impl<'s> Parser<'s> {
     }
 
     fn filter(&mut self) -> Result<Filter, SyntaxError> {
-        let plain = match self.token {
-            Token::Word("b64encode", _) => Plain::B64Encode,
-            Token::Word("b64decode", _) => Plain::B64Decode,
-            Token::Word("upper", _) => Plain::Upper,
-            Token::Word("lower", _) => Plain::Lower,
-            Token::Word("trim", _) => Plain::Trim,
-            Token::Word("tojson", _) => Plain::ToJson,
-            Token::Word("urlencode", _) => Plain::UrlEncode,
-            Token::Word("sha256", _) => Plain::Sha256,
+        let filter = match self.token {
+            Token::Word("b64encode", _) => SimpleFilter::B64Encode,
+            Token::Word("b64decode", _) => SimpleFilter::B64Decode,
+            Token::Word("upper", _) => SimpleFilter::Upper,
+            Token::Word("lower", _) => SimpleFilter::Lower,
+            Token::Word("trim", _) => SimpleFilter::Trim,
+            Token::Word("tojson", _) => SimpleFilter::ToJson,
+            Token::Word("urlencode", _) => SimpleFilter::UrlEncode,
+            Token::Word("sha256", _) => SimpleFilter::Sha256,
             Token::Word("replace", _) => {
                 self.advance()?;
                 let [from, to] = self.arguments("`replace` takes two arguments")?;
@@ -315,8 +322,8 @@ impl<'s> Parser<'s> {
             }
             _ => {
                 return self.error(
-                    "an unknown filter; there are b64encode, b64decode, upper, lower, trim, replace(from, to), \
-                     tojson, urlencode, sha256, default(x)",
+                    "unknown filter; use b64encode, b64decode, upper, lower, trim, replace(from, to), tojson, \
+                     urlencode, sha256 or default(x)",
                 );
             }
         };
@@ -324,19 +331,19 @@ impl<'s> Parser<'s> {
         if self.token == Token::ParenOpen {
             return self.error("this filter takes no arguments");
         }
-        Ok(Filter::Plain(plain))
+        Ok(Filter::Simple(filter))
     }
 
-    /// A list of exactly `N` arguments.
-    fn arguments<const N: usize>(&mut self, count: &'static str) -> Result<[Expr; N], SyntaxError> {
+    /// Parses a list of exactly `N` arguments. If their number differs, fails with `message`.
+    fn arguments<const N: usize>(&mut self, message: &'static str) -> Result<[Expr; N], SyntaxError> {
         let open = self.at;
         if self.token != Token::ParenOpen {
-            return self.error(count);
+            return self.error(message);
         }
         let arguments = self.nested(|parser| {
             let mut arguments = Vec::new();
             loop {
-                parser.advance()?; // the parenthesis, then each comma
+                parser.advance()?; // past the parenthesis, then past each comma
                 arguments.push(parser.expr()?);
                 if parser.token != Token::Comma || arguments.len() == N {
                     return Ok(arguments);
@@ -344,17 +351,17 @@ impl<'s> Parser<'s> {
             }
         })?;
         if self.token == Token::Comma {
-            return self.error(count);
+            return self.error(message);
         }
         self.close_parenthesis()?;
-        arguments.try_into().map_err(|_| self.lexer.error(open, count))
+        arguments.try_into().map_err(|_| self.lexer.error(open, message))
     }
 
     fn close_parenthesis(&mut self) -> Result<(), SyntaxError> {
         if self.take(&Token::ParenClose)? {
             return Ok(());
         }
-        self.error("a `)` is missing here")
+        self.error("expected `)`")
     }
 
     fn primary(&mut self) -> Result<Expr, SyntaxError> {
@@ -368,28 +375,28 @@ impl<'s> Parser<'s> {
         }
         let at = self.at;
         match self.token {
-            Token::Str(_) => Ok(Expr::Literal(self.string()?)),
+            Token::String(_) => Ok(Expr::Literal(self.string()?)),
             Token::Word("true", _) => self.advance().map(|_| Expr::Bool(true)),
             Token::Word("false", _) => self.advance().map(|_| Expr::Bool(false)),
             Token::Word("v", _) => {
                 self.advance()?;
-                let name = self.name()?;
+                let name = self.lookup_name()?;
                 Ok(Expr::Lookup(Lookup { name, at }))
             }
-            _ => self.error("here should be a string, true, false, a look-up (`v.name`) or `(`"),
+            _ => self.error("expected a string, true, false, a look-up (`v.name`) or `(`"),
         }
     }
 
-    /// What comes behind the `v` of a look-up.
-    fn name(&mut self) -> Result<Literal, SyntaxError> {
+    /// Parses what follows the `v` of a look-up.
+    fn lookup_name(&mut self) -> Result<Literal, SyntaxError> {
         if self.take(&Token::Dot)? {
             return match self.token {
                 Token::Word(word, span) if !RESERVED.contains(&word) => {
                     self.advance()?;
-                    Ok(Literal::Plain(span))
+                    Ok(Literal::Verbatim(span))
                 }
                 _ => self.error(
-                    "`v.` is followed by a name that is no word of the language; else use `v[\"...\"]`",
+                    "`v.` must be followed by a name that is not a reserved word; otherwise use `v[\"...\"]`",
                 ),
             };
         }
@@ -398,19 +405,19 @@ impl<'s> Parser<'s> {
             return if self.take(&Token::BracketClose)? {
                 Ok(name)
             } else {
-                self.error("a `]` is missing here")
+                self.error("expected `]`")
             };
         }
-        self.error("`v` is followed by `.name` or `[\"name\"]`")
+        self.error("`v` must be followed by `.name` or `[\"name\"]`")
     }
 
     fn string(&mut self) -> Result<Literal, SyntaxError> {
-        if !matches!(self.token, Token::Str(_)) {
-            return self.error("`v[` is followed by a string");
+        if !matches!(self.token, Token::String(_)) {
+            return self.error("`v[` must be followed by a string");
         }
         match self.advance()? {
-            Token::Str(literal) => Ok(literal),
-            _ => self.error("here should be a string"),
+            Token::String(literal) => Ok(literal),
+            _ => self.error("expected a string"),
         }
     }
 }

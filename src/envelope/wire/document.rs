@@ -1,17 +1,55 @@
-//! A document that passed section 2, bound to its place.
+//! A document that passed the structure check (section 2), together with its place.
 
 use std::collections::BTreeMap;
 
 use super::super::binding::Binding;
 use super::super::error::StructureError;
 use super::super::json::Json;
-use super::super::manifest;
 use super::super::names::Place;
 use super::super::render::Text;
 use super::super::rollback::SealMark;
-use super::{Spec, read, rules};
+use super::super::transcript;
+use super::spec::Spec;
+use super::{parse, rules};
 
-/// Structurally valid, nothing verified yet. Opened by [`Document::accept`](crate::envelope::open).
+/// A structurally valid document. Nothing in it is verified yet: open it, starting with [`Document::accept`].
+///
+/// ```
+/// use envelope_secrets::envelope::Document;
+///
+/// let object = br#"{
+///   "apiVersion": "envelope-secrets.io/v1",
+///   "kind": "EnvelopeSecret",
+///   "metadata": {"name": "db", "namespace": "prod"},
+///   "spec": {
+///     "format": "es1",
+///     "scope": "strict",
+///     "id": "fYtyKnkFW6EA2XpSQc8SMSdZClJdgYxv0-E_w8Z-7U0",
+///     "dataKeys": [{
+///       "id": "69e86d38",
+///       "commitment": "aehtOGkywAsriEgd0FDVu0eoIUue_CDF242mCQ5H9ac",
+///       "templateMac": "3O6HOZyH0h0sCvRn7wl5txI-K9u8H8sawmrWs7qKvK0",
+///       "wraps": [{"key": "local://fa1975b2", "ciphertext": "esl1.LwU6dwcNOyTh"}]
+///     }],
+///     "encryptedData": {},
+///     "seal": {
+///       "key": "69e86d38",
+///       "time": "2026-11-23T17:00:00Z",
+///       "mac": "sPArSThKRpiMzO8_bqUfDV4M_K00LwelWnPvMHBmQOA"
+///     }
+///   }
+/// }"#;
+/// let document = Document::from_object_json(object, None)?;
+/// assert_eq!(document.place().name, "db");
+/// assert_eq!(document.spec().data_keys[0].wraps[0].key, "local://fa1975b2");
+/// assert_eq!(document.seal_mark().time.as_str(), "2026-11-23T17:00:00Z");
+///
+/// // One encoding for each meaning: an unknown field is an error, which names the field.
+/// let text = String::from_utf8_lossy(object).replace("\"scope\"", "\"Scope\"");
+/// let error = Document::from_object_json(text.as_bytes(), None).expect_err("an unknown field");
+/// assert_eq!(error.field, "spec.Scope");
+/// # Ok::<(), envelope_secrets::envelope::StructureError>(())
+/// ```
 pub struct Document {
     spec: Spec,
     place: Place,
@@ -20,19 +58,20 @@ pub struct Document {
 }
 
 impl Document {
-    /// Reads a whole object: one JSON text of at most 4 MiB. A file without a namespace takes
-    /// `fallback_namespace`.
+    /// Parses a whole object: one JSON text of at most 4 MiB.
+    ///
+    /// `fallback_namespace` completes an object without a namespace.
     pub fn from_object_json(text: &[u8], fallback_namespace: Option<&str>) -> Result<Self, StructureError> {
-        let (spec, place) = read::object(Json::parse(text, 1)?, fallback_namespace)?;
+        let (spec, place) = parse::object(Json::parse(text, 1)?, fallback_namespace)?;
         Document::new(spec, place)
     }
 
-    /// Reads the bytes of `spec` alone; the place comes from the object's own metadata.
+    /// Parses the bytes of `spec` alone; `place` comes from the object's own metadata.
     pub fn from_spec_json(spec: &[u8], place: Place) -> Result<Self, StructureError> {
-        Document::new(read::spec(Json::parse(spec, 2)?)?, place)
+        Document::new(parse::spec(Json::parse(spec, 2)?)?, place)
     }
 
-    /// The one way to a document: every rule of section 2 holds, whether it was read or is about to be written.
+    /// Checks every rule of section 2. Documents that are read and documents that are written are created only here.
     pub(in super::super) fn new(spec: Spec, place: Place) -> Result<Self, StructureError> {
         let texts = rules::check(&spec, &place)?;
         let namespace = place.namespace.as_deref().unwrap_or("");
@@ -45,32 +84,33 @@ impl Document {
         })
     }
 
-    /// The fields, decoded.
+    /// Returns the decoded fields.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
 
-    /// The object's own namespace and name.
+    /// Returns the namespace and name of the object.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// What the keys are bound to.
+    /// Returns what the keys of the document are bound to.
     pub fn binding(&self) -> &Binding {
         &self.binding
     }
 
-    /// The bytes under `seal.mac` (format-es1 section 6).
-    pub fn manifest(&self) -> Vec<u8> {
-        manifest::manifest(&self.spec, &self.binding)
+    /// Returns the byte string that `seal.mac` authenticates (`manifest` in section 6).
+    pub fn transcript(&self) -> Vec<u8> {
+        transcript::transcript(&self.spec, &self.binding)
     }
 
-    /// SHA-256 of manifest and mac: equal exactly for documents that say the same, however they are wrapped.
+    /// Returns SHA-256 of transcript and mac. Documents with equal digests differ at most in `wraps`, in `templateMac` and
+    /// in the order of data keys.
     pub fn digest(&self) -> [u8; 32] {
-        manifest::digest(&self.manifest(), &self.spec.seal.mac)
+        transcript::digest(&self.transcript(), &self.spec.seal.mac)
     }
 
-    /// What rollback is judged by.
+    /// Returns the mark that rollback detection compares.
     pub fn seal_mark(&self) -> SealMark {
         SealMark {
             time: self.spec.seal.time.clone(),
@@ -78,6 +118,7 @@ impl Document {
         }
     }
 
+    /// Returns the parsed render texts by entry name.
     pub(in super::super) fn texts(&self) -> &BTreeMap<String, Text> {
         &self.texts
     }

@@ -1,13 +1,13 @@
-//! Where in the document something stands, for messages: `spec.dataKeys[0].wraps[1].key`.
+//! Field paths for error messages, like `spec.dataKeys[0].wraps[1].key`.
 
 use std::fmt;
 
 use super::super::error::{StructureError, StructureKind};
 
-/// At most this many characters of a key that is no plain word are shown.
+/// Number of characters shown of a key that is not a plain word.
 const SHOWN: usize = 80;
 
-/// The way from the document to one of its fields. Costs nothing until it is printed.
+/// The path of one field. Nothing is allocated until it is formatted.
 #[derive(Clone, Copy)]
 pub(in super::super) enum Path<'a> {
     Root(&'static str),
@@ -43,14 +43,14 @@ impl fmt::Display for Path<'_> {
             Path::Root(name) => f.write_str(name),
             Path::Item(parent, index) => write!(f, "{parent}[{index}]"),
             Path::Field(parent, name) => {
-                let word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
-                if !name.is_empty() && name.len() <= SHOWN && name.bytes().all(word) {
+                let is_word = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+                if !name.is_empty() && name.len() <= SHOWN && name.bytes().all(is_word) {
                     write!(f, "{parent}.{name}")
                 } else {
-                    // Names come from whoever wrote the document: escaped and cut.
+                    // The author of the document chooses the names: escape and truncate them.
                     let shown: String = name.chars().take(SHOWN).collect();
-                    let cut = if shown.len() < name.len() { "..." } else { "" };
-                    write!(f, "{parent}[{shown:?}{cut}]")
+                    let ellipsis = if shown.len() < name.len() { "..." } else { "" };
+                    write!(f, "{parent}[{shown:?}{ellipsis}]")
                 }
             }
         }
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_names_are_escaped_and_cut() {
+    fn hostile_names_are_escaped_and_truncated() {
         let spec = Path::Root("spec");
         let keys = spec.field("dataKeys");
         let key = keys.item(0);

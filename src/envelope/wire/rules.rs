@@ -1,30 +1,31 @@
-//! What format-es1 section 2 asks beyond shape. Readers and writers go through the same functions.
+//! The rules of section 2 that the shape of a document cannot express. Readers and writers share these functions.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use super::super::binding::Scope;
 use super::super::error::StructureError;
 use super::super::names::{
     Place, is_audience, is_data_key_id, is_entry_name, is_graphic, is_key_uri, is_label_value,
     is_qualified_name,
 };
 use super::super::render::{MAX_SECRET, Text};
-use super::{MAX_ENTRIES, MAX_KEYS, Path, SealedDataKey, Spec, Template, Wrap};
-use crate::envelope::Scope;
+use super::path::Path;
+use super::spec::{MAX_ENTRIES, MAX_KEYS, SealedDataKey, Spec, Template, Wrap};
 
 const SPEC: Path<'static> = Path::Root("spec");
 const TEMPLATE: Path<'static> = Path::Field(&SPEC, "template");
 
-/// What one payload is larger than its value at most: nonce, tag, length and padding (12 + 16 + 4 + 63), rounded.
-const MAX_PAYLOAD_EXTRA: usize = 96;
+/// Largest overhead in bytes of a payload over its value: nonce, tag, length and padding (12 + 16 + 4 + 63), rounded up.
+const MAX_PAYLOAD_OVERHEAD: usize = 96;
 const MAX_METADATA_BYTES: usize = 262_144;
 const MAX_TYPE: usize = 253;
-/// Bytes of a wrap's ciphertext.
+/// Largest length in bytes of a wrap's ciphertext.
 pub const MAX_CIPHERTEXT: usize = 4096;
 const MAX_RENDERS: usize = 64;
 
 type Check = Result<(), StructureError>;
 
-/// Everything that can be said of a spec of the right shape; gives the render texts, parsed.
+/// Checks a spec of the right shape; returns its parsed render texts.
 pub(in super::super) fn check(spec: &Spec, place: &Place) -> Result<BTreeMap<String, Text>, StructureError> {
     check_place(spec.scope, place)?;
     check_audience(spec.audience.as_deref())?;
@@ -34,7 +35,7 @@ pub(in super::super) fn check(spec: &Spec, place: &Place) -> Result<BTreeMap<Str
     check_template(&spec.template)
 }
 
-/// Only a cluster-wide document may have no namespace.
+/// Only a cluster-wide document may lack a namespace.
 pub(in super::super) fn check_place(scope: Scope, place: &Place) -> Check {
     if place.namespace.is_none() && scope != Scope::ClusterWide {
         return Err(StructureError::invalid(
@@ -49,7 +50,7 @@ pub(in super::super) fn check_audience(audience: Option<&str>) -> Check {
     if audience.is_some_and(|text| !is_audience(text)) {
         return Err(SPEC
             .field("audience")
-            .invalid("must be 1 to 63 of a-z, 0-9, '-' and '.', with a letter or digit at both ends"));
+            .invalid("must be 1 to 63 of a-z, 0-9, '-' and '.', and start and end with a letter or digit"));
     }
     Ok(())
 }
@@ -57,14 +58,14 @@ pub(in super::super) fn check_audience(audience: Option<&str>) -> Check {
 fn check_data_keys(spec: &Spec) -> Check {
     let path = SPEC.field("dataKeys");
     if !(1..=MAX_KEYS).contains(&spec.data_keys.len()) {
-        return Err(path.invalid(format!("must have 1 to {MAX_KEYS} members")));
+        return Err(path.invalid(format!("must have 1 to {MAX_KEYS} items")));
     }
     let mut ids = HashSet::new();
     for (index, key) in spec.data_keys.iter().enumerate() {
         let path = path.item(index);
         check_data_key_id(key, &path)?;
         if !ids.insert(key.id.as_str()) {
-            return Err(path.field("id").invalid("stands twice"));
+            return Err(path.field("id").invalid("is a duplicate of another data key id"));
         }
         check_wraps(&key.wraps, &path)?;
     }
@@ -72,7 +73,7 @@ fn check_data_keys(spec: &Spec) -> Check {
         return Err(SPEC
             .field("seal")
             .field("key")
-            .invalid("is the id of no data key"));
+            .invalid("is not the id of any data key"));
     }
     let used: HashSet<&str> = spec
         .encrypted_data
@@ -83,13 +84,13 @@ fn check_data_keys(spec: &Spec) -> Check {
         if key.id != spec.seal.key && !used.contains(key.id.as_str()) {
             return Err(path
                 .item(index)
-                .invalid("is used by no value and not by the seal"));
+                .invalid("is used by neither a value nor the seal"));
         }
     }
     let values = SPEC.field("encryptedData");
     for (name, value) in &spec.encrypted_data {
         if !ids.contains(value.data_key.as_str()) {
-            return Err(values.field(name).invalid("names a data key that is not there"));
+            return Err(values.field(name).invalid("names a data key that does not exist"));
         }
     }
     Ok(())
@@ -106,11 +107,11 @@ fn check_data_key_id(key: &SealedDataKey, path: &Path<'_>) -> Check {
     Ok(())
 }
 
-/// The wraps of one data key, which stands at `path`.
+/// Checks the wraps of the data key at `path`.
 pub(in super::super) fn check_wraps(wraps: &[Wrap], path: &Path<'_>) -> Check {
     let path = path.field("wraps");
     if !(1..=MAX_KEYS).contains(&wraps.len()) {
-        return Err(path.invalid(format!("must have 1 to {MAX_KEYS} members")));
+        return Err(path.invalid(format!("must have 1 to {MAX_KEYS} items")));
     }
     let mut keys = HashSet::new();
     for (index, wrap) in wraps.iter().enumerate() {
@@ -121,11 +122,11 @@ pub(in super::super) fn check_wraps(wraps: &[Wrap], path: &Path<'_>) -> Check {
                 .invalid("must be a key URI like local://fa1975b2"));
         }
         if !keys.insert(wrap.key.as_str()) {
-            return Err(path.field("key").invalid("stands twice"));
+            return Err(path.field("key").invalid("is a duplicate of another wrap's key"));
         }
         if !is_graphic(&wrap.ciphertext, MAX_CIPHERTEXT) {
             return Err(path.field("ciphertext").invalid(format!(
-                "must be 1 to {MAX_CIPHERTEXT} printable ASCII characters without blanks"
+                "must be 1 to {MAX_CIPHERTEXT} printable ASCII characters without spaces"
             )));
         }
     }
@@ -134,7 +135,7 @@ pub(in super::super) fn check_wraps(wraps: &[Wrap], path: &Path<'_>) -> Check {
 
 fn check_payloads(spec: &Spec) -> Check {
     let bytes: usize = spec.encrypted_data.values().map(|v| v.payload.len()).sum();
-    let max = MAX_SECRET + MAX_PAYLOAD_EXTRA * spec.encrypted_data.len();
+    let max = MAX_SECRET + MAX_PAYLOAD_OVERHEAD * spec.encrypted_data.len();
     if bytes > max {
         return Err(SPEC
             .field("encryptedData")
@@ -143,7 +144,7 @@ fn check_payloads(spec: &Spec) -> Check {
     Ok(())
 }
 
-/// Names of the Secret's entries: their form, each in one place only, not too many.
+/// Checks the names of the Secret's entries: their form, their number, and that each occurs once.
 pub(in super::super) fn check_entries<V>(values: &BTreeMap<String, V>, template: &Template) -> Check {
     let encrypted = SPEC.field("encryptedData");
     let data = TEMPLATE.field("data");
@@ -156,7 +157,7 @@ pub(in super::super) fn check_entries<V>(values: &BTreeMap<String, V>, template:
         let path = path.field(name);
         if !is_entry_name(name) {
             return Err(path.invalid(
-                "must be a key of a Secret: 1 to 253 of A-Z, a-z, 0-9, '-', '_' and '.', not '.' and not beginning with '..'",
+                "must be a key of a Secret: 1 to 253 of A-Z, a-z, 0-9, '-', '_' and '.', neither '.' nor starting with '..'",
             ));
         }
         if !seen.insert(name) {
@@ -174,7 +175,7 @@ pub(in super::super) fn check_entries<V>(values: &BTreeMap<String, V>, template:
     Ok(())
 }
 
-/// Everything of `template` but the names of its entries; gives the render texts, parsed.
+/// Checks the template except for the names of its entries; returns its parsed render texts.
 pub(in super::super) fn check_template(
     template: &Template,
 ) -> Result<BTreeMap<String, Text>, StructureError> {
@@ -182,7 +183,7 @@ pub(in super::super) fn check_template(
         && !is_graphic(type_, MAX_TYPE)
     {
         return Err(TEMPLATE.field("type").invalid(format!(
-            "must be 1 to {MAX_TYPE} printable ASCII characters without blanks"
+            "must be 1 to {MAX_TYPE} printable ASCII characters without spaces"
         )));
     }
     check_metadata(template)?;
@@ -214,7 +215,7 @@ fn check_metadata(template: &Template) -> Check {
     for (map, path) in [(&template.labels, &labels), (&template.annotations, &annotations)] {
         for (key, value) in map {
             if !is_qualified_name(key) {
-                return Err(path.field(key).invalid("is no name of a label or annotation"));
+                return Err(path.field(key).invalid("is not a valid label or annotation key"));
             }
             bytes += key.len() + value.len();
         }
@@ -222,7 +223,7 @@ fn check_metadata(template: &Template) -> Check {
     for (key, value) in &template.labels {
         if !is_label_value(value) {
             return Err(labels.field(key).invalid(
-                "must be empty or 1 to 63 of A-Z, a-z, 0-9, '-', '_' and '.', with a letter or digit at both ends",
+                "must be empty, or 1 to 63 of A-Z, a-z, 0-9, '-', '_' and '.' that start and end with a letter or digit",
             ));
         }
     }

@@ -1,9 +1,9 @@
-//! [`Spec`] → the text, in the field order of format-es1 section 1. Empty maps of the template are left out.
+//! Serialization of [`Spec`], in the field order of section 1. Empty maps of the template are omitted.
 
 use serde::ser::{Serialize, SerializeMap as _, SerializeStruct as _, Serializer};
 
 use super::super::encoding::to_base64url;
-use super::{FORMAT, Seal, SealedDataKey, SealedValue, Spec, Template, Wrap};
+use super::spec::{FORMAT, Seal, SealedDataKey, SealedValue, Spec, Template, Wrap};
 
 impl Serialize for Spec {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -52,13 +52,6 @@ impl Serialize for SealedValue {
     }
 }
 
-impl Template {
-    /// Whether it is the same as no template at all.
-    pub fn is_empty(&self) -> bool {
-        *self == Template::default()
-    }
-}
-
 impl Serialize for Template {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut out = serializer.serialize_map(None)?;
@@ -80,6 +73,7 @@ impl Serialize for Template {
     }
 }
 
+/// `template.metadata`, which has no type of its own.
 struct Metadata<'t>(&'t Template);
 
 impl Serialize for Metadata<'_> {

@@ -1,4 +1,7 @@
-//! What the authenticators are computed over (format-es1 section 6).
+//! The byte strings that the seal and `templateMac` authenticate (section 6).
+//!
+//! The transcript of a document is the string that `seal.mac` covers. The format's page and its vectors call it
+//! `manifest`; the code does not, because here a manifest is a file of Kubernetes objects.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -8,8 +11,8 @@ use super::encoding::pae;
 use super::keys::{KEY_LEN, KeySchedule};
 use super::wire::{Spec, Template};
 
-/// (section, key, value) of each statement of the template, sorted.
-pub(super) fn triples(template: &Template) -> Vec<(&'static str, &str, &str)> {
+/// Returns the template as sorted triples (section, key, value).
+pub(super) fn template_triples(template: &Template) -> Vec<(&'static str, &str, &str)> {
     let mut out = Vec::new();
     if let Some(type_) = &template.type_ {
         out.push(("type", "", type_.as_str()));
@@ -32,25 +35,25 @@ pub(super) fn triples(template: &Template) -> Vec<(&'static str, &str, &str)> {
     out
 }
 
-fn encoded_triples(template: &Template) -> Vec<u8> {
-    let encoded: Vec<Vec<u8>> = triples(template)
+fn encode_template(template: &Template) -> Vec<u8> {
+    let encoded: Vec<Vec<u8>> = template_triples(template)
         .into_iter()
         .map(|(section, key, value)| pae(&[section, key, value]))
         .collect();
     pae(&encoded)
 }
 
-/// `templateMac` under one data key.
+/// Computes `templateMac` under one data key.
 pub(super) fn template_mac(schedule: &KeySchedule<'_>, template: &Template) -> [u8; 32] {
     let message = pae(&[
         b"envelope-secret/es1/template",
-        encoded_triples(template).as_slice(),
+        encode_template(template).as_slice(),
     ]);
     hmac_sha256(&schedule.template_key(), &message)
 }
 
-/// The manifest: everything that the seal covers.
-pub(super) fn manifest(spec: &Spec, binding: &Binding) -> Vec<u8> {
+/// Returns the transcript: an injective encoding of everything that the seal covers.
+pub(super) fn transcript(spec: &Spec, binding: &Binding) -> Vec<u8> {
     let mut keys: Vec<_> = spec.data_keys.iter().collect();
     keys.sort_unstable_by(|a, b| a.id.cmp(&b.id));
     let keys: Vec<Vec<u8>> = keys
@@ -59,7 +62,7 @@ pub(super) fn manifest(spec: &Spec, binding: &Binding) -> Vec<u8> {
         .collect();
     let values: Vec<Vec<u8>> = spec
         .encrypted_data
-        .iter() // a BTreeMap is sorted bytewise
+        .iter() // a BTreeMap iterates in bytewise order
         .map(|(name, value)| pae(&[name.as_bytes(), value.data_key.as_bytes(), &value.payload]))
         .collect();
     pae(&[
@@ -73,26 +76,26 @@ pub(super) fn manifest(spec: &Spec, binding: &Binding) -> Vec<u8> {
         spec.seal.time.as_str().as_bytes(),
         &pae(&keys),
         &pae(&values),
-        &encoded_triples(&spec.template),
+        &encode_template(&spec.template),
     ])
 }
 
-/// `seal.mac` of a manifest under the data key of the seal.
-pub(super) fn seal_mac(schedule: &KeySchedule<'_>, manifest: &[u8]) -> [u8; 32] {
-    hmac_sha256(&schedule.seal_key(), manifest)
+/// Computes `seal.mac` of a transcript under the data key that seals.
+pub(super) fn seal_mac(schedule: &KeySchedule<'_>, transcript: &[u8]) -> [u8; 32] {
+    hmac_sha256(&schedule.seal_key(), transcript)
 }
 
-/// SHA-256(manifest || mac).
-pub(super) fn digest(manifest: &[u8], mac: &[u8; 32]) -> [u8; 32] {
+/// Computes SHA-256(transcript || mac).
+pub(super) fn digest(transcript: &[u8], mac: &[u8; 32]) -> [u8; 32] {
     let mut hash = Sha256::new();
-    hash.update(manifest);
+    hash.update(transcript);
     hash.update(mac);
     hash.finalize().into()
 }
 
 fn hmac_sha256(key: &[u8; KEY_LEN], message: &[u8]) -> [u8; 32] {
-    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("32 bytes are a key");
+    #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC accepts a key of 32 bytes");
     mac.update(message);
     mac.finalize().into_bytes().into()
 }
