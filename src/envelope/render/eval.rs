@@ -235,7 +235,9 @@ impl<'t> Evaluator<'t, '_> {
                 Some(value) => Outcome::Value(value),
                 None => return Err(lookup.at.failure(RenderErrorKind::MissingName)),
             },
-            Expr::Literal(literal) => Outcome::Value(Value::Borrowed(literal.resolve(self.source).as_bytes())),
+            Expr::Literal(literal) => {
+                Outcome::Value(Value::Borrowed(literal.resolve(self.source).as_bytes()))
+            }
             Expr::Bool(bool) => Outcome::Bool(*bool),
         })
     }
@@ -300,7 +302,12 @@ impl<'t> Evaluator<'t, '_> {
         outcome.value(filtered.filters[0].0)
     }
 
-    fn filter(&mut self, at: Position, filter: &'t Filter, operand: Outcome<'t>) -> Result<Value<'t>, Failure> {
+    fn filter(
+        &mut self,
+        at: Position,
+        filter: &'t Filter,
+        operand: Outcome<'t>,
+    ) -> Result<Value<'t>, Failure> {
         let operand = operand.value(at)?;
         let result = match filter {
             Filter::Simple(simple) => self.simple_filter(at, *simple, &operand)?,

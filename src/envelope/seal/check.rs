@@ -46,10 +46,7 @@ impl Draft {
         }
         let namespace = self.place.namespace.as_deref().unwrap_or("");
         let binding = Binding::new(self.scope, self.audience.as_deref(), namespace, &self.place.name);
-        Ok(CheckedDraft {
-            draft: self,
-            binding,
-        })
+        Ok(CheckedDraft { draft: self, binding })
     }
 
     fn check_reserved(&self) -> Result<(), StructureError> {
@@ -61,10 +58,9 @@ impl Draft {
                 let spec = Path::Root("spec");
                 let template = spec.field("template");
                 let metadata = template.field("metadata");
-                return Err(metadata
-                    .field(field)
-                    .field(key)
-                    .invalid("is reserved for the controller and kubectl, and readers refuse it; remove it"));
+                return Err(metadata.field(field).field(key).invalid(
+                    "is reserved for the controller and kubectl, and readers refuse it; remove it",
+                ));
             }
         }
         Ok(())

@@ -1,11 +1,13 @@
-//! Drafts that are sealed, and drafts that are refused.
+//! Drafts that seal, and drafts that are refused.
 
-use super::*;
-use crate::envelope::StructureKind;
-use crate::envelope::tests::{Keys, draft, key, now, read, seal, wraps};
+use super::checked_draft::random_document_id;
+use super::draft::Draft;
+use crate::envelope::render::MAX_SECRET;
+use crate::envelope::tests::support::{FakeKms, draft, now, random_key, round_trip, seal, wraps};
+use crate::envelope::{Binding, Scope, SecretBytes, StructureKind};
 
 #[test]
-fn what_is_sealed_opens_to_the_same_bytes() {
+fn sealed_draft_opens_to_the_same_bytes() {
     let mut draft = draft(&[
         ("password", b"correct horse"),
         ("empty", b""),
@@ -13,17 +15,17 @@ fn what_is_sealed_opens_to_the_same_bytes() {
     ]);
     draft.template.data.insert("host".into(), "db:5432".into());
     draft.template.immutable = Some(false);
-    let key = key();
+    let key = random_key();
     let document = seal(draft, &key);
     assert_eq!(
         document.spec().template.immutable,
         None,
         "writers never write false"
     );
-    let again = read(&document);
+    let again = round_trip(&document);
     assert_eq!(again.spec(), document.spec());
     assert_eq!(again.digest(), document.digest());
-    let opened = Keys::one(&key).open(again).expect("opens");
+    let opened = FakeKms::unwrapping(&key).open(again).expect("opens");
     let entries: Vec<(&str, &[u8])> = opened
         .entries()
         .iter()
@@ -41,16 +43,17 @@ fn what_is_sealed_opens_to_the_same_bytes() {
 }
 
 #[test]
-fn no_sealed_id_is_a_number_to_yaml() {
-    let key = key();
+fn data_key_id_is_never_a_yaml_number() {
+    let key = random_key();
     for _ in 0..200 {
-        let (_, commitment) = draw_id(&key, &Binding::new(Scope::Strict, None, "a", "b")).expect("random");
+        let (_, commitment) =
+            random_document_id(&key, &Binding::new(Scope::Strict, None, "a", "b")).expect("random bytes");
         assert!(commitment.key_id().bytes().any(|b| b"abcdf".contains(&b)));
     }
 }
 
 #[test]
-fn a_draft_that_no_reader_would_take_is_refused_before_any_call() {
+fn draft_that_no_reader_would_accept_is_refused() {
     type Change = fn(&mut Draft);
     let big = |n: usize| SecretBytes::new(vec![b'x'; n]);
     let cases: [(&str, Change); 14] = [
@@ -119,26 +122,26 @@ fn a_draft_that_no_reader_would_take_is_refused_before_any_call() {
 }
 
 #[test]
-fn wraps_of_no_form_are_refused() {
-    let key = key();
-    let twice = wraps(&["w", "w"]);
-    let blank = wraps(&["a b"]);
-    for wraps in [vec![], twice, blank] {
-        let checked = draft(&[("a", b"1")]).check().expect("a good draft");
+fn invalid_wraps_are_refused() {
+    let key = random_key();
+    let duplicate = wraps(&["w", "w"]);
+    let with_space = wraps(&["a b"]);
+    for wraps in [vec![], duplicate, with_space] {
+        let checked = draft(&[("a", b"1")]).check().expect("a valid draft");
         assert!(checked.seal(&key, wraps, now()).is_err());
     }
 }
 
 #[test]
-fn a_draft_whose_document_nobody_could_read_is_refused() {
+fn draft_of_a_document_over_4_mib_is_refused() {
     let comments = |n: usize| {
         let mut draft = draft(&[("a", b"1")]);
         let text = format!("<%#{}%>", "x".repeat(65_536 - 5));
         draft.template.render = (0..n).map(|i| (format!("r{i}"), text.clone())).collect();
         draft
     };
-    let document = seal(comments(62), &key());
-    assert_eq!(read(&document).spec(), document.spec());
+    let document = seal(comments(62), &random_key());
+    assert_eq!(round_trip(&document).spec(), document.spec());
     let error = comments(63).check().err().expect("4 MiB");
     assert_eq!(
         (error.field.as_str(), error.what.contains("4194304")),

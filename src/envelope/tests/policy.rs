@@ -1,21 +1,22 @@
-//! Step 2: what is refused before any KMS call, and in which order.
+//! Step 2 of opening: what is refused before any KMS call, and in which order.
 
-use super::*;
+use super::support::{NOW, draft, now, random_key, seal, time};
+use crate::envelope::{Document, Draft, PolicyError, ReaderPolicy, Refusal, Spec};
 
 fn document(change: impl FnOnce(&mut Draft)) -> Document {
     let mut draft = draft(&[("a", b"1")]);
     change(&mut draft);
-    seal(draft, &key())
+    seal(draft, &random_key())
 }
 
-/// `document` with names that no writer of ours would write.
+/// Changes a document in a way that our own writer would refuse.
 fn forged(document: &Document, change: impl FnOnce(&mut Spec)) -> Document {
     let mut spec = document.spec().clone();
     change(&mut spec);
     Document::new(spec, document.place().clone()).expect("structurally valid")
 }
 
-fn refused(document: Document, policy: &ReaderPolicy) -> Option<PolicyError> {
+fn policy_error(document: Document, policy: &ReaderPolicy) -> Option<PolicyError> {
     match document.accept(policy, &|_| true) {
         Ok(_) => None,
         Err(Refusal::Policy(error)) => Some(error),
@@ -23,15 +24,11 @@ fn refused(document: Document, policy: &ReaderPolicy) -> Option<PolicyError> {
     }
 }
 
-fn time(text: &str) -> SealTime {
-    SealTime::parse(text).expect("a time")
-}
-
 #[test]
-fn an_audience_must_be_one_of_those_accepted() {
+fn audience_that_is_not_accepted_is_refused() {
     let accepts = |accepted: &[&str], audience: Option<&str>| {
         let policy = ReaderPolicy::controller(accepted.iter().map(|a| (*a).to_owned()), now());
-        refused(
+        policy_error(
             document(|draft| draft.audience = audience.map(str::to_owned)),
             &policy,
         )
@@ -49,7 +46,7 @@ fn an_audience_must_be_one_of_those_accepted() {
 }
 
 #[test]
-fn types_that_make_the_control_plane_act_are_refused() {
+fn secret_types_with_side_effects_are_refused_by_controllers() {
     let policy = ReaderPolicy::controller([], now());
     let of_type = |type_: Option<&str>| document(|draft| draft.template.type_ = type_.map(str::to_owned));
     for type_ in [
@@ -58,9 +55,9 @@ fn types_that_make_the_control_plane_act_are_refused() {
         "helm.sh/release.v1",
     ] {
         let expected = Some(PolicyError::SecretType(type_.to_owned()));
-        assert_eq!(refused(of_type(Some(type_)), &policy), expected);
+        assert_eq!(policy_error(of_type(Some(type_)), &policy), expected);
         assert_eq!(
-            refused(of_type(Some(type_)), &ReaderPolicy::command_line(now())),
+            policy_error(of_type(Some(type_)), &ReaderPolicy::command_line(now())),
             None
         );
     }
@@ -70,15 +67,15 @@ fn types_that_make_the_control_plane_act_are_refused() {
         Some("kubernetes.io/tls"),
         Some("helm.sh/release.v2"),
     ] {
-        assert_eq!(refused(of_type(type_), &policy), None, "{type_:?}");
+        assert_eq!(policy_error(of_type(type_), &policy), None, "{type_:?}");
     }
     let mut without_opaque = policy;
     without_opaque.refused_types = Some(["Opaque".to_owned()].into());
     let expected = Some(PolicyError::SecretType("Opaque".into()));
     assert_eq!(
-        refused(of_type(None), &without_opaque),
+        policy_error(of_type(None), &without_opaque),
         expected,
-        "absent counts as Opaque"
+        "an absent type counts as Opaque"
     );
 }
 
@@ -98,14 +95,14 @@ fn reserved_names_are_refused_by_every_reader() {
                 drop(spec.template.labels.insert(key.into(), "x".into()));
             });
             assert_eq!(
-                refused(label, &policy),
+                policy_error(label, &policy),
                 Some(PolicyError::ReservedLabel(key.into()))
             );
-            let note = forged(&base, |spec| {
+            let annotation = forged(&base, |spec| {
                 drop(spec.template.annotations.insert(key.into(), "x".into()));
             });
             assert_eq!(
-                refused(note, &policy),
+                policy_error(annotation, &policy),
                 Some(PolicyError::ReservedAnnotation(key.into()))
             );
         }
@@ -113,25 +110,25 @@ fn reserved_names_are_refused_by_every_reader() {
 }
 
 #[test]
-fn a_seal_more_than_a_day_ahead_is_refused_for_a_time() {
+fn seal_time_more_than_a_day_ahead_is_refused_and_retryable() {
     let at = |text: &str| forged(&document(|_| {}), |spec| spec.seal.time = time(text));
     let policy = ReaderPolicy::controller([], now());
-    for fine in ["1970-01-01T00:00:00Z", NOW, "2026-11-24T17:00:00Z"] {
-        assert_eq!(refused(at(fine), &policy), None, "{fine}");
+    for accepted in ["1970-01-01T00:00:00Z", NOW, "2026-11-24T17:00:00Z"] {
+        assert_eq!(policy_error(at(accepted), &policy), None, "{accepted}");
     }
     for ahead in ["2026-11-24T17:00:01Z", "9999-12-31T23:59:59Z"] {
-        let error = refused(at(ahead), &policy).expect("too far ahead");
+        let error = policy_error(at(ahead), &policy).expect("too far ahead");
         assert_eq!(error, PolicyError::SealTimeInFuture(ahead.into()));
         assert!(error.is_retryable());
-        assert!(refused(at(ahead), &ReaderPolicy::command_line(now())).is_some());
+        assert!(policy_error(at(ahead), &ReaderPolicy::command_line(now())).is_some());
     }
     let last_day = ReaderPolicy::command_line(time("9999-12-31T00:00:00Z"));
-    assert_eq!(refused(at("9999-12-31T23:59:59Z"), &last_day), None);
+    assert_eq!(policy_error(at("9999-12-31T23:59:59Z"), &last_day), None);
 }
 
-/// What waiting does not cure is said first.
+/// Reasons that waiting cannot resolve are reported first.
 #[test]
-fn the_order_is_audience_type_names_clock() {
+fn checks_run_in_the_order_audience_type_names_clock() {
     let base = document(|_| {});
     let mut spec = base.spec().clone();
     let place = base.place().clone();
@@ -139,7 +136,7 @@ fn the_order_is_audience_type_names_clock() {
     let mut expect = |change: fn(&mut Spec), expected: PolicyError| {
         change(&mut spec);
         let document = Document::new(spec.clone(), place.clone()).expect("structurally valid");
-        assert_eq!(refused(document, &policy), Some(expected));
+        assert_eq!(policy_error(document, &policy), Some(expected));
     };
     let ahead = "9999-01-01T00:00:00Z";
     expect(
@@ -166,7 +163,7 @@ fn the_order_is_audience_type_names_clock() {
 }
 
 #[test]
-fn a_wrap_that_no_one_here_may_use_is_the_last_reason() {
+fn missing_usable_wrap_is_reported_after_policy() {
     let refusal = |change: fn(&mut Spec)| {
         let document = forged(&document(|_| {}), change);
         let policy = ReaderPolicy::controller([], now());

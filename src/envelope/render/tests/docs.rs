@@ -1,13 +1,13 @@
-//! docs/templates.md: its examples are rendered, its recipes and tables are those of the code.
+//! docs/templates.md agrees with the code: its examples, recipes, filters, limits and messages.
 
 use std::collections::BTreeMap;
 
 use super::super::{MAX_HANDLED, MAX_NESTING, MAX_RESULT, MAX_SECRET, MAX_TEXT, RenderErrorKind};
-use super::{render_over, syntax};
+use super::support::{check_syntax, render_over};
 
 const PAGE: &str = include_str!("../../../../docs/templates.md");
 
-/// The values that the page names.
+/// The values that the examples of the page use.
 const VALUES: [(&str, &[u8]); 7] = [
     ("user", b"app"),
     ("password", b"p w\"d"),
@@ -18,7 +18,7 @@ const VALUES: [(&str, &[u8]); 7] = [
     ("bin", b"\xff\xfe"),
 ];
 
-/// The fenced blocks of a language, each with the heading before it.
+/// Returns the fenced code blocks in a language, each with its heading.
 fn blocks(language: &str) -> Vec<(&'static str, String)> {
     let mut heading = "";
     let mut found = Vec::new();
@@ -37,7 +37,7 @@ fn blocks(language: &str) -> Vec<(&'static str, String)> {
     found
 }
 
-/// The texts of `template.render` in a block of YAML.
+/// Returns the texts of `template.render` in a YAML block.
 fn texts(block: &str) -> BTreeMap<String, String> {
     let value: serde_json::Value = serde_saphyr::from_str(block).expect("the page's YAML");
     let template = value
@@ -47,7 +47,7 @@ fn texts(block: &str) -> BTreeMap<String, String> {
     serde_json::from_value(template["render"].clone()).expect("render maps names to texts")
 }
 
-/// The one text of a recipe of the page, under the name it has there.
+/// Returns the text of a recipe of the page by its heading and entry name.
 pub(super) fn recipe(heading: &str, entry: &str) -> String {
     let all = blocks("yaml");
     let (_, block) = all
@@ -57,7 +57,7 @@ pub(super) fn recipe(heading: &str, entry: &str) -> String {
     texts(block).remove(entry).expect("the recipe renders this entry")
 }
 
-/// The cells of the rows of a table, by the words of its head.
+/// Returns the rows of the table with this header, as cells.
 fn table(head: &str) -> Vec<Vec<String>> {
     let mut lines = PAGE.lines().skip_while(|line| *line != head);
     assert!(
@@ -77,7 +77,7 @@ fn table(head: &str) -> Vec<Vec<String>> {
 }
 
 #[test]
-fn the_examples_render_as_the_page_says() {
+fn examples_render_to_the_documented_output() {
     let examples = blocks("text");
     let lines: Vec<&str> = examples.iter().flat_map(|(_, block)| block.lines()).collect();
     assert!(lines.len() > 10);
@@ -89,12 +89,12 @@ fn the_examples_render_as_the_page_says() {
 }
 
 #[test]
-fn the_templates_in_yaml_are_of_the_language() {
+fn templates_in_yaml_blocks_are_valid() {
     let all = blocks("yaml");
     assert_eq!(all.len(), 7, "the first example and six recipes");
     for (heading, block) in all {
         for (entry, text) in texts(&block) {
-            assert_eq!(syntax(&text), Ok(()), "{heading}: {entry}");
+            assert_eq!(check_syntax(&text), Ok(()), "{heading}: {entry}");
         }
     }
     let rendered = render_over(&recipe("Templates", "dsn"), &VALUES).expect("renders");
@@ -102,7 +102,7 @@ fn the_templates_in_yaml_are_of_the_language() {
 }
 
 #[test]
-fn the_filters_are_listed_with_examples_that_hold() {
+fn every_filter_is_documented_with_a_correct_example() {
     let rows = table("| filter | gives | example |");
     let listed: Vec<&str> = rows
         .iter()
@@ -135,7 +135,7 @@ fn the_filters_are_listed_with_examples_that_hold() {
 }
 
 #[test]
-fn the_limits_are_those_of_the_code() {
+fn documented_limits_match_the_code() {
     let stated: Vec<String> = table("| what | at most |")
         .into_iter()
         .map(|row| row[1].clone())
@@ -149,7 +149,7 @@ fn the_limits_are_those_of_the_code() {
 }
 
 #[test]
-fn each_message_has_a_row() {
+fn every_message_is_documented() {
     use RenderErrorKind::{
         EmptySearch, MissingName, MixedComparison, NotBase64, NotUtf8, NotValue, ResultTooLarge,
         SecretTooLarge, TooMuchWork,

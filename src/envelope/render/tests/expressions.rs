@@ -1,34 +1,18 @@
-//! Section 8 sentence by sentence: what expressions give.
-//! What it forbids stands in the tables of refusals and failures.
+//! Section 8 sentence by sentence: the results of expressions. `syntax_errors` and `render_errors` cover what the section
+//! forbids.
 
 use std::collections::BTreeMap;
 
 use super::super::{RenderErrorKind, Text, render_all};
-use super::{VALUES, render};
-
-/// Each text renders to what stands beside it.
-pub(super) fn all_render(cases: &[(&str, &str)]) {
-    for (text, expected) in cases {
-        assert_eq!(render(text).as_deref(), Ok(*expected), "{text:?}");
-    }
-}
-
-/// Each text, as a condition, holds or not.
-pub(super) fn all_hold(wanted: bool, conditions: &[&str]) {
-    for condition in conditions {
-        let text = format!("<% if {condition} %>yes<% else %>no<% endif %>");
-        let expected = if wanted { "yes" } else { "no" };
-        assert_eq!(render(&text).as_deref(), Ok(expected), "{condition}");
-    }
-}
+use super::support::{VALUES, assert_conditions, assert_renders, render};
 
 #[test]
-fn operators_bind_as_the_grammar_says() {
+fn operator_precedence_follows_the_grammar() {
     // `and` before `or`
-    all_hold(true, &["true or false and false", "false and false or true"]);
-    all_hold(false, &["(true or false) and false"]);
-    // `not` before `and`, behind comparisons
-    all_hold(
+    assert_conditions(true, &["true or false and false", "false and false or true"]);
+    assert_conditions(false, &["(true or false) and false"]);
+    // `not` before `and`, after comparisons
+    assert_conditions(
         false,
         &[
             "not true and false",
@@ -37,7 +21,7 @@ fn operators_bind_as_the_grammar_says() {
             "not true or false",
         ],
     );
-    all_hold(
+    assert_conditions(
         true,
         &[
             "not (true and false)",
@@ -46,8 +30,8 @@ fn operators_bind_as_the_grammar_says() {
             "not v.none is defined",
         ],
     );
-    // comparisons behind `~`, `~` behind filters
-    all_hold(
+    // comparisons after `~`, `~` after filters
+    assert_conditions(
         true,
         &[
             "'a' ~ 'b' == 'ab'",
@@ -56,29 +40,29 @@ fn operators_bind_as_the_grammar_says() {
             "'a'|upper ~ 'b' == 'Ab'",
         ],
     );
-    all_hold(
+    assert_conditions(
         true,
         &[
             "('a' ~ 'b')|upper == 'AB'",
             "'a' ~ 'b' ~ 'c' == 'a' ~ ('b' ~ 'c')",
         ],
     );
-    // filters one after another, from the left
-    all_render(&[
+    // filters apply from the left
+    assert_renders(&[
         ("<%= 'a'|b64encode|lower|b64encode %>", "eXE9PQ=="),
         ("<%= ' A '|trim|lower %>", "a"),
     ]);
     // an argument is a whole expression
-    all_render(&[("<%= 'aXb'|replace('x'|upper, '-' ~ v.user ~ '-') %>", "a-app-b")]);
-    all_hold(
+    assert_renders(&[("<%= 'aXb'|replace('x'|upper, '-' ~ v.user ~ '-') %>", "a-app-b")]);
+    assert_conditions(
         true,
         &[
             "v.none|default(v.user == 'app' and not v.empty)",
             "v.none|default(v.none is not defined)",
         ],
     );
-    // `default` binds to its look-up alone
-    all_render(&[
+    // `default` applies only to its look-up
+    assert_renders(&[
         ("<%= 'a' ~ v.none|default('b') ~ 'c' %>", "abc"),
         ("<%= v.none|default('a')|upper %>", "A"),
         ("<%= v.none|default('a' ~ v.none|default('b')) %>", "ab"),
@@ -87,12 +71,12 @@ fn operators_bind_as_the_grammar_says() {
 }
 
 #[test]
-fn v_maps_names_to_the_values_and_renders_do_not_see_each_other() {
+fn v_has_values_but_no_rendered_texts() {
     let texts: BTreeMap<_, _> = [
         ("a", "<%= v.user %>"),
         ("b", "<% if v.a is defined %>y<% else %>n<% endif %>"),
     ]
-    .map(|(name, text)| (name.to_owned(), Text::parse(text).expect("a text")))
+    .map(|(name, text)| (name.to_owned(), Text::parse(text).expect("a valid text")))
     .into();
     let rendered = render_all(&texts, &VALUES.into()).expect("renders");
     let all: Vec<_> = rendered
@@ -103,8 +87,8 @@ fn v_maps_names_to_the_values_and_renders_do_not_see_each_other() {
 }
 
 #[test]
-fn a_missing_name_may_stand_under_is_defined_and_before_default() {
-    all_hold(
+fn missing_name_is_allowed_with_is_defined_and_default() {
+    assert_conditions(
         true,
         &[
             "v.none is not defined",
@@ -113,7 +97,7 @@ fn a_missing_name_may_stand_under_is_defined_and_before_default() {
             "v.bin is defined",
         ],
     );
-    all_hold(
+    assert_conditions(
         false,
         &[
             "v.none is defined",
@@ -121,17 +105,17 @@ fn a_missing_name_may_stand_under_is_defined_and_before_default() {
             "v.empty is not defined",
         ],
     );
-    all_render(&[
+    assert_renders(&[
         ("<%= v.none|default('x') %>", "x"),
         ("<%= v['no.ne']|default(v.user) %>", "app"),
     ]);
-    // An empty value is there.
-    all_render(&[("<%= v.empty|default('x') %>.", ".")]);
+    // An empty value is defined.
+    assert_renders(&[("<%= v.empty|default('x') %>.", ".")]);
 }
 
 #[test]
-fn conditions_take_booleans_and_values() {
-    all_hold(
+fn conditions_accept_booleans_and_values() {
+    assert_conditions(
         true,
         &[
             "true",
@@ -143,7 +127,7 @@ fn conditions_take_booleans_and_values() {
             "v.empty or v.bin",
         ],
     );
-    all_hold(
+    assert_conditions(
         false,
         &[
             "false",
@@ -153,8 +137,8 @@ fn conditions_take_booleans_and_values() {
             "v.empty or false",
         ],
     );
-    // and give booleans
-    all_hold(
+    // and return booleans
+    assert_conditions(
         true,
         &[
             "(v.user and v.bin) == true",
@@ -165,8 +149,8 @@ fn conditions_take_booleans_and_values() {
 }
 
 #[test]
-fn nothing_is_evaluated_that_is_not_needed() {
-    all_hold(
+fn evaluation_short_circuits() {
+    assert_conditions(
         false,
         &[
             "false and v.none",
@@ -174,12 +158,12 @@ fn nothing_is_evaluated_that_is_not_needed() {
             "true and v.empty and v.none",
         ],
     );
-    all_hold(
+    assert_conditions(
         true,
         &["true or v.none", "v.user or v.none", "false or v.user or v.none"],
     );
-    all_hold(true, &["not (false and v.none)", "(v.user or v.none) == true"]);
-    all_render(&[
+    assert_conditions(true, &["not (false and v.none)", "(v.user or v.none) == true"]);
+    assert_renders(&[
         ("<% if true %>a<% elif v.none %>b<% endif %>", "a"),
         ("<% if true %>a<% else %><%= v.none %><% endif %>", "a"),
         ("<% if false %><%= true %><% endif %>", ""),
@@ -190,7 +174,7 @@ fn nothing_is_evaluated_that_is_not_needed() {
             "a",
         ),
     ]);
-    // but both sides of a comparison and every argument are.
+    // However, both sides of a comparison and all arguments are evaluated.
     for text in [
         "<% if 'a' == v.none %><% endif %>",
         "<%= 'a'|replace('b', v.none) %>",
@@ -201,8 +185,8 @@ fn nothing_is_evaluated_that_is_not_needed() {
 }
 
 #[test]
-fn comparisons_are_of_two_values_or_two_booleans() {
-    all_hold(
+fn comparisons_accept_two_values_or_two_booleans() {
+    assert_conditions(
         true,
         &[
             "v.user == 'app'",
@@ -212,7 +196,7 @@ fn comparisons_are_of_two_values_or_two_booleans() {
             "true != false",
         ],
     );
-    all_hold(
+    assert_conditions(
         true,
         &[
             "'' == v.empty",
@@ -221,7 +205,7 @@ fn comparisons_are_of_two_values_or_two_booleans() {
             "(v.user == 'app') != (v.user == 'x')",
         ],
     );
-    all_hold(
+    assert_conditions(
         false,
         &[
             "v.user == 'APP'",
@@ -233,8 +217,8 @@ fn comparisons_are_of_two_values_or_two_booleans() {
 }
 
 #[test]
-fn bytes_meet_what_the_page_lists() {
-    all_render(&[
+fn values_that_are_not_utf8_work_where_listed() {
+    assert_renders(&[
         ("<%= v.bin|b64encode %>", "/wA="),
         ("<%= v.bin|urlencode %>", "%FF%00"),
         (
@@ -245,7 +229,7 @@ fn bytes_meet_what_the_page_lists() {
         ("<%= v.bin|default(v.none)|b64encode %>", "/wA="),
         ("<%= (v.bin)|b64encode|b64decode|b64encode %>", "/wA="),
     ]);
-    all_hold(
+    assert_conditions(
         true,
         &[
             "v.bin",
@@ -258,8 +242,8 @@ fn bytes_meet_what_the_page_lists() {
 }
 
 #[test]
-fn names_of_entries_are_in_bytewise_order() {
-    // The first failure in that order is the outcome: capitals before small letters, "a.b" before "a0" before "aa".
+fn entries_render_in_bytewise_order_of_their_names() {
+    // The first failure in that order is returned: upper case before lower case, "a.b" before "a0" before "aa".
     for (first, second) in [
         ("B", "a"),
         ("a.b", "a0"),
@@ -269,7 +253,12 @@ fn names_of_entries_are_in_bytewise_order() {
         ("Z", "_"),
     ] {
         let texts: BTreeMap<_, _> = [first, second]
-            .map(|name| (name.to_owned(), Text::parse("<%= v.none %>").expect("a text")))
+            .map(|name| {
+                (
+                    name.to_owned(),
+                    Text::parse("<%= v.none %>").expect("a valid text"),
+                )
+            })
             .into();
         let error = render_all(&texts, &VALUES.into()).err().expect("fails");
         assert_eq!(error.entry, first);

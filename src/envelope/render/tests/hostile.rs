@@ -1,58 +1,56 @@
-//! Texts that somebody wrote to hurt: they cost no more than the page allows. All of it is asserted by counts and by the
-//! size of a stack, none by a clock.
+//! Hostile texts cost no more than the format allows. The tests assert byte counts and stack sizes, never elapsed time.
 
 use super::super::ast::{Expr, Node};
 use super::super::{MAX_HANDLED, MAX_TEXT, RenderErrorKind, Text};
-use super::VALUES;
-use super::limits::{MIB, cost, when};
+use super::support::{MIB, VALUES, evaluating, measure};
 
-/// Texts that would do much more than the limits allow, and what stops them.
+/// Texts that would far exceed the limits, and the limit that stops each.
 #[test]
-fn bombs_stop_before_they_go_off() {
+fn amplifying_texts_fail_before_the_work_is_done() {
     use RenderErrorKind::{ResultTooLarge, TooMuchWork};
     let mib = vec![b'a'; MIB];
     let some = vec![b'a'; 60_000];
     let bells = vec![7; 300_000];
     let chain = |item: &str, count: usize| vec![item; count].join("~");
-    let or = |condition: &str, count: usize| when(&vec![condition; count].join(" or "));
-    let filters = |count: usize| when(&format!("v.some{}", "|upper|lower".repeat(count)));
-    #[rustfmt::skip] // one case a line
+    let or = |condition: &str, count: usize| evaluating(&vec![condition; count].join(" or "));
+    let filters = |count: usize| evaluating(&format!("v.some{}", "|upper|lower".repeat(count)));
+    #[rustfmt::skip] // one case per line
     let cases: Vec<(&str, Vec<String>, RenderErrorKind)> = vec![
-        // 2^40 bytes: nobody could make them and then refuse.
-        ("replace by itself", vec![when("v.mib|replace('a', v.mib)")], ResultTooLarge),
-        ("replace in replace", vec![when("v.some|replace('a', 'aa'|replace('a', v.some))")], ResultTooLarge),
-        ("joined to itself", vec![when("v.mib ~ v.mib")], ResultTooLarge),
-        ("joined on and on", vec![format!("<%={}%>", chain("v.some", 9_000))], TooMuchWork),
-        ("joined in small steps", vec![when(&chain("'aaaaaaaaaaaaaaaaaaaa'", 2_700))], TooMuchWork),
-        ("joined in parentheses", vec![when("((v.mib ~ '') ~ '') ~ (v.mib ~ '')")], ResultTooLarge),
-        ("JSON of control characters", vec![when("v.bells|tojson")], ResultTooLarge),
-        ("JSON of JSON", vec![when(&format!( "v.some{}", "|tojson|replace('a', '\\n')".repeat(8) ))], TooMuchWork),
-        ("URL of URL of URL", vec![when("v.bells|urlencode|urlencode|urlencode|urlencode")], ResultTooLarge),
-        ("base64 of base64", vec![when(&format!("v.some{}", "|b64encode".repeat(40)))], ResultTooLarge),
-        ("base64 up and down", vec![when(&format!("v.some{}", "|b64encode|b64decode".repeat(2_000)))], TooMuchWork),
-        ("filter on filter", vec![filters(5_000)], TooMuchWork),
-        ("hash on hash of much", vec![or("v.mib|sha256 == ''", 9)], TooMuchWork),
-        ("hash on hash", vec![when(&format!("v.some{}", "|sha256".repeat(8_000))); 10], TooMuchWork),
+        // 2^40 bytes: too many to compute first and refuse afterwards.
+        ("replace with the value itself", vec![evaluating("v.mib|replace('a', v.mib)")], ResultTooLarge),
+        ("replace in replace", vec![evaluating("v.some|replace('a', 'aa'|replace('a', v.some))")], ResultTooLarge),
+        ("joined to itself", vec![evaluating("v.mib ~ v.mib")], ResultTooLarge),
+        ("a long chain of joins", vec![format!("<%={}%>", chain("v.some", 9_000))], TooMuchWork),
+        ("a chain of short joins", vec![evaluating(&chain("'aaaaaaaaaaaaaaaaaaaa'", 2_700))], TooMuchWork),
+        ("joined in parentheses", vec![evaluating("((v.mib ~ '') ~ '') ~ (v.mib ~ '')")], ResultTooLarge),
+        ("JSON of control characters", vec![evaluating("v.bells|tojson")], ResultTooLarge),
+        ("JSON of JSON", vec![evaluating(&format!( "v.some{}", "|tojson|replace('a', '\\n')".repeat(8) ))], TooMuchWork),
+        ("URL of URL of URL", vec![evaluating("v.bells|urlencode|urlencode|urlencode|urlencode")], ResultTooLarge),
+        ("base64 of base64", vec![evaluating(&format!("v.some{}", "|b64encode".repeat(40)))], ResultTooLarge),
+        ("base64 encoded and decoded", vec![evaluating(&format!("v.some{}", "|b64encode|b64decode".repeat(2_000)))], TooMuchWork),
+        ("a long chain of filters", vec![filters(5_000)], TooMuchWork),
+        ("hashes of large values", vec![or("v.mib|sha256 == ''", 9)], TooMuchWork),
+        ("a long chain of hashes", vec![evaluating(&format!("v.some{}", "|sha256".repeat(8_000))); 10], TooMuchWork),
         ("inputs of filters", vec![or("v.bells|trim == 'a'", 2_000)], TooMuchWork),
         ("inputs of comparisons", vec![or("v.mib == v.some", 2_000)], TooMuchWork),
         ("arguments", vec![or("'b'|replace(v.mib, '') == ''", 2_000)], TooMuchWork),
-        ("searches of the worst kind", vec![or("v.mib|replace(v.some ~ 'b' ~ v.some, '') == ''", 900)], TooMuchWork),
-        ("sum over many texts", vec![or("v.some|upper == ''", 10); 64], TooMuchWork),
-        ("sum over elif", vec![format!( "<% if false %>{}<% endif %>", "<% elif v.mib == '' %>".repeat(2_000) )], TooMuchWork),
+        ("worst-case searches", vec![or("v.mib|replace(v.some ~ 'b' ~ v.some, '') == ''", 900)], TooMuchWork),
+        ("many texts together", vec![or("v.some|upper == ''", 10); 64], TooMuchWork),
+        ("many elif branches", vec![format!( "<% if false %>{}<% endif %>", "<% elif v.mib == '' %>".repeat(2_000) )], TooMuchWork),
     ];
     let values: [(&str, &[u8]); 3] = [("mib", &mib), ("some", &some), ("bells", &bells)];
     for (name, texts, kind) in cases {
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let (handled, result) = cost(&texts, &values);
+        let (handled, result) = measure(&texts, &values);
         assert_eq!(result, Err(kind), "{name}");
-        // What stopped it was counted and not done: operands and result of one step are at most 4 MiB.
+        // The step over the limit was counted but not executed; its operands and result are at most 4 MiB.
         assert!(handled <= MAX_HANDLED + 4 * MIB, "{name}: {handled}");
     }
 }
 
-/// Long texts that are of the language cost no more than their bytes.
+/// The cost of a long valid text is at most proportional to its length.
 #[test]
-fn long_texts_of_the_language_render() {
+fn long_valid_texts_render() {
     let fill = |begin: &str, step: &str, end: &str| {
         format!(
             "{begin}{}{end}",
@@ -85,17 +83,17 @@ fn long_texts_of_the_language_render() {
     ];
     for (text, written) in cases {
         assert!(text.len() > MAX_TEXT - 100 && text.len() <= MAX_TEXT);
-        assert_eq!(cost(&[&text], &VALUES).1, Ok(written), "{text:.40}");
+        assert_eq!(measure(&[&text], &VALUES).1, Ok(written), "{text:.40}");
     }
-    // As many of them as a document has; each is evaluated once.
-    let comments = fill("", "<%='a'%>", "");
-    let (handled, result) = cost(&vec![comments.as_str(); 64], &VALUES);
+    // As many texts as a document can have; each is evaluated once.
+    let literals = fill("", "<%='a'%>", "");
+    let (handled, result) = measure(&vec![literals.as_str(); 64], &VALUES);
     assert_eq!((handled, result), (64 * 8_192, Ok(64 * 8_192)));
 }
 
-/// 65,536 bytes that only begin are refused where the 33rd level begins, on a small stack.
+/// 65,536 bytes of opening constructs are refused at the start of the 33rd level, on a small stack.
 #[test]
-fn long_texts_that_nest_are_refused_at_the_33rd_level() {
+fn deeply_nested_text_is_refused_at_the_33rd_level() {
     let cases = [
         ("<%=", "(", 4 + 32),
         ("<%= ", "not ", 5 + 33 * 4),
@@ -115,9 +113,9 @@ fn long_texts_that_nest_are_refused_at_the_33rd_level() {
     });
 }
 
-/// The deepest texts there are, with the widest levels, in every walk over them.
+/// The deepest possible texts, with the widest levels, in every traversal: parse, clone, compare, format, render, drop.
 #[test]
-fn the_deepest_texts_need_little_stack() {
+fn deepest_valid_texts_fit_on_a_small_stack() {
     let wide = "false or true and 'a' ~ 'b' == ('a' ~ 'b')|replace('', ";
     let texts = [
         format!(
@@ -149,15 +147,15 @@ fn the_deepest_texts_need_little_stack() {
     ];
     on_small_stack(move || {
         for text in &texts {
-            let parsed = Text::parse(text).expect("a text");
+            let parsed = Text::parse(text).expect("a valid text");
             assert_eq!(parsed.clone(), parsed);
             assert!(format!("{parsed:?}").len() > text.len());
-            let _ = cost(&[text], &VALUES);
+            let _ = measure(&[text], &VALUES);
         }
     });
 }
 
-/// A quarter of what a thread of the runtime has, for code that is not optimised.
+/// Runs a test on a quarter of the stack of a runtime thread, in unoptimized code.
 fn on_small_stack(test: impl FnOnce() + Send + 'static) {
     let thread = std::thread::Builder::new().stack_size(512 * 1024).spawn(test);
     thread
@@ -166,9 +164,9 @@ fn on_small_stack(test: impl FnOnce() + Send + 'static) {
         .expect("the test on the small stack passes");
 }
 
-/// A parsed text takes a few times the bytes of its source.
+/// Keeps the memory of a parsed text a small multiple of the length of its source.
 #[test]
-fn nodes_are_small() {
+fn syntax_tree_nodes_are_small() {
     assert!(size_of::<Expr>() <= 32, "{}", size_of::<Expr>());
     assert!(size_of::<Node>() <= 40, "{}", size_of::<Node>());
 }

@@ -1,17 +1,16 @@
-//! Section 8 sentence by sentence: how deep a text may nest.
+//! Section 8 sentence by sentence: how deeply a text may nest.
 
-use super::expressions::all_render;
-use super::syntax;
+use super::support::{assert_renders, check_syntax};
 
-/// Each kind of nesting by itself and mixed: 32 levels are allowed, 33 are not.
+/// Each kind of nesting alone and mixed: 32 levels are allowed, 33 are not.
 #[test]
-fn nesting_counts_to_32() {
+fn more_than_32_nesting_levels_are_refused() {
     let wrapped = |open: &str, inner: &str, close: &str, levels: usize| {
         format!("{}{inner}{}", open.repeat(levels), close.repeat(levels))
     };
     let write = |expr: String| format!("<%= {expr} %>");
-    let when = |expr: String| format!("<% if {expr} %>a<% endif %>");
-    // What stands around 32 or 33 levels; how many levels of it the text has is its parameter.
+    let condition = |expr: String| format!("<% if {expr} %>a<% endif %>");
+    // Each function returns a text with the given number of levels.
     let kinds: [(&str, &dyn Fn(usize) -> String); 12] = [
         ("parentheses", &|levels| write(wrapped("(", "'a'", ")", levels))),
         ("arguments of replace", &|levels| {
@@ -36,10 +35,10 @@ fn nesting_counts_to_32() {
             wrapped("<% if false %><% elif true %>", "a", "<% endif %>", levels)
         }),
         ("parentheses in a condition", &|levels| {
-            when(wrapped("(", "'a'", ")", levels - 1))
+            condition(wrapped("(", "'a'", ")", levels - 1))
         }),
         ("not in a condition", &|levels| {
-            when(wrapped("not ", "'a'", "", levels - 1))
+            condition(wrapped("not ", "'a'", "", levels - 1))
         }),
         ("parentheses in elif", &|levels| {
             let condition = wrapped("(", "'a'", ")", levels - 1);
@@ -56,15 +55,15 @@ fn nesting_counts_to_32() {
         }),
     ];
     for (name, text) in kinds {
-        assert_eq!(syntax(&text(32)), Ok(()), "{name}");
-        let error = syntax(&text(33)).expect_err(name);
+        assert_eq!(check_syntax(&text(32)), Ok(()), "{name}");
+        let error = check_syntax(&text(33)).expect_err(name);
         assert!(error.what.contains("32 deep"), "{name}: {error}");
     }
 }
 
 #[test]
-fn what_stands_side_by_side_does_not_nest() {
-    all_render(&[
+fn siblings_do_not_nest() {
+    assert_renders(&[
         (
             &format!("<%= {}'a' %>", "('b') ~ ".repeat(100)),
             &format!("{}a", "b".repeat(100)),
@@ -79,7 +78,7 @@ fn what_stands_side_by_side_does_not_nest() {
             &format!("<% if false %>{}a<% endif %>", "<% elif not true %>".repeat(100)),
             "",
         ),
-        // `is not` is one operator, brackets are no parentheses.
+        // `is not` is one operator, and brackets are not parentheses.
         (
             &format!("<%= {}v['user']{} %>", "(".repeat(32), ")".repeat(32)),
             "app",
@@ -88,7 +87,7 @@ fn what_stands_side_by_side_does_not_nest() {
             &format!("<% if {}v.none is not defined %>a<% endif %>", "not ".repeat(31)),
             "",
         ),
-        // Text does not count where it stands.
+        // A tag inside the 32nd level adds no level.
         (
             &format!(
                 "{}<%= 'a' %>{}",

@@ -1,4 +1,4 @@
-//! Properties over generated texts: no text does harm, and what is no tag is copied.
+//! Properties over generated texts: every text stays within the limits, and text outside tags is copied.
 
 use std::collections::BTreeMap;
 
@@ -7,11 +7,11 @@ use proptest::sample::Index;
 
 use super::super::eval::{Budget, render_within};
 use super::super::{MAX_HANDLED, MAX_SECRET, Text};
-use super::second_opinion::text;
-use super::{VALUES, render};
+use super::minijinja;
+use super::support::{VALUES, render, render_over};
 
-/// Pieces of which texts are made that are nearly of the language.
-const PIECES: [&str; 48] = [
+/// Fragments whose concatenation is often almost a valid text.
+const FRAGMENTS: [&str; 48] = [
     "<%",
     "<%=",
     "<%#",
@@ -62,8 +62,9 @@ const PIECES: [&str; 48] = [
     "|b64decode",
 ];
 
-/// Parses and, where that goes well, renders over values, two of them not text. Checks what holds for every text.
-fn harmless(source: &str) -> Result<(), TestCaseError> {
+/// Parses a text and, if it is valid, renders it. Checks that errors have a position in the text and that output stays
+/// within the limits. Some of the values are large or not UTF-8.
+fn check_bounds(source: &str) -> Result<(), TestCaseError> {
     let lines = source.matches('\n').count() + 1;
     let text = match Text::parse(source) {
         Ok(text) => text,
@@ -92,7 +93,7 @@ fn harmless(source: &str) -> Result<(), TestCaseError> {
 }
 
 /// Text without a tag.
-fn plain() -> impl Strategy<Value = String> {
+fn literal_text() -> impl Strategy<Value = String> {
     "[a<%>{}\\-' \t\r\n\u{a0}\u{e9}]{0,12}"
         .prop_filter("a tag", |text| !text.contains("<%") && !text.ends_with('<'))
 }
@@ -109,36 +110,36 @@ fn trim_start(text: &str) -> &str {
 
 proptest! {
     #[test]
-    fn any_text_is_harmless(text in any::<String>()) {
-        harmless(&text)?;
+    fn any_text_stays_within_bounds(text in any::<String>()) {
+        check_bounds(&text)?;
     }
 
     #[test]
-    fn nearly_texts_are_harmless(pieces in prop::collection::vec(prop::sample::select(PIECES.to_vec()), 0..40)) {
-        harmless(&pieces.concat())?;
+    fn almost_valid_text_stays_within_bounds(fragments in prop::collection::vec(prop::sample::select(FRAGMENTS.to_vec()), 0..40)) {
+        check_bounds(&fragments.concat())?;
     }
 
     #[test]
-    fn tags_of_any_pieces_are_harmless(
+    fn tag_of_any_fragments_stays_within_bounds(
         opening in prop::sample::select(vec!["<%", "<%=", "<%if "]),
-        pieces in prop::collection::vec(prop::sample::select(PIECES[13..].to_vec()), 0..8),
+        fragments in prop::collection::vec(prop::sample::select(FRAGMENTS[13..].to_vec()), 0..8),
     ) {
-        harmless(&format!("{opening}{}%>", pieces.concat()))?;
+        check_bounds(&format!("{opening}{}%>", fragments.concat()))?;
     }
 
     #[test]
-    fn what_is_no_tag_is_copied(text in any::<String>()) {
+    fn text_without_tags_is_copied(text in any::<String>()) {
         prop_assume!(!text.contains("<%"));
         prop_assert_eq!(render(&text).expect("renders"), text);
     }
 
     #[test]
-    fn white_space_goes_on_the_side_of_the_minus_only(before in plain(), after in plain()) {
+    fn minus_trims_white_space_on_its_side_only(before in literal_text(), after in literal_text()) {
         for (tag, written) in [("<%#{} x {}%>", ""), ("<%={} v.user {}%>", "app"), ("<%{} if '' {}%><% endif %>", "")] {
             for (left, right) in [("", ""), ("-", ""), ("", "-"), ("-", "-")] {
                 let tag = tag.replacen("{}", left, 1).replacen("{}", right, 1);
                 let kept_before = if left == "-" { trim_end(&before) } else { &before };
-                // Behind the `if` stands the other tag, not `after`.
+                // The neighbor on the right of `if` is the `endif` tag, not `after`.
                 let trims_after = right == "-" && !tag.contains("endif");
                 let kept_after = if trims_after { trim_start(&after) } else { &after };
                 let expected = format!("{kept_before}{written}{kept_after}");
@@ -148,28 +149,28 @@ proptest! {
     }
 }
 
-// The texts of the second opinion take long to generate.
+// Fewer cases: the texts of the differential test are slow to generate.
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
-    fn texts_with_an_error_put_in_are_harmless(
-        source in text(),
+    fn valid_text_with_one_mutation_stays_within_bounds(
+        source in minijinja::text(),
         (from, to) in any::<(Index, Index)>(),
-        piece in prop::sample::select(PIECES.to_vec()),
+        fragment in prop::sample::select(FRAGMENTS.to_vec()),
     ) {
-        harmless(&source)?;
-        let borders: Vec<usize> = source.char_indices().map(|(at, _)| at).chain([source.len()]).collect();
-        let (from, to) = (*from.get(&borders), *to.get(&borders));
-        harmless(&format!("{}{piece}{}", &source[..from], &source[from..]))?;
-        harmless(&format!("{}{}", &source[..from.min(to)], &source[from.max(to)..]))?;
-        harmless(&source[..from])?;
+        check_bounds(&source)?;
+        let boundaries: Vec<usize> = source.char_indices().map(|(at, _)| at).chain([source.len()]).collect();
+        let (from, to) = (*from.get(&boundaries), *to.get(&boundaries));
+        check_bounds(&format!("{}{fragment}{}", &source[..from], &source[from..]))?;
+        check_bounds(&format!("{}{}", &source[..from.min(to)], &source[from.max(to)..]))?;
+        check_bounds(&source[..from])?;
     }
 
     #[test]
-    fn texts_side_by_side_render_side_by_side(left in text(), right in text()) {
-        let values = super::second_opinion::VALUES.map(|(name, value)| (name, value.as_bytes()));
-        let rendered = |text: &str| super::render_over(text, &values).expect("renders");
-        // No white space between them, which a `-` would remove.
+    fn concatenated_texts_render_to_concatenated_output(left in minijinja::text(), right in minijinja::text()) {
+        let values = minijinja::VALUES.map(|(name, value)| (name, value.as_bytes()));
+        let rendered = |text: &str| render_over(text, &values).expect("renders");
+        // The separator keeps a `-` of one text from trimming the other.
         let both = rendered(&format!("{left}|{right}"));
         prop_assert_eq!(both, [rendered(&left), b"|".to_vec(), rendered(&right)].concat());
     }

@@ -1,4 +1,4 @@
-//! The recipes of docs/templates.md over hostile values, each read back by a parser of its format.
+//! The recipes of docs/templates.md over hostile values. A parser of each output format must recover the values.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,9 +7,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 
 use super::docs::recipe;
-use super::{percent_decode, render_over};
+use super::support::{percent_decode, render_over};
 
-/// Values that break what does not escape them.
+/// Values that break any template that does not escape them.
 const HOSTILE: [&str; 16] = [
     "",
     "plain",
@@ -37,13 +37,13 @@ fn rendered(text: &str, values: &[(&str, &str)]) -> String {
     String::from_utf8(render_over(text, &values).expect("renders")).expect("text")
 }
 
-/// Each hostile value with the one after it, so that two entries are never alike.
+/// Pairs each hostile value with the next one, so that the two entries differ.
 fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
     HOSTILE.into_iter().zip(HOSTILE.into_iter().cycle().skip(1))
 }
 
 #[test]
-fn pull_secret() {
+fn pull_secret_recipe() {
     let text = recipe("Pull secret", ".dockerconfigjson");
     for (username, password) in pairs() {
         for registry in ["registry.example.com", "https://index.docker.io/v1/"] {
@@ -61,7 +61,7 @@ fn pull_secret() {
 }
 
 #[test]
-fn jdbc_url() {
+fn jdbc_url_recipe() {
     let text = recipe("JDBC URL", "jdbc-url");
     for (user, password) in pairs() {
         for sslmode in [None, Some("verify-full")] {
@@ -107,12 +107,12 @@ fn jdbc_url() {
     );
 }
 
-/// Fields of a line as libpq reads them: a colon ends a field, a backslash takes the next character as it is.
-fn pgpass(line: &str) -> Vec<String> {
+/// Splits a line like libpq: a colon ends a field, a backslash escapes the next character.
+fn parse_pgpass(line: &str) -> Vec<String> {
     let mut fields = vec![String::new()];
     let mut characters = line.chars();
     while let Some(character) = characters.next() {
-        let field = fields.last_mut().expect("one field at least");
+        let field = fields.last_mut().expect("at least one field");
         match character {
             ':' => fields.push(String::new()),
             '\\' => field.extend(characters.next()),
@@ -123,23 +123,23 @@ fn pgpass(line: &str) -> Vec<String> {
 }
 
 #[test]
-fn pgpass_line() {
+fn pgpass_recipe() {
     let text = recipe(".pgpass", ".pgpass");
     for (user, password) in pairs().chain([("a:b", "\\:"), ("\\", "::\\\\"), ("a\\", ":")]) {
         if user.contains(['\n', '\r']) || password.contains(['\n', '\r']) {
-            continue; // the format has no way to say it; the page says so
+            continue; // the page states that the format cannot represent line breaks
         }
         let file = rendered(
             &text,
             &[("host", "db.prod.svc"), ("user", user), ("password", password)],
         );
         let line = file.strip_suffix('\n').expect("the line ends");
-        assert_eq!(pgpass(line), ["db.prod.svc", "5432", "*", user, password]);
+        assert_eq!(parse_pgpass(line), ["db.prod.svc", "5432", "*", user, password]);
     }
 }
 
-/// What both configuration recipes say.
-fn configuration(password: &str, token: Option<&str>) -> Value {
+/// Returns the content of both configuration recipes.
+fn expected_configuration(password: &str, token: Option<&str>) -> Value {
     let mut expected = json!({"database": {"host": "db:5432", "password": password}});
     if let Some(token) = token {
         expected["token"] = token.into();
@@ -154,25 +154,25 @@ fn configuration_values<'a>(password: &'a str, token: Option<&'a str>) -> Vec<(&
 }
 
 #[test]
-fn json_configuration() {
+fn json_configuration_recipe() {
     let text = recipe("JSON configuration", "config.json");
     for (password, token) in pairs() {
         for token in [None, Some(token)] {
             let file = rendered(&text, &configuration_values(password, token));
             let read: Value = serde_json::from_str(&file).expect("JSON");
-            assert_eq!(read, configuration(password, token));
+            assert_eq!(read, expected_configuration(password, token));
         }
     }
 }
 
 #[test]
-fn yaml_configuration() {
+fn yaml_configuration_recipe() {
     let text = recipe("YAML configuration", "config.yaml");
     for (password, token) in pairs() {
         for token in [None, Some(token)] {
             let file = rendered(&text, &configuration_values(password, token));
             let read: Value = serde_saphyr::from_str(&file).expect("YAML");
-            assert_eq!(read, configuration(password, token));
+            assert_eq!(read, expected_configuration(password, token));
         }
     }
 }
@@ -185,7 +185,7 @@ fn pem(label: &str, content: &[u8]) -> String {
 }
 
 #[test]
-fn tls_bundle() {
+fn tls_bundle_recipe() {
     let text = recipe("TLS bundle", "bundle.pem");
     let (leaf, issuer, root) = (
         pem("CERTIFICATE", b"leaf"),
@@ -193,11 +193,11 @@ fn tls_bundle() {
         pem("CERTIFICATE", b"root"),
     );
     let key = pem("PRIVATE KEY", b"key");
-    // With and without a line end, with CRLF, with empty lines around.
-    for around in ["", "\n", "\r\n", "\n\n  \n"] {
+    // Without and with a final line break, with CRLF, and surrounded by blank lines.
+    for padding in ["", "\n", "\r\n", "\n\n  \n"] {
         for issuers in [None, Some(format!("{issuer}\n{root}"))] {
-            let [certificate, key] = [&leaf, &key].map(|part| format!("{around}{part}{around}"));
-            let issuers = issuers.map(|issuers| issuers + around);
+            let [certificate, key] = [&leaf, &key].map(|part| format!("{padding}{part}{padding}"));
+            let issuers = issuers.map(|issuers| issuers + padding);
             let mut values = vec![("tls.crt", certificate.as_str()), ("tls.key", &key)];
             values.extend(issuers.as_deref().map(|issuers| ("ca.crt", issuers)));
             let bundle = rendered(&text, &values);

@@ -1,9 +1,10 @@
-//! The render cases of the vectors, by name: here for quick tests and exact kinds; the vectors themselves run elsewhere.
+//! The render cases of the vectors as unit tests, which also state the kind of each error. Other tests run the vectors
+//! themselves.
 
 use super::super::RenderErrorKind::{self, *};
-use super::{render, render_over, syntax};
+use super::support::{check_syntax, render, render_over};
 
-/// Entry of the positive case `languages`, its text, what it renders to over [`super::VALUES`].
+/// Entries of the positive case `languages`: name, text, and output over [`super::support::VALUES`].
 const RENDERS: &[(&str, &str, &str)] = &[
     ("dotted", "<%= v['tls.crt'] -%>  \n end\n", "PEM\nend\n"),
     ("brackets", "<%= v[\"user\"] %>", "app"),
@@ -101,7 +102,7 @@ const RENDERS: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn the_positive_cases_render() {
+fn positive_cases_render() {
     for (entry, text, expected) in RENDERS {
         assert_eq!(render(text).as_deref(), Ok(*expected), "{entry}");
     }
@@ -113,8 +114,8 @@ fn the_positive_cases_render() {
     );
 }
 
-/// Texts of the negative cases `render-syntax-*`.
-const REFUSED: &[&str] = &[
+/// The texts of the negative cases `render-syntax-*`.
+const SYNTAX_ERRORS: &[&str] = &[
     "<%",
     "<%= %>",
     "<%= v.and %>",
@@ -144,14 +145,14 @@ const REFUSED: &[&str] = &[
 ];
 
 #[test]
-fn the_negative_syntax_cases_are_refused() {
-    for text in REFUSED {
-        assert!(syntax(text).is_err(), "{text:?}");
+fn negative_syntax_cases_are_refused() {
+    for text in SYNTAX_ERRORS {
+        assert!(check_syntax(text).is_err(), "{text:?}");
     }
 }
 
-/// Texts of the negative cases `render-fails-*`.
-const FAILING: &[(&str, RenderErrorKind)] = &[
+/// The texts of the negative cases `render-fails-*`.
+const RENDER_ERRORS: &[(&str, RenderErrorKind)] = &[
     ("<%= v.none %>", MissingName),
     ("<%= v.bin|upper %>", NotUtf8),
     ("<%= true %>", NotValue),
@@ -171,8 +172,8 @@ const FAILING: &[(&str, RenderErrorKind)] = &[
 ];
 
 #[test]
-fn the_negative_render_cases_fail() {
-    for (text, kind) in FAILING {
+fn negative_render_cases_fail() {
+    for (text, kind) in RENDER_ERRORS {
         assert_eq!(render(text).map_err(|error| error.kind), Err(*kind), "{text:?}");
     }
 }

@@ -1,11 +1,14 @@
-//! One wrong field at a time.
+//! One invalid field at a time.
 
-use super::*;
+use serde_json::{Value, json};
 
-/// Pointer to what is replaced (a missing member is added), by what, the field of the error, a word of its text.
+use super::support::{parse, set, spec};
+use crate::envelope::StructureKind;
+
+/// A JSON pointer, the value to set there, the field of the error, and a part of its text.
 type Case = (&'static str, Value, &'static str, &'static str);
 
-#[rustfmt::skip] // one case a line
+#[rustfmt::skip] // one case per line
 fn cases() -> Vec<Case> {
     vec![
         ("/scope", json!("global"), "spec.scope", "strict"),
@@ -19,7 +22,7 @@ fn cases() -> Vec<Case> {
         ("/dataKeys/0/id", json!("00000000"), "spec.dataKeys[0].id", "commitment"),
         ("/dataKeys/0/wraps", json!([]), "spec.dataKeys[0].wraps", "1 to 8"),
         ("/dataKeys/0/wraps", json!([{"key": "local://a", "ciphertext": "x"}, {"key": "x", "ciphertext": "x"}]), "spec.dataKeys[0].wraps[1].key", "key URI"),
-        ("/dataKeys/0/wraps", json!([{"key": "local://a", "ciphertext": "x"}, {"key": "local://a", "ciphertext": "x"}]), "spec.dataKeys[0].wraps[1].key", "twice"),
+        ("/dataKeys/0/wraps", json!([{"key": "local://a", "ciphertext": "x"}, {"key": "local://a", "ciphertext": "x"}]), "spec.dataKeys[0].wraps[1].key", "duplicate"),
         ("/dataKeys/0/wraps/0/ciphertext", json!("x".repeat(4097)), "spec.dataKeys[0].wraps[0].ciphertext", "4096"),
         ("/encryptedData/a", json!("plain text"), "spec.encryptedData.a", "seal the value"),
         ("/encryptedData/a", json!("abcdef01.AA"), "spec.encryptedData.a", "data key"),
@@ -27,7 +30,7 @@ fn cases() -> Vec<Case> {
         ("/template/type", json!(""), "spec.template.type", "1 to 253"),
         ("/template/immutable", json!("true"), "spec.template.immutable", "true or false"),
         ("/template/metadata/labels/app", json!("a b"), "spec.template.metadata.labels.app", "63"),
-        ("/template/metadata/labels/a b", json!(""), "spec.template.metadata.labels[\"a b\"]", "name"),
+        ("/template/metadata/labels/a b", json!(""), "spec.template.metadata.labels[\"a b\"]", "label or annotation key"),
         ("/template/metadata/annotations/note", json!(1), "spec.template.metadata.annotations.note", "string"),
         ("/template/metadata/annotations/note", json!("x".repeat(262_144)), "spec.template.metadata", "262144"),
         ("/template/data/a", json!(""), "spec.template.data.a", "another entry"),
@@ -35,18 +38,18 @@ fn cases() -> Vec<Case> {
         ("/template/data/big", json!("x".repeat(1_048_575)), "spec.template.data", "1048576"),
         ("/template/render/dsn", json!("\n<%= v. %>"), "spec.template.render.dsn", "line 2"),
         ("/template/render/a", json!(""), "spec.template.render.a", "another entry"),
-        ("/seal/key", json!("abcdef01"), "spec.seal.key", "no data key"),
+        ("/seal/key", json!("abcdef01"), "spec.seal.key", "not the id of any data key"),
         ("/seal/time", json!("2026-02-30T00:00:00Z"), "spec.seal.time", "2026"),
         ("/seal/mac", json!("x"), "spec.seal.mac", "32 bytes"),
     ]
 }
 
 #[test]
-fn an_error_names_the_field() {
+fn error_names_the_invalid_field() {
     for (pointer, value, field, word) in cases() {
         let mut changed = spec();
         set(&mut changed, pointer, value);
-        let error = read(&changed).expect_err(pointer);
+        let error = parse(&changed).expect_err(pointer);
         assert!(error.field.starts_with(field), "{pointer}: {error}");
         assert!(error.what.contains(word), "{pointer}: {error}");
         assert_eq!(error.kind, StructureKind::Invalid, "{pointer}");

@@ -1,14 +1,14 @@
-//! A second opinion: texts are generated and rendered by minijinja too, which must give the same.
+//! Differential test: minijinja renders generated texts to the same output.
 //!
-//! The two languages agree on this subset; the rest of es1's is checked by tables.
-//! * Text, `<%= %>`, `if`, `elif`, `else`, comments, white space removed by `-` (but for `<%#-%>`, whose one `-` removes on
-//!   one side only there). White space is space, tab, CR and LF: Jinja removes Unicode's too.
-//! * `and`, `or`, `not` in conditions only: in Jinja `and` and `or` give one of their operands, here always a boolean.
+//! The two languages agree on this subset. Tables cover the rest of the es1 language.
+//! * Text, `<%= %>`, `if`, `elif`, `else`, comments, and white space control with `-`, except for `<%#-%>`, whose single `-`
+//!   trims only one side in Jinja. White space is space, tab, CR and LF; Jinja also trims Unicode white space.
+//! * `and`, `or` and `not` in conditions only: in Jinja, `and` and `or` return one of their operands; in es1, a boolean.
 //! * `==` and `!=` between two values or two booleans; Jinja compares anything.
-//! * `is defined` and `default` directly on a look-up; a missing name nowhere else (there it may fail or not, as the
-//!   reader of Jinja is set up).
-//! * Filters `upper`, `lower`, `trim` of ASCII text, `replace` of something that is not empty. `tojson` and `urlencode`
-//!   escape other characters there; `b64encode`, `b64decode` and `sha256` do not exist.
+//! * `is defined` and `default` directly on a look-up, and missing names nowhere else: elsewhere, whether a missing name
+//!   fails in Jinja depends on its configuration.
+//! * The filters `upper`, `lower` and `trim` on ASCII text, and `replace` of a non-empty string. In Jinja, `tojson` and
+//!   `urlencode` escape other characters, and `b64encode`, `b64decode` and `sha256` do not exist.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +16,13 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior};
 use proptest::prelude::*;
 
-use super::render_over;
+use super::support::{check_syntax, render_over};
 
-/// Names and values, ASCII; `none` is missing.
+/// ASCII values by name. `none` is missing.
 pub(super) const VALUES: [(&str, &str); 4] =
     [("user", "app"), ("empty", ""), ("some", " aXa\n"), ("a b", "-%>")];
 
-fn minijinja(text: &str) -> Result<String, minijinja::Error> {
+fn render_with_minijinja(text: &str) -> Result<String, minijinja::Error> {
     let syntax = SyntaxConfig::builder()
         .block_delimiters("<%", "%>")
         .variable_delimiters("<%=", "%>")
@@ -36,7 +36,7 @@ fn minijinja(text: &str) -> Result<String, minijinja::Error> {
     environment.render_str(text, BTreeMap::from([("v", v)]))
 }
 
-/// A string in one of the two quotes.
+/// A string literal in either kind of quotes.
 fn literal(alphabet: &'static str) -> impl Strategy<Value = String> {
     (alphabet, prop::bool::ANY).prop_map(|(text, double)| {
         let quote = if double { '"' } else { '\'' };
@@ -71,7 +71,7 @@ fn missing() -> impl Strategy<Value = String> {
     prop::sample::select(vec!["v.none", "v['no ne']", "v.is_not_there"]).prop_map(str::to_owned)
 }
 
-/// What gives a value and binds as tightly as a filter.
+/// An expression that returns a value and binds as tightly as a filter.
 fn item() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![literal("[aXp %>\\-\"'\\\\\n\r\t<]{0,6}"), present()];
     leaf.prop_recursive(4, 24, 3, |inner| {
@@ -97,7 +97,7 @@ fn join(item: impl Strategy<Value = String> + 'static) -> impl Strategy<Value = 
         .prop_map(|(items, space)| items.join(&format!("{space}~{space}")))
 }
 
-/// What gives a boolean in both languages and binds as tightly as a comparison.
+/// An expression that returns a boolean in both languages and binds as tightly as a comparison.
 fn comparison() -> impl Strategy<Value = String> {
     let comparison = (join(item()), prop::sample::select(vec!["==", "!="]), join(item()));
     prop_oneof![
@@ -106,11 +106,11 @@ fn comparison() -> impl Strategy<Value = String> {
             prop_oneof![present(), missing()],
             prop::sample::select(vec!["is defined", "is not defined", "is\nnot\tdefined"])
         )
-            .prop_map(|(name, asked)| format!("{name} {asked}")),
+            .prop_map(|(name, test)| format!("{name} {test}")),
     ]
 }
 
-/// Conditions without more parentheses than they need, so that both must know what binds first.
+/// A condition without redundant parentheses, so that the operator precedence of both languages matters.
 fn condition() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         2 => join(item()),
@@ -133,7 +133,7 @@ fn condition() -> impl Strategy<Value = String> {
     })
 }
 
-/// A tag with or without `-` at either side.
+/// A tag with or without `-` on each side.
 fn tag(opening: &'static str, inside: impl Strategy<Value = String>) -> impl Strategy<Value = String> {
     let minus = || prop::sample::select(vec!["", "", "-"]);
     (minus(), inside, space(), minus()).prop_map(move |(before, inside, space, after)| {
@@ -152,7 +152,7 @@ fn guarded(word: &'static str) -> impl Strategy<Value = String> {
     )
 }
 
-/// A whole text.
+/// A whole text of the common subset.
 pub(super) fn text() -> impl Strategy<Value = String> {
     let leaf = prop_oneof![
         4 => "[ab%>{}<\"'\\- \n\r\t#=]{0,8}".prop_filter("a tag", |text| !text.contains("<%") && !text.ends_with('<')),
@@ -179,24 +179,24 @@ pub(super) fn text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn both_render_the_same(text in text()) {
+    fn minijinja_renders_the_same_output(text in text()) {
         let values = VALUES.map(|(name, value)| (name, value.as_bytes()));
         let ours = String::from_utf8(render_over(&text, &values).expect("renders")).expect("text");
-        let theirs = minijinja(&text).expect("renders there too");
+        let theirs = render_with_minijinja(&text).expect("minijinja renders");
         prop_assert_eq!(ours, theirs);
     }
 }
 
 #[test]
-fn the_subset_is_where_they_agree() {
-    // Each of these is why something stands outside of the subset: no rule above is there for nothing.
+fn languages_differ_outside_the_subset() {
+    // Each case justifies one of the exclusions above.
     let values = VALUES.map(|(name, value)| (name, value.as_bytes()));
     let ours = |text: &str| {
-        super::syntax(text).ok()?; // refused, or failing: nothing here where there is something there
+        check_syntax(text).ok()?;
         let rendered = render_over(text, &values).ok()?;
         Some(String::from_utf8(rendered).expect("text"))
     };
-    for (text, here, there) in [
+    for (text, expected, theirs) in [
         ("a <%#-%> b", Some("ab"), "a b"),
         ("a\u{a0}<%=- v.user %>", Some("a\u{a0}app"), "aapp"),
         ("<%= v.empty or 'x' %>", None, "x"),
@@ -206,7 +206,11 @@ fn the_subset_is_where_they_agree() {
         ("<%= '\u{a0}a'|trim %>", Some("\u{a0}a"), "a"),
         ("<%= 'ab'|replace('', '-') %>", None, "-a-b-"),
     ] {
-        assert_eq!(ours(text).as_deref(), here, "{text}");
-        assert_eq!(minijinja(text).ok().as_deref(), Some(there), "{text}");
+        assert_eq!(ours(text).as_deref(), expected, "{text}");
+        assert_eq!(
+            render_with_minijinja(text).ok().as_deref(),
+            Some(theirs),
+            "{text}"
+        );
     }
 }

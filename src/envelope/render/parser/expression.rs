@@ -1,192 +1,19 @@
-//! A recursive descent parser for the grammar of section 8:
-//!
-//! ```text
-//! tag      = "<%=" expr "%>" | "<%" statement "%>" | "<%#" anything to the first "%>"
-//! statement= "if" expr | "elif" expr | "else" | "endif"          nested freely; else at most once and last
-//! expr     = and { "or" and }          and = not { "and" not }          not = "not" not | cmp
-//! cmp      = join [ ("==" | "!=") join | "is" [ "not" ] "defined" ]     the latter only directly on a look-up
-//! join     = item { "~" item }         item = primary { "|" filter [ "(" expr { "," expr } ")" ] }
-//! primary  = string | "true" | "false" | look-up | "(" expr ")"
-//! look-up  = "v" "." name | "v" "[" string "]"                 name = [A-Za-z_][A-Za-z0-9_]*, not a reserved word
-//! string   = "..." or '...' with the escapes \\ \" \' \n \r \t, no others, on one line
-//! ```
-//!
-//! The parser recurses only in constructs whose nesting the format limits: parentheses, argument lists, `not` and `if`.
+//! Expressions.
 
-use super::ast::{
-    Arm, Comparison, Default, Defined, Expr, Filter, Filtered, Join, Literal, Lookup, Node, Position, Replace,
-    SimpleFilter,
+use super::super::ast::{
+    Comparison, Default, Defined, Expr, Filter, Filtered, Join, Literal, Lookup, Replace, SimpleFilter,
 };
-use super::error::SyntaxError;
-use super::lexer::{Lexer, Tag, Token};
-use super::limits::MAX_NESTING;
+use super::super::error::SyntaxError;
+use super::super::lexer::Token;
+use super::cursor::Parser;
 
 const RESERVED: [&str; 12] = [
     "and", "or", "not", "is", "defined", "if", "elif", "else", "endif", "true", "false", "v",
 ];
 
-/// Parses a whole text.
-pub(super) fn parse(source: &str) -> Result<Box<[Node]>, SyntaxError> {
-    let mut parser = Parser {
-        lexer: Lexer::new(source),
-        token: Token::Close { trim: false },
-        at: Position::new(0),
-        depth: 0,
-    };
-    let (body, end, at) = parser.block()?;
-    match end {
-        BlockEnd::Text => Ok(body),
-        BlockEnd::Elif | BlockEnd::Else | BlockEnd::Endif => {
-            Err(parser.lexer.error(at, "there is no `if` before this"))
-        }
-    }
-}
-
-/// What ends a block.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum BlockEnd {
-    Elif,
-    Else,
-    Endif,
-    Text,
-}
-
-struct Parser<'s> {
-    lexer: Lexer<'s>,
-    /// The current token; meaningful only inside a tag.
-    token: Token<'s>,
-    /// The position of the current token.
-    at: Position,
-    /// The number of enclosing parentheses, argument lists, `not` and `if`.
-    depth: usize,
-}
-
-impl<'s> Parser<'s> {
-    fn error<T>(&self, what: &'static str) -> Result<T, SyntaxError> {
-        Err(self.lexer.error(self.at, what))
-    }
-
-    /// Advances to the next token of the tag; returns the previous one.
-    fn advance(&mut self) -> Result<Token<'s>, SyntaxError> {
-        let (token, at) = self.lexer.token()?;
-        self.at = at;
-        Ok(std::mem::replace(&mut self.token, token))
-    }
-
-    /// Consumes the current token if it is `expected`; returns whether it was.
-    fn take(&mut self, expected: &Token<'_>) -> Result<bool, SyntaxError> {
-        let found = self.token == *expected;
-        if found {
-            self.advance()?;
-        }
-        Ok(found)
-    }
-
-    fn take_word(&mut self, expected: &str) -> Result<bool, SyntaxError> {
-        let found = matches!(self.token, Token::Word(word, _) if word == expected);
-        if found {
-            self.advance()?;
-        }
-        Ok(found)
-    }
-
-    /// Ends the tag and returns the lexer to literal text. If the tag does not end here, fails with `message`.
-    fn close(&mut self, message: &'static str) -> Result<(), SyntaxError> {
-        let Token::Close { trim } = self.token else {
-            return self.error(message);
-        };
-        self.lexer.close(trim);
-        Ok(())
-    }
-
-    /// Runs `inner` one nesting level deeper.
-    fn nested<T>(
-        &mut self,
-        inner: impl FnOnce(&mut Self) -> Result<T, SyntaxError>,
-    ) -> Result<T, SyntaxError> {
-        if self.depth == MAX_NESTING {
-            return self.error("parentheses, arguments, `not` and `if` are nested more than 32 deep");
-        }
-        self.depth += 1;
-        let result = inner(self);
-        self.depth -= 1;
-        result
-    }
-
-    /// Parses nodes up to the end of the text or a statement that ends a block.
-    ///
-    /// After `elif`, its condition is still to be parsed; the tags of `else` and `endif` are closed.
-    fn block(&mut self) -> Result<(Box<[Node]>, BlockEnd, Position), SyntaxError> {
-        let mut nodes = Vec::new();
-        loop {
-            let (text, tag, at) = self.lexer.text()?;
-            if !text.is_empty() {
-                nodes.push(Node::Text(text));
-            }
-            match tag {
-                Tag::Comment => continue,
-                Tag::End => return Ok((nodes.into(), BlockEnd::Text, at)),
-                Tag::Write | Tag::Statement => {
-                    self.advance()?;
-                }
-            }
-            if tag == Tag::Write {
-                let expr = self.expr()?;
-                self.close("expected `%>` after the expression")?;
-                nodes.push(Node::Write { expr, at });
-            } else if self.take_word("if")? {
-                nodes.push(self.nested(|parser| parser.conditional(at))?);
-            } else if self.take_word("elif")? {
-                return Ok((nodes.into(), BlockEnd::Elif, at));
-            } else if self.take_word("else")? {
-                self.close("`else` must be alone in its tag")?;
-                return Ok((nodes.into(), BlockEnd::Else, at));
-            } else if self.take_word("endif")? {
-                self.close("`endif` must be alone in its tag")?;
-                return Ok((nodes.into(), BlockEnd::Endif, at));
-            } else {
-                return self
-                    .error("expected `if`, `elif`, `else` or `endif`; to write a value use `<%=`");
-            }
-        }
-    }
-
-    /// Parses from after the word `if`, whose tag starts at `start`, to its `endif`.
-    fn conditional(&mut self, start: Position) -> Result<Node, SyntaxError> {
-        let mut arms = Vec::new();
-        let mut otherwise: Box<[Node]> = Box::default();
-        let mut in_else = false;
-        loop {
-            let condition = if in_else {
-                None
-            } else {
-                let condition = self.expr()?;
-                self.close("expected `%>` after the condition")?;
-                Some(condition)
-            };
-            let (body, end, at) = self.block()?;
-            match condition {
-                Some(condition) => arms.push(Arm { condition, body }),
-                None => otherwise = body,
-            }
-            match end {
-                BlockEnd::Endif => {
-                    return Ok(Node::If {
-                        arms: arms.into(),
-                        otherwise,
-                    });
-                }
-                BlockEnd::Text => return Err(self.lexer.error(start, "the `if` has no `endif`")),
-                BlockEnd::Else | BlockEnd::Elif if in_else => {
-                    return Err(self.lexer.error(at, "only `endif` can follow `else`"));
-                }
-                BlockEnd::Else => in_else = true,
-                BlockEnd::Elif => {}
-            }
-        }
-    }
-
-    fn expr(&mut self) -> Result<Expr, SyntaxError> {
+impl Parser<'_> {
+    /// Parses an expression.
+    pub(super) fn expr(&mut self) -> Result<Expr, SyntaxError> {
         self.chain("or", Self::and, Expr::Or)
     }
 
@@ -281,9 +108,7 @@ impl<'s> Parser<'s> {
                 operand = match operand {
                     Expr::Lookup(lookup) if direct => self.default(lookup)?,
                     _ => {
-                        return Err(self
-                            .lexer
-                            .error(at, "`default` must directly follow a look-up"));
+                        return Err(self.lexer.error(at, "`default` must directly follow a look-up"));
                     }
                 };
             } else {

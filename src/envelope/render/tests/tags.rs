@@ -1,12 +1,11 @@
-//! Section 8 sentence by sentence: tags, text, white space, strings.
-//! What it forbids stands in the tables of refusals and failures.
+//! Section 8 sentence by sentence: tags, literal text, white space and strings. `syntax_errors` and `render_errors` cover
+//! what the section forbids.
 
-use super::expressions::{all_hold, all_render};
-use super::render;
+use super::support::{assert_conditions, assert_renders, render};
 
 #[test]
-fn a_tag_ends_at_the_first_end_outside_a_string() {
-    all_render(&[
+fn tag_ends_at_the_first_end_outside_a_string() {
+    assert_renders(&[
         ("<%= '%>' %>", "%>"),
         ("<%= \"-%>\" -%> .", "-%>."),
         ("<%= 'a\\'%>' %>", "a'%>"),
@@ -19,8 +18,8 @@ fn a_tag_ends_at_the_first_end_outside_a_string() {
 }
 
 #[test]
-fn a_comment_knows_no_strings() {
-    all_render(&[
+fn comment_ends_at_the_first_end_even_inside_quotes() {
+    assert_renders(&[
         ("a<%# '%>' %>b", "a' %>b"),
         ("a<%# \" %>b", "ab"),
         ("a<%#%>b", "ab"),
@@ -33,8 +32,8 @@ fn a_comment_knows_no_strings() {
 }
 
 #[test]
-fn a_tag_may_stand_anywhere() {
-    all_render(&[
+fn tags_are_allowed_anywhere() {
+    assert_renders(&[
         ("<<%= v.user %>>", "<app>"),
         ("%<%= v.user %>", "%app"),
         ("\"<%= v.user %>\"", "\"app\""),
@@ -46,8 +45,8 @@ fn a_tag_may_stand_anywhere() {
 }
 
 #[test]
-fn the_longest_token_is_taken() {
-    all_render(&[
+fn longest_token_wins() {
+    assert_renders(&[
         ("<%=v.user~v.user%>", "appapp"),
         ("<%=v.notv|default('x')%>", "x"),
         (
@@ -62,16 +61,16 @@ fn the_longest_token_is_taken() {
 }
 
 #[test]
-fn the_beginning_of_a_tag_is_written_by_a_string() {
-    all_render(&[
+fn tag_opening_is_written_with_a_string() {
+    assert_renders(&[
         ("<%= \"<%\" %>", "<%"),
         ("<%= '<%' ~ '= v.user %>' %>", "<%= v.user %>"),
     ]);
 }
 
 #[test]
-fn a_minus_removes_the_white_space_up_to_the_neighbouring_tag() {
-    all_render(&[
+fn minus_removes_white_space_up_to_the_neighboring_tag() {
+    assert_renders(&[
         (" \t\r\n<%=-v.user-%> \t\r\n", "app"),
         ("a \n <%=- v.user %> b", "aapp b"),
         ("a <%= v.user -%> \n b", "a appb"),
@@ -82,26 +81,26 @@ fn a_minus_removes_the_white_space_up_to_the_neighbouring_tag() {
         ("a <%#- x %> b", "a b"),
         ("a <%#- x -%> b", "ab"),
         ("a <%# - x - %> b", "a  b"),
-        // The one `-` of `<%#-%>` does both.
+        // The single `-` of `<%#-%>` trims on both sides.
         ("a <%#-%> b", "ab"),
         ("a <%#--%> b", "ab"),
-        // The whole run, other text between, no other white space.
+        // The whole run of white space, but nothing beyond other text and no other kinds of white space.
         ("a  b  <%=- v.user -%>  b  a", "a  bappb  a"),
         ("a\u{c}<%=- v.user -%>\u{a0}b", "a\u{c}app\u{a0}b"),
         ("a \u{b} <%=- v.user %>", "a \u{b}app"),
-        // Only the text beside the tag: what other tags write stays.
+        // Only literal text next to the tag: the output of other tags stays.
         ("<%= ' ' %><%=- v.user -%><%= ' ' %>", " app "),
         (" <%# %> <%=- v.user -%> <%# %> ", " app "),
         ("a <%= v.user -%> <%=- v.user %> b", "a appapp b"),
         ("<%= v.user -%> ", "app"),
         (" <%=- v.user %>", "app"),
-        // A minus that is not at a tag's edge is text.
+        // A minus that is not at the edge of a tag is text.
         ("- <%= v.user %> -", "- app -"),
     ]);
 }
 
 #[test]
-fn everything_else_is_copied() {
+fn text_outside_tags_is_copied() {
     for text in [
         "",
         "\n",
@@ -116,12 +115,12 @@ fn everything_else_is_copied() {
     ] {
         assert_eq!(render(text).as_deref(), Ok(text), "{text:?}");
     }
-    all_render(&[("<%= v.user %>\n", "app\n"), ("<%= v.user %>\n\n", "app\n\n")]);
+    assert_renders(&[("<%= v.user %>\n", "app\n"), ("<%= v.user %>\n\n", "app\n\n")]);
 }
 
 #[test]
 fn if_nests_freely() {
-    all_render(&[
+    assert_renders(&[
         ("<% if true %><% endif %>", ""),
         ("<% if false %>a<% endif %>b", "b"),
         (
@@ -146,8 +145,8 @@ fn if_nests_freely() {
 }
 
 #[test]
-fn white_space_may_stand_between_tokens() {
-    all_render(&[
+fn white_space_is_allowed_between_tokens() {
+    assert_renders(&[
         ("<%=\r\n\tv \t.\r user\n|\nreplace\n(\n'p'\n,\n''\n)\n%>", "a"),
         ("<% \n if \t v [ 'user' ] \r == 'app' \n %>y<%\nendif\n%>", "y"),
         ("<% if v.none is\nnot\tdefined %>y<% endif %>", "y"),
@@ -157,13 +156,13 @@ fn white_space_may_stand_between_tokens() {
 
 #[test]
 fn strings_have_six_escapes_and_both_quotes() {
-    all_render(&[
+    assert_renders(&[
         (r#"<%= '\\\"\'\n\r\t' %>"#, "\\\"'\n\r\t"),
         (r#"<%= "\\\"\'\n\r\t" %>"#, "\\\"'\n\r\t"),
         (r#"<%= '"' ~ "'" %>"#, "\"'"),
         (r"<%= '\\n' %>", "\\n"),
         ("<%= '' %>.", "."),
-        // No line feed and no carriage return: everything else stands for itself.
+        // Except for line feed and carriage return, every character is allowed unescaped.
         (
             "<%= '\t\u{b}\0\u{85}\u{2028}\u{e9}\u{1f511}' %>",
             "\t\u{b}\0\u{85}\u{2028}\u{e9}\u{1f511}",
@@ -173,8 +172,8 @@ fn strings_have_six_escapes_and_both_quotes() {
 }
 
 #[test]
-fn any_string_may_stand_in_brackets() {
-    all_render(&[
+fn brackets_accept_any_string() {
+    assert_renders(&[
         ("<%= v['tls.crt'] %>", "PEM\n"),
         ("<%= v[\"u\\\"u\"]|default('x') %>", "x"),
         ("<%= v['']|default('x') %>", "x"),
@@ -185,8 +184,8 @@ fn any_string_may_stand_in_brackets() {
 }
 
 #[test]
-fn string_literals_give_values() {
-    all_hold(true, &["'a'", "'false'", "' '", "'0'"]);
-    all_hold(false, &["''", "\"\""]);
-    all_render(&[("<%= 'a'|upper %>", "A"), ("<%= 'true' %>", "true")]);
+fn string_literals_are_values() {
+    assert_conditions(true, &["'a'", "'false'", "' '", "'0'"]);
+    assert_conditions(false, &["''", "\"\""]);
+    assert_renders(&[("<%= 'a'|upper %>", "A"), ("<%= 'true' %>", "true")]);
 }
