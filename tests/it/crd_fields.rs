@@ -148,8 +148,8 @@ fn the_annotation_of_client_side_apply_has_its_limit() {
         .kubectl_with_input(["apply", "--server-side", "-f", "-"], &text)
         .unwrap();
     assert_eq!(
-        read_back(plane, &namespace, "large").manifest(),
-        document.manifest()
+        read_back(plane, &namespace, "large").transcript(),
+        document.transcript()
     );
 }
 

@@ -67,7 +67,7 @@ fn assert_same(plane: &ControlPlane, document: &Document, way: &str) {
     let name = &document.place().name;
     let read = read_back(plane, namespace, name);
     // The bytes are of no use to who reads a failure; the members below are.
-    let same = read.manifest() == document.manifest();
+    let same = read.transcript() == document.transcript();
     assert_eq!(
         stored(plane, namespace, name)["spec"],
         object(document)["spec"],
@@ -180,7 +180,7 @@ fn one_character_of_plain_text_does_not_survive_server_side_apply() {
                 assert!(said.contains("control characters are not allowed"), "{said}");
                 continue;
             }
-            let same = read_back(plane, &namespace, "db").manifest() == document.manifest();
+            let same = read_back(plane, &namespace, "db").transcript() == document.transcript();
             assert_eq!(same, !server_side, "{text:?} {arguments:?}");
             plane
                 .kubectl(["delete", "envsec", "db", "-n", &namespace])
@@ -204,8 +204,8 @@ fn a_cluster_wide_document_takes_the_namespace_that_it_is_applied_to() {
         .kubectl_with_input(["apply", "-n", namespace.as_str(), "-f", "-"], &yaml(&object))
         .unwrap();
     assert_eq!(
-        read_back(plane, &namespace, "anywhere").manifest(),
-        document.manifest()
+        read_back(plane, &namespace, "anywhere").transcript(),
+        document.transcript()
     );
 }
 

@@ -1,6 +1,8 @@
-//! The generated tamper matrix: a valid document, changed in one place at a time. Each change must be an error, but for
-//! what the format leaves outside the seal: a wrap, as long as another wrap opens, and the order of data keys and wraps.
-//! Nothing ever opens to other plaintext, and no error shows a value.
+//! The generated tamper matrix: a valid document, changed in one place at a time.
+//!
+//! Each change must be an error, except for what the seal does not cover: a wrap, as long as another wrap still opens,
+//! and the order of data keys and wraps. No change makes the document open to other plaintext, and no error shows a
+//! value.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +21,7 @@ use crate::vectors::keyring;
 
 type Entries = BTreeMap<String, Vec<u8>>;
 
-/// A valid document, and what opens it.
+/// A valid document and the registry that opens it.
 struct Base {
     spec: Value,
     place: Place,
@@ -33,7 +35,7 @@ fn registry(vectors: &Vectors) -> Registry {
     registry
 }
 
-/// Sealed here: every field of the format, two wraps.
+/// Seals a document with every field of the format and two wraps.
 async fn sealed(vectors: &Vectors) -> Base {
     let registry = registry(vectors);
     let uris: Vec<KeyUri> = vectors
@@ -49,7 +51,7 @@ async fn sealed(vectors: &Vectors) -> Base {
     };
     let secret = |text: &str| SecretBytes::new(text.as_bytes().to_vec());
     let draft = Draft {
-        place: Place::new(Some("prod"), "db").expect("a place"),
+        place: Place::new(Some("prod"), "db").expect("a valid place"),
         scope: Scope::Strict,
         audience: Some("dc-1".into()),
         values: [
@@ -66,12 +68,12 @@ async fn sealed(vectors: &Vectors) -> Base {
             render: map(&[("dsn", "<%= v.user %>@<%= v.host %>"), ("plain", "p")]),
         },
     };
-    let checked = draft.check().expect("a good draft");
+    let checked = draft.check().expect("a valid draft");
     let context = checked.binding().context();
     let (key, wraps) = kms::wrap_new_data_key(&registry, &uris[0], &uris[1..2], &context)
         .await
         .expect("wrapped");
-    let time = SealTime::parse(&vectors.now).expect("a time");
+    let time = SealTime::parse(&vectors.now).expect("a valid time");
     let document = checked.seal(&key, wraps, time).expect("sealed");
     Base::new(
         serde_json::to_value(document.spec()).expect("JSON"),
@@ -81,7 +83,7 @@ async fn sealed(vectors: &Vectors) -> Base {
     .await
 }
 
-/// Two data keys, from the vectors.
+/// Returns the case of the vectors with two data keys.
 async fn two_data_keys(vectors: &Vectors) -> Base {
     let case = vectors
         .positive
@@ -89,7 +91,7 @@ async fn two_data_keys(vectors: &Vectors) -> Base {
         .find(|case| case.name == "strict-render-two-keys")
         .expect("the vectors have this case");
     let spec = serde_json::from_str(case.spec().expect("a spec")).expect("JSON");
-    let place = Place::new(case.namespace.as_deref(), &case.object_name).expect("a place");
+    let place = Place::new(case.namespace.as_deref(), &case.object_name).expect("a valid place");
     Base::new(spec, place, registry(vectors)).await
 }
 
@@ -105,41 +107,41 @@ impl Base {
         base
     }
 
-    /// The entries, or the text and Debug of the error.
+    /// Opens a spec; returns the entries, or the Display and Debug texts of the error.
     async fn open(&self, spec: &str) -> Result<Entries, String> {
-        fn told(error: &(impl std::fmt::Display + std::fmt::Debug)) -> String {
+        fn describe(error: &(impl std::fmt::Display + std::fmt::Debug)) -> String {
             format!("{error} {error:?}")
         }
-        let document = Document::from_spec_json(spec.as_bytes(), self.place.clone()).map_err(|e| told(&e))?;
+        let document = Document::from_spec_json(spec.as_bytes(), self.place.clone()).map_err(|e| describe(&e))?;
         let audience = document.spec().audience.clone().unwrap_or_default();
-        let now = SealTime::parse("2026-11-25T00:00:00Z").expect("a time");
-        // A wider reader than any: what the seal does not hold must not depend on policy.
+        let now = SealTime::parse("2026-11-25T00:00:00Z").expect("a valid time");
+        // Refuse no type: the seal must detect changes without the help of policy.
         let mut policy = ReaderPolicy::controller([audience], now);
         policy.refused_types = None;
         let accepted = document
             .accept(&policy, &|key| self.registry.usable(key))
-            .map_err(|e| told(&e))?;
-        let opened = kms::open(accepted, &self.registry).await.map_err(|e| told(&e))?;
+            .map_err(|e| describe(&e))?;
+        let opened = kms::open(accepted, &self.registry).await.map_err(|e| describe(&e))?;
         let entries = opened.entries().iter();
         Ok(entries
             .map(|(name, value)| (name.clone(), value.expose().to_vec()))
             .collect())
     }
 
-    /// Runs every mutation; returns how many there were.
+    /// Opens every mutation and asserts the outcome; returns their number.
     async fn check(&self) -> usize {
         let mut failures = Vec::new();
         let mutations = mutations(&self.spec);
         for mutation in &mutations {
             match self.open(&mutation.text).await {
                 Ok(entries) if entries != self.entries => {
-                    failures.push(format!("{}: opened to other plaintext", mutation.what));
+                    failures.push(format!("{}: opened to other plaintext", mutation.description));
                 }
-                Ok(_) if !mutation.outside => failures.push(format!("{}: opened", mutation.what)),
+                Ok(_) if !mutation.unsealed => failures.push(format!("{}: opened", mutation.description)),
                 Ok(_) => {}
                 Err(error) => failures.extend(
-                    self.shown(&error)
-                        .map(|v| format!("{}: shows {v}", mutation.what)),
+                    self.value_shown_in(&error)
+                        .map(|value| format!("{}: the error shows {value}", mutation.description)),
                 ),
             }
         }
@@ -152,8 +154,8 @@ impl Base {
         mutations.len()
     }
 
-    /// A secret value that stands in the text, in any encoding that we have.
-    fn shown(&self, text: &str) -> Option<String> {
+    /// Returns a secret value that occurs in the text, raw or in one of the base64 alphabets.
+    fn value_shown_in(&self, text: &str) -> Option<String> {
         let secret = self.entries.iter().filter(|(name, value)| {
             value.len() >= 8 && self.spec["encryptedData"].get(name.as_str()).is_some()
         });
@@ -166,31 +168,31 @@ impl Base {
     }
 }
 
-/// The base, changed in one place.
+/// A spec with one change.
 struct Mutation {
-    what: String,
+    description: String,
     text: String,
-    /// Whether the format leaves this outside the seal: it may open, to the same plaintext.
-    outside: bool,
+    /// Whether the seal does not cover the changed place, so the document may still open to the same plaintext.
+    unsealed: bool,
 }
 
 fn mutations(spec: &Value) -> Vec<Mutation> {
     let mut out = Vec::new();
-    let mut places = Vec::new();
-    collect(spec, String::new(), &mut places);
-    for place in &places {
-        let mut add = |what: String, text: String, reordered: bool| {
-            let in_wraps = place.contains("/wraps");
+    let mut pointers = Vec::new();
+    collect_pointers(spec, String::new(), &mut pointers);
+    for pointer in &pointers {
+        let mut add = |change: String, text: String, reordered: bool| {
+            let in_wraps = pointer.contains("/wraps");
             out.push(Mutation {
-                what: format!("{place}: {what}"),
+                description: format!("{pointer}: {change}"),
                 text,
-                outside: in_wraps || reordered && place == "/dataKeys",
+                unsealed: in_wraps || reordered && pointer == "/dataKeys",
             });
         };
-        let node = spec.pointer(place).expect("collected");
+        let node = spec.pointer(pointer).expect("an existing node");
         let with = |changed: Value| {
             let mut spec = spec.clone();
-            *spec.pointer_mut(place).expect("collected") = changed;
+            *spec.pointer_mut(pointer).expect("an existing node") = changed;
             spec.to_string()
         };
         match node {
@@ -213,9 +215,9 @@ fn mutations(spec: &Value) -> Vec<Mutation> {
                     let mut deleted = items.clone();
                     deleted.remove(at);
                     add(format!("{at} deleted"), with(deleted.into()), false);
-                    let mut doubled = items.clone();
-                    doubled.insert(at, items[at].clone());
-                    add(format!("{at} doubled"), with(doubled.into()), false);
+                    let mut duplicate = items.clone();
+                    duplicate.insert(at, items[at].clone());
+                    add(format!("{at} duplicated"), with(duplicate.into()), false);
                     for other in at + 1..items.len() {
                         let mut swapped = items.clone();
                         swapped.swap(at, other);
@@ -224,8 +226,8 @@ fn mutations(spec: &Value) -> Vec<Mutation> {
                 }
             }
             Value::Object(members) => {
-                for (what, text) in changed_members(members, &with) {
-                    add(what, text, false);
+                for (change, text) in changed_members(members, &with) {
+                    add(change, text, false);
                 }
             }
             Value::Null | Value::Number(_) => unreachable!("the format has neither"),
@@ -234,7 +236,7 @@ fn mutations(spec: &Value) -> Vec<Mutation> {
     out
 }
 
-/// Members deleted, doubled, renamed at each byte, and values swapped with those of others.
+/// Deletes, duplicates and renames each member (at every byte of its name), and swaps the values of every pair.
 fn changed_members(members: &Map<String, Value>, with: &dyn Fn(Value) -> String) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let names: Vec<&String> = members.keys().collect();
@@ -242,17 +244,17 @@ fn changed_members(members: &Map<String, Value>, with: &dyn Fn(Value) -> String)
         let mut deleted = members.clone();
         deleted.remove(*name);
         out.push((format!("{name} deleted"), with(deleted.into())));
-        // A map cannot hold a name twice: the second one is written into the text.
-        let mut doubled = members.clone();
-        doubled.insert("DOUBLED".into(), members[*name].clone());
-        let text = with(doubled.into()).replacen("\"DOUBLED\"", &Value::from(name.as_str()).to_string(), 1);
-        out.push((format!("{name} doubled"), text));
+        // A map cannot hold a duplicate name, so the name is substituted in the serialized text.
+        let mut duplicate = members.clone();
+        duplicate.insert("DUPLICATE".into(), members[*name].clone());
+        let text = with(duplicate.into()).replacen("\"DUPLICATE\"", &Value::from(name.as_str()).to_string(), 1);
+        out.push((format!("{name} duplicated"), text));
         for at in 0..name.len() {
             let mut bytes = name.as_bytes().to_vec();
             bytes[at] ^= 1;
             let renamed = String::from_utf8(bytes).expect("the base is ASCII");
             let mut changed = members.clone();
-            let value = changed.remove(*name).expect("its own name");
+            let value = changed.remove(*name).expect("an existing member");
             if changed.insert(renamed, value).is_none() {
                 out.push((format!("{name} renamed at {at}"), with(changed.into())));
             }
@@ -269,17 +271,17 @@ fn changed_members(members: &Map<String, Value>, with: &dyn Fn(Value) -> String)
     out
 }
 
-/// JSON pointers of every node.
-fn collect(node: &Value, at: String, out: &mut Vec<String>) {
+/// Collects the JSON pointers of every node.
+fn collect_pointers(node: &Value, at: String, out: &mut Vec<String>) {
     match node {
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                collect(item, format!("{at}/{index}"), out);
+                collect_pointers(item, format!("{at}/{index}"), out);
             }
         }
         Value::Object(members) => {
             for (name, value) in members {
-                collect(
+                collect_pointers(
                     value,
                     format!("{at}/{}", name.replace('~', "~0").replace('/', "~1")),
                     out,
@@ -292,14 +294,14 @@ fn collect(node: &Value, at: String, out: &mut Vec<String>) {
 }
 
 #[tokio::test]
-async fn every_change_of_a_sealed_document_is_an_error() {
+async fn every_change_of_a_sealed_document_is_detected() {
     let base = sealed(&load_own().expect("vectors")).await;
     let ran = base.check().await;
     assert!(ran > 1500, "only {ran} mutations");
 }
 
 #[tokio::test]
-async fn every_change_of_a_document_with_two_data_keys_is_an_error() {
+async fn every_change_of_a_document_with_two_data_keys_is_detected() {
     let base = two_data_keys(&load_own().expect("vectors")).await;
     let ran = base.check().await;
     assert!(ran > 1500, "only {ran} mutations");

@@ -1,5 +1,5 @@
-//! The vectors, from outside: every document opens to exactly its plaintext, or fails at its stage after its number of
-//! KMS calls. (Their intermediate values: `src/envelope/tests/vectors.rs`.)
+//! The vectors through the public API: every document opens to exactly its plaintext, or fails at the expected stage
+//! after the expected number of KMS calls. `src/envelope/tests/vectors.rs` checks the intermediate values.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use envelope_secrets::kms::{
 use futures::future::BoxFuture;
 use testkit::vectors::{Case, Vectors, hex, load};
 
-/// The local provider, which counts the unwraps that are asked of it.
+/// The local provider with a counter of decrypt calls.
 struct Counting {
     inner: LocalKms,
     calls: AtomicUsize,
@@ -89,20 +89,20 @@ pub(crate) fn keyring(vectors: &Vectors) -> Keyring {
         .collect();
     Keyring::parse(lines.concat().as_bytes())
         .map_err(|error| error.to_string())
-        .expect("a keyring")
+        .expect("a valid keyring")
 }
 
-/// What came of opening one case.
+/// Result of opening one case.
 struct Outcome {
     result: Result<Opened, Failed>,
     calls: usize,
 }
 
 enum Failed {
-    /// As the format says.
+    /// Opening failed at this stage.
     At(Stage, String),
-    /// The case itself is none.
-    Case(String),
+    /// The case itself is malformed.
+    Malformed(String),
 }
 
 async fn open(vectors: &Vectors, case: &Case) -> Outcome {
@@ -119,12 +119,12 @@ async fn open(vectors: &Vectors, case: &Case) -> Outcome {
 
 async fn open_with(vectors: &Vectors, case: &Case, kms: &Arc<Counting>) -> Result<Opened, Failed> {
     let now = case.now.as_ref().unwrap_or(&vectors.now);
-    let now = SealTime::parse(now).ok_or_else(|| Failed::Case(format!("{now:?} is no clock")))?;
-    let spec = case.spec().map_err(|error| Failed::Case(error.to_string()))?;
+    let now = SealTime::parse(now).ok_or_else(|| Failed::Malformed(format!("{now:?} is not a valid time")))?;
+    let spec = case.spec().map_err(|error| Failed::Malformed(error.to_string()))?;
     let policy = ReaderPolicy::controller(case.accepted_audiences.iter().cloned(), now);
-    let structure = |error: StructureError| Failed::At(Stage::Structure, error.to_string());
-    let place = Place::new(case.namespace.as_deref(), &case.object_name).map_err(structure)?;
-    let document = Document::from_spec_json(spec.as_bytes(), place).map_err(structure)?;
+    let structure_failure = |error: StructureError| Failed::At(Stage::Structure, error.to_string());
+    let place = Place::new(case.namespace.as_deref(), &case.object_name).map_err(structure_failure)?;
+    let document = Document::from_spec_json(spec.as_bytes(), place).map_err(structure_failure)?;
     let mut registry = Registry::new();
     let provider: Arc<dyn Kms> = Arc::clone(kms) as _;
     registry.insert("local", provider);
@@ -152,7 +152,7 @@ async fn vector_positive_cases_open_to_exactly_their_plaintext() {
                 failures.push(format!("{}: {stage}: {error}", case.name));
                 continue;
             }
-            Err(Failed::Case(error)) => {
+            Err(Failed::Malformed(error)) => {
                 failures.push(format!("{}: {error}", case.name));
                 continue;
             }
@@ -170,7 +170,7 @@ async fn vector_positive_cases_open_to_exactly_their_plaintext() {
             failures.push(format!("{}: took {} KMS calls", case.name, outcome.calls));
         }
         failures.extend(
-            written_again(opened.document())
+            round_trip(opened.document())
                 .err()
                 .map(|error| format!("{}: {error}", case.name)),
         );
@@ -178,35 +178,35 @@ async fn vector_positive_cases_open_to_exactly_their_plaintext() {
     report(&failures);
 }
 
-/// A document that is written and read again says the same.
-fn written_again(document: &Document) -> Result<(), String> {
+/// Writes a document, reads it again, and returns an error if anything changed.
+fn round_trip(document: &Document) -> Result<(), String> {
     let text = serde_json::to_vec(document.spec()).map_err(|error| error.to_string())?;
-    let again =
+    let reread =
         Document::from_spec_json(&text, document.place().clone()).map_err(|error| error.to_string())?;
-    if again.spec() != document.spec() || again.digest() != document.digest() {
-        return Err("changes when it is written".to_owned());
+    if reread.spec() != document.spec() || reread.digest() != document.digest() {
+        return Err("changes when it is written and read again".to_owned());
     }
     Ok(())
 }
 
 #[tokio::test]
-async fn vector_negative_cases_fail_at_their_stage_after_their_calls() {
+async fn vector_negative_cases_fail_at_the_expected_stage_and_number_of_calls() {
     let vectors = load().expect("vectors");
     let mut failures = Vec::new();
     for case in &vectors.negative {
-        let expected = case.error.as_deref().unwrap_or("a case without `error`");
+        let expected = case.error.as_deref().unwrap_or("an unstated stage");
         let outcome = open(&vectors, case).await;
         match outcome.result {
-            Ok(_) => failures.push(format!("{}: opened, not {expected}", case.name)),
+            Ok(_) => failures.push(format!("{}: opened instead of failing at {expected}", case.name)),
             Err(Failed::At(stage, error)) if stage.as_str() != expected => {
-                failures.push(format!("{}: {stage}, not {expected}: {error}", case.name));
+                failures.push(format!("{}: failed at {stage} instead of {expected}: {error}", case.name));
             }
             Err(Failed::At(..)) => {}
-            Err(Failed::Case(error)) => failures.push(format!("{}: {error}", case.name)),
+            Err(Failed::Malformed(error)) => failures.push(format!("{}: {error}", case.name)),
         }
         if case.kms_calls.is_some_and(|calls| calls != outcome.calls) {
             failures.push(format!(
-                "{}: took {} KMS calls, not {:?}",
+                "{}: took {} KMS calls instead of {:?}",
                 case.name, outcome.calls, case.kms_calls
             ));
         }

@@ -1,5 +1,7 @@
-//! What must hold for whatever bytes arrive. Each function takes any bytes and panics where its property does not hold.
-//! The fuzz targets call them, and the proptests of `tests/it/fuzz.rs`, which include this file.
+//! Properties that hold for any input.
+//!
+//! Each function takes arbitrary bytes and panics if its property does not hold. The fuzz targets (`fuzz/`) and the
+//! proptests of `tests/it/fuzz.rs` call them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
@@ -13,16 +15,16 @@ use envelope_secrets::kms::{self, KeyUri, Registry};
 use futures::FutureExt as _;
 use serde_json::Value;
 
-/// The project's vectors: the valid documents and keys that are mutated.
+/// The vectors of the project, whose valid documents and keys are mutated.
 static VECTORS: LazyLock<Value> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("../../tests/vectors/es1.json")).expect("the vectors are JSON")
+    serde_json::from_str(include_str!("../../vectors/es1.json")).expect("the vectors are JSON")
 });
 
 /// The keyring of the vectors.
 static KEYRING: LazyLock<String> = LazyLock::new(|| {
     let lines = VECTORS["localKeyring"]
         .as_array()
-        .expect("keys")
+        .expect("a list of keys")
         .iter()
         .map(|key| {
             let kid = text(&key["uri"]).trim_start_matches("local://");
@@ -35,7 +37,7 @@ static KEYRING: LazyLock<String> = LazyLock::new(|| {
 });
 
 static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
-    let ring = Keyring::parse(KEYRING.as_bytes()).expect("a keyring");
+    let ring = Keyring::parse(KEYRING.as_bytes()).expect("a valid keyring");
     let mut registry = Registry::new();
     registry.insert("local", Arc::new(LocalKms::from_keyring(ring)));
     registry
@@ -44,13 +46,13 @@ static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
 static BASES: LazyLock<Vec<Base>> = LazyLock::new(|| {
     VECTORS["positive"]
         .as_array()
-        .expect("cases")
+        .expect("a list of cases")
         .iter()
         .map(Base::new)
         .collect()
 });
 
-/// A valid document, and what it opens to.
+/// A valid document and the entries that it opens to.
 struct Base {
     spec: String,
     place: Place,
@@ -70,7 +72,7 @@ impl Base {
         let sealed = |name: &str| spec["encryptedData"].get(name).is_some();
         Base {
             spec: spec.to_string(),
-            place: Place::new(case["namespace"].as_str(), text(&case["objectName"])).expect("a place"),
+            place: Place::new(case["namespace"].as_str(), text(&case["objectName"])).expect("a valid place"),
             audience: spec["audience"].as_str().unwrap_or("").to_owned(),
             values: entries
                 .iter()
@@ -83,7 +85,7 @@ impl Base {
 }
 
 fn text(value: &Value) -> &str {
-    value.as_str().expect("a text")
+    value.as_str().expect("a string")
 }
 
 fn hex(text: &str) -> Vec<u8> {
@@ -91,21 +93,21 @@ fn hex(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(digit).collect()
 }
 
-/// `base`, changed as `data` says: pieces of four bytes, each a place, an operation and an operand.
-fn patched(base: &[u8], data: &[u8]) -> Vec<u8> {
+/// Applies the changes encoded in `data` to `base`: each is four bytes of offset (2), operation and operand.
+fn mutate(base: &[u8], data: &[u8]) -> Vec<u8> {
     let mut out = base.to_vec();
-    for piece in data.chunks_exact(4).take(64) {
+    for change in data.chunks_exact(4).take(64) {
         if out.is_empty() {
             break;
         }
-        let at = usize::from(u16::from_le_bytes([piece[0], piece[1]])) % out.len();
-        match piece[2] % 5 {
-            0 => out[at] = piece[3],
-            1 => out[at] ^= 1 << (piece[3] % 8),
-            2 => out.insert(at, piece[3]),
-            3 => drop(out.drain(at..out.len().min(at + 1 + usize::from(piece[3] % 16)))),
+        let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % out.len();
+        match change[2] % 5 {
+            0 => out[at] = change[3],
+            1 => out[at] ^= 1 << (change[3] % 8),
+            2 => out.insert(at, change[3]),
+            3 => drop(out.drain(at..out.len().min(at + 1 + usize::from(change[3] % 16)))),
             _ => {
-                let other = usize::from(piece[3]) * 7 % out.len();
+                let other = usize::from(change[3]) * 7 % out.len();
                 out.swap(at, other);
             }
         }
@@ -113,35 +115,39 @@ fn patched(base: &[u8], data: &[u8]) -> Vec<u8> {
     out
 }
 
-/// The valid document that the first byte chooses, and how the rest changes it.
-fn chosen(data: &[u8]) -> (&'static Base, Vec<u8>) {
+/// Returns the valid document that the first byte selects, and its spec, changed by the other bytes.
+fn select_and_mutate(data: &[u8]) -> (&'static Base, Vec<u8>) {
     let (first, changes) = data.split_first().unwrap_or((&0, &[]));
     let base = &BASES[usize::from(*first) % BASES.len()];
-    (base, patched(base.spec.as_bytes(), changes))
+    (base, mutate(base.spec.as_bytes(), changes))
 }
 
-/// The reader panics for no bytes; what it takes, it writes and reads again as the same document.
+/// The parser never panics, and each document that it accepts round-trips unchanged.
+///
+/// # Panics
+///
+/// If the property does not hold for `data`.
 pub fn wire(data: &[u8]) {
-    let (base, changed) = chosen(data);
+    let (base, changed) = select_and_mutate(data);
     for spec in [data, &changed] {
-        again(Document::from_spec_json(spec, base.place.clone()));
+        assert_round_trip(Document::from_spec_json(spec, base.place.clone()));
         let head = br#"{"apiVersion":"envelope-secrets.io/v1","kind":"EnvelopeSecret","metadata":{"name":"db"},"spec":"#;
         let whole = [&head[..], spec, b"}"].concat();
-        again(Document::from_object_json(&whole, Some("prod")));
+        assert_round_trip(Document::from_object_json(&whole, Some("prod")));
     }
-    again(Document::from_object_json(data, Some("prod")));
+    assert_round_trip(Document::from_object_json(data, Some("prod")));
 }
 
-fn again(read: Result<Document, StructureError>) {
-    let Ok(document) = read else { return };
+fn assert_round_trip(parsed: Result<Document, StructureError>) {
+    let Ok(document) = parsed else { return };
     let written = serde_json::to_vec(document.spec()).expect("JSON");
-    let again =
-        Document::from_spec_json(&written, document.place().clone()).expect("what is written can be read");
-    assert_eq!(again.spec(), document.spec());
-    assert_eq!(again.digest(), document.digest());
+    let reread =
+        Document::from_spec_json(&written, document.place().clone()).expect("a written document is valid");
+    assert_eq!(reread.spec(), document.spec());
+    assert_eq!(reread.digest(), document.digest());
 }
 
-/// Words of the rendering language, and values that no error may show.
+/// Tokens of the rendering language and look-ups of the values.
 const TOKENS: &[&str] = &[
     "<%",
     "<%=",
@@ -193,9 +199,15 @@ const TOKENS: &[&str] = &[
     "'",
     "\\",
 ];
+
+/// A value that no error may show.
 const CANARY: &str = "canary-horse-battery-staple";
 
-/// Whatever text arrives is refused or rendered within the limits, and no failure shows a value.
+/// A text is refused or renders within the limits, and no error shows a value.
+///
+/// # Panics
+///
+/// If the property does not hold for `data`.
 pub fn render(data: &[u8]) {
     let words: Vec<&str> = data
         .iter()
@@ -226,7 +238,7 @@ pub fn render(data: &[u8]) {
                 assert!(bytes + CANARY.len() + long.len() + 3 <= 1 << 20);
                 assert!(
                     rendered["a"].expose() == rendered["b"].expose(),
-                    "one text renders to one result"
+                    "equal texts render to equal output"
                 );
             }
             Err(error) => assert!(!format!("{error} {error:?}").contains("canary"), "{error}"),
@@ -234,9 +246,13 @@ pub fn render(data: &[u8]) {
     }
 }
 
-/// A keyring is refused, or has keys that are all different, the first of which wraps; no error shows a part of a key.
+/// A keyring is refused, or its keys are distinct and its first key is the default; no error shows part of a key.
+///
+/// # Panics
+///
+/// If the property does not hold for `data`.
 pub fn keyring(data: &[u8]) {
-    for file in [data.to_vec(), patched(KEYRING.as_bytes(), data)] {
+    for file in [data.to_vec(), mutate(KEYRING.as_bytes(), data)] {
         match Keyring::parse(&file) {
             Ok(ring) => {
                 let mut kids = ring.kids();
@@ -244,29 +260,33 @@ pub fn keyring(data: &[u8]) {
                 for kid in &kids {
                     assert!(ring.key(*kid).is_some_and(|key| key.kid() == *kid));
                 }
-                let held = kids.len();
+                let count = kids.len();
                 kids.sort_unstable();
                 kids.dedup();
-                assert_eq!(kids.len(), held, "a key twice");
+                assert_eq!(kids.len(), count, "a duplicate key");
             }
             Err(error) => {
-                let told = format!("{error} {error:?}");
+                let message = format!("{error} {error:?}");
                 for line in KEYRING.lines() {
                     let key = line.rsplit(' ').next().expect("a key").as_bytes();
                     let shown = key
                         .windows(9)
-                        .find(|part| told.contains(&*String::from_utf8_lossy(part)));
-                    assert!(shown.is_none(), "{told}");
+                        .find(|part| message.contains(&*String::from_utf8_lossy(part)));
+                    assert!(shown.is_none(), "{message}");
                 }
             }
         }
     }
 }
 
-/// A key URI is its own text and falls into scheme and rest in one way; a local one names one key.
+/// A key URI equals its text, which is `<scheme>://<rest>`, and a local URI names exactly one key.
+///
+/// # Panics
+///
+/// If the property does not hold for `data`.
 pub fn key_uri(data: &[u8]) {
-    let local = patched(b"local://fa1975b2", data);
-    let cloud = patched(
+    let local = mutate(b"local://fa1975b2", data);
+    let cloud = mutate(
         b"tencent-kms://ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01",
         data,
     );
@@ -283,21 +303,29 @@ pub fn key_uri(data: &[u8]) {
     }
 }
 
-/// A document that was changed in any way never opens to other plaintext, and no error shows a value.
+/// A changed document never opens to other plaintext, and no error shows a value.
+///
+/// # Panics
+///
+/// If the property does not hold for `data`.
 pub fn open(data: &[u8]) {
-    let (base, spec) = chosen(data);
-    if let Err(told) = try_open(base, &spec) {
+    let (base, spec) = select_and_mutate(data);
+    if let Err(message) = try_open(base, &spec) {
         for value in &base.values {
             let raw = String::from_utf8_lossy(value);
             for shown in [&*raw, &STANDARD.encode(value), &URL_SAFE_NO_PAD.encode(value)] {
-                assert!(!told.contains(shown), "{told}");
+                assert!(!message.contains(shown), "{message}");
             }
         }
     }
 }
 
-/// How many of the valid documents open as they are; all of them, or this panics.
-pub fn opens_unchanged() -> usize {
+/// Opens every valid document unchanged and returns their number.
+///
+/// # Panics
+///
+/// If one of them does not open.
+pub fn open_unchanged() -> usize {
     for base in BASES.iter() {
         try_open(base, base.spec.as_bytes()).expect("a valid document opens");
     }
@@ -305,19 +333,19 @@ pub fn opens_unchanged() -> usize {
 }
 
 fn try_open(base: &Base, spec: &[u8]) -> Result<(), String> {
-    fn told(error: &(impl std::fmt::Display + std::fmt::Debug)) -> String {
+    fn describe(error: &(impl std::fmt::Display + std::fmt::Debug)) -> String {
         format!("{error} {error:?}")
     }
-    let document = Document::from_spec_json(spec, base.place.clone()).map_err(|error| told(&error))?;
-    let now = SealTime::parse(text(&VECTORS["now"])).expect("a time");
+    let document = Document::from_spec_json(spec, base.place.clone()).map_err(|error| describe(&error))?;
+    let now = SealTime::parse(text(&VECTORS["now"])).expect("a valid time");
     let policy = ReaderPolicy::controller([base.audience.clone()], now);
     let accepted = document
         .accept(&policy, &|key| REGISTRY.usable(key))
-        .map_err(|error| told(&error))?;
+        .map_err(|error| describe(&error))?;
     let opened = kms::open(accepted, &REGISTRY)
         .now_or_never()
-        .expect("the local provider is always ready");
-    let opened = opened.map_err(|error| told(&error))?;
+        .expect("the local provider never waits");
+    let opened = opened.map_err(|error| describe(&error))?;
     let entries = opened
         .entries()
         .iter()
