@@ -112,7 +112,8 @@ impl Base {
         fn describe(error: &(impl std::fmt::Display + std::fmt::Debug)) -> String {
             format!("{error} {error:?}")
         }
-        let document = Document::from_spec_json(spec.as_bytes(), self.place.clone()).map_err(|e| describe(&e))?;
+        let document =
+            Document::from_spec_json(spec.as_bytes(), self.place.clone()).map_err(|e| describe(&e))?;
         let audience = document.spec().audience.clone().unwrap_or_default();
         let now = SealTime::parse("2026-11-25T00:00:00Z").expect("a valid time");
         // Refuse no type: the seal must detect changes without the help of policy.
@@ -121,7 +122,9 @@ impl Base {
         let accepted = document
             .accept(&policy, &|key| self.registry.usable(key))
             .map_err(|e| describe(&e))?;
-        let opened = kms::open(accepted, &self.registry).await.map_err(|e| describe(&e))?;
+        let opened = kms::open(accepted, &self.registry)
+            .await
+            .map_err(|e| describe(&e))?;
         let entries = opened.entries().iter();
         Ok(entries
             .map(|(name, value)| (name.clone(), value.expose().to_vec()))
@@ -247,7 +250,8 @@ fn changed_members(members: &Map<String, Value>, with: &dyn Fn(Value) -> String)
         // A map cannot hold a duplicate name, so the name is substituted in the serialized text.
         let mut duplicate = members.clone();
         duplicate.insert("DUPLICATE".into(), members[*name].clone());
-        let text = with(duplicate.into()).replacen("\"DUPLICATE\"", &Value::from(name.as_str()).to_string(), 1);
+        let text =
+            with(duplicate.into()).replacen("\"DUPLICATE\"", &Value::from(name.as_str()).to_string(), 1);
         out.push((format!("{name} duplicated"), text));
         for at in 0..name.len() {
             let mut bytes = name.as_bytes().to_vec();

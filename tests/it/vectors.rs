@@ -119,8 +119,11 @@ async fn open(vectors: &Vectors, case: &Case) -> Outcome {
 
 async fn open_with(vectors: &Vectors, case: &Case, kms: &Arc<Counting>) -> Result<Opened, Failed> {
     let now = case.now.as_ref().unwrap_or(&vectors.now);
-    let now = SealTime::parse(now).ok_or_else(|| Failed::Malformed(format!("{now:?} is not a valid time")))?;
-    let spec = case.spec().map_err(|error| Failed::Malformed(error.to_string()))?;
+    let now =
+        SealTime::parse(now).ok_or_else(|| Failed::Malformed(format!("{now:?} is not a valid time")))?;
+    let spec = case
+        .spec()
+        .map_err(|error| Failed::Malformed(error.to_string()))?;
     let policy = ReaderPolicy::controller(case.accepted_audiences.iter().cloned(), now);
     let structure_failure = |error: StructureError| Failed::At(Stage::Structure, error.to_string());
     let place = Place::new(case.namespace.as_deref(), &case.object_name).map_err(structure_failure)?;
@@ -199,7 +202,10 @@ async fn vector_negative_cases_fail_at_the_expected_stage_and_number_of_calls() 
         match outcome.result {
             Ok(_) => failures.push(format!("{}: opened instead of failing at {expected}", case.name)),
             Err(Failed::At(stage, error)) if stage.as_str() != expected => {
-                failures.push(format!("{}: failed at {stage} instead of {expected}: {error}", case.name));
+                failures.push(format!(
+                    "{}: failed at {stage} instead of {expected}: {error}",
+                    case.name
+                ));
             }
             Err(Failed::At(..)) => {}
             Err(Failed::Malformed(error)) => failures.push(format!("{}: {error}", case.name)),
