@@ -1,4 +1,5 @@
-//! The entries of the resulting Secret: values, plain data and rendered texts (section 9, steps 7 and 8).
+//! The entries of the resulting Secret: values, plain data and rendered texts (docs/format-es1.md#9-opening, steps 7
+//! and 8).
 
 use std::collections::BTreeMap;
 

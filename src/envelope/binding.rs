@@ -1,4 +1,4 @@
-//! What a document is bound to: scope, audience, namespace and name (section 3).
+//! What a document is bound to: scope, audience, namespace and name (docs/format-es1.md#3-encodings).
 
 use super::encoding::pae;
 
@@ -112,7 +112,7 @@ impl Binding {
         &self.name
     }
 
-    /// Returns `info(purpose, item)` of section 3: the HKDF info of a derived key.
+    /// Returns `info(purpose, item)` of docs/format-es1.md#3-encodings: the HKDF info of a derived key.
     pub(super) fn info(&self, purpose: &str, item: &str) -> Vec<u8> {
         pae(&[
             "envelope-secret/es1",

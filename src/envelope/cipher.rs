@@ -1,4 +1,4 @@
-//! Encryption of one value: framing and AES-256-GCM under a key derived for its name (section 5).
+//! Encryption of one value: framing and AES-256-GCM under a key derived for its name (docs/format-es1.md#5-values).
 
 use aes_gcm::aead::AeadInOut as _;
 use aes_gcm::{Aes256Gcm, KeyInit as _};

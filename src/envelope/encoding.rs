@@ -1,4 +1,4 @@
-//! The encodings of sections 2 and 3: PAE, strict base64url and hex.
+//! The encodings of the format (docs/format-es1.md#3-encodings): PAE, strict base64url and hex.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -1,4 +1,4 @@
-//! Failures of reading and opening a document, each with its stage (section 9).
+//! Failures of reading and opening a document, each with its stage (docs/format-es1.md#9-opening).
 
 use super::render::RenderError;
 

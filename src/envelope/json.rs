@@ -1,4 +1,4 @@
-//! Strict JSON: refuses what `serde_json` accepts and section 2 does not (duplicate keys, deep nesting).
+//! Strict JSON: refuses what `serde_json` accepts and the format does not (duplicate keys, deep nesting).
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;

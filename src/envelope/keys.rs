@@ -1,4 +1,4 @@
-//! Data keys and the key schedule (section 4).
+//! Data keys and the key schedule (docs/format-es1.md#4-keys).
 
 use hkdf::Hkdf;
 use sha2::Sha256;

@@ -1,7 +1,7 @@
 //! The sealed format es1: the only reader and writer of `EnvelopeSecret` documents in this crate.
 //!
-//! The normative description is `docs/format-es1.md`; section numbers in this module refer to that page. The module is
-//! pure: no async runtime, no Kubernetes, no I/O except the random number generator of the operating system. In
+//! The normative description is `docs/format-es1.md`; section numbers in this module refer to that page. The module
+//! is pure: no async runtime, no Kubernetes, no I/O except the random number generator of the operating system. In
 //! particular it never calls a KMS. Sealing takes a data key that the caller has already wrapped, and opening returns
 //! one [`PendingUnwrap`] after the other for the caller to resolve.
 //!

@@ -1,4 +1,5 @@
-//! The patterns of section 2. Each matches the whole string bytewise, so a trailing line feed does not match.
+//! The patterns of section 2 of docs/format-es1.md. Each matches the whole string bytewise, so a trailing line feed
+//! does not match.
 
 use super::error::StructureError;
 

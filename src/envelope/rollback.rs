@@ -1,4 +1,4 @@
-//! Rollback detection: an older document replaces a newer one (section 9).
+//! Rollback detection: an older document replaces a newer one (docs/format-es1.md#9-opening).
 //!
 //! This is a pure comparison. The reader stores the mark and decides whether a rollback is refused or only reported.
 

@@ -1,4 +1,4 @@
-//! `seal.time`: UTC with a resolution of one second, compared as text (section 2).
+//! `seal.time`: UTC with a resolution of one second, compared as text (section 2 of docs/format-es1.md).
 
 use jiff::SignedDuration;
 use jiff::civil::{Date, DateTime};

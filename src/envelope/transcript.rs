@@ -1,4 +1,4 @@
-//! The byte strings that the seal and `templateMac` authenticate (section 6).
+//! The byte strings that the seal and `templateMac` authenticate (docs/format-es1.md#6-authenticators).
 //!
 //! The transcript of a document is the string that `seal.mac` covers. The format's page and its vectors call it
 //! `manifest`; the code does not, because here a manifest is a file of Kubernetes objects.

@@ -1,8 +1,8 @@
 //! The generated tamper matrix: a valid document, changed in one place at a time.
 //!
-//! Each change must be an error, except for what the seal does not cover: a wrap, as long as another wrap still opens,
-//! and the order of data keys and wraps. No change makes the document open to other plaintext, and no error shows a
-//! value.
+//! Each change must be an error, except for what the seal does not cover: a wrap, as long as another wrap still
+//! opens, and the order of data keys and wraps. No change makes the document open to other plaintext, and no error
+//! shows a value.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -298,14 +298,14 @@ fn collect_pointers(node: &Value, at: String, out: &mut Vec<String>) {
 }
 
 #[tokio::test]
-async fn every_change_of_a_sealed_document_is_detected() {
+async fn every_change_of_a_sealed_document_is_an_error() {
     let base = sealed(&load_own().expect("vectors")).await;
     let ran = base.check().await;
     assert!(ran > 1500, "only {ran} mutations");
 }
 
 #[tokio::test]
-async fn every_change_of_a_document_with_two_data_keys_is_detected() {
+async fn every_change_of_a_document_with_two_data_keys_is_an_error() {
     let base = two_data_keys(&load_own().expect("vectors")).await;
     let ran = base.check().await;
     assert!(ran > 1500, "only {ran} mutations");

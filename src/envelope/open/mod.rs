@@ -1,4 +1,4 @@
-//! Opening a document, in the order of section 9, as types that cannot be used in any other order:
+//! Opening a document, in the order of docs/format-es1.md#9-opening, as types that cannot be used in any other order:
 //!
 //! ```text
 //! Document ─accept(policy, usable)─► Accepted ─start─► PendingUnwrap ─answer─► ... ─► Opened

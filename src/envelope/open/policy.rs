@@ -1,4 +1,4 @@
-//! Step 2 of opening: what this reader accepts, decided before any KMS call.
+//! Step 2 of opening (docs/format-es1.md#9-opening): what this reader accepts, decided before any KMS call.
 
 use std::collections::BTreeSet;
 
@@ -46,8 +46,8 @@ pub struct ReaderPolicy {
 impl ReaderPolicy {
     /// Returns the default policy of a controller.
     ///
-    /// It accepts these audiences (if there are none, only documents without an audience), and refuses the Secret types
-    /// that the control plane or Helm acts on.
+    /// It accepts these audiences (if there are none, only documents without an audience), and refuses the Secret
+    /// types that the control plane or Helm acts on.
     pub fn controller(audiences: impl IntoIterator<Item = String>, now: SealTime) -> Self {
         let mut audiences: BTreeSet<String> = audiences.into_iter().collect();
         if audiences.is_empty() {
@@ -114,8 +114,8 @@ pub enum Refusal {
 impl Document {
     /// Applies a policy (step 2 of opening), before any KMS call.
     ///
-    /// `usable` returns whether a wrap under this key URI may be tried at all: the scheme is known, the rest of the URI
-    /// is well-formed, and the key is on the reader's explicit list (a keyring is such a list).
+    /// `usable` returns whether a wrap under this key URI may be tried at all: the scheme is known, the rest of the
+    /// URI is well-formed, and the key is on the reader's explicit list (a keyring is such a list).
     pub fn accept(self, policy: &ReaderPolicy, usable: &dyn Fn(&str) -> bool) -> Result<Accepted, Refusal> {
         policy.check(self.spec())?;
         let usable_wraps = self

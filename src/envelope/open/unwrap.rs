@@ -1,5 +1,5 @@
-//! Steps 3 to 5 of opening: one data key after the other, starting with the key of the seal. The usable wraps of a data
-//! key are tried in order.
+//! Steps 3 to 5 of opening (docs/format-es1.md#9-opening): one data key after the other, starting with the key of the
+//! seal. The usable wraps of a data key are tried in order.
 
 use super::super::binding::EncryptionContext;
 use super::super::error::{OpenError, Stage};
@@ -109,8 +109,8 @@ impl<E> PendingUnwrap<E> {
 
     /// Returns the id of the data key to unwrap.
     ///
-    /// If it differs from the id before the last response, that response was right: its data key matches the commitment,
-    /// and the seal is verified.
+    /// If it differs from the id before the last response, that response was right: its data key matches the
+    /// commitment, and the seal is verified.
     pub fn data_key(&self) -> &str {
         &self.document.spec().data_keys[self.current()].id
     }

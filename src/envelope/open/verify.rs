@@ -1,4 +1,5 @@
-//! Steps 4 and 6 to 8 of opening: the seal, the template, the values, the rendered texts.
+//! Steps 4 and 6 to 8 of opening (docs/format-es1.md#9-opening): the seal, the template, the values, the rendered
+//! texts.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +23,8 @@ pub(super) fn verify_seal(document: &Document, key: &DataKey) -> bool {
 
 /// Steps 6 to 8: returns the entries of a document whose seal is verified.
 ///
-/// `keys` are in the order of `dataKeys`, each checked against its commitment. `refusals` are the permanent failures so
-/// far, for the debug log.
+/// `keys` are in the order of `dataKeys`, each checked against its commitment. `refusals` are the permanent failures
+/// so far, for the debug log.
 pub(super) fn open_entries<E>(
     document: &Document,
     keys: &[DataKey],

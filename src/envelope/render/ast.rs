@@ -1,7 +1,7 @@
 //! The syntax tree of a text.
 //!
-//! Names and literals refer to the source wherever possible, so that the memory of any parsed text is a small multiple
-//! of the length of its source.
+//! Names and literals refer to the source wherever possible, so that the memory of any parsed text is a small
+//! multiple of the length of its source.
 
 /// A byte range of the source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Evaluation of parsed texts.
 //!
-//! The language has no loops, so each node of a text is evaluated at most once. Work on values is counted in bytes before
-//! it is done.
+//! The language has no loops, so each node of a text is evaluated at most once. Work on values is counted in bytes
+//! before it is done.
 
 use std::collections::BTreeMap;
 

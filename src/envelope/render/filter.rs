@@ -1,7 +1,7 @@
 //! All filters except `default`.
 //!
-//! Each filter first computes the length of its result. After the caller has checked the limits, it writes into a buffer
-//! of exactly that size: a buffer that grows would leave copies of the value in memory.
+//! Each filter first computes the length of its result. After the caller has checked the limits, it writes into a
+//! buffer of exactly that size: a buffer that grows would leave copies of the value in memory.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -99,7 +99,8 @@ fn json_escape(character: char) -> JsonEscape {
         '\n' => JsonEscape::Short(b'n'),
         '\r' => JsonEscape::Short(b'r'),
         '\t' => JsonEscape::Short(b't'),
-        // YAML forbids control characters, treats U+0085, U+2028 and U+2029 as line breaks, and U+FEFF as a byte order mark.
+        // YAML forbids control characters, treats U+0085, U+2028 and U+2029 as line breaks, and U+FEFF as a byte
+        // order mark.
         '\u{0}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{feff}' => JsonEscape::Hex,
         _ => JsonEscape::None,
     }

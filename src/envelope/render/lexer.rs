@@ -73,8 +73,8 @@ impl<'s> Lexer<'s> {
 
     /// Returns the literal text up to the next tag, what follows it, and the position of that.
     ///
-    /// The white space that a `-` on either side removes is not part of the text. The lexer advances past the opening of
-    /// the tag and its `-`.
+    /// The white space that a `-` on either side removes is not part of the text. The lexer advances past the opening
+    /// of the tag and its `-`.
     pub(super) fn text(&mut self) -> Result<(Span, Tag, Position), SyntaxError> {
         let start = self.offset;
         let end = self.source[start..]

@@ -1,4 +1,4 @@
-//! The limits of rendering (sections 2, 8 and 9).
+//! The limits of rendering (docs/format-es1.md, sections 2, 8 and 9).
 
 /// Largest length of one text, in bytes (section 2).
 pub const MAX_TEXT: usize = 65_536;

@@ -1,8 +1,8 @@
-//! The rendering language of section 8: small, fixed for es1, and bounded, so that a hostile text cannot cost a reader
-//! more than the format allows.
+//! The rendering language (docs/format-es1.md#8-rendering): small, fixed for es1, and bounded, so that a hostile text
+//! cannot cost a reader more than the format allows.
 //!
-//! [`Text::parse`] checks the grammar (a failure is STRUCTURE), [`render_all`] evaluates (a failure is RENDER). Neither
-//! recurses deeper than [`MAX_NESTING`] levels of the text; sequences are always loops.
+//! [`Text::parse`] checks the grammar (a failure is STRUCTURE), [`render_all`] evaluates (a failure is RENDER).
+//! Neither recurses deeper than [`MAX_NESTING`] levels of the text; sequences are always loops.
 
 mod ast;
 mod error;

@@ -66,7 +66,8 @@ impl Draft {
         Ok(())
     }
 
-    /// Checks that the object can be read again: at most 4 MiB of JSON. Reserves the maximum for wraps, ids and metadata.
+    /// Checks that the object can be read again: at most 4 MiB of JSON. Reserves the maximum for wraps, ids and
+    /// metadata.
     fn check_size(&self) -> Result<(), StructureError> {
         const RESERVED: usize = 64 * 1024;
         const PUNCTUATION: usize = 8; // quotes, colon, comma, dot

@@ -12,7 +12,8 @@ use super::super::transcript;
 use super::super::wire::{Document, Seal, SealedDataKey, SealedValue, Spec, Wrap};
 use super::draft::Draft;
 
-/// A draft that seals to a document which opens, whatever data key and wraps it gets. No `Debug`: it holds the values.
+/// A draft that seals to a document which opens, whatever data key and wraps it gets. No `Debug`: it holds the
+/// values.
 pub struct CheckedDraft {
     pub(super) draft: Draft,
     pub(super) binding: Binding,
@@ -42,8 +43,8 @@ impl CheckedDraft {
 
     /// Seals the draft.
     ///
-    /// `key` must have been generated for this document alone, and `wraps` must hold `key`, wrapped under the context of
-    /// the [binding](Self::binding).
+    /// `key` must have been generated for this document alone, and `wraps` must hold `key`, wrapped under the context
+    /// of the [binding](Self::binding).
     pub fn seal(self, key: &DataKey, wraps: Vec<Wrap>, time: SealTime) -> Result<Document, SealError> {
         let (id, commitment) = random_document_id(key, &self.binding)?;
         let schedule = KeySchedule::new(key, &id, &self.binding);

@@ -1,5 +1,5 @@
-//! Sealing a new document (section 7): a draft is checked before any KMS call, then sealed under one data key that was
-//! generated for it alone.
+//! Sealing a new document (docs/format-es1.md#7-writing): a draft is checked before any KMS call, then sealed under
+//! one data key that was generated for it alone.
 
 mod check;
 mod checked_draft;

@@ -1,5 +1,5 @@
-//! AES-GCM does not commit to its key: one ciphertext can decrypt under two keys to two plaintexts, and anyone who can
-//! replace the wrapped data key chooses which one ("invisible salamanders", eprint 2019/016; CVE-2020-8897 and
+//! AES-GCM does not commit to its key: one ciphertext can decrypt under two keys to two plaintexts, and anyone who
+//! can replace the wrapped data key chooses which one ("invisible salamanders", eprint 2019/016; CVE-2020-8897 and
 //! CVE-2025-14762 are examples). This test constructs such a ciphertext; the commitment refuses it.
 
 use aes_gcm::aes::Aes256;
@@ -81,8 +81,8 @@ fn ghash(key: &[u8; 32], aad: &[u8], ciphertext: &[u128]) -> u128 {
     all.fold(0, |acc, block| multiply(acc ^ block, h))
 }
 
-/// Returns a ciphertext and tag that decrypt under both keys. Under the first key, the plaintext is `frame` except for the
-/// block `free`, which is solved for so that both tags are equal.
+/// Returns a ciphertext and tag that decrypt under both keys. Under the first key, the plaintext is `frame` except
+/// for the block `free`, which is solved for so that both tags are equal.
 fn salamander(one: &[u8; 32], two: &[u8; 32], aad: &[u8], frame: &[u8], free: usize) -> Vec<u8> {
     let mut ciphertext: Vec<u128> = (2..)
         .zip(blocks(frame))

@@ -1,4 +1,4 @@
-//! The KMS calls of opening, when they stop, and the resulting failure (section 9, steps 3 to 7).
+//! The KMS calls of opening, when they stop, and the resulting failure (docs/format-es1.md#9-opening, steps 3 to 7).
 
 use super::super::keys::KeySchedule;
 use super::super::{cipher, transcript};
@@ -130,8 +130,8 @@ fn unusable_wraps_cost_no_call_and_are_not_counted() {
     assert_eq!(outcome(document, &kms), (Ok(()), 1));
 }
 
-/// A document with two data keys: value `a` is under the first, `b` and the seal are under the second. Their wraps are
-/// `w1` and `w2`.
+/// A document with two data keys: value `a` is under the first, `b` and the seal are under the second. Their wraps
+/// are `w1` and `w2`.
 struct TwoDataKeys {
     first: DataKey,
     second: DataKey,

@@ -136,7 +136,8 @@ fn value_members(schedule: &KeySchedule<'_>, name: &str, sealed: &SealedValue) -
     }))
 }
 
-/// Compares recursively. With `complete` (the vectors of this repository), every computed member must be in the vectors.
+/// Compares recursively. With `complete` (the vectors of this repository), every computed member must be in the
+/// vectors.
 fn compare(expected: &Value, computed: &Value, at: &str, complete: bool, failures: &mut Vec<String>) {
     match (expected, computed) {
         (Value::Object(expected), Value::Object(computed)) => {

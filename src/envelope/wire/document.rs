@@ -1,4 +1,4 @@
-//! A document that passed the structure check (section 2), together with its place.
+//! A document that passed the structure check (section 2 of docs/format-es1.md), together with its place.
 
 use std::collections::BTreeMap;
 
@@ -104,8 +104,8 @@ impl Document {
         transcript::transcript(&self.spec, &self.binding)
     }
 
-    /// Returns SHA-256 of transcript and mac. Documents with equal digests differ at most in `wraps`, in `templateMac` and
-    /// in the order of data keys.
+    /// Returns SHA-256 of transcript and mac. Documents with equal digests differ at most in `wraps`, in
+    /// `templateMac` and in the order of data keys.
     pub fn digest(&self) -> [u8; 32] {
         transcript::digest(&self.transcript(), &self.spec.seal.mac)
     }

@@ -1,7 +1,7 @@
-//! The only definition of the fields under `spec` and of their strict rules (sections 1 and 2).
+//! The only definition of the fields under `spec` and of their strict rules (sections 1 and 2 of docs/format-es1.md).
 //!
-//! `parse` turns JSON into the types of `spec` and refuses any other shape. `rules` checks what the shape alone cannot
-//! express; documents that are read and documents about to be written pass the same checks.
+//! `parse` turns JSON into the types of `spec` and refuses any other shape. `rules` checks what the shape alone
+//! cannot express; documents that are read and documents about to be written pass the same checks.
 
 mod document;
 mod parse;

@@ -1,4 +1,5 @@
-//! The rules of section 2 that the shape of a document cannot express. Readers and writers share these functions.
+//! The rules of the format that the shape of a document cannot express (section 2 of docs/format-es1.md). Readers and
+//! writers share these functions.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -15,7 +16,8 @@ use super::spec::{MAX_ENTRIES, MAX_KEYS, SealedDataKey, Spec, Template, Wrap};
 const SPEC: Path<'static> = Path::Root("spec");
 const TEMPLATE: Path<'static> = Path::Field(&SPEC, "template");
 
-/// Largest overhead in bytes of a payload over its value: nonce, tag, length and padding (12 + 16 + 4 + 63), rounded up.
+/// Largest overhead in bytes of a payload over its value: nonce, tag, length and padding (12 + 16 + 4 + 63), rounded
+/// up.
 const MAX_PAYLOAD_OVERHEAD: usize = 96;
 const MAX_METADATA_BYTES: usize = 262_144;
 const MAX_TYPE: usize = 253;

@@ -1,4 +1,5 @@
-//! Serialization of [`Spec`], in the field order of section 1. Empty maps of the template are omitted.
+//! Serialization of [`Spec`], in the field order of docs/format-es1.md#1-the-object. Empty maps of the template are
+//! omitted.
 
 use serde::ser::{Serialize, SerializeMap as _, SerializeStruct as _, Serializer};
 

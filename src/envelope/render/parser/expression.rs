@@ -47,7 +47,7 @@ impl Parser<'_> {
     }
 
     fn comparison(&mut self) -> Result<Expr, SyntaxError> {
-        let parenthesised = self.token == Token::ParenOpen;
+        let parenthesized = self.token == Token::ParenOpen;
         let left = self.join()?;
         let at = self.at;
         let equal = self.token == Token::Equal;
@@ -70,7 +70,7 @@ impl Parser<'_> {
                 return self.error("`is` must be followed by `defined` or `not defined`");
             }
             return match left {
-                Expr::Lookup(lookup) if !parenthesised => {
+                Expr::Lookup(lookup) if !parenthesized => {
                     Ok(Expr::Defined(Box::new(Defined { lookup, expected })))
                 }
                 _ => Err(self

@@ -1,4 +1,4 @@
-//! A recursive descent parser for the grammar of section 8:
+//! A recursive descent parser for the grammar of docs/format-es1.md#8-rendering:
 //!
 //! ```text
 //! tag      = "<%=" expr "%>" | "<%" statement "%>" | "<%#" anything to the first "%>"
@@ -11,7 +11,8 @@
 //! string   = "..." or '...' with the escapes \\ \" \' \n \r \t, no others, on one line
 //! ```
 //!
-//! The parser recurses only in constructs whose nesting the format limits: parentheses, argument lists, `not` and `if`.
+//! The parser recurses only in constructs whose nesting the format limits: parentheses, argument lists, `not` and
+//! `if`.
 
 mod block;
 mod cursor;

@@ -1,5 +1,5 @@
-//! Section 8 sentence by sentence: the results of expressions. `syntax_errors` and `render_errors` cover what the section
-//! forbids.
+//! docs/format-es1.md#8-rendering, sentence by sentence: the results of expressions. `syntax_errors` and
+//! `render_errors` cover what the section forbids.
 
 use std::collections::BTreeMap;
 

@@ -160,7 +160,8 @@ proptest! {
     fn json_and_yaml_parsers_read_tojson_back(text in any::<String>()) {
         let json = apply_text("tojson", &text);
         prop_assert_eq!(&serde_json::from_str::<String>(&json).expect("JSON"), &text);
-        // The format does not escape U+FFFE and U+FFFF. YAML 1.2 allows them in quotes, but serde-saphyr refuses them.
+        // The format does not escape U+FFFE and U+FFFF. YAML 1.2 allows them in quotes, but serde-saphyr refuses
+        // them.
         if !text.contains(['\u{fffe}', '\u{ffff}']) {
             prop_assert_eq!(&serde_saphyr::from_str::<String>(&json).expect("YAML"), &text);
         }

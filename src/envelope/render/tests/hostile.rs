@@ -1,4 +1,5 @@
-//! Hostile texts cost no more than the format allows. The tests assert byte counts and stack sizes, never elapsed time.
+//! Hostile texts cost no more than the format allows. The tests assert byte counts and stack sizes, never elapsed
+//! time.
 
 use super::super::ast::{Expr, Node};
 use super::super::{MAX_HANDLED, MAX_TEXT, RenderErrorKind, Text};
@@ -113,7 +114,8 @@ fn deeply_nested_text_is_refused_at_the_33rd_level() {
     });
 }
 
-/// The deepest possible texts, with the widest levels, in every traversal: parse, clone, compare, format, render, drop.
+/// The deepest possible texts, with the widest levels, in every traversal: parse, clone, compare, format, render,
+/// drop.
 #[test]
 fn deepest_valid_texts_fit_on_a_small_stack() {
     let wide = "false or true and 'a' ~ 'b' == ('a' ~ 'b')|replace('', ";

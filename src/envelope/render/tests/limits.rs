@@ -1,5 +1,5 @@
-//! The limits of rendering. Bytes are counted as section 8 specifies, before the work is done. The tests assert counts,
-//! never elapsed time.
+//! The limits of rendering. Bytes are counted as docs/format-es1.md#8-rendering specifies, before the work is done.
+//! The tests assert counts, never elapsed time.
 
 use super::super::{MAX_HANDLED, MAX_RESULT, MAX_SECRET, RenderErrorKind};
 use super::support::{MIB, VALUES, evaluating, measure};

@@ -1,12 +1,14 @@
 //! Differential test: minijinja renders generated texts to the same output.
 //!
 //! The two languages agree on this subset. Tables cover the rest of the es1 language.
-//! * Text, `<%= %>`, `if`, `elif`, `else`, comments, and white space control with `-`, except for `<%#-%>`, whose single `-`
-//!   trims only one side in Jinja. White space is space, tab, CR and LF; Jinja also trims Unicode white space.
-//! * `and`, `or` and `not` in conditions only: in Jinja, `and` and `or` return one of their operands; in es1, a boolean.
+//! * Text, `<%= %>`, `if`, `elif`, `else`, comments, and white space control with `-`, except for `<%#-%>`, whose
+//!   single `-` trims only one side in Jinja. White space is space, tab, CR and LF; Jinja also trims Unicode white
+//!   space.
+//! * `and`, `or` and `not` in conditions only: in Jinja, `and` and `or` return one of their operands; in es1, a
+//!   boolean.
 //! * `==` and `!=` between two values or two booleans; Jinja compares anything.
-//! * `is defined` and `default` directly on a look-up, and missing names nowhere else: elsewhere, whether a missing name
-//!   fails in Jinja depends on its configuration.
+//! * `is defined` and `default` directly on a look-up, and missing names nowhere else: elsewhere, whether a missing
+//!   name fails in Jinja depends on its configuration.
 //! * The filters `upper`, `lower` and `trim` on ASCII text, and `replace` of a non-empty string. In Jinja, `tojson` and
 //!   `urlencode` escape other characters, and `b64encode`, `b64decode` and `sha256` do not exist.
 

@@ -1,4 +1,4 @@
-//! Section 8 sentence by sentence: how deeply a text may nest.
+//! docs/format-es1.md#8-rendering, sentence by sentence: how deeply a text may nest.
 
 use super::support::{assert_renders, check_syntax};
 

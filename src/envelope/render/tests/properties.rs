@@ -62,8 +62,8 @@ const FRAGMENTS: [&str; 48] = [
     "|b64decode",
 ];
 
-/// Parses a text and, if it is valid, renders it. Checks that errors have a position in the text and that output stays
-/// within the limits. Some of the values are large or not UTF-8.
+/// Parses a text and, if it is valid, renders it. Checks that errors have a position in the text and that output
+/// stays within the limits. Some of the values are large or not UTF-8.
 fn check_bounds(source: &str) -> Result<(), TestCaseError> {
     let lines = source.matches('\n').count() + 1;
     let text = match Text::parse(source) {

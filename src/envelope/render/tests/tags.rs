@@ -1,5 +1,5 @@
-//! Section 8 sentence by sentence: tags, literal text, white space and strings. `syntax_errors` and `render_errors` cover
-//! what the section forbids.
+//! docs/format-es1.md#8-rendering, sentence by sentence: tags, literal text, white space and strings. `syntax_errors`
+//! and `render_errors` cover what the section forbids.
 
 use super::support::{assert_conditions, assert_renders, render};
 

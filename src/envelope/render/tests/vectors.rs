@@ -1,5 +1,5 @@
-//! The render cases of the vectors as unit tests, which also state the kind of each error. Other tests run the vectors
-//! themselves.
+//! The render cases of the vectors as unit tests, which also state the kind of each error. Other tests run the
+//! vectors themselves.
 
 use super::super::RenderErrorKind::{self, *};
 use super::support::{check_syntax, render, render_over};
