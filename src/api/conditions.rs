@@ -1,20 +1,20 @@
-//! Conditions as kstatus reads them: `Ready` always; `Reconciling` or `Stalled` only while it is True, never both.
+//! Conditions as kstatus reads them: `Ready` is always present; `Reconciling` and `Stalled` only while True, never both.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::{Kept, Outcome};
+use super::outcome::{Kept, Outcome};
 
-/// The condition that says whether the Secret stands.
+/// The condition that says whether the Secret is as the controller wrote it.
 pub const READY: &str = "Ready";
-/// There while the controller works on it by itself.
+/// Present while the controller can still succeed without human action.
 pub const RECONCILING: &str = "Reconciling";
-/// There while a person is needed.
+/// Present while human action is required.
 pub const STALLED: &str = "Stalled";
 
-/// The conditions that `outcome` gives for `generation`, after those of `previous`. A condition whose status
-/// stays as it was keeps its time, so an outcome that is only repeated gives equal conditions. A KMS's request id is
-/// the first one since reason and code changed: a new one alone is no news.
+/// Returns the conditions of `outcome` for `generation`, given the `previous` ones. A condition whose status does not
+/// change keeps its transition time, so a repeated outcome yields equal conditions. A message keeps the first KMS
+/// request id since reason and code last changed: a new id alone changes nothing.
 pub fn conditions(
     previous: &[Condition],
     outcome: &Outcome,
@@ -28,7 +28,7 @@ pub fn conditions(
     let repeated = find(previous, READY)
         .filter(|before| before.reason == reason && outcome.repeats(&message, &before.message));
     let message = repeated.map_or(message, |before| before.message.clone());
-    let one = |type_: &str, status: &str| {
+    let condition = |type_: &str, status: &str| {
         let before = find(previous, type_).filter(|c| c.status == status);
         Condition {
             type_: type_.to_owned(),
@@ -40,25 +40,25 @@ pub fn conditions(
                 .map_or_else(|| Time(to_second(now)), |c| c.last_transition_time.clone()),
         }
     };
-    let mut out = vec![one(READY, verdict.ready())];
-    out.extend(verdict.second().map(|type_| one(type_, "True")));
+    let mut out = vec![condition(READY, verdict.ready())];
+    out.extend(verdict.second_condition().map(|type_| condition(type_, "True")));
     out
 }
 
-/// The condition of that type.
+/// Returns the condition of type `type_`.
 pub fn find<'a>(conditions: &'a [Condition], type_: &str) -> Option<&'a Condition> {
     conditions.iter().find(|c| c.type_ == type_)
 }
 
-/// What the API server keeps of a time; finer ones would differ from what is read back.
+/// Truncates to whole seconds: the API server stores no more, and the stored value must equal the computed one.
 fn to_second(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Answer;
     use super::*;
+    use crate::api::outcome::KmsResponse;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_life() {
+    fn conditions_and_times_follow_the_outcomes_of_one_object() {
         let (one, two, three) = (
             at("2026-11-24T01:00:00.5Z"),
             at("2026-11-24T02:00:00Z"),
@@ -87,7 +87,7 @@ mod tests {
         );
         let unavailable = Outcome::KmsUnavailable {
             key: "tencent-kms://ap-guangzhou/23e8".into(),
-            answer: Answer::default(),
+            response: KmsResponse::default(),
         };
         let synced = Outcome::Synced {
             entries: 2,
@@ -115,12 +115,12 @@ mod tests {
         assert_eq!(
             conditions(&first, &unavailable, Kept::Nothing, 1, two),
             first,
-            "a repetition writes nothing"
+            "a repeated outcome changes nothing"
         );
 
         let throttled = Outcome::KmsThrottled {
             key: "local://x".into(),
-            answer: Answer::default(),
+            response: KmsResponse::default(),
         };
         let second = conditions(&first, &throttled, Kept::Nothing, 2, two);
         assert_eq!(
@@ -149,17 +149,17 @@ mod tests {
         assert!(
             fourth
                 .iter()
-                .all(|c| c.message.contains("the secret keeps generation 2"))
+                .all(|c| c.message.contains("secret still holds generation 2"))
         );
         assert!(find(&fourth, RECONCILING).is_none() && find(&fourth, STALLED).is_some());
     }
 
     #[test]
-    fn a_new_request_id_alone_is_no_news() {
+    fn new_request_id_alone_changes_nothing() {
         let denied = |code: &str, id: &str| Outcome::KmsDenied {
             identity: "x".into(),
             key: "tencent-kms://ap-guangzhou/k".into(),
-            answer: Answer {
+            response: KmsResponse {
                 code: Some(code.into()),
                 message: Some(format!("no, {id}")),
                 request_id: Some(id.into()),
@@ -172,18 +172,18 @@ mod tests {
             "{}",
             first[0].message
         );
-        let again = |outcome: &Outcome, kept, generation| conditions(&first, outcome, kept, generation, late);
-        assert_eq!(again(&denied("A", "r-2"), Kept::Nothing, 1), first);
-        let of_another = again(&denied("A", "r-2"), Kept::Nothing, 2);
+        let repeated = |outcome: &Outcome, kept, generation| conditions(&first, outcome, kept, generation, late);
+        assert_eq!(repeated(&denied("A", "r-2"), Kept::Nothing, 1), first);
+        let next_generation = repeated(&denied("A", "r-2"), Kept::Nothing, 2);
         assert_eq!(
-            of_another[0].message, first[0].message,
+            next_generation[0].message, first[0].message,
             "reason and code are the same"
         );
         for (outcome, kept) in [
             (denied("B", "r-2"), Kept::Nothing),
             (denied("A", "r-2"), Kept::Generation(1)),
         ] {
-            let changed = again(&outcome, kept, 1);
+            let changed = repeated(&outcome, kept, 1);
             assert!(
                 changed[0].message.contains("request r-2"),
                 "{}",
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn times_are_those_that_are_read_back() {
+    fn times_equal_those_read_back() {
         let made = conditions(
             &[],
             &Outcome::IntegrityError { elsewhere: None },

@@ -1,11 +1,11 @@
-//! What a reconcile came to. Fields go in typed, so no caller builds a message (the texts stand in `message`).
+//! The result of a reconcile. Its fields are typed, so no caller builds a message (the texts are in `message`).
 
 use super::reason::{Reason, Verdict};
 use crate::envelope::names::Place;
 use crate::envelope::render::RenderError;
 use crate::envelope::{PolicyError, SealTime, StructureError, StructureKind};
 
-/// What stands in the cluster while an object does not get on.
+/// What is in the cluster while an object cannot be synced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// The Secret of this generation.
@@ -14,21 +14,21 @@ pub enum Kept {
     Nothing,
 }
 
-/// What a KMS answered: for its support and its audit log. Never a raw body.
+/// What a KMS returned with a failure: for its support and its audit log. Never a raw body.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answer {
+pub struct KmsResponse {
     /// The KMS's error code.
     pub code: Option<String>,
-    /// Why, in one line.
+    /// The KMS's error message, or the cause of a network failure, in one line.
     pub message: Option<String>,
-    /// The KMS's id of the request.
+    /// The KMS's request id.
     pub request_id: Option<String>,
 }
 
-/// Why the API server refused a Secret. Its own text is not kept: it can quote what was sent.
+/// Why the API server rejected a Secret. Its message is dropped: it can quote what was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
-    /// 422: the paths of the fields that it names.
+    /// 422: the paths of the invalid fields, as far as it names them.
     Invalid(Vec<String>),
     /// A `ResourceQuota` of the namespace.
     Quota,
@@ -38,17 +38,17 @@ pub enum Rejection {
     TooLarge,
 }
 
-/// What a reconcile came to. Its fields are names, codes and times of public things.
+/// The result of a reconcile. Its fields hold only public names, codes and times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[expect(
     missing_docs,
-    reason = "the fields say what they are; the variants are those of `Reason`"
+    reason = "the field names are self-explanatory; the variants are those of `Reason`"
 )]
 pub enum Outcome {
     Synced {
         entries: usize,
         generation: i64,
-        /// The highest time that was seen before, where this seal is older.
+        /// The highest seal time already seen, if this seal is older.
         older_than: Option<SealTime>,
     },
     Progressing {
@@ -56,17 +56,17 @@ pub enum Outcome {
     },
     KmsUnavailable {
         key: String,
-        answer: Answer,
+        response: KmsResponse,
     },
     KmsThrottled {
         key: String,
-        answer: Answer,
+        response: KmsResponse,
     },
     CredentialsUnavailable {
         key: String,
-        /// Where the credentials come from, or should.
+        /// Where the credentials come from, or should come from.
         source: String,
-        answer: Answer,
+        response: KmsResponse,
     },
     ApiUnavailable {
         /// `503`, `timeout`.
@@ -76,18 +76,17 @@ pub enum Outcome {
         time: String,
     },
     SecretMissing {
-        because: Reason,
+        cause: Reason,
     },
     SecretDrifted {
-        because: Reason,
+        cause: Reason,
     },
     InvalidDocument {
         field: String,
         what: String,
     },
     UnsupportedDocument {
-        /// The format, or the path of the field.
-        unknown: Unknown,
+        unsupported: Unsupported,
     },
     PolicyDenied {
         error: PolicyError,
@@ -100,18 +99,18 @@ pub enum Outcome {
     KmsDenied {
         identity: String,
         key: String,
-        answer: Answer,
+        response: KmsResponse,
     },
     KmsMisconfigured {
         key: String,
-        answer: Answer,
+        response: KmsResponse,
         advice: String,
     },
     KmsKeyUnusable {
         key: String,
-        /// As the KMS names it.
+        /// As the KMS reports it.
         state: String,
-        answer: Answer,
+        response: KmsResponse,
     },
     IntegrityError {
         /// [`sealed_elsewhere`].
@@ -127,12 +126,12 @@ pub enum Outcome {
     Conflict {
         name: String,
         namespace: String,
-        /// Kind and name of the controller that owns the Secret, if one does.
+        /// Kind and name of the Secret's controller owner, if it has one.
         owner: Option<String>,
     },
     ImmutableSecret {
         name: String,
-        /// The generation that it holds, if it is known.
+        /// The generation that it holds, if known.
         holds: Option<i64>,
         generation: i64,
     },
@@ -145,33 +144,33 @@ pub enum Outcome {
     },
 }
 
-/// What this version does not know.
+/// What this version does not support.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unknown {
-    /// A word in `spec.format`.
+pub enum Unsupported {
+    /// The value of `spec.format`.
     Format(String),
-    /// The path of a field.
+    /// The path of an unknown field.
     Field(String),
 }
 
 impl From<&StructureError> for Outcome {
     fn from(error: &StructureError) -> Self {
-        let unknown = match &error.kind {
+        let unsupported = match &error.kind {
             StructureKind::Invalid => {
                 return Outcome::InvalidDocument {
                     field: error.field.clone(),
                     what: error.what.clone(),
                 };
             }
-            StructureKind::UnknownFormat(format) => Unknown::Format(format.clone()),
-            StructureKind::UnknownField => Unknown::Field(error.field.clone()),
+            StructureKind::UnknownFormat(format) => Unsupported::Format(format.clone()),
+            StructureKind::UnknownField => Unsupported::Field(error.field.clone()),
         };
-        Outcome::UnsupportedDocument { unknown }
+        Outcome::UnsupportedDocument { unsupported }
     }
 }
 
 impl Outcome {
-    /// What a refusal by policy means in `namespace`.
+    /// Converts a refusal by policy for a document in `namespace`.
     pub fn from_policy(error: PolicyError, namespace: &str) -> Self {
         match error {
             PolicyError::SealTimeInFuture(time) => Outcome::SealTimeInFuture { time },
@@ -182,7 +181,7 @@ impl Outcome {
         }
     }
 
-    /// The reason.
+    /// Returns the reason for conditions, events and metrics.
     pub fn reason(&self) -> Reason {
         match self {
             Outcome::Synced { .. } => Reason::Synced,
@@ -211,28 +210,28 @@ impl Outcome {
         }
     }
 
-    /// What the KMS answered, where it is about that.
-    pub fn answer(&self) -> Option<&Answer> {
+    /// Returns what the KMS returned, for failures of a KMS call.
+    pub fn response(&self) -> Option<&KmsResponse> {
         match self {
-            Outcome::KmsUnavailable { answer, .. }
-            | Outcome::KmsThrottled { answer, .. }
-            | Outcome::CredentialsUnavailable { answer, .. }
-            | Outcome::KmsDenied { answer, .. }
-            | Outcome::KmsMisconfigured { answer, .. }
-            | Outcome::KmsKeyUnusable { answer, .. } => Some(answer),
+            Outcome::KmsUnavailable { response, .. }
+            | Outcome::KmsThrottled { response, .. }
+            | Outcome::CredentialsUnavailable { response, .. }
+            | Outcome::KmsDenied { response, .. }
+            | Outcome::KmsMisconfigured { response, .. }
+            | Outcome::KmsKeyUnusable { response, .. } => Some(response),
             _ => None,
         }
     }
 
-    /// What the reason says in the conditions.
+    /// Returns the conditions that the reason stands for.
     pub fn verdict(&self) -> Verdict {
-        // Every reason of an outcome has one (a test holds that); a reason of events alone would need a person.
+        // Every reason of an outcome has a verdict; a test checks this.
         self.reason().verdict().unwrap_or(Verdict::Stalled)
     }
 }
 
-/// The place that the annotation [`super::SEALED_FOR_ANNOTATION`] names, where it is well formed and another
-/// than the object's own. A hint for a person: it decides nothing.
+/// Returns the place named by the annotation [`super::SEALED_FOR_ANNOTATION`] if it is well formed and differs from
+/// the object's own. A hint for human readers: nothing depends on it.
 pub fn sealed_elsewhere(annotation: &str, namespace: &str, name: &str) -> Option<String> {
     let (for_namespace, for_name) = annotation.split_once('/')?;
     let here = for_namespace == namespace && (for_name == "*" || for_name == name);

@@ -1,8 +1,8 @@
-//! `status` of an `EnvelopeSecret`. Written by the controller alone, with server-side apply; readers must take
-//! a status of an older or a newer controller, so nothing is required and unknown fields are ignored.
+//! `status` of an `EnvelopeSecret`. Only the controller writes it, with server-side apply. Readers must accept the
+//! status of an older or newer controller, so no field is required and unknown fields are ignored.
 //!
-//! The CRD's schema of `status` is derived from these types: their comments are what `kubectl explain` shows. A field
-//! that the schema lacked would be pruned, and each restart would open every document again.
+//! The CRD's schema of `status` is derived from these types, and `kubectl explain` shows their comments. A field missing
+//! from the schema would be pruned, and every restart would open every document again.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
@@ -11,49 +11,49 @@ use serde::{Deserialize, Serialize};
 use crate::envelope::wire::{MAX_KEYS, Spec};
 use crate::envelope::{SealMark, SealTime};
 
-/// At most this many KMS keys are listed.
+/// Maximum number of KMS keys listed.
 const MAX_KMS_KEYS: usize = 16;
-/// A key URI of the greatest size.
+/// Maximum length of a key URI.
 const MAX_KEY_URI: usize = 1025;
 
-// `applied` and `sealed` describe the last success and are sent again unchanged on failure.
-/// What the controller saw and did. Written by it alone.
+// `applied` and `sealed` describe the last success and are sent unchanged on failure.
+/// Observed state. Written only by the controller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct EnvelopeSecretStatus {
-    /// The generation that the conditions speak about; -1: no controller has looked at the object.
+    /// The generation that the conditions describe; -1 if no controller has reconciled the object yet.
     pub observed_generation: i64,
-    /// The last value of the annotation envelope-secrets.io/reconcile-at that was acted upon.
+    /// The last handled value of the annotation envelope-secrets.io/reconcile-at.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 262_144))]
     pub last_handled_reconcile_at: Option<String>,
-    /// URI of the first KMS key of the data key that seals; `kubectl get envsec -A --field-selector
-    /// status.kmsKey=...` finds the objects of a key.
+    /// URI of the first KMS key of the sealing data key; `kubectl get envsec -A --field-selector status.kmsKey=...`
+    /// finds the objects of a key.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_KEY_URI))]
     pub kms_key: Option<String>,
-    /// URIs of the KMS keys of all wraps, each once; the first 16 of them.
+    /// URIs of the KMS keys of all wraps, without duplicates; at most 16.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_KMS_KEYS), extend("x-kubernetes-list-type" = "atomic", "items" = text("A KMS key.", MAX_KEY_URI)))]
     pub kms_keys: Vec<String>,
-    /// Ids of the data keys.
+    /// IDs of the data keys.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = MAX_KEYS), extend("x-kubernetes-list-type" = "atomic", "items" = text("The id of a data key.", 8)))]
+    #[schemars(length(max = MAX_KEYS), extend("x-kubernetes-list-type" = "atomic", "items" = text("The ID of a data key.", 8)))]
     pub data_keys: Vec<String>,
-    /// The seal that was opened last with success.
+    /// The seal of the last successful opening.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Sealed>,
     /// The last successful write of the Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<Applied>,
-    /// Ready: True where the Secret stands as sealed. Reconciling: the controller tries again by itself. Stalled: a
-    /// person is needed.
+    /// Ready: the Secret is as the controller wrote it for observedGeneration. Reconciling: the controller keeps
+    /// retrying. Stalled: human action is required.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schemars(schema_with = "super::crd::conditions")]
+    #[schemars(schema_with = "super::crd::conditions::schema")]
     pub conditions: Vec<Condition>,
 }
 
-/// The schema of a list's items.
+/// Returns the schema of a list's string items.
 fn text(description: &str, max: usize) -> serde_json::Value {
     serde_json::json!({"type": "string", "description": description, "maxLength": max})
 }
@@ -74,14 +74,14 @@ impl Default for EnvelopeSecretStatus {
 }
 
 impl EnvelopeSecretStatus {
-    /// Says which KMS keys and data keys the document has.
+    /// Lists the document's KMS keys and data keys.
     pub fn set_keys(&mut self, spec: &Spec) {
         let sealing = spec.data_keys.iter().find(|key| key.id == spec.seal.key);
         self.kms_key = sealing
             .and_then(|key| key.wraps.first())
             .map(|wrap| wrap.key.clone());
         self.kms_keys.clear();
-        // The sealing data key first: with many data keys the list must hold at least what opens the seal.
+        // The sealing data key comes first: a truncated list must still contain the keys that open the seal.
         let others = spec.data_keys.iter().filter(|key| key.id != spec.seal.key);
         for wrap in sealing.into_iter().chain(others).flat_map(|key| &key.wraps) {
             if self.kms_keys.len() < MAX_KMS_KEYS && !self.kms_keys.contains(&wrap.key) {
@@ -92,7 +92,7 @@ impl EnvelopeSecretStatus {
     }
 }
 
-/// The seal of the last success.
+/// The seal of the last successful opening.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
@@ -103,16 +103,16 @@ pub struct Sealed {
     /// `spec.seal.mac`.
     #[schemars(length(max = 43))]
     pub mac: String,
-    /// The highest `spec.seal.time` that was opened with success.
+    /// The highest `spec.seal.time` opened successfully.
     #[schemars(length(max = 20))]
     pub highest_time: String,
 }
 
 impl Sealed {
-    /// What a success with the document of this mark leaves behind, after `before`.
+    /// Returns the value after the document with this mark was opened, given the value `before`.
     #[must_use]
     pub fn after(before: Option<&Sealed>, mark: &SealMark) -> Sealed {
-        // Times compare as text; what is not one (a status written by hand) counts as never seen.
+        // An invalid time (a status written by hand) counts as never seen.
         let highest = before.and_then(|b| SealTime::parse(&b.highest_time));
         let highest = highest.map_or_else(|| mark.time.clone(), |seen| seen.max(mark.time.clone()));
         Sealed {
@@ -123,49 +123,49 @@ impl Sealed {
     }
 }
 
-/// What the last successful write of the Secret was; with it the controller tells that nothing is to do.
+/// The last successful write of the Secret. With it the controller recognizes that there is nothing to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
 pub struct Applied {
-    /// `metadata.generation` of the object that was written.
+    /// `metadata.generation` of the object at that write.
     pub generation: i64,
-    /// SHA-256 of the document that was written (manifest and mac), in lower-case hex.
+    /// SHA-256 of the applied document (manifest and mac), in lower-case hex.
     #[schemars(length(max = 64))]
     pub digest: String,
-    // The word of a `Mode`, or one of a newer controller.
-    /// How the Secret is held: Owned, Retained, Merged.
+    // The name of a `Mode`, possibly one of a newer controller.
+    /// Ownership mode: Owned, Retained or Merged.
     #[schemars(length(max = 32))]
     pub mode: String,
-    /// The version of the rules by which a document becomes a Secret.
+    /// The version of the rules that turn a document into a Secret.
     pub renderer: i64,
     /// `metadata.uid` of the Secret.
     #[serde(rename = "secretUID")]
     #[schemars(length(max = 64))]
     pub secret_uid: String,
-    /// `metadata.resourceVersion` that the write gave. Compared for equality only.
+    /// `metadata.resourceVersion` returned by the write. Compared only for equality.
     #[schemars(length(max = 64))]
     pub secret_resource_version: String,
-    /// How many entries the Secret holds.
+    /// Number of entries of the Secret.
     pub entries: i64,
-    /// When it was written, RFC 3339 in seconds.
+    /// Time of the write, RFC 3339 in seconds.
     #[schemars(length(max = 64), extend("format" = "date-time"))]
     pub time: String,
 }
 
-/// How a Secret is held.
+/// The ownership mode of a Secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// With an ownerReference: it goes with its object.
+    /// With an ownerReference: garbage-collected with its object.
     Owned,
-    /// Without one: it outlives its object.
+    /// Without an ownerReference: outlives its object.
     Retained,
-    /// Somebody else's Secret, of which we hold some keys.
+    /// Another owner's Secret, some of whose entries we manage.
     Merged,
 }
 
 impl Mode {
-    /// The word in `status.applied.mode`.
+    /// Returns the value of `status.applied.mode`.
     pub fn as_str(self) -> &'static str {
         match self {
             Mode::Owned => "Owned",
@@ -174,7 +174,7 @@ impl Mode {
         }
     }
 
-    /// The value of the label [`super::MANAGED_LABEL`].
+    /// Returns the value of the label [`super::MANAGED_LABEL`].
     pub fn label(self) -> &'static str {
         match self {
             Mode::Owned => "owned",
@@ -192,7 +192,7 @@ mod tests {
     use crate::envelope::wire::{Seal, SealedDataKey, Template, Wrap};
     use crate::envelope::{Commitment, Scope};
 
-    /// The example of the documentation, as the API server gives it.
+    /// The example in the documentation, as the API server returns it.
     const EXAMPLE: &str = r#"{
       "observedGeneration": 4,
       "kmsKey": "tencent-kms://ap-guangzhou/23e8",
@@ -203,12 +203,12 @@ mod tests {
                   "secretUID": "7318f7ea", "secretResourceVersion": "1238", "entries": 3,
                   "time": "2026-11-24T00:47:55Z"},
       "conditions": [{"type": "Ready", "status": "True", "reason": "Synced", "observedGeneration": 4,
-                      "message": "secret holds 3 entries of generation 4",
+                      "message": "secret holds 3 entries from generation 4",
                       "lastTransitionTime": "2026-11-24T00:47:55Z"}]
     }"#;
 
     #[test]
-    fn the_names_of_fields_are_those_of_the_documentation() {
+    fn field_names_match_the_documentation() {
         let json: serde_json::Value = serde_json::from_str(EXAMPLE).expect("JSON");
         let status: EnvelopeSecretStatus = serde_json::from_value(json.clone()).expect("a status");
         assert_eq!(
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_of_another_version_is_read() {
+    fn status_of_another_version_is_accepted() {
         let read = |text: &str| serde_json::from_str::<EnvelopeSecretStatus>(text).expect("a status");
         assert_eq!(read("{}").observed_generation, -1);
         let newer =
@@ -231,18 +231,18 @@ mod tests {
         assert_eq!(
             newer.applied.map(|a| a.mode).as_deref(),
             Some("Shared"),
-            "kept as it is for the next write"
+            "preserved for the next write"
         );
         let written = serde_json::to_value(EnvelopeSecretStatus::default()).expect("JSON");
         assert_eq!(
             written,
             serde_json::json!({"observedGeneration": -1}),
-            "every write carries it"
+            "part of every write"
         );
     }
 
     #[test]
-    fn keys_of_a_document_are_listed_once_and_bounded() {
+    fn keys_are_listed_without_duplicates_up_to_the_maximum() {
         let data_key = |id: &str, keys: std::ops::Range<usize>| SealedDataKey {
             id: id.to_owned(),
             commitment: Commitment([0; 32]),
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_time_never_falls() {
+    fn highest_time_never_decreases() {
         let mark = |time: &str, mac: u8| SealMark {
             time: SealTime::parse(time).expect("a time"),
             mac: [mac; 32],

@@ -2,7 +2,7 @@ use super::*;
 use crate::envelope::wire::API_VERSION;
 
 #[test]
-fn group_and_version_are_those_of_the_format() {
+fn group_and_version_match_the_format() {
     assert_eq!(format!("{GROUP}/{VERSION}"), API_VERSION);
     let resource = format!("{PLURAL}.{GROUP}");
     assert_eq!(crd().metadata.name.as_deref(), Some(resource.as_str()));

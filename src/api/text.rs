@@ -1,36 +1,36 @@
-//! Text that goes into a condition or an event: one line, bounded.
+//! Text of conditions and events: one line of bounded length.
 
-/// The most bytes that a condition's message or an event's note has.
+/// Maximum length of a condition's message or an event's note, in bytes.
 pub(super) const MAX_MESSAGE: usize = 1024;
-/// The most bytes that one field takes in it: a name of an object fits.
+/// Maximum length of one field of a message, in bytes. The name of an object fits.
 const MAX_FIELD: usize = 253;
-/// What stands in place of the part that was cut off.
-const CUT: &str = "...";
+/// Replaces the part that was cut off.
+const ELLIPSIS: &str = "...";
 
-/// `text` without control characters and of at most `max` bytes.
+/// Replaces control characters in `text` with spaces and truncates it to `max` bytes.
 fn one_line(text: &str, max: usize) -> String {
     let mut out: String = text
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect();
     if out.len() > max {
-        out.truncate(out.floor_char_boundary(max - CUT.len()));
-        out.push_str(CUT);
+        out.truncate(out.floor_char_boundary(max - ELLIPSIS.len()));
+        out.push_str(ELLIPSIS);
     }
     out
 }
 
-/// A field of a message: what a tenant, a KMS or the API server wrote.
+/// Sanitizes a field of a message: text from a tenant, a KMS or the API server.
 pub(super) fn field(text: &str) -> String {
     one_line(text, MAX_FIELD)
 }
 
-/// The whole message.
+/// Sanitizes a whole message.
 pub(super) fn message(text: &str) -> String {
     one_line(text, MAX_MESSAGE)
 }
 
-/// `items` in one field: as many as fit, then how many more there are.
+/// Joins `items` in one field: as many as fit, then the number of those left out.
 pub(super) fn list(items: &[String]) -> String {
     let mut out = String::new();
     for (index, item) in items.iter().enumerate() {
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_are_one_bounded_line() {
+    fn fields_are_single_line_and_truncated() {
         assert_eq!(field("a\nb\u{7f}\tc"), "a b  c");
         assert_eq!(field(&"x".repeat(253)).len(), 253);
         let cut = field(&"ä".repeat(200));
@@ -59,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_say_what_they_leave_out() {
+    fn long_lists_end_with_the_number_left_out() {
         let keys = |n: usize| -> Vec<String> { (0..n).map(|i| format!("local://{i:08}")).collect() };
         assert_eq!(list(&keys(2)), "local://00000000, local://00000001");
         let long = list(&keys(64));

@@ -1,19 +1,18 @@
-//! The `CustomResourceDefinition`. The schema of `status` is derived from its type; that of `spec` is built by hand,
-//! since a derive would repeat the fields that the format defines, and writes defaults there.
+//! The `CustomResourceDefinition`. The schema of `status` is derived from its type. The schema of `spec` is built by
+//! hand: a derive would duplicate the field definitions of the format and add defaults.
 //!
-//! What its shape must hold (each is tried on a real API server in tests/it/crd*.rs):
-//! * `spec` is atomic, lists too: two field managers would else mix two documents into one without a valid seal.
-//! * Nothing under `spec` is pruned: every object level keeps unknown fields, or an older definition and one status
-//!   write would destroy sealed fields of a newer one. The strict reader then refuses what it does not know.
-//! * No `default:` under `spec` (GitOps tools would see a difference for ever); one on `status`, so that a new
-//!   object is not taken for a current one.
-//! * Every string, map and list has a bound: from them the API server reckons the cost of the CEL rules.
+//! Requirements, each tested on a real API server in tests/it/crd (reasons: docs/design/controller.md#the-crd):
+//! * `spec` and its lists are atomic. Otherwise two field managers could mix two documents into one without a valid seal.
+//! * Nothing under `spec` is pruned: every object level preserves unknown fields. Otherwise an older CRD plus one status
+//!   write would destroy sealed fields of a newer document. The strict reader then refuses fields that it does not know.
+//! * No `default:` under `spec` (GitOps tools would show a permanent difference), but one on `status`, so that a new
+//!   object does not count as current.
+//! * Every string, map and list has a maximum size: the API server estimates the cost of CEL rules from it.
 
+pub(in crate::api) mod conditions;
 mod schema;
 mod spec;
 mod status;
-
-pub(super) use status::conditions;
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceColumnDefinition, CustomResourceDefinition, CustomResourceDefinitionNames,
@@ -22,10 +21,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
-use super::{CATEGORY, GROUP, PLURAL, SHORT_NAME, SINGULAR, VERSION};
+use super::names::{CATEGORY, GROUP, PLURAL, SHORT_NAME, SINGULAR, VERSION};
 use crate::envelope::wire::KIND;
 
-/// The definition of `EnvelopeSecret`.
+/// Returns the CRD of `EnvelopeSecret`.
 pub fn crd() -> CustomResourceDefinition {
     CustomResourceDefinition {
         metadata: ObjectMeta {
@@ -41,7 +40,7 @@ pub fn crd() -> CustomResourceDefinition {
                 plural: PLURAL.to_owned(),
                 singular: Some(SINGULAR.to_owned()),
                 short_names: Some(vec![SHORT_NAME.to_owned()]),
-                // Never `all`: `kubectl delete all --all` must not take sealed documents along.
+                // Never `all`: `kubectl delete all --all` must not delete sealed documents.
                 categories: Some(vec![CATEGORY.to_owned()]),
             },
             versions: vec![version()],
@@ -51,9 +50,9 @@ pub fn crd() -> CustomResourceDefinition {
     }
 }
 
-/// The definition as YAML: what `envelope crd` prints and `crds/envelopesecrets.yaml` holds.
+/// Returns the CRD as YAML: the output of `envelope crd` and the content of `crds/envelopesecrets.yaml`.
 pub fn crd_yaml() -> Result<String, serde_saphyr::SerializeError> {
-    // Strings that look like numbers or booleans are quoted by the printer; long ones are not folded.
+    // The serializer quotes strings that look like numbers or booleans; long strings are not folded.
     let options = serde_saphyr::ser_options! { compact_list_indent: true, prefer_block_scalars: false };
     let yaml = serde_saphyr::to_string_with_options(&crd(), options)?;
     Ok(format!("# Printed by `envelope crd`.\n{yaml}"))
@@ -84,7 +83,7 @@ fn version() -> CustomResourceDefinitionVersion {
     }
 }
 
-/// What `kubectl get` prints; with `-o wide` all of it.
+/// The columns of `kubectl get`; those of priority 1 appear only with `-o wide`.
 fn columns() -> Vec<CustomResourceColumnDefinition> {
     let column = |name: &str, type_: &str, path: &str, wide: bool| CustomResourceColumnDefinition {
         name: name.to_owned(),

@@ -1,4 +1,4 @@
-//! Pieces of an `OpenAPI` schema, each with its bound.
+//! Builders for the parts of an `OpenAPI` schema, each with a maximum size.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSON, JSONSchemaProps, JSONSchemaPropsOrArray, JSONSchemaPropsOrBool, ValidationRule,
@@ -6,10 +6,10 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 
 use crate::envelope::wire::{API_VERSION, KIND};
 
-/// A property and its name.
+/// The name and schema of a property.
 pub(super) type Property = (&'static str, JSONSchemaProps);
 
-/// The whole object.
+/// Returns the schema of the whole object.
 pub(super) fn root(spec: JSONSchemaProps, status: JSONSchemaProps) -> JSONSchemaProps {
     let plain = |text: &str| JSONSchemaProps {
         type_: Some("string".to_owned()),
@@ -17,9 +17,9 @@ pub(super) fn root(spec: JSONSchemaProps, status: JSONSchemaProps) -> JSONSchema
         ..JSONSchemaProps::default()
     };
     object(
-        "A Secret, sealed with a data key that only a KMS can unwrap: safe to commit. The controller opens it and \
-         keeps a native Secret of the same namespace and name. Made by `envelope seal`; a change by hand breaks the \
-         seal.",
+        "A Secret sealed with a data key that only a KMS can unwrap: safe to commit. The controller opens it and \
+         maintains a native Secret of the same namespace and name. Create it with `envelope seal`; a manual change \
+         breaks the seal.",
         &["spec"],
         vec![
             ("apiVersion", plain(API_VERSION)),
@@ -51,7 +51,7 @@ pub(super) fn string(description: &str, max: usize) -> JSONSchemaProps {
     }
 }
 
-/// A string of at most `max` characters of that form. RE2: `$` is the end of the text, no line feed before it.
+/// A string of at most `max` characters that matches `pattern`. In RE2, `$` matches only at the very end of the text.
 pub(super) fn pattern(description: &str, max: usize, pattern: &str) -> JSONSchemaProps {
     JSONSchemaProps {
         pattern: Some(pattern.to_owned()),
@@ -59,15 +59,16 @@ pub(super) fn pattern(description: &str, max: usize, pattern: &str) -> JSONSchem
     }
 }
 
-/// One of these words. Longer ones than any of them must still meet the enum, whose refusal says what is right.
-pub(super) fn word(description: &str, words: &[&str]) -> JSONSchemaProps {
+/// One of `words`. The maximum length exceeds theirs, so that the enum rejects longer values too: its message lists the
+/// supported ones.
+pub(super) fn enumeration(description: &str, words: &[&str]) -> JSONSchemaProps {
     JSONSchemaProps {
         enum_: Some(words.iter().map(|w| JSON((*w).into())).collect()),
         ..string(description, 64)
     }
 }
 
-/// RFC 3339.
+/// An RFC 3339 time.
 pub(super) fn time(description: &str) -> JSONSchemaProps {
     JSONSchemaProps {
         format: Some("date-time".to_owned()),
@@ -75,7 +76,7 @@ pub(super) fn time(description: &str) -> JSONSchemaProps {
     }
 }
 
-/// A whole number. 64 bits: `int64` is a format that the API server knows, unsigned ones are not.
+/// A 64-bit integer. The API server supports the format `int64`, but no unsigned formats.
 pub(super) fn integer(description: &str) -> JSONSchemaProps {
     JSONSchemaProps {
         type_: Some("integer".to_owned()),
@@ -85,7 +86,7 @@ pub(super) fn integer(description: &str) -> JSONSchemaProps {
     }
 }
 
-/// true or false.
+/// A boolean.
 pub(super) fn boolean(description: &str) -> JSONSchemaProps {
     JSONSchemaProps {
         type_: Some("boolean".to_owned()),
@@ -94,7 +95,7 @@ pub(super) fn boolean(description: &str) -> JSONSchemaProps {
     }
 }
 
-/// An object of these fields.
+/// An object with these properties.
 pub(super) fn object(description: &str, required: &[&str], properties: Vec<Property>) -> JSONSchemaProps {
     JSONSchemaProps {
         type_: Some("object".to_owned()),
@@ -110,7 +111,7 @@ pub(super) fn object(description: &str, required: &[&str], properties: Vec<Prope
     }
 }
 
-/// A map of at most `max` strings, replaced as a whole.
+/// An atomic map of at most `max` entries.
 pub(super) fn map(description: &str, max: usize, values: JSONSchemaProps) -> JSONSchemaProps {
     JSONSchemaProps {
         type_: Some("object".to_owned()),
@@ -122,7 +123,7 @@ pub(super) fn map(description: &str, max: usize, values: JSONSchemaProps) -> JSO
     }
 }
 
-/// A list of at most `max` items, replaced as a whole.
+/// An atomic list of at most `max` items.
 pub(super) fn list(description: &str, max: usize, items: JSONSchemaProps) -> JSONSchemaProps {
     JSONSchemaProps {
         type_: Some("array".to_owned()),
@@ -134,7 +135,7 @@ pub(super) fn list(description: &str, max: usize, items: JSONSchemaProps) -> JSO
     }
 }
 
-/// `schema`, replaced as a whole where field managers meet.
+/// Makes an object atomic: a field manager replaces it as a whole.
 pub(super) fn atomic(schema: JSONSchemaProps) -> JSONSchemaProps {
     JSONSchemaProps {
         x_kubernetes_map_type: Some("atomic".to_owned()),
@@ -142,15 +143,15 @@ pub(super) fn atomic(schema: JSONSchemaProps) -> JSONSchemaProps {
     }
 }
 
-/// `schema` whose unknown fields are kept.
-pub(super) fn open(schema: JSONSchemaProps) -> JSONSchemaProps {
+/// Makes an object preserve unknown fields.
+pub(super) fn preserving(schema: JSONSchemaProps) -> JSONSchemaProps {
     JSONSchemaProps {
         x_kubernetes_preserve_unknown_fields: Some(true),
         ..schema
     }
 }
 
-/// `schema` with at least one item.
+/// Requires at least one item.
 pub(super) fn not_empty(schema: JSONSchemaProps) -> JSONSchemaProps {
     JSONSchemaProps {
         min_items: Some(1),
@@ -158,8 +159,8 @@ pub(super) fn not_empty(schema: JSONSchemaProps) -> JSONSchemaProps {
     }
 }
 
-/// `schema` under CEL rules: expression, message, path of the field that the message is about.
-pub(super) fn ruled(schema: JSONSchemaProps, rules: &[(&str, &str, &str)]) -> JSONSchemaProps {
+/// Adds CEL rules: expression, message, path of the field that the message is about.
+pub(super) fn with_rules(schema: JSONSchemaProps, rules: &[(&str, &str, &str)]) -> JSONSchemaProps {
     let rule = |(rule, message, path): &(&str, &str, &str)| ValidationRule {
         rule: (*rule).to_owned(),
         message: Some((*message).to_owned()),

@@ -1,26 +1,26 @@
-//! The schema of `spec`: everything that format-es1 section 2 says and that the API server can check exactly and
-//! cheaply. It never refuses what the reader accepts; what it lets pass, the reader refuses.
+//! The schema of `spec`: everything in docs/format-es1.md section 2 that the API server can check exactly and cheaply. It
+//! never rejects what the reader accepts; the reader refuses whatever it lets through.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
 
 use super::schema::{
-    atomic, boolean, list, map, not_empty, object, open, pattern, ruled, string, time, word,
+    atomic, boolean, enumeration, list, map, not_empty, object, pattern, preserving, string, time, with_rules,
 };
 use crate::envelope::Scope;
 use crate::envelope::render::MAX_SECRET;
 use crate::envelope::wire::{FORMAT, MAX_ENTRIES, MAX_KEYS};
 
-/// 32 bytes in base64url with zero spare bits.
+/// 32 bytes in base64url, unused trailing bits zero.
 const BYTES_32: &str = "^[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]$";
-/// The id of a data key.
+/// The ID of a data key.
 const DATA_KEY_ID: &str = "^[0-9a-f]{8}$";
-/// The real dates among these are the business of the format `date-time`.
+/// Time of day and year range; the format `date-time` checks that the date exists.
 const TIME: &str =
     "^(19[7-9][0-9]|[2-9][0-9]{3})-[0-9]{2}-[0-9]{2}T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$";
 
-/// The bytes of labels and annotations together. Characters are never more than bytes.
+/// Limit on the bytes of labels and annotations together. It also bounds characters, which are never more than bytes.
 const MAX_METADATA: usize = 262_144;
-/// A data key id, a dot, and the base64url of one payload of the greatest size.
+/// A data key ID, a dot, and the base64url of a payload of maximum size.
 const MAX_VALUE: usize = 9 + ((MAX_SECRET + 96) * 4).div_ceil(3);
 
 pub(super) fn schema() -> JSONSchemaProps {
@@ -31,40 +31,41 @@ pub(super) fn schema() -> JSONSchemaProps {
         vec![
             (
                 "format",
-                word(
+                enumeration(
                     "The version of the sealed format. A document of a newer format needs a newer CRD and controller.",
                     &[FORMAT],
                 ),
             ),
             (
                 "scope",
-                word(
-                    "Where the document opens: strict, under this namespace and name; namespace-wide, under any \
-                     name of this namespace; cluster-wide, anywhere the controller may use its key.",
+                enumeration(
+                    "Where the document can be opened: strict, only in this namespace under this name; \
+                     namespace-wide, under any name in this namespace; cluster-wide, wherever the controller may use \
+                     its key.",
                     &scopes,
                 ),
             ),
             (
                 "audience",
                 pattern(
-                    "The group of clusters that the document is sealed for; a controller accepts the audiences that \
-                     it was started with.",
+                    "The group of clusters that the document is sealed for. A controller accepts only its configured \
+                     audiences.",
                     63,
                     "^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$",
                 ),
             ),
             (
                 "id",
-                pattern("32 random bytes of this document, base64url.", 43, BYTES_32),
+                pattern("32 random bytes that identify this document, base64url.", 43, BYTES_32),
             ),
             ("dataKeys", data_keys()),
             (
                 "encryptedData",
                 entries(
-                    "Entry of the Secret to its sealed value: the id of its data key, a dot, base64url.",
+                    "Entries of the Secret. A sealed value is the ID of its data key, a dot, and base64url.",
                     MAX_ENTRIES,
-                    // No pattern: the API server would quote a value that somebody wrote in plain text into its
-                    // refusal, and from there it would go into logs and events of GitOps tools.
+                    // No pattern: the API server quotes rejected values. A value written in plain text by mistake would
+                    // end up in the logs and events of GitOps tools.
                     string("A sealed value.", MAX_VALUE),
                 ),
             ),
@@ -72,41 +73,41 @@ pub(super) fn schema() -> JSONSchemaProps {
             ("seal", seal()),
         ],
     );
-    ruled(atomic(open(spec)), RULES)
+    with_rules(atomic(preserving(spec)), RULES)
 }
 
-/// Expression, message, field. The API server shows them only for a document whose fields have the right form.
+/// Expression, message, field. The API server evaluates them only if the fields match their schemas.
 const RULES: &[(&str, &str, &str)] = &[
     (
         "self.dataKeys.exists(k, k.id == self.seal.key)",
-        "must be the id of one of spec.dataKeys; seal the document again",
+        "must be the id of one of spec.dataKeys; re-seal the document",
         ".seal.key",
     ),
     (
         "self.dataKeys.all(k, self.dataKeys.exists_one(j, j.id == k.id))",
-        "two data keys have one id; seal the document again",
+        "two data keys have the same id; re-seal the document",
         ".dataKeys",
     ),
     (
         "self.encryptedData.all(n, self.dataKeys.exists(k, self.encryptedData[n].startsWith(k.id + '.')))",
-        "a value does not begin with the id of one of spec.dataKeys and a dot; seal the document again",
+        "a value does not begin with the id of one of spec.dataKeys and a dot; re-seal the document",
         ".encryptedData",
     ),
     (
         "self.dataKeys.all(k, k.id == self.seal.key || self.encryptedData.exists(n, \
          self.encryptedData[n].startsWith(k.id + '.')))",
-        "a data key is used by no value and not by the seal; seal the document again",
+        "a data key is used neither by a value nor by the seal; re-seal the document",
         ".dataKeys",
     ),
     (
         "!has(self.template) || !has(self.template.data) || self.template.data.all(n, !(n in self.encryptedData))",
-        "an entry stands in spec.encryptedData too",
+        "an entry is also in spec.encryptedData",
         ".template.data",
     ),
     (
         "!has(self.template) || !has(self.template.render) || self.template.render.all(n, !(n in self.encryptedData) \
          && !(has(self.template.data) && n in self.template.data))",
-        "an entry stands in spec.encryptedData or spec.template.data too",
+        "an entry is also in spec.encryptedData or spec.template.data",
         ".template.render",
     ),
     (
@@ -117,14 +118,14 @@ const RULES: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// A map whose keys are entries of the Secret.
+/// A map from entry names of the Secret.
 fn entries(description: &str, max: usize, values: JSONSchemaProps) -> JSONSchemaProps {
     let names = [(
         "self.all(n, n.matches('^[-._a-zA-Z0-9]{1,253}$') && n != '.' && !n.startsWith('..'))",
-        "the name of an entry has 1 to 253 letters, digits, '-', '_' and '.', is not '.' and does not begin with '..'",
+        "the name of an entry must have 1 to 253 letters, digits, '-', '_' and '.', and must not be '.' or begin with '..'",
         "",
     )];
-    ruled(map(description, max, values), &names)
+    with_rules(map(description, max, values), &names)
 }
 
 fn data_keys() -> JSONSchemaProps {
@@ -140,11 +141,14 @@ fn data_keys() -> JSONSchemaProps {
                     "^[a-z][a-z0-9-]{1,31}://[!-~]{1,990}$",
                 ),
             ),
-            ("ciphertext", pattern("The KMS's own text.", 4096, "^[!-~]+$")),
+            (
+                "ciphertext",
+                pattern("The KMS ciphertext of the data key.", 4096, "^[!-~]+$"),
+            ),
         ],
     );
     let data_key = object(
-        "One data key: never itself, only its wraps.",
+        "A data key in the form of its wraps, never in plain text.",
         &["id", "commitment", "templateMac", "wraps"],
         vec![
             (
@@ -158,7 +162,7 @@ fn data_keys() -> JSONSchemaProps {
             (
                 "commitment",
                 pattern(
-                    "What ties wraps to this data key and place, base64url.",
+                    "Binds the wraps to this data key and place, base64url.",
                     43,
                     BYTES_32,
                 ),
@@ -166,7 +170,7 @@ fn data_keys() -> JSONSchemaProps {
             (
                 "templateMac",
                 pattern(
-                    "The agreement of a holder of this data key to the template, base64url.",
+                    "Authenticates the template with this data key, base64url.",
                     43,
                     BYTES_32,
                 ),
@@ -174,28 +178,28 @@ fn data_keys() -> JSONSchemaProps {
             (
                 "wraps",
                 not_empty(list(
-                    "The data key under each KMS key that may open it; tried in order.",
+                    "The data key, encrypted by each KMS key that can unwrap it; tried in order.",
                     MAX_KEYS,
-                    open(atomic(wrap)),
+                    preserving(atomic(wrap)),
                 )),
             ),
         ],
     );
     let unique = [(
         "self.wraps.all(w, self.wraps.exists_one(o, o.key == w.key))",
-        "two wraps have one KMS key; seal the document again",
+        "two wraps have the same KMS key; re-seal the document",
         ".wraps",
     )];
     not_empty(list(
-        "The data keys that values and seal use.",
+        "The data keys of the values and the seal.",
         MAX_KEYS,
-        ruled(open(atomic(data_key)), &unique),
+        with_rules(preserving(atomic(data_key)), &unique),
     ))
 }
 
 fn template() -> JSONSchemaProps {
     let metadata = object(
-        "Metadata of the Secret. Nothing is copied from the EnvelopeSecret's own.",
+        "Metadata of the Secret. Nothing is copied from the EnvelopeSecret's own metadata.",
         &[],
         vec![
             (
@@ -221,19 +225,19 @@ fn template() -> JSONSchemaProps {
         ],
     );
     let template = object(
-        "What the Secret has besides sealed values. In plain text, and under the seal.",
+        "Everything in the Secret besides sealed values: in plain text, authenticated by the seal.",
         &[],
         vec![
             (
                 "type",
-                pattern("Type of the Secret; absent: Opaque.", 253, "^[!-~]+$"),
+                pattern("Type of the Secret; Opaque if absent.", 253, "^[!-~]+$"),
             ),
             ("immutable", boolean("Whether the Secret is immutable.")),
-            ("metadata", open(atomic(metadata))),
+            ("metadata", preserving(atomic(metadata))),
             (
                 "data",
                 entries(
-                    "Entries of the Secret that are no secret, as plain text.",
+                    "Non-secret entries of the Secret, in plain text.",
                     MAX_ENTRIES,
                     string("A plain value.", MAX_SECRET),
                 ),
@@ -241,36 +245,36 @@ fn template() -> JSONSchemaProps {
             (
                 "render",
                 entries(
-                    "Entries of the Secret that are rendered from the others: postgres://<%= v.user %>@<%= v.host %>/",
+                    "Entries rendered from the other entries: postgres://<%= v.user %>@<%= v.host %>/",
                     64,
                     string("A template over the sealed and plain values.", 65_536),
                 ),
             ),
         ],
     );
-    open(atomic(template))
+    preserving(atomic(template))
 }
 
 fn seal() -> JSONSchemaProps {
     let instant = JSONSchemaProps {
         pattern: Some(TIME.to_owned()),
         max_length: Some(20),
-        ..time("When it was sealed, UTC to the second. A later seal replaces an earlier one.")
+        ..time("Time of sealing in UTC, to the second. A later seal supersedes an earlier one.")
     };
     let seal = object(
-        "What proves that the document is as it was sealed, for this place.",
+        "Proof that the document is unchanged since it was sealed for this place.",
         &["key", "time", "mac"],
         vec![
             (
                 "key",
-                pattern("The id of the data key that seals.", 8, DATA_KEY_ID),
+                pattern("The ID of the sealing data key.", 8, DATA_KEY_ID),
             ),
             ("time", instant),
             (
                 "mac",
-                pattern("The seal over everything but the wraps, base64url.", 43, BYTES_32),
+                pattern("MAC over everything except the wraps, base64url.", 43, BYTES_32),
             ),
         ],
     );
-    open(atomic(seal))
+    preserving(atomic(seal))
 }

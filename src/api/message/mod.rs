@@ -1,9 +1,9 @@
-//! The text that a person reads about an outcome: what is the matter, what stands meanwhile, what to do. One line
-//! of at most 1024 bytes, without a value of a Secret, naming only commands and flags that exist.
+//! The text of an outcome for human readers: the cause, the current state, the next step. One line of at most 1024
+//! bytes, without any value of a Secret, naming only commands and flags that exist.
 
 use std::fmt;
 
-use super::outcome::{Answer, Kept, Outcome, Rejection, Unknown};
+use super::outcome::{Kept, KmsResponse, Outcome, Rejection, Unsupported};
 use super::reason::Reason;
 use super::text;
 use crate::envelope::PolicyError;
@@ -11,14 +11,14 @@ use crate::envelope::PolicyError;
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Kept::Generation(generation) => write!(f, "the secret keeps generation {generation}"),
+            Kept::Generation(generation) => write!(f, "secret still holds generation {generation}"),
             Kept::Nothing => f.write_str("no secret exists yet"),
         }
     }
 }
 
-impl fmt::Display for Answer {
-    /// Nothing, or ` (code, request id)`; the message stands in for a code that there is not.
+impl fmt::Display for KmsResponse {
+    /// Writes nothing or ` (code, request id)`; without a code, the message takes its place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = self.code.as_deref().or(self.message.as_deref());
         let parts = [what.map(text::field), self.request()];
@@ -30,7 +30,7 @@ impl fmt::Display for Answer {
     }
 }
 
-impl Answer {
+impl KmsResponse {
     fn request(&self) -> Option<String> {
         let id = self.request_id.as_deref()?;
         Some(format!("request {}", text::field(id)))
@@ -38,14 +38,14 @@ impl Answer {
 }
 
 impl Outcome {
-    /// The message: what is the matter, what stands meanwhile, what to do.
+    /// Returns the message of the conditions: the cause, the current state, the next step.
     pub fn message(&self, kept: Kept) -> String {
         text::message(&self.sentence(kept))
     }
 
-    /// Whether `message`, which is this outcome's, differs from an earlier one in the KMS's request id alone: no news.
+    /// Whether `message`, which is this outcome's, equals `earlier` except for the KMS request id.
     pub fn repeats(&self, message: &str, earlier: &str) -> bool {
-        let request = self.answer().and_then(Answer::request);
+        let request = self.response().and_then(KmsResponse::request);
         let Some((head, tail)) = request.and_then(|request| message.split_once(&request)) else {
             return message == earlier;
         };
@@ -56,34 +56,31 @@ impl Outcome {
         id.is_some_and(|id| !id.is_empty() && !id.contains([' ', ',', ')']))
     }
 
-    /// What an event and the log say: `message`, with the KMS's own words or those of the network, which change from
-    /// try to try and so stand in no condition.
+    /// Returns the text of the event and the log line: `message` plus the error message of the KMS or the network. That
+    /// error message can differ from try to try, so it is not part of a condition.
     pub fn note(&self, message: &str) -> String {
-        let Some((answer, said)) = self
-            .answer()
-            .and_then(|answer| Some((answer, answer.message.as_deref()?)))
+        let Some((response, detail)) = self
+            .response()
+            .and_then(|response| Some((response, response.message.as_deref()?)))
         else {
             return text::message(message);
         };
-        let said = text::field(said);
+        let detail = text::field(detail);
         let cause = match self {
             Outcome::KmsUnavailable { .. } | Outcome::CredentialsUnavailable { .. } => {
-                let names = Answer {
+                let code_and_request = KmsResponse {
                     message: None,
-                    ..answer.clone()
+                    ..response.clone()
                 };
-                format!("{said}{names}")
+                format!("{detail}{code_and_request}")
             }
-            _ if answer.code.is_none() => return text::message(message), // it stands there
-            _ => said,
+            _ if response.code.is_none() => return text::message(message), // it already contains the detail
+            _ => detail,
         };
         text::message(&format!("{message}; cause: {cause}"))
     }
 
-    #[expect(
-        clippy::too_many_lines,
-        reason = "one arm a reason, to be read as the table that it is"
-    )]
+    #[expect(clippy::too_many_lines, reason = "one arm per reason, readable as a table")]
     fn sentence(&self, kept: Kept) -> String {
         use text::field;
         match self {
@@ -92,26 +89,32 @@ impl Outcome {
                 generation,
                 older_than,
             } => {
-                let plural = if *entries == 1 { "entry" } else { "entries" };
-                let older = older_than.as_ref();
-                let older = older.map_or_else(String::new, |t| {
-                    format!("; older seal than one seen before ({t})")
+                let entries = match entries {
+                    1 => "1 entry".to_owned(),
+                    n => format!("{n} entries"),
+                };
+                let rollback = older_than.as_ref().map_or_else(String::new, |time| {
+                    format!("; this seal is older than one already seen ({time})")
                 });
-                format!("secret holds {entries} {plural} of generation {generation}{older}")
+                format!("secret holds {entries} from generation {generation}{rollback}")
             }
             Outcome::Progressing { key } => {
-                format!("waiting for a turn at {}; {kept}; nothing to do", field(key))
+                format!(
+                    "waiting for capacity to call {}; {kept}; no action needed",
+                    field(key)
+                )
             }
             Outcome::KmsUnavailable { key, .. } => {
                 let (provider, region) = provider(key);
                 let region = region.map_or_else(String::new, |region| format!(" in {region}"));
                 format!(
-                    "cannot reach {provider}{region}; {kept}; retried by itself, nothing to do unless the KMS or the \
+                    "cannot reach {provider}{region}; {kept}; retrying with backoff; no action needed unless the KMS or \
                      network needs repair"
                 )
             }
-            Outcome::KmsThrottled { key, answer } => format!(
-                "{} limits calls for {}{answer}; {kept}; retried by itself; raise the quota if this lasts",
+            Outcome::KmsThrottled { key, response } => format!(
+                "{} is throttling calls for {}{response}; {kept}; retrying with backoff; raise the quota if this \
+                 persists",
                 provider(key).0,
                 field(key)
             ),
@@ -122,76 +125,87 @@ impl Outcome {
             ),
             Outcome::ApiUnavailable { code } => {
                 let code = field(code);
-                format!("the API server did not take the secret ({code}); {kept}; retried by itself")
+                format!("writing the secret failed ({code}); {kept}; retrying with backoff")
             }
             Outcome::SealTimeInFuture { time } => {
                 let time = field(time);
-                format!(
-                    "sealed at {time}, ahead of the controller's clock; {kept}; check the clocks or seal again"
-                )
+                format!("sealed at {time}, ahead of the controller's clock; {kept}; check the clocks or re-seal")
             }
-            Outcome::SecretMissing { because } => not_put_back("deleted", *because),
-            Outcome::SecretDrifted { because } => not_put_back("edited", *because),
+            Outcome::SecretMissing { cause } => not_restored("deleted", *cause),
+            Outcome::SecretDrifted { cause } => not_restored("edited", *cause),
             Outcome::InvalidDocument { field: path, what } => format!(
-                "{}: {}; {kept}; seal the document again with envelope seal",
+                "{}: {}; {kept}; re-seal the document with envelope seal",
                 field(path),
                 field(what)
             ),
-            Outcome::UnsupportedDocument { unknown } => {
+            Outcome::UnsupportedDocument { unsupported } => {
                 let version = env!("CARGO_PKG_VERSION");
-                let unknown = match unknown {
-                    Unknown::Format(word) => format!("format {}", field(word)),
-                    Unknown::Field(path) => format!("field {}", field(path)),
+                let unsupported = match unsupported {
+                    Unsupported::Format(format) => format!("format {}", field(format)),
+                    Unsupported::Field(path) => format!("field {}", field(path)),
                 };
-                format!("{unknown} needs a newer controller than {version}; {kept}; upgrade the controller")
+                format!(
+                    "{unsupported} requires a controller newer than {version}; {kept}; upgrade the controller"
+                )
             }
             Outcome::PolicyDenied { error, namespace } => denied(error, &field(namespace), kept),
             Outcome::NoUsableKey { keys, namespace } => {
+                // To add: "or run envelope rewrap --add-key", once that command is built.
                 let advice = if keys.iter().all(|key| key.starts_with("local://")) {
-                    "give the controller a keyring with one of them or seal again with a key of its keyring"
+                    "add one to the controller's keyring or re-seal with a key of that keyring"
                 } else {
-                    "let the controller use one (--allow-key) or seal again with a key that it may use"
+                    "allow one in the policy (--allow-key) or re-seal with an allowed key"
                 };
                 format!(
-                    "none of {} may be used for namespace {}; {kept}; {advice}",
+                    "none of {} may be used in namespace {}; {kept}; {advice}",
                     text::list(keys),
                     field(namespace)
                 )
             }
+            // To add: "then set envelope-secrets.io/reconcile-at", once the controller honours that annotation.
             Outcome::KmsDenied {
                 identity,
                 key,
-                answer,
+                response,
             } => format!(
-                "{} may not decrypt with {}{answer}; {kept}; grant Decrypt; retried by itself",
+                "{} is not allowed to decrypt with {}{response}; {kept}; grant Decrypt; retrying with backoff",
                 field(identity),
                 field(key)
             ),
-            Outcome::KmsMisconfigured { key, answer, advice } => format!(
-                "{} refuses the request{answer}; {kept}; {}",
+            Outcome::KmsMisconfigured {
+                key,
+                response,
+                advice,
+            } => format!(
+                "{} rejected the request{response}; {kept}; {}",
                 provider(key).0,
                 field(advice)
             ),
-            Outcome::KmsKeyUnusable { key, state, answer } => format!(
-                "{} is {}{answer}; {kept}; enable the key or seal again with another",
+            // "or rewrap to another", once `envelope rewrap` is built.
+            Outcome::KmsKeyUnusable {
+                key,
+                state,
+                response,
+            } => format!(
+                "{} is {}{response}; {kept}; enable the KMS key or re-seal with another",
                 field(key),
                 field(state)
             ),
             Outcome::IntegrityError { elsewhere } => {
-                let place = elsewhere.as_deref().map(field);
-                let hint = place.map_or_else(String::new, |place| {
-                    format!(" (its annotation says that it was sealed for {place})")
+                let hint = elsewhere.as_deref().map_or_else(String::new, |place| {
+                    format!(" (its annotation says it was sealed for {})", field(place))
                 });
                 format!(
-                    "the document does not open: it was changed after sealing, or sealed for another place or key; \
-                     {kept}; run envelope open on the file and seal it again; retried ever more rarely{hint}"
+                    "the document cannot be opened: it was changed after sealing, or sealed for another namespace, name \
+                     or KMS key; {kept}; run envelope open on the file and re-seal it; retrying with backoff{hint}"
                 )
             }
+            // To add: "or set --rollback=warn", once that flag is built.
             Outcome::RollbackRefused { time, highest } => {
-                format!("sealed at {time}, but {highest} was already seen; {kept}; seal again")
+                format!("sealed at {time}, but {highest} was already seen; {kept}; re-seal")
             }
             Outcome::RenderError { error } => format!(
-                "template {}, line {}: {}; {kept}; correct the template and seal again",
+                "template {}, line {}: {}; {kept}; fix the template and re-seal",
                 field(&error.entry),
                 error.line,
                 error.kind
@@ -205,11 +219,11 @@ impl Outcome {
                 let delete = format!("kubectl delete secret {name} --namespace {}", field(namespace));
                 match owner.as_deref().map(field) {
                     None => format!(
-                        "secret {name} exists and belongs to nobody we know; nothing was changed; to take it over: \
-                         {delete}"
+                        "secret {name} exists and is not managed by this controller; nothing was changed; to take it \
+                         over: {delete}"
                     ),
                     Some(owner) => format!(
-                        "secret {name} exists and belongs to {owner}; nothing was changed; to take it over: remove \
+                        "secret {name} exists and is owned by {owner}; nothing was changed; to take it over: remove \
                          that owner, then {delete}"
                     ),
                 }
@@ -222,17 +236,17 @@ impl Outcome {
                 let held =
                     holds.map_or_else(|| "another generation".to_owned(), |g| format!("generation {g}"));
                 format!(
-                    "secret {} is immutable and holds {held}; delete it to let generation {generation} in, or use a \
-                     new name",
+                    "secret {} is immutable and holds {held}; delete it to apply generation {generation}, or use a new \
+                     name",
                     field(name)
                 )
             }
             Outcome::SecretRejected { rejection } => {
-                let (why, advice) = rejected(rejection);
-                format!("the API server refuses the secret: {why}; {kept}; {advice}")
+                let (reason, advice) = rejected(rejection);
+                format!("the API server rejected the secret: {reason}; {kept}; {advice}")
             }
             Outcome::ApiForbidden { verb, namespace } => format!(
-                "the controller may not {} secrets in {}; {kept}; check its Role and admission policy",
+                "the controller is not allowed to {} secrets in {}; {kept}; check its Role and admission policy",
                 field(verb),
                 field(namespace)
             ),
@@ -240,7 +254,7 @@ impl Outcome {
     }
 }
 
-/// The provider in words, and the region if the URI has one.
+/// Returns the display name of the key's provider, and the region if the URI has one.
 fn provider(key: &str) -> (String, Option<String>) {
     let (scheme, rest) = key.split_once("://").unwrap_or((key, ""));
     let name = match scheme {
@@ -252,64 +266,66 @@ fn provider(key: &str) -> (String, Option<String>) {
     (name, region)
 }
 
-fn not_put_back(what: &str, because: Reason) -> String {
-    let cause = because.summary();
-    format!("the secret was {what} and cannot be put back yet: {cause} ({because}); retried by itself")
+fn not_restored(what: &str, cause: Reason) -> String {
+    let summary = cause.summary();
+    format!("the secret was {what} and cannot be restored yet: {summary} ({cause}); retrying with backoff")
 }
 
-/// What the controller's rules refuse: what, by which rule, and what would be allowed.
+/// Describes a refusal by policy: the rule, what it does not allow, and what would be allowed.
 fn denied(error: &PolicyError, namespace: &str, kept: Kept) -> String {
+    const ALLOWED_AUDIENCE: &str = "ask the platform team or re-seal with an allowed audience";
     let (rule, what, advice) = match error {
         PolicyError::Audience(audience) if audience.is_empty() => (
             "audience",
             "a document without an audience".to_owned(),
-            "ask the platform team or seal with an allowed audience (--audience)",
+            ALLOWED_AUDIENCE,
         ),
         PolicyError::Audience(audience) => (
             "audience",
             format!("audience {}", text::field(audience)),
-            "ask the platform team or seal with an allowed audience (--audience)",
+            ALLOWED_AUDIENCE,
         ),
         PolicyError::SecretType(type_) => (
             "secret-types",
             format!("type {}", text::field(type_)),
-            "ask the platform team or seal with an allowed type (--type)",
+            "ask the platform team or re-seal with an allowed type",
         ),
         PolicyError::ReservedLabel(label) => (
             "reserved-names",
             format!("label {}", text::field(label)),
-            "seal without it",
+            "re-seal without it",
         ),
         PolicyError::ReservedAnnotation(annotation) => (
             "reserved-names",
             format!("annotation {}", text::field(annotation)),
-            "seal without it",
+            "re-seal without it",
         ),
         PolicyError::SealTimeInFuture(time) => (
             "clock",
-            format!("a seal of {}", text::field(time)),
-            "check the clocks or seal again",
+            format!("seal time {}", text::field(time)),
+            "check the clocks or re-seal",
         ),
     };
     format!("rule {rule} does not allow {what} in namespace {namespace}; {kept}; {advice}")
 }
 
+/// Returns the reason of a rejection, without values, and the advice.
 fn rejected(rejection: &Rejection) -> (String, &'static str) {
     match rejection {
         Rejection::Invalid(fields) if fields.is_empty() => {
-            ("it is invalid".to_owned(), "correct the secret and seal again")
+            ("it is invalid".to_owned(), "fix the source and re-seal")
         }
         Rejection::Invalid(fields) => (
             format!("invalid {}", text::list(fields)),
-            "correct these fields and seal again",
+            "fix these fields and re-seal",
         ),
         Rejection::Quota => (
-            "a quota of the namespace is used up".to_owned(),
-            "raise the quota or delete what is not needed",
+            "the namespace exceeds its resource quota".to_owned(),
+            "raise the quota or delete unused objects",
         ),
         Rejection::Admission => (
-            "an admission policy or webhook does not allow it".to_owned(),
-            "ask who runs that policy; the controller's log names it",
+            "denied by an admission policy or webhook".to_owned(),
+            "ask the owner of that policy; the controller's log names it",
         ),
         Rejection::TooLarge => ("it is too large".to_owned(), "split it into several secrets"),
     }

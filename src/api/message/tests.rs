@@ -1,7 +1,7 @@
 use super::*;
 use std::collections::BTreeSet;
 
-use crate::api::sealed_elsewhere;
+use crate::api::outcome::sealed_elsewhere;
 use crate::envelope::render::{RenderError, RenderErrorKind};
 use crate::envelope::{SealTime, StructureError, StructureKind};
 
@@ -9,13 +9,13 @@ fn time(text: &str) -> SealTime {
     SealTime::parse(text).expect("a time")
 }
 
-#[expect(clippy::too_many_lines, reason = "one row a reason")]
-/// One outcome a reason, with every field filled by `text`; and the message that it gives.
+/// One outcome per reason, with every field set to `text`, and the expected message.
+#[expect(clippy::too_many_lines, reason = "one row per reason")]
 fn table(text: &str) -> Vec<(Outcome, &'static str)> {
     let s = || text.to_owned();
-    let answer = || Answer {
+    let response = || KmsResponse {
         code: Some(s()),
-        message: Some("said by the KMS".to_owned()),
+        message: Some("message of the KMS".to_owned()),
         request_id: Some(s()),
     };
     let key = || format!("tencent-kms://ap-guangzhou/{text}");
@@ -26,70 +26,71 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
                 generation: 4,
                 older_than: None,
             },
-            "secret holds 3 entries of generation 4",
+            "secret holds 3 entries from generation 4",
         ),
         (
             Outcome::Progressing { key: key() },
-            "waiting for a turn at tencent-kms://ap-guangzhou/x; {kept}; nothing to do",
+            "waiting for capacity to call tencent-kms://ap-guangzhou/x; {kept}; no action needed",
         ),
         (
             Outcome::KmsUnavailable {
                 key: key(),
-                answer: answer(),
+                response: response(),
             },
-            "cannot reach Tencent Cloud KMS in ap-guangzhou; {kept}; retried by itself, nothing to do unless the KMS \
-             or the network needs repair",
+            "cannot reach Tencent Cloud KMS in ap-guangzhou; {kept}; retrying with backoff; no action needed unless the \
+             KMS or network needs repair",
         ),
         (
             Outcome::KmsThrottled {
                 key: key(),
-                answer: answer(),
+                response: response(),
             },
-            "Tencent Cloud KMS limits calls for tencent-kms://ap-guangzhou/x (x, request x); {kept}; retried by \
-             itself; raise the quota if this lasts",
+            "Tencent Cloud KMS is throttling calls for tencent-kms://ap-guangzhou/x (x, request x); {kept}; retrying with \
+             backoff; raise the quota if this persists",
         ),
         (
             Outcome::CredentialsUnavailable {
                 key: key(),
                 source: s(),
-                answer: answer(),
+                response: response(),
             },
             "no valid credentials for Tencent Cloud KMS from x; {kept}; check the controller's credentials",
         ),
         (
             Outcome::ApiUnavailable { code: s() },
-            "the API server did not take the secret (x); {kept}; retried by itself",
+            "writing the secret failed (x); {kept}; retrying with backoff",
         ),
         (
             Outcome::SealTimeInFuture { time: s() },
-            "sealed at x, ahead of the controller's clock; {kept}; check the clocks or seal again",
+            "sealed at x, ahead of the controller's clock; {kept}; check the clocks or re-seal",
         ),
         (
             Outcome::SecretMissing {
-                because: Reason::KmsUnavailable,
+                cause: Reason::KmsUnavailable,
             },
-            "the secret was deleted and cannot be put back yet: the KMS cannot be reached (KmsUnavailable); retried \
-             by itself",
+            "the secret was deleted and cannot be restored yet: the KMS cannot be reached (KmsUnavailable); retrying \
+             with backoff",
         ),
         (
             Outcome::SecretDrifted {
-                because: Reason::ApiUnavailable,
+                cause: Reason::ApiUnavailable,
             },
-            "the secret was edited and cannot be put back yet: the API server did not take a write (ApiUnavailable); retried by itself",
+            "the secret was edited and cannot be restored yet: writing the Secret failed (ApiUnavailable); retrying \
+             with backoff",
         ),
         (
             Outcome::InvalidDocument {
                 field: s(),
                 what: s(),
             },
-            "x: x; {kept}; seal the document again with envelope seal",
+            "x: x; {kept}; re-seal the document with envelope seal",
         ),
         (
             Outcome::UnsupportedDocument {
-                unknown: Unknown::Format(s()),
+                unsupported: Unsupported::Format(s()),
             },
             concat!(
-                "format x needs a newer controller than ",
+                "format x requires a controller newer than ",
                 env!("CARGO_PKG_VERSION"),
                 "; {kept}; upgrade the controller"
             ),
@@ -99,57 +100,57 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
                 error: PolicyError::Audience(s()),
                 namespace: s(),
             },
-            "rule audience does not allow audience x in namespace x; {kept}; ask the platform team or seal with an \
-             allowed audience (--audience)",
+            "rule audience does not allow audience x in namespace x; {kept}; ask the platform team or re-seal with \
+             an allowed audience",
         ),
         (
             Outcome::NoUsableKey {
                 keys: vec![key(), s()],
                 namespace: s(),
             },
-            "none of tencent-kms://ap-guangzhou/x, x may be used for namespace x; {kept}; let the controller use \
-             one (--allow-key) or seal again with a key that it may use",
+            "none of tencent-kms://ap-guangzhou/x, x may be used in namespace x; {kept}; allow one in the policy \
+             (--allow-key) or re-seal with an allowed key",
         ),
         (
             Outcome::NoUsableKey {
                 keys: vec!["local://fa1975b2".to_owned()],
                 namespace: s(),
             },
-            "none of local://fa1975b2 may be used for namespace x; {kept}; give the controller a keyring with one \
-             of them or seal again with a key of its keyring",
+            "none of local://fa1975b2 may be used in namespace x; {kept}; add one to the controller's keyring or re-seal \
+             with a key of that keyring",
         ),
         (
             Outcome::KmsDenied {
                 identity: s(),
                 key: key(),
-                answer: answer(),
+                response: response(),
             },
-            "x may not decrypt with tencent-kms://ap-guangzhou/x (x, request x); {kept}; grant Decrypt; retried by \
-             itself",
+            "x is not allowed to decrypt with tencent-kms://ap-guangzhou/x (x, request x); {kept}; grant Decrypt; \
+             retrying with backoff",
         ),
         (
             Outcome::KmsMisconfigured {
                 key: "local://fa1975b2".into(),
-                answer: Answer {
+                response: KmsResponse {
                     message: Some(s()),
-                    ..Answer::default()
+                    ..KmsResponse::default()
                 },
                 advice: s(),
             },
-            "the local keyring refuses the request (x); {kept}; x",
+            "the local keyring rejected the request (x); {kept}; x",
         ),
         (
             Outcome::KmsKeyUnusable {
                 key: key(),
                 state: s(),
-                answer: Answer::default(),
+                response: KmsResponse::default(),
             },
-            "tencent-kms://ap-guangzhou/x is x; {kept}; enable the key or seal again with another",
+            "tencent-kms://ap-guangzhou/x is x; {kept}; enable the KMS key or re-seal with another",
         ),
         (
             Outcome::IntegrityError { elsewhere: Some(s()) },
-            "the document does not open: it was changed after sealing, or sealed for another place or key; {kept}; \
-             run envelope open on the file and seal it again; retried ever more rarely (its annotation says that it \
+            "the document cannot be opened: it was changed after sealing, or sealed for another namespace, name or KMS \
+             key; {kept}; run envelope open on the file and re-seal it; retrying with backoff (its annotation says it \
              was sealed for x)",
         ),
         (
@@ -157,7 +158,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
                 time: time("2026-11-23T17:00:00Z"),
                 highest: time("2026-11-24T17:00:00Z"),
             },
-            "sealed at 2026-11-23T17:00:00Z, but 2026-11-24T17:00:00Z was already seen; {kept}; seal again",
+            "sealed at 2026-11-23T17:00:00Z, but 2026-11-24T17:00:00Z was already seen; {kept}; re-seal",
         ),
         (
             Outcome::RenderError {
@@ -167,7 +168,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
                     kind: RenderErrorKind::MissingName,
                 },
             },
-            "template x, line 3: no entry has the name that is looked up; {kept}; correct the template and seal again",
+            "template x, line 3: no entry has the name that is looked up; {kept}; fix the template and re-seal",
         ),
         (
             Outcome::Conflict {
@@ -175,7 +176,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
                 namespace: s(),
                 owner: Some(s()),
             },
-            "secret x exists and belongs to x; nothing was changed; to take it over: remove that owner, then kubectl \
+            "secret x exists and is owned by x; nothing was changed; to take it over: remove that owner, then kubectl \
              delete secret x --namespace x",
         ),
         (
@@ -184,25 +185,25 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
                 holds: Some(3),
                 generation: 4,
             },
-            "secret x is immutable and holds generation 3; delete it to let generation 4 in, or use a new name",
+            "secret x is immutable and holds generation 3; delete it to apply generation 4, or use a new name",
         ),
         (
             Outcome::SecretRejected {
                 rejection: Rejection::Invalid(vec![s(), s()]),
             },
-            "the API server refuses the secret: invalid x, x; {kept}; correct these fields and seal again",
+            "the API server rejected the secret: invalid x, x; {kept}; fix these fields and re-seal",
         ),
         (
             Outcome::ApiForbidden {
                 verb: s(),
                 namespace: s(),
             },
-            "the controller may not x secrets in x; {kept}; check its Role and admission policy",
+            "the controller is not allowed to x secrets in x; {kept}; check its Role and admission policy",
         ),
     ]
 }
 
-/// The other texts that an outcome can have.
+/// Variants of the messages above.
 fn variants(text: &str) -> Vec<(Outcome, &'static str)> {
     let s = || text.to_owned();
     let denied = |error| Outcome::PolicyDenied {
@@ -217,14 +218,14 @@ fn variants(text: &str) -> Vec<(Outcome, &'static str)> {
                 generation: 4,
                 older_than: Some(time("2026-11-24T17:00:00Z")),
             },
-            "secret holds 1 entry of generation 4; older seal than one seen before (2026-11-24T17:00:00Z)",
+            "secret holds 1 entry from generation 4; this seal is older than one already seen (2026-11-24T17:00:00Z)",
         ),
         (
             Outcome::UnsupportedDocument {
-                unknown: Unknown::Field(s()),
+                unsupported: Unsupported::Field(s()),
             },
             concat!(
-                "field x needs a newer controller than ",
+                "field x requires a controller newer than ",
                 env!("CARGO_PKG_VERSION"),
                 "; {kept}; upgrade the controller"
             ),
@@ -232,25 +233,25 @@ fn variants(text: &str) -> Vec<(Outcome, &'static str)> {
         (
             denied(PolicyError::Audience(String::new())),
             "rule audience does not allow a document without an audience in namespace x; {kept}; ask the platform \
-             team or seal with an allowed audience (--audience)",
+             team or re-seal with an allowed audience",
         ),
         (
             denied(PolicyError::SecretType(s())),
-            "rule secret-types does not allow type x in namespace x; {kept}; ask the platform team or seal with an \
-             allowed type (--type)",
+            "rule secret-types does not allow type x in namespace x; {kept}; ask the platform team or re-seal \
+             with an allowed type",
         ),
         (
             denied(PolicyError::ReservedLabel(s())),
-            "rule reserved-names does not allow label x in namespace x; {kept}; seal without it",
+            "rule reserved-names does not allow label x in namespace x; {kept}; re-seal without it",
         ),
         (
             denied(PolicyError::ReservedAnnotation(s())),
-            "rule reserved-names does not allow annotation x in namespace x; {kept}; seal without it",
+            "rule reserved-names does not allow annotation x in namespace x; {kept}; re-seal without it",
         ),
         (
             Outcome::IntegrityError { elsewhere: None },
-            "the document does not open: it was changed after sealing, or sealed for another place or key; {kept}; \
-             run envelope open on the file and seal it again; retried ever more rarely",
+            "the document cannot be opened: it was changed after sealing, or sealed for another namespace, name or KMS \
+             key; {kept}; run envelope open on the file and re-seal it; retrying with backoff",
         ),
         (
             Outcome::Conflict {
@@ -258,7 +259,7 @@ fn variants(text: &str) -> Vec<(Outcome, &'static str)> {
                 namespace: s(),
                 owner: None,
             },
-            "secret x exists and belongs to nobody we know; nothing was changed; to take it over: kubectl delete \
+            "secret x exists and is not managed by this controller; nothing was changed; to take it over: kubectl delete \
              secret x --namespace x",
         ),
         (
@@ -267,31 +268,31 @@ fn variants(text: &str) -> Vec<(Outcome, &'static str)> {
                 holds: None,
                 generation: 4,
             },
-            "secret x is immutable and holds another generation; delete it to let generation 4 in, or use a new name",
+            "secret x is immutable and holds another generation; delete it to apply generation 4, or use a new name",
         ),
         (
             rejected(Rejection::Quota),
-            "the API server refuses the secret: a quota of the namespace is used up; {kept}; raise the quota or \
-             delete what is not needed",
+            "the API server rejected the secret: the namespace exceeds its resource quota; {kept}; raise the quota or \
+             delete unused objects",
         ),
         (
             rejected(Rejection::Admission),
-            "the API server refuses the secret: an admission policy or webhook does not allow it; {kept}; ask who \
-             runs that policy; the controller's log names it",
+            "the API server rejected the secret: denied by an admission policy or webhook; {kept}; ask the owner of that \
+             policy; the controller's log names it",
         ),
         (
             rejected(Rejection::TooLarge),
-            "the API server refuses the secret: it is too large; {kept}; split it into several secrets",
+            "the API server rejected the secret: it is too large; {kept}; split it into several secrets",
         ),
         (
             rejected(Rejection::Invalid(Vec::new())),
-            "the API server refuses the secret: it is invalid; {kept}; correct the secret and seal again",
+            "the API server rejected the secret: it is invalid; {kept}; fix the source and re-seal",
         ),
     ]
 }
 
 #[test]
-fn every_reason_of_a_condition_has_its_message() {
+fn every_condition_reason_has_its_message() {
     let covered: BTreeSet<Reason> = table("x").iter().map(|(outcome, _)| outcome.reason()).collect();
     let wanted: BTreeSet<Reason> = Reason::ALL
         .iter()
@@ -310,14 +311,14 @@ fn every_reason_of_a_condition_has_its_message() {
 }
 
 #[test]
-fn a_note_holds_what_the_kms_or_the_network_said() {
-    for (outcome, said) in [
+fn note_adds_the_error_of_the_kms_or_network() {
+    for (outcome, added) in [
         (
             Outcome::KmsUnavailable {
                 key: "tencent-kms://ap-guangzhou/k".into(),
-                answer: Answer {
+                response: KmsResponse {
                     message: Some("cannot connect to kms.example: refused".into()),
-                    ..Answer::default()
+                    ..KmsResponse::default()
                 },
             },
             "; cause: cannot connect to kms.example: refused",
@@ -326,7 +327,7 @@ fn a_note_holds_what_the_kms_or_the_network_said() {
             Outcome::CredentialsUnavailable {
                 key: "tencent-kms://ap-guangzhou/k".into(),
                 source: "environment".into(),
-                answer: Answer {
+                response: KmsResponse {
                     code: Some("AuthFailure".into()),
                     message: Some("no\nsuch key".into()),
                     request_id: Some("r-1".into()),
@@ -338,7 +339,7 @@ fn a_note_holds_what_the_kms_or_the_network_said() {
             Outcome::KmsDenied {
                 identity: "x".into(),
                 key: "tencent-kms://ap-guangzhou/k".into(),
-                answer: Answer {
+                response: KmsResponse {
                     code: Some("UnauthorizedOperation".into()),
                     message: Some("ask".into()),
                     request_id: None,
@@ -346,13 +347,13 @@ fn a_note_holds_what_the_kms_or_the_network_said() {
             },
             "; cause: ask",
         ),
-        // It stands in the message: there is no code.
+        // Without a code, the message already contains it.
         (
             Outcome::KmsMisconfigured {
                 key: "local://fa1975b2".into(),
-                answer: Answer {
-                    message: Some("said".into()),
-                    ..Answer::default()
+                response: KmsResponse {
+                    message: Some("detail".into()),
+                    ..KmsResponse::default()
                 },
                 advice: "do".into(),
             },
@@ -361,12 +362,12 @@ fn a_note_holds_what_the_kms_or_the_network_said() {
         (Outcome::IntegrityError { elsewhere: None }, ""),
     ] {
         let message = outcome.message(Kept::Nothing);
-        assert_eq!(outcome.note(&message), format!("{message}{said}"));
+        assert_eq!(outcome.note(&message), format!("{message}{added}"));
     }
 }
 
 #[test]
-fn messages_stay_one_short_line_whatever_goes_in() {
+fn hostile_fields_leave_messages_single_line_and_bounded() {
     for hostile in [
         "ä\n".repeat(4000),
         "\u{1b}[2J\r\n".repeat(300),
@@ -387,8 +388,7 @@ fn messages_stay_one_short_line_whatever_goes_in() {
 }
 
 #[test]
-fn what_the_longest_names_leave_is_whole() {
-    // The advice at the end is what a person needs: names of the greatest length do not cut it off.
+fn advice_survives_names_of_maximum_length() {
     let name = "n".repeat(253);
     let owner = format!("SealedSecret {name}");
     let message = Outcome::Conflict {
@@ -407,7 +407,7 @@ fn what_the_longest_names_leave_is_whole() {
 }
 
 #[test]
-fn structure_and_policy_errors_find_their_reason() {
+fn structure_and_policy_errors_map_to_reasons() {
     let structure = |kind| StructureError {
         field: "spec.later".into(),
         what: "is unknown".into(),
@@ -429,7 +429,7 @@ fn structure_and_policy_errors_find_their_reason() {
 }
 
 #[test]
-fn the_annotation_names_another_place_or_nothing() {
+fn sealed_for_annotation_is_reported_only_for_another_valid_place() {
     let hint = |annotation: &str| sealed_elsewhere(annotation, "prod", "db");
     for here in [
         "prod/db",
@@ -457,7 +457,7 @@ fn documentation() -> String {
     let conditions = table("...").into_iter().map(|(outcome, _)| {
         let (reason, verdict) = (outcome.reason(), outcome.verdict());
         let second = verdict
-            .second()
+            .second_condition()
             .map_or_else(String::new, |type_| format!(", {type_}"));
         let message = outcome
             .message(Kept::Nothing)
@@ -472,7 +472,7 @@ fn documentation() -> String {
     let events = Reason::ALL.iter().filter(|reason| reason.verdict().is_none());
     let events = events.map(|reason| format!("| `{reason}` | {} |", reason.summary()));
     let lines = [
-        "| reason | conditions | what has happened | message |",
+        "| Reason | Conditions | Meaning | Message |",
         "|---|---|---|---|",
     ]
     .map(str::to_owned)
@@ -481,7 +481,7 @@ fn documentation() -> String {
     let lines = lines.chain(
         [
             "",
-            "| reason of events only | what was done or seen |",
+            "| Event reason | Meaning |",
             "|---|---|",
         ]
         .map(str::to_owned),
@@ -490,15 +490,15 @@ fn documentation() -> String {
 }
 
 #[test]
-fn the_documentation_has_every_reason_as_it_is() {
+fn documentation_lists_every_reason_and_message() {
     let page = include_str!("../../../docs/troubleshooting.md");
     let (_, rest) = page
-        .split_once("<!-- reasons: written from src/api, a test compares -->\n")
-        .expect("the first mark");
-    let (found, _) = rest.split_once("<!-- end of reasons -->").expect("the last mark");
+        .split_once("<!-- reasons: generated from src/api and compared by a test -->\n")
+        .expect("the opening marker");
+    let (found, _) = rest.split_once("<!-- end of reasons -->").expect("the closing marker");
     let wanted = documentation();
     assert!(
         found == wanted,
-        "docs/troubleshooting.md: put this between the marks:\n{wanted}"
+        "docs/troubleshooting.md: replace the table between the markers with:\n{wanted}"
     );
 }
