@@ -172,7 +172,8 @@ mod tests {
             "{}",
             first[0].message
         );
-        let repeated = |outcome: &Outcome, kept, generation| conditions(&first, outcome, kept, generation, late);
+        let repeated =
+            |outcome: &Outcome, kept, generation| conditions(&first, outcome, kept, generation, late);
         assert_eq!(repeated(&denied("A", "r-2"), Kept::Nothing, 1), first);
         let next_generation = repeated(&denied("A", "r-2"), Kept::Nothing, 2);
         assert_eq!(

@@ -12,8 +12,8 @@ mod text;
 
 pub use crd::{crd, crd_yaml};
 pub use names::{
-    CATEGORY, GROUP, MANAGED_BY_LABEL, MANAGED_LABEL, PLURAL, SEALED_FOR_ANNOTATION, SECRET_MANAGER, SHORT_NAME,
-    SINGULAR, STATUS_MANAGER, SUSPEND_ANNOTATION, VERSION,
+    CATEGORY, GROUP, MANAGED_BY_LABEL, MANAGED_LABEL, PLURAL, SEALED_FOR_ANNOTATION, SECRET_MANAGER,
+    SHORT_NAME, SINGULAR, STATUS_MANAGER, SUSPEND_ANNOTATION, VERSION,
 };
 pub use outcome::{Kept, KmsResponse, Outcome, Rejection, Unsupported, sealed_elsewhere};
 pub use reason::{Reason, Verdict};

@@ -1,5 +1,5 @@
-//! The client of the API server: no retries of its own (a retried POST may come back as 409), a deadline on every
-//! answer, and a stamp on every sign of life of a watch, whose bookmarks the watcher swallows.
+//! The client of the API server. It does not retry (a retried POST can return 409), enforces a deadline on every response,
+//! and records the activity of watches, because kube's watcher swallows bookmarks.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -18,50 +18,53 @@ use tower::{BoxError, Layer, Service};
 
 use crate::sync::lock;
 
-/// Why there is no client: the configuration cannot be used. That the API server does not answer is no reason.
+/// The client cannot be created, because its configuration is unusable. An unreachable API server is not such an error.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// `--kubeconfig` cannot be read.
-    #[error("cannot use the kubeconfig {path}: {}", why(.error))]
+    /// The file of `--kubeconfig` is unusable.
+    #[error("cannot load the kubeconfig {path}: {}", kubeconfig_cause(.error))]
     Kubeconfig {
         /// The file.
         path: String,
-        /// Why. No source: it is told in full, less what a kubeconfig holds.
+        /// The cause. Not a `source`: the message contains it, without content of the file.
         error: KubeconfigError,
     },
-    /// No `--kubeconfig`, none in the usual places, and this is no pod.
-    #[error("not in a pod, and the kubeconfig cannot be used: {}", why_not_found(.0))]
+    /// Neither `--kubeconfig`, a default kubeconfig nor a pod's service account is available.
+    #[error("not running in a pod, and the kubeconfig cannot be loaded: {}", infer_cause(.0))]
     Infer(InferConfigError),
-    /// Certificates or keys in the configuration cannot be used.
-    #[error("cannot use the configuration of the API server: {}", why_not_used(.0))]
+    /// A certificate, key or proxy in the configuration is unusable.
+    #[error("cannot create the API server client: {}", client_cause(.0))]
     Client(kube::Error),
 }
 
-/// kube shows the whole address of a proxy, which may hold a password.
-fn why_not_used(error: &kube::Error) -> String {
+/// Hides the proxy URL, which kube's message quotes and which may contain a password.
+fn client_cause(error: &kube::Error) -> String {
     match error {
         kube::Error::ProxyProtocolUnsupported { .. } | kube::Error::ProxyProtocolDisabled { .. } => {
-            "its proxy (HTTPS_PROXY, or proxy-url in the kubeconfig) does not begin with http://, https:// or socks5://"
+            "the proxy (HTTPS_PROXY, or proxy-url in the kubeconfig) must begin with http://, https:// or socks5://"
                 .to_owned()
         }
         other => other.to_string(),
     }
 }
 
-/// A parser's message may show lines of the file, which holds keys and tokens.
-fn why(error: &KubeconfigError) -> String {
+/// Hides the parser's message, which may quote lines of the file with keys and tokens.
+fn kubeconfig_cause(error: &KubeconfigError) -> String {
     match error {
-        KubeconfigError::Parse(_) => "it is no YAML of a kubeconfig".to_owned(),
+        KubeconfigError::Parse(_) => "it is not a valid kubeconfig in YAML".to_owned(),
         other => other.to_string(),
     }
 }
 
-fn why_not_found(error: &InferConfigError) -> String {
+fn infer_cause(error: &InferConfigError) -> String {
     let kubeconfig = std::error::Error::source(error).and_then(|source| source.downcast_ref());
-    kubeconfig.map_or_else(|| "there is none".to_owned(), why)
+    kubeconfig.map_or_else(|| "there is none".to_owned(), kubeconfig_cause)
 }
 
-/// A client after `kubeconfig`, or after the usual places and the pod's own account.
+/// Creates a client from `kubeconfig`, or from the default kubeconfig or the pod's service account.
+///
+/// # Errors
+/// If the configuration is unusable. No request is sent.
 pub(super) async fn connect(
     kubeconfig: Option<&Path>,
     deadline: Duration,
@@ -87,7 +90,7 @@ pub(super) async fn connect(
     Ok(builder.with_layer(&GuardLayer { deadline, signs }).build())
 }
 
-/// When each watch last heard anything of the API server, by the path of its resource.
+/// The time of the last response or body frame of each watch, by request path.
 #[derive(Clone, Default)]
 pub(super) struct SignsOfLife(Arc<Mutex<HashMap<String, Instant>>>);
 
@@ -100,7 +103,7 @@ impl SignsOfLife {
         }
     }
 
-    /// The last sign of life of the watch of this path.
+    /// Returns the time of the last activity of the watch with this path.
     pub(super) fn last(&self, path: &str) -> Option<Instant> {
         lock(&self.0).get(path).copied()
     }
@@ -129,7 +132,7 @@ struct Guard<S> {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("no answer within {0:?}")]
+#[error("no response within {0:?}")]
 pub(super) struct TimedOut(pub(super) Duration);
 
 impl<S, B> Service<Request<Body>> for Guard<S>
@@ -150,14 +153,14 @@ where
         let GuardLayer { deadline, signs } = self.layer.clone();
         let watched = is_watch(&request).then(|| request.uri().path().to_owned());
         let until = Instant::now() + deadline;
-        let answer = self.inner.call(request);
+        let response = self.inner.call(request);
         Box::pin(async move {
-            let answer = tokio::time::timeout_at(until, answer);
-            let answer = answer
+            let response = tokio::time::timeout_at(until, response);
+            let response = response
                 .await
                 .map_err(|_| TimedOut(deadline))?
                 .map_err(Into::into)?;
-            let watch = watched.filter(|_| answer.status().is_success());
+            let watch = watched.filter(|_| response.status().is_success());
             let kind = if let Some(path) = watch {
                 signs.stamp(&path);
                 BodyKind::Watch { path, signs }
@@ -165,7 +168,7 @@ where
                 let sleep = Box::pin(tokio::time::sleep_until(until));
                 BodyKind::Whole { sleep, deadline }
             };
-            Ok(answer.map(|inner| GuardedBody { inner, kind }))
+            Ok(response.map(|inner| GuardedBody { inner, kind }))
         })
     }
 }
@@ -177,7 +180,7 @@ fn is_watch<T>(request: &Request<T>) -> bool {
         .is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"))
 }
 
-/// A body that ends with an error at its deadline, or one of a watch that stamps each frame.
+/// A response body that fails at its deadline; for a watch, one that records each frame instead.
 struct GuardedBody<B> {
     inner: B,
     kind: BodyKind,
@@ -237,15 +240,15 @@ mod tests {
     use kube::core::DynamicObject;
     use std::convert::Infallible;
 
-    /// What a fake API server does with one request.
+    /// How the fake API server responds to a request.
     #[derive(Clone, Copy)]
-    enum Answer {
-        Silence,
+    enum Reply {
+        None,
         HeadOnly,
         OneEvent,
     }
 
-    /// A body that gives one event, or nothing, and then stays open.
+    /// A body with at most one frame that then stays open.
     struct Open(Option<&'static str>);
 
     impl http_body::Body for Open {
@@ -263,12 +266,12 @@ mod tests {
         }
     }
 
-    fn client(answer: Answer, signs: SignsOfLife) -> Api<DynamicObject> {
+    fn client(reply: Reply, signs: SignsOfLife) -> Api<DynamicObject> {
         let service = tower::service_fn(move |_: Request<Body>| async move {
-            match answer {
-                Answer::Silence => std::future::pending().await,
-                Answer::HeadOnly => Ok::<_, Infallible>(Response::new(Open(None))),
-                Answer::OneEvent => Ok(Response::new(Open(Some(concat!(
+            match reply {
+                Reply::None => std::future::pending().await,
+                Reply::HeadOnly => Ok::<_, Infallible>(Response::new(Open(None))),
+                Reply::OneEvent => Ok(Response::new(Open(Some(concat!(
                     r#"{"type":"ADDED","object":{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}}"#,
                     "\n"
                 ))))),
@@ -286,51 +289,48 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn nothing_waits_for_an_answer_for_ever() {
-        for answer in [Answer::Silence, Answer::HeadOnly] {
+    async fn requests_without_a_response_time_out() {
+        for reply in [Reply::None, Reply::HeadOnly] {
             let before = Instant::now();
-            let error = client(answer, SignsOfLife::default())
+            let error = client(reply, SignsOfLife::default())
                 .list(&ListParams::default())
                 .await
                 .expect_err("late");
             assert!(
-                format!("{error:?}").contains("no answer within 15s") || error.to_string().contains("15s"),
+                format!("{error:?}").contains("no response within 15s") || error.to_string().contains("15s"),
                 "{error:?}"
             );
             assert_eq!(before.elapsed().as_secs(), 15);
         }
-        let watch = client(Answer::Silence, SignsOfLife::default());
+        let watch = client(Reply::None, SignsOfLife::default());
         assert!(
             watch.watch(&WatchParams::default(), "0").await.is_err(),
-            "the head of a watch has a deadline too"
+            "the response head of a watch has a deadline too"
         );
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_watch_stays_open_and_its_frames_are_stamped() {
+    async fn watch_stays_open_and_its_activity_is_recorded() {
         let signs = SignsOfLife::default();
-        let mut events = client(Answer::OneEvent, signs.clone())
+        let mut events = client(Reply::OneEvent, signs.clone())
             .watch(&WatchParams::default(), "0")
             .await
             .expect("open")
             .boxed();
         let at_head = signs
             .last("/api/v1/configmaps")
-            .expect("the head is a sign of life");
+            .expect("the response head is recorded");
         tokio::time::advance(Duration::from_secs(100)).await;
         assert!(events.next().await.expect("an event").is_ok());
-        let at_event = signs.last("/api/v1/configmaps").expect("stamped");
+        let at_event = signs.last("/api/v1/configmaps").expect("recorded");
         assert_eq!((at_event - at_head).as_secs(), 100);
         let more = tokio::time::timeout(Duration::from_secs(200), events.next()).await;
-        assert!(
-            more.is_err(),
-            "still open long after the deadline of other requests"
-        );
+        assert!(more.is_err(), "still open long after the deadline of requests");
         assert_eq!(signs.last("/api/v1/secrets"), None);
     }
 
     #[tokio::test]
-    async fn a_broken_kubeconfig_is_not_quoted() {
+    async fn invalid_kubeconfig_is_not_quoted() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), "users:\n- name: a\n  user: {token: [hunter2-token\n").expect("written");
         let connected = connect(Some(file.path()), Duration::from_secs(1), SignsOfLife::default()).await;
@@ -339,7 +339,7 @@ mod tests {
         };
         let text = format!("{error}");
         assert!(
-            text.contains("it is no YAML of a kubeconfig") && !text.contains("hunter2"),
+            text.contains("it is not a valid kubeconfig in YAML") && !text.contains("hunter2"),
             "{text}"
         );
         let connected = connect(

@@ -1,5 +1,5 @@
-//! The requests of one reconcile. Secrets go through their partial metadata: the whole body is sent, and metadata
-//! alone comes back, so no value of a Secret is ever received.
+//! The API requests of a reconcile. Requests on Secrets ask for metadata-only responses (`PartialObjectMetadata`), so
+//! Secret data is sent but never received.
 
 use http::header::{ACCEPT, HeaderValue};
 use k8s_openapi::api::core::v1::Secret;
@@ -10,20 +10,20 @@ use kube::{Client, Resource as _};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::ObjectKey;
+use super::api_error::{ApiError, classify};
+use super::key::ObjectKey;
 use super::object::{Object, RawObject};
-use super::refusal::{Refused, classify};
 use super::secret::SecretBody;
 use crate::api::{EnvelopeSecretStatus, SECRET_MANAGER, STATUS_MANAGER};
 use crate::envelope::wire::{API_VERSION, KIND};
 
-/// Metadata of a Secret as kube types it.
+/// The metadata of a Secret, as kube types it.
 pub(super) type SecretMeta = PartialObjectMeta<Secret>;
 
 const METADATA_ONLY: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
 
-/// The API server, for one controller.
+/// The client for the requests of a reconcile.
 #[derive(Clone)]
 pub(super) struct Cluster {
     client: Client,
@@ -34,24 +34,24 @@ impl Cluster {
         Cluster { client }
     }
 
-    /// Server-side apply of a Secret; what the API server made of its metadata.
-    pub(super) async fn apply_secret(&self, body: &SecretBody<'_>) -> Result<ObjectMeta, Refused> {
+    /// Applies a Secret with server-side apply and returns the resulting metadata.
+    pub(super) async fn apply_secret(&self, body: &SecretBody<'_>) -> Result<ObjectMeta, ApiError> {
         let params = PatchParams::apply(SECRET_MANAGER).force();
-        let answer = self
+        let applied = self
             .secrets(body.key)
             .patch(&body.key.name, &params, &Patch::Apply(body))
             .await;
-        answer
+        applied
             .map(|meta| meta.metadata)
             .map_err(|error| classify(&error, "patch", body.key))
     }
 
-    /// A JSON Patch of a Secret, which tests what it was made for.
+    /// Applies a JSON Patch to a Secret and returns the resulting metadata. The patch itself tests the resourceVersion.
     pub(super) async fn patch_secret(
         &self,
         key: &ObjectKey,
         operations: Value,
-    ) -> Result<ObjectMeta, Refused> {
+    ) -> Result<ObjectMeta, ApiError> {
         let patch = match serde_json::from_value(operations) {
             Ok(operations) => Patch::<()>::Json(operations),
             Err(error) => return Err(classify(&kube::Error::SerdeError(error), "patch", key)),
@@ -62,47 +62,48 @@ impl Cluster {
         };
         match self.secrets(key).patch(&key.name, &params, &patch).await {
             Ok(meta) => Ok(meta.metadata),
-            // A `test` that fails is a 422 that names no field; what it tests is only the resourceVersion.
-            Err(kube::Error::Api(status)) if status.code == 422 && names_no_field(&status) => {
-                Err(Refused::Conflict)
+            // A failed `test` operation is a 422 without causes, and it can only concern the resourceVersion.
+            Err(kube::Error::Api(status)) if status.code == 422 && has_no_causes(&status) => {
+                Err(ApiError::Conflict)
             }
             Err(error) => Err(classify(&error, "patch", key)),
         }
     }
 
-    /// The metadata of the Secret, if there is one.
-    pub(super) async fn secret(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, Refused> {
-        let answer = found(self.secrets(key).get(&key.name).await, key)?;
-        Ok(answer.map(|meta| meta.metadata))
+    /// Reads the metadata of the Secret; `None` if it does not exist.
+    pub(super) async fn secret(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ApiError> {
+        let secret = optional(self.secrets(key).get(&key.name).await, key)?;
+        Ok(secret.map(|meta| meta.metadata))
     }
 
-    /// The object, if there is one.
-    pub(super) async fn object(&self, key: &ObjectKey) -> Result<Option<Object>, Refused> {
+    /// Reads the object; `None` if it does not exist.
+    pub(super) async fn object(&self, key: &ObjectKey) -> Result<Option<Object>, ApiError> {
         let objects: Api<RawObject> = Api::namespaced(self.client.clone(), &key.namespace);
-        let answer = found(objects.get(&key.name).await, key)?;
-        Ok(answer.and_then(Object::of).map(|(_, object)| object))
+        let object = optional(objects.get(&key.name).await, key)?;
+        Ok(object.and_then(Object::of).map(|(_, object)| object))
     }
 
-    /// Server-side apply of the status, provided that the object still has this resourceVersion; its new metadata.
+    /// Applies the status with server-side apply, on the precondition that the object still has `resource_version`. Returns
+    /// the resulting metadata.
     pub(super) async fn apply_status(
         &self,
         key: &ObjectKey,
         resource_version: &str,
         status: &EnvelopeSecretStatus,
-    ) -> Result<ObjectMeta, Refused> {
+    ) -> Result<ObjectMeta, ApiError> {
         let body = json!({
             "apiVersion": API_VERSION,
             "kind": KIND,
             "metadata": {"name": &*key.name, "namespace": &*key.namespace, "resourceVersion": resource_version},
             "status": status,
         });
-        let answer = self.send_status(key, &body).await;
-        answer
+        let applied = self.send_status(key, &body).await;
+        applied
             .map(|meta| meta.metadata)
             .map_err(|error| classify(&error, "patch", key))
     }
 
-    /// kube has no call that patches a status and asks for metadata alone.
+    /// kube has no method that patches a status and requests a metadata-only response.
     async fn send_status(
         &self,
         key: &ObjectKey,
@@ -122,19 +123,18 @@ impl Cluster {
     }
 }
 
-/// `None` where the API server says that there is none: not where it does not serve the type, for a moment after a
-/// change of the CRD.
-fn found<T>(answer: kube::Result<T>, key: &ObjectKey) -> Result<Option<T>, Refused> {
-    match answer {
-        Ok(found) => Ok(Some(found)),
+/// Converts "not found" to `None`. A 404 because the type is not served, for a moment after a CRD change, stays an error.
+fn optional<T>(response: kube::Result<T>, key: &ObjectKey) -> Result<Option<T>, ApiError> {
+    match response {
+        Ok(object) => Ok(Some(object)),
         Err(error) => match classify(&error, "get", key) {
-            Refused::NotFound => Ok(None),
-            refused => Err(refused),
+            ApiError::NotFound => Ok(None),
+            other => Err(other),
         },
     }
 }
 
-fn names_no_field(status: &kube::core::Status) -> bool {
+fn has_no_causes(status: &kube::core::Status) -> bool {
     status
         .details
         .as_ref()

@@ -1,5 +1,5 @@
-//! Events of `events.k8s.io`, on change only: one bounded queue of low priority that drops and counts, so that a
-//! cold start of many objects is not slowed by them.
+//! Events of `events.k8s.io`, sent on change only, through a bounded queue with a rate limit. If it is full, events are
+//! dropped and counted, so a cold start of many objects is not slowed by them.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -17,42 +17,42 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::ObjectKey;
+use super::key::ObjectKey;
 use crate::api::Reason;
 use crate::config;
 use crate::envelope::wire::{API_VERSION, KIND};
 use crate::metrics::Metrics;
 
-/// How many events may wait.
+/// Maximum number of queued events.
 const CAPACITY: usize = 1000;
-/// How many sent events are remembered, to be repeated by a patch.
+/// Maximum number of remembered events, whose repetition is a patch of the series.
 const REMEMBERED: usize = 1000;
-/// How long a repetition counts as one.
+/// How long after the last occurrence an equal event counts as a repetition.
 const SERIES: Duration = Duration::from_mins(6);
-/// `reportingController`.
+/// The field `reportingController`.
 const REPORTER: &str = "envelope-secrets.io/controller";
-/// Longest name of an event, less the suffix that makes it unique.
+/// Maximum length of an event name without its unique suffix.
 const NAME_LEN: usize = 220;
 
-/// Something that happened to an object.
+/// An event about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Event {
     pub(super) key: ObjectKey,
     pub(super) uid: Arc<str>,
     pub(super) reason: Reason,
-    /// Whether a person should look at it.
+    /// Type Warning instead of Normal.
     pub(super) warning: bool,
-    /// At most 1024 bytes; never a value.
+    /// At most 1024 bytes; never contains a value of a Secret.
     pub(super) note: String,
 }
 
-/// Where events are handed in.
+/// The sending end of the event queue.
 pub(super) struct Events {
     sender: mpsc::Sender<Event>,
     metrics: Arc<Metrics>,
 }
 
-/// The other end of [`Events`].
+/// The receiving end of the event queue.
 pub(super) struct Waiting(mpsc::Receiver<Event>);
 
 impl Events {
@@ -61,7 +61,7 @@ impl Events {
         (Events { sender, metrics }, Waiting(receiver))
     }
 
-    /// Hands an event in, or drops and counts it.
+    /// Queues an event; drops and counts it if the queue is full.
     pub(super) fn send(&self, event: Event) {
         if self.sender.try_send(event).is_err() {
             self.metrics.event_dropped();
@@ -69,11 +69,11 @@ impl Events {
     }
 }
 
-/// So many at once, then one in each interval.
+/// Token bucket: a burst, then one token per interval.
 struct Bucket {
     interval: Duration,
     burst: u32,
-    /// When the bucket would be full again.
+    /// When the bucket will be full again.
     full_at: Instant,
 }
 
@@ -86,7 +86,7 @@ impl Bucket {
         }
     }
 
-    /// When the next one may go.
+    /// Takes a token and returns when it may be used.
     fn take(&mut self, now: Instant) -> Instant {
         let full_at = self.full_at.max(now);
         let at = full_at
@@ -98,7 +98,7 @@ impl Bucket {
     }
 }
 
-/// What was sent and may be repeated.
+/// Recently sent events.
 #[derive(Default)]
 struct Sent {
     names: HashMap<u64, Repeated>,
@@ -111,7 +111,7 @@ struct Repeated {
     until: Instant,
 }
 
-/// One request.
+/// The request for an event.
 enum Request {
     Create(String),
     Repeat(String, i32),
@@ -154,7 +154,7 @@ impl Sent {
     }
 }
 
-/// Sends events until `stop`; what still waits then is dropped.
+/// Sends events until `stop`; events still queued are then dropped.
 pub(super) async fn run(
     client: Client,
     mut waiting: Waiting,
@@ -172,18 +172,18 @@ pub(super) async fn run(
             if let Err(error) = send(&client, &event, request, now).await {
                 metrics.event_dropped();
                 let (namespace, name) = (&*event.key.namespace, &*event.key.name);
-                tracing::debug!(namespace, name, reason = %event.reason, "event not taken: {}", kind_of(&error));
+                tracing::debug!(namespace, name, reason = %event.reason, "sending the event failed: {}", error_kind(&error));
             }
         }
     };
     stop.run_until_cancelled(work).await;
 }
 
-/// The API server's text is not logged: it may repeat what was sent.
-fn kind_of(error: &kube::Error) -> String {
+/// Describes an error without the API server's message, which may quote the request.
+fn error_kind(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
-        _ => "no answer".to_owned(),
+        _ => "no response".to_owned(),
     }
 }
 
@@ -247,18 +247,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_burst_then_one_in_each_interval() {
+    async fn burst_is_followed_by_one_event_per_interval() {
         let start = Instant::now();
         let mut bucket = Bucket::new(Duration::from_millis(200), 3, start);
         let waits: Vec<u128> = (0..6).map(|_| (bucket.take(start) - start).as_millis()).collect();
         assert_eq!(waits, [0, 0, 0, 200, 400, 600]);
         let later = start + Duration::from_secs(10);
         let waits: Vec<u128> = (0..5).map(|_| (bucket.take(later) - later).as_millis()).collect();
-        assert_eq!(waits, [0, 0, 0, 200, 400], "it fills up and does not overflow");
+        assert_eq!(waits, [0, 0, 0, 200, 400], "refilled, but not beyond the burst");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_repetition_counts_on_and_another_note_is_another_event() {
+    async fn repetition_extends_the_series_and_new_note_is_a_new_event() {
         let mut sent = Sent::default();
         let now = Instant::now();
         let Request::Create(name) = sent.request(&event("db", "a"), now, 0xff) else {
@@ -275,7 +275,7 @@ mod tests {
                 sent.request(&event("db", "a"), now + SERIES, 3),
                 Request::Create(_)
             ),
-            "too long ago"
+            "the series has ended"
         );
         let long = "x".repeat(253);
         let Request::Create(name) = sent.request(&event(&long, "a\n"), now, i128::from(u64::MAX)) else {
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_remembered_is_bounded() {
+    async fn remembered_events_are_bounded() {
         let mut sent = Sent::default();
         for index in 0..3 * REMEMBERED {
             sent.request(&event("db", &index.to_string()), Instant::now(), 0);
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_drops_and_counts() {
+    async fn full_queue_drops_and_counts_events() {
         let metrics = Metrics::new();
         let (events, _waiting) = Events::new(metrics.clone());
         for _ in 0..CAPACITY + 2 {
@@ -308,11 +308,11 @@ mod tests {
     }
 
     #[test]
-    fn what_an_event_says() {
+    fn event_has_the_fields_of_the_events_api() {
         let event = Event {
             warning: true,
             reason: Reason::IntegrityError,
-            ..event("db", "it does not open")
+            ..event("db", "it cannot be opened")
         };
         let json = serde_json::to_value(created(&event, "db.1".into(), Timestamp::UNIX_EPOCH)).expect("JSON");
         assert_eq!(
@@ -325,7 +325,7 @@ mod tests {
             (
                 &json!("Warning"),
                 &json!("IntegrityError"),
-                &json!("it does not open")
+                &json!("it cannot be opened")
             )
         );
         assert_eq!(json["eventTime"], "1970-01-01T00:00:00.000000Z");

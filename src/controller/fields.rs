@@ -1,5 +1,4 @@
-//! What `metadata.managedFields` of a Secret says, reduced to what planning needs: the lists themselves are most
-//! of the bytes of a metadata object.
+//! `metadata.managedFields` of a Secret, reduced to what planning needs: they are most of the bytes of its metadata.
 
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -10,7 +9,7 @@ use serde_json::Value;
 use crate::api::SECRET_MANAGER;
 
 const DATA: &str = "f:data";
-/// Maps that are managed by their members: an empty one of them is nothing that anybody holds.
+/// Maps that are managed by entry. An empty one counts as no field.
 const CONTAINERS: &[&str] = &[
     DATA,
     "f:metadata",
@@ -19,7 +18,7 @@ const CONTAINERS: &[&str] = &[
     "f:metadata/f:ownerReferences",
 ];
 
-/// The set of fields that an Apply of ours holds, as a fingerprint that is compared within one process.
+/// Fingerprint of the set of fields that our Apply entry owns. Comparable only within one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FieldSet(u64);
 
@@ -30,7 +29,7 @@ impl FieldSet {
         FieldSet(hasher.finish())
     }
 
-    /// The fields of a Secret with these keys and labels, as the API server lists them after our Apply.
+    /// Returns the fields that the API server lists for our Apply of a Secret with these entries and metadata.
     pub(super) fn expected<'a>(
         data: impl Iterator<Item = &'a str>,
         labels: impl Iterator<Item = &'a str>,
@@ -50,12 +49,12 @@ impl FieldSet {
     }
 }
 
-/// What managedFields of a Secret come to.
+/// The facts about a Secret's managedFields.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FieldFacts {
-    /// What our Apply entry holds; `None` if there is none (the lists were cleared, or the Secret was restored).
+    /// What our Apply entry owns; `None` if there is none (managedFields were cleared, or the Secret was restored).
     pub(super) ours: Option<FieldSet>,
-    /// Whether another manager holds a key of the data, the type or `immutable`.
+    /// Whether another manager owns a data entry, the type or `immutable`.
     pub(super) foreign_content: bool,
 }
 
@@ -74,33 +73,33 @@ impl FieldFacts {
     }
 }
 
-/// The keys of the Secret's data as managers hold them, ours among them.
+/// The data entries that field managers own, including ours.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Held {
+pub(super) struct OwnedEntries {
     pub(super) data: BTreeSet<String>,
-    /// Keys that a server-side apply of somebody brought as `stringData`: the API server puts them into the data and
-    /// lists them here alone, also when they are gone from the data.
+    /// Entries that another manager applied as `stringData` with server-side apply. The API server stores them in `data`
+    /// but lists them only as `stringData`, even after they are removed from `data`.
     pub(super) string_data: BTreeSet<String>,
-    /// The places in managedFields of the entries that hold `stringData`.
-    pub(super) string_entries: Vec<usize>,
+    /// The indices in managedFields of the managers that own `stringData`.
+    pub(super) string_data_managers: Vec<usize>,
 }
 
-impl Held {
+impl OwnedEntries {
     pub(super) fn of(meta: &ObjectMeta) -> Self {
-        let mut held = Held::default();
+        let mut owned = OwnedEntries::default();
         for (index, entry) in entries(meta).iter().enumerate() {
             for path in paths(entry) {
                 if let Some(key) = path.strip_prefix("f:data/f:") {
-                    held.data.insert(key.to_owned());
+                    owned.data.insert(key.to_owned());
                 } else if let Some(key) = path.strip_prefix("f:stringData/f:") {
-                    held.string_data.insert(key.to_owned());
-                    if held.string_entries.last() != Some(&index) {
-                        held.string_entries.push(index);
+                    owned.string_data.insert(key.to_owned());
+                    if owned.string_data_managers.last() != Some(&index) {
+                        owned.string_data_managers.push(index);
                     }
                 }
             }
         }
-        held
+        owned
     }
 }
 
@@ -162,7 +161,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// As a real API server lists a Secret of ours.
+    /// Our entry as a real API server lists it.
     pub(crate) fn our_entry(keys: &[&str]) -> Value {
         let data: serde_json::Map<String, Value> =
             keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect();
@@ -196,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn an_untouched_secret_is_whole() {
+    fn unchanged_secret_has_the_expected_fields() {
         let facts = FieldFacts::of(&meta(&json!([our_entry(&["a", "b"])])));
         assert_eq!(facts.ours, Some(expected(&["b", "a"], "u-1")));
         assert!(!facts.foreign_content);
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_secret_holds_no_data() {
+    fn secret_without_data_matches_with_or_without_an_empty_map() {
         let mut entry = our_entry(&[]);
         assert_eq!(
             FieldFacts::of(&meta(&json!([entry.clone()]))).ours,
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_foreign_annotation_leaves_it_whole_and_a_foreign_value_does_not() {
+    fn foreign_annotation_is_ignored_but_foreign_content_is_detected() {
         let annotation = json!({"manager": "kubectl", "operation": "Update", "fieldsV1":
             {"f:metadata": {"f:annotations": {".": {}, "f:note": {}}}}});
         let facts = FieldFacts::of(&meta(&json!([our_entry(&["a"]), annotation])));
@@ -254,23 +253,23 @@ mod tests {
         assert_eq!(
             (facts.ours, facts.foreign_content),
             (None, true),
-            "only an Apply is ours"
+            "only our Apply entry counts as ours"
         );
     }
 
     #[test]
-    fn keys_that_managers_hold() {
+    fn entries_owned_by_managers_are_collected() {
         let edit = json!({"manager": "kubectl-edit", "operation": "Update", "fieldsV1":
             {"f:data": {".": {}, "f:extra": {}, "f:a": {}}}});
         let apply = json!({"manager": "kubectl", "operation": "Apply", "fieldsV1":
             {"f:stringData": {"f:text": {}, "f:more": {}}, "f:metadata": {"f:labels": {"f:x": {}}}}});
-        let held = Held::of(&meta(&json!([our_entry(&["a", "b"]), edit, apply])));
+        let owned = OwnedEntries::of(&meta(&json!([our_entry(&["a", "b"]), edit, apply])));
         let texts = |keys: &BTreeSet<String>| keys.iter().cloned().collect::<Vec<_>>();
-        assert_eq!(texts(&held.data), ["a", "b", "extra"]);
-        assert_eq!(texts(&held.string_data), ["more", "text"]);
-        assert_eq!(held.string_entries, [2]);
-        assert_eq!(Held::of(&meta(&json!([]))), Held::default());
-        assert_eq!(Held::of(&ObjectMeta::default()), Held::default());
+        assert_eq!(texts(&owned.data), ["a", "b", "extra"]);
+        assert_eq!(texts(&owned.string_data), ["more", "text"]);
+        assert_eq!(owned.string_data_managers, [2]);
+        assert_eq!(OwnedEntries::of(&meta(&json!([]))), OwnedEntries::default());
+        assert_eq!(OwnedEntries::of(&ObjectMeta::default()), OwnedEntries::default());
         assert_eq!(FieldFacts::of(&ObjectMeta::default()), FieldFacts::default());
     }
 }

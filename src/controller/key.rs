@@ -1,9 +1,9 @@
-//! What an object and its Secret share: namespace and name.
+//! The key of an object and its Secret: namespace and name.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Namespace and name. Cheap to clone: it stands in the stores, the queues and the tasks.
+/// Namespace and name of an object and its Secret. Cheap to clone: stores, queues and tasks hold copies.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct ObjectKey {
     pub(super) namespace: Arc<str>,

@@ -1,39 +1,42 @@
-//! The controller: watches `EnvelopeSecret`s, opens them with the KMS and keeps their Secrets.
+//! The controller: watches `EnvelopeSecret`s, opens them with the KMS and maintains their Secrets.
 //!
 //! ```text
 //! watch streams ─► stores (+ expectations of own writes) ─► queue ─► reconcile ─► plan (pure)
 //!                                                              ▲                    │
-//!                                                   answers ── opener ◄── Open ─────┤
+//!                                                  openings ── opener ◄── Open ─────┤
 //!                                                                                   └─► Secret, then status
 //! ```
 
+mod api_error;
+mod apply;
 mod backoff;
 mod client;
 mod cluster;
+mod context;
 mod events;
-mod expect;
+mod expectations;
 mod fields;
 mod health;
 mod key;
-mod look;
+mod live_read;
 mod object;
+mod object_state;
 mod opener;
 mod plan;
 mod providers;
 mod queue;
 mod reader;
 mod reconcile;
-mod refusal;
+mod reconciler;
+mod report;
 mod run;
 mod schema;
 mod secret;
 mod secret_facts;
-mod state;
 mod status;
 mod store;
 mod timings;
 mod watch;
-mod write;
 
 pub use client::ConnectError;
 pub use health::Health;

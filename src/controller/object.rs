@@ -1,5 +1,5 @@
-//! An `EnvelopeSecret` as it is received and as the store keeps it: the spec as its JSON bytes, which are parsed
-//! strictly only when they are opened, and the status as a few facts. So one bad object harms nobody else.
+//! An `EnvelopeSecret` as received and as stored: the spec as JSON bytes, parsed strictly per reconcile, and the status as
+//! a few facts. So an invalid object affects no other (docs/design/controller.md#stores-and-streams).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,13 +11,13 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::ObjectKey;
+use super::key::ObjectKey;
 use crate::api::{self, Applied, EnvelopeSecretStatus, SEALED_FOR_ANNOTATION, Sealed, conditions};
 use crate::envelope::wire::KIND;
 
-/// As the API server sends it.
+/// An object as the API server sends it.
 ///
-/// Only plain watch events and lists decode it: a buffered [`RawValue`] does not.
+/// It decodes only from plain lists and watch events: serde cannot decode a [`RawValue`] from buffered content.
 #[derive(Clone, Deserialize)]
 pub(super) struct RawObject {
     #[serde(default)]
@@ -63,23 +63,23 @@ impl kube::Resource for RawObject {
     }
 }
 
-/// As the store keeps it.
+/// An object as the store holds it.
 #[derive(Clone, Debug)]
 pub(super) struct Object {
     pub(super) uid: Arc<str>,
     pub(super) resource_version: Box<str>,
     pub(super) generation: i64,
-    /// Deletion has begun.
+    /// Whether it is being deleted.
     pub(super) deleting: bool,
-    /// The annotation `sealed-for`: a hint for people, never used to open.
+    /// The annotation `sealed-for`: a hint for human readers, never used to open the document.
     pub(super) sealed_for: Option<Box<str>>,
-    /// `null` where the object has no spec.
+    /// `null` if the object has no spec.
     pub(super) spec: Arc<RawValue>,
     pub(super) status: Arc<StatusFacts>,
 }
 
 impl Object {
-    /// `None` for what no API server sends.
+    /// Returns `None` for an object without identity, which no API server sends.
     pub(super) fn of(raw: RawObject) -> Option<(ObjectKey, Self)> {
         let RawObject {
             metadata,
@@ -90,7 +90,7 @@ impl Object {
         let sealed_for = metadata
             .annotations
             .and_then(|mut all| all.remove(SEALED_FOR_ANNOTATION));
-        // The CRD's schema keeps the types; whatever else stands there counts as no status.
+        // The CRD schema enforces the types; a status of any other form counts as absent.
         let status = status
             .and_then(|raw| serde_json::from_str(raw.get()).ok())
             .unwrap_or_default();
@@ -108,32 +108,31 @@ impl Object {
 }
 
 impl Object {
-    /// What a write of the Secret left behind and the status does not tell yet.
-    pub(super) fn succeeded(&mut self, applied: Applied, sealed: Sealed) {
+    /// Sets the record of a success that is not in the status yet. The fingerprint stays that of the stored status.
+    pub(super) fn set_applied(&mut self, applied: Applied, sealed: Sealed) {
         let status = Arc::make_mut(&mut self.status);
         status.applied = Some(applied);
         status.sealed = Some(sealed);
     }
 }
 
-/// What planning asks of a status, and enough to tell whether one that is to be written differs.
+/// What planning needs of a status, plus fingerprints to detect whether a new status differs.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct StatusFacts {
     pub(super) applied: Option<Applied>,
     pub(super) sealed: Option<Sealed>,
     pub(super) last_handled_reconcile_at: Option<String>,
-    /// Without their messages, which would fill the memory; but for those that name a request of the KMS, since a new
-    /// id alone is no news.
+    /// Without messages, to save memory, except those with a KMS request id: a new id alone is not a change.
     pub(super) conditions: Vec<Condition>,
     fingerprint: u64,
-    /// Of reason and message of `Ready`.
-    said: u64,
+    /// Fingerprint of reason and message of `Ready`.
+    text_fingerprint: u64,
 }
 
 impl StatusFacts {
     pub(super) fn of(mut status: EnvelopeSecretStatus) -> Self {
         let fingerprint = fingerprint(&status);
-        let said = said(&status);
+        let text_fingerprint = text_fingerprint(&status);
         for condition in &mut status.conditions {
             if !condition.message.contains("request ") {
                 condition.message = String::new();
@@ -145,32 +144,32 @@ impl StatusFacts {
             last_handled_reconcile_at: status.last_handled_reconcile_at,
             conditions: status.conditions,
             fingerprint,
-            said,
+            text_fingerprint,
         }
     }
 
-    /// The reason of `Ready`; `None` while no controller has looked.
+    /// Returns the reason of `Ready`; `None` before the first reconcile.
     pub(super) fn reason(&self) -> Option<&str> {
         conditions::find(&self.conditions, conditions::READY).map(|ready| ready.reason.as_str())
     }
 
-    /// Whether `status` is what stands there.
-    pub(super) fn is(&self, status: &EnvelopeSecretStatus) -> bool {
+    /// Whether `status` equals the stored one.
+    pub(super) fn equals(&self, status: &EnvelopeSecretStatus) -> bool {
         self.fingerprint == fingerprint(status)
     }
 
-    /// Whether `status` tells a person the same.
-    pub(super) fn says(&self, status: &EnvelopeSecretStatus) -> bool {
-        self.said == said(status)
+    /// Whether `status` has the same reason and message as the stored one.
+    pub(super) fn reads_like(&self, status: &EnvelopeSecretStatus) -> bool {
+        self.text_fingerprint == text_fingerprint(status)
     }
 }
 
 fn fingerprint(status: &EnvelopeSecretStatus) -> u64 {
-    // A status has no map whose order varies and serializes always.
+    // Serialization is deterministic and cannot fail: a status contains no unordered maps.
     hash(&serde_json::to_vec(status).unwrap_or_default())
 }
 
-fn said(status: &EnvelopeSecretStatus) -> u64 {
+fn text_fingerprint(status: &EnvelopeSecretStatus) -> u64 {
     let ready = conditions::find(&status.conditions, conditions::READY);
     hash(
         ready
@@ -207,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_and_watch_events_keep_the_bytes_of_the_spec() {
+    fn lists_and_watch_events_preserve_the_spec_bytes() {
         let spec = r#"{"format":"es1", "later":[1.0,{"x" : null}]}"#;
         let list = format!(
             r#"{{"kind":"EnvelopeSecretList","apiVersion":"envelope-secrets.io/v1","metadata":{{"resourceVersion":"1"}},"items":[{OBJECT}]}}"#
@@ -229,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_in_spec_or_status_keeps_an_object_out() {
+    fn malformed_spec_or_status_does_not_reject_the_object() {
         let meta = r#""metadata":{"name":"db","namespace":"prod","uid":"o-1","resourceVersion":"7"}"#;
         for rest in [
             "",
@@ -246,20 +245,20 @@ mod tests {
     }
 
     #[test]
-    fn a_status_is_told_from_another() {
+    fn status_differences_are_detected() {
         let seen = object(OBJECT);
         let raw: serde_json::Value = serde_json::from_str(OBJECT).expect("JSON");
         let status: EnvelopeSecretStatus = serde_json::from_value(raw["status"].clone()).expect("a status");
-        assert!(seen.status.is(&status) && seen.status.says(&status));
+        assert!(seen.status.equals(&status) && seen.status.reads_like(&status));
         assert_eq!(seen.status.reason(), Some("Synced"));
         let mut other = status.clone();
         other.conditions[0].message = "n".into();
-        assert!(!seen.status.is(&other) && !seen.status.says(&other));
+        assert!(!seen.status.equals(&other) && !seen.status.reads_like(&other));
         let mut other = status;
         other.observed_generation = 4;
         assert!(
-            !seen.status.is(&other) && seen.status.says(&other),
-            "the same words about another generation"
+            !seen.status.equals(&other) && seen.status.reads_like(&other),
+            "same text for another generation"
         );
         assert!(
             StatusFacts::of(EnvelopeSecretStatus::default())

@@ -1,5 +1,5 @@
-//! The queue for the KMS: nothing waits for a KMS inside a reconcile (controller.md 8). What comes in is a name;
-//! the document is taken from the store when its turn comes; the answer queues the object once more.
+//! The queue of documents to open: no reconcile waits for a KMS (docs/design/controller.md#scheduling-and-the-kms-queue).
+//! A request is a key; the document is taken from the store when the request is served; the result requeues the object.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,78 +8,78 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::ObjectKey;
+use super::context::Context;
+use super::key::ObjectKey;
 use super::object::Object;
-use super::reader::{open_word, outcome_of};
-use super::reconcile::Context;
+use super::reader::{open_label, outcome_of};
 use crate::api::Outcome;
 use crate::envelope::{OpenError, Opened};
 use crate::kms::KmsError;
 use crate::sync::lock;
 
-/// How many documents may be open or being opened at once, until their Secrets are written: plaintexts in memory
-/// and calls of the KMS are bounded by the same number.
-const AT_ONCE: usize = 32;
+/// Maximum number of documents that are being opened or are open until their Secrets are written. It bounds both the KMS
+/// calls in flight and the plaintexts in memory.
+const MAX_OPEN: usize = 32;
 
-/// What came of one opening. No Debug: it holds plaintext.
-pub(super) struct Answer {
-    /// The object that was opened, as it was then.
+/// Result of opening a document. No Debug: it holds plaintext.
+pub(super) struct Opening {
+    /// The uid and generation of the object whose document was opened.
     pub(super) uid: Arc<str>,
     pub(super) generation: i64,
     pub(super) result: Result<Opened, Outcome>,
-    /// Held until the answer is dropped.
-    _turn: OwnedSemaphorePermit,
+    /// One of [`MAX_OPEN`], released when this is dropped.
+    _permit: OwnedSemaphorePermit,
 }
 
-/// See the module.
+/// The sending end of the queue, and the results.
 pub(super) struct Opener {
-    asked: mpsc::UnboundedSender<ObjectKey>,
+    requests: mpsc::UnboundedSender<ObjectKey>,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// Asked for and not answered; this is what bounds the channel.
+    /// Requested and not finished. At most one request per object bounds the channel.
     pending: HashSet<ObjectKey>,
-    answers: HashMap<ObjectKey, Answer>,
+    finished: HashMap<ObjectKey, Opening>,
 }
 
-/// The other end of an [`Opener`].
-pub(super) struct Asked(mpsc::UnboundedReceiver<ObjectKey>);
+/// The receiving end of an [`Opener`].
+pub(super) struct Requests(mpsc::UnboundedReceiver<ObjectKey>);
 
 impl Opener {
-    pub(super) fn new() -> (Self, Asked) {
-        let (asked, receiver) = mpsc::unbounded_channel();
+    pub(super) fn new() -> (Self, Requests) {
+        let (requests, receiver) = mpsc::unbounded_channel();
         let opener = Opener {
-            asked,
+            requests,
             state: Mutex::default(),
         };
-        (opener, Asked(receiver))
+        (opener, Requests(receiver))
     }
 
-    /// Asks for the document of `key` to be opened; nothing happens if that is under way already.
-    pub(super) fn ask(&self, key: &ObjectKey) {
+    /// Requests that the document of `key` be opened; a no-op if it is already pending.
+    pub(super) fn request(&self, key: &ObjectKey) {
         if self.lock().pending.insert(key.clone()) {
-            // The receiver ends only with the controller.
-            let _ = self.asked.send(key.clone());
+            // The receiver is dropped only when the controller shuts down.
+            let _ = self.requests.send(key.clone());
         }
     }
 
-    /// The answer for `key`, if it has come.
-    pub(super) fn take(&self, key: &ObjectKey) -> Option<Answer> {
-        self.lock().answers.remove(key)
+    /// Removes and returns the result for `key`, if there is one.
+    pub(super) fn take(&self, key: &ObjectKey) -> Option<Opening> {
+        self.lock().finished.remove(key)
     }
 
-    /// How many objects wait for their answer.
+    /// Returns the number of pending requests.
     pub(super) fn pending(&self) -> usize {
         self.lock().pending.len()
     }
 
-    fn answer(&self, key: &ObjectKey, answer: Option<Answer>) {
+    fn finish(&self, key: &ObjectKey, opening: Option<Opening>) {
         let mut state = self.lock();
         state.pending.remove(key);
-        if let Some(answer) = answer {
-            state.answers.insert(key.clone(), answer);
+        if let Some(opening) = opening {
+            state.finished.insert(key.clone(), opening);
         }
     }
 
@@ -88,53 +88,53 @@ impl Opener {
     }
 }
 
-/// Opens what is asked for until `stop`. Openings that are under way then are given up: they change nothing.
-pub(super) async fn run(context: Arc<Context>, mut asked: Asked, stop: CancellationToken) {
-    let turns = Arc::new(Semaphore::new(AT_ONCE));
+/// Serves requests until `stop`. Openings in flight are then aborted, which changes nothing in the cluster.
+pub(super) async fn run(context: Arc<Context>, mut requests: Requests, stop: CancellationToken) {
+    let permits = Arc::new(Semaphore::new(MAX_OPEN));
     let mut running = JoinSet::new();
     let work = async {
-        while let Some(key) = asked.0.recv().await {
-            let Ok(turn) = turns.clone().acquire_owned().await else {
+        while let Some(key) = requests.0.recv().await {
+            let Ok(permit) = permits.clone().acquire_owned().await else {
                 return;
             };
             while running.try_join_next().is_some() {}
-            running.spawn(one(context.clone(), key, turn));
+            running.spawn(serve(context.clone(), key, permit));
         }
     };
     stop.run_until_cancelled(work).await;
 }
 
-/// Answers `key` whatever happens, also if opening panics.
-struct Obligation {
+/// Finishes the request for `key` on drop, even if opening panics.
+struct AnswerGuard {
     context: Arc<Context>,
     key: ObjectKey,
-    answer: Option<Answer>,
+    opening: Option<Opening>,
 }
 
-impl Drop for Obligation {
+impl Drop for AnswerGuard {
     fn drop(&mut self) {
-        self.context.opener.answer(&self.key, self.answer.take());
+        self.context.opener.finish(&self.key, self.opening.take());
         self.context.queue.add(self.key.clone());
     }
 }
 
-async fn one(context: Arc<Context>, key: ObjectKey, turn: OwnedSemaphorePermit) {
-    let mut obligation = Obligation {
+async fn serve(context: Arc<Context>, key: ObjectKey, permit: OwnedSemaphorePermit) {
+    let mut guard = AnswerGuard {
         context,
         key,
-        answer: None,
+        opening: None,
     };
-    let (context, key) = (&*obligation.context, &obligation.key);
-    let Some(object) = context.stores.scope(key).and_then(|scope| scope.object(key)) else {
+    let (context, key) = (&*guard.context, &guard.key);
+    let Some(object) = context.stores.scope(key).and_then(|cache| cache.object(key)) else {
         return;
     };
     let result = open(context, key, &object).await;
     let (uid, generation) = (object.uid.clone(), object.generation);
-    obligation.answer = Some(Answer {
+    guard.opening = Some(Opening {
         uid,
         generation,
         result,
-        _turn: turn,
+        _permit: permit,
     });
 }
 
@@ -146,18 +146,19 @@ async fn open(context: &Context, key: &ObjectKey, object: &Object) -> Result<Ope
             Ok(opened)
         }
         Err(error) => {
-            context.metrics.opened(open_word(&error));
-            explain(&error, key, object);
+            context.metrics.opened(open_label(&error));
+            log_details(&error, key, object);
             Err(outcome_of(error, key, object))
         }
     }
 }
 
-/// The detail that the outside does not get (format-es1 section 9), for the debug log alone.
-fn explain(error: &OpenError<KmsError>, key: &ObjectKey, object: &Object) {
+/// Logs, at debug level only, the details that conditions, events and metrics must not reveal (docs/format-es1.md section
+/// 9).
+fn log_details(error: &OpenError<KmsError>, key: &ObjectKey, object: &Object) {
     let (namespace, name, generation) = (&*key.namespace, &*key.name, object.generation);
     let stage = error.stage();
-    tracing::debug!(namespace, name, generation, %stage, "the document does not open");
+    tracing::debug!(namespace, name, generation, %stage, "the document cannot be opened");
     let failures = match error {
         OpenError::Integrity { refusals, .. } => refusals,
         OpenError::Unavailable { failures, .. } => failures,

@@ -1,5 +1,5 @@
-//! The work queue: each key at most once waiting, at most once running, and with at most one alarm of its own.
-//! A key whose alarm is far away holds up nobody.
+//! The work queue: a key is queued at most once, runs at most once at a time, and has at most one requeue time. Keys with
+//! a later requeue time delay no others.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard};
@@ -7,10 +7,10 @@ use std::sync::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::ObjectKey;
+use super::key::ObjectKey;
 use crate::sync::lock;
 
-/// See the module. One task takes keys with [`Queue::next`]; any task adds.
+/// The work queue. One task takes keys with [`Queue::next`]; any task may add.
 #[derive(Default)]
 pub(super) struct Queue {
     inner: Mutex<Inner>,
@@ -20,38 +20,38 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Inner {
     ready: VecDeque<ObjectKey>,
-    alarms: BTreeSet<(Instant, ObjectKey)>,
+    delayed: BTreeSet<(Instant, ObjectKey)>,
     keys: HashMap<ObjectKey, Entry>,
 }
 
-/// What is known of a key that waits, runs or has an alarm; other keys have none.
+/// The state of a key that is queued, running or delayed. Other keys have no entry.
 #[derive(Default)]
 struct Entry {
-    /// Stands in `ready`, or is to stand there when it has run.
-    wanted: bool,
+    /// In `ready`, or to be put there after the current run.
+    queued: bool,
     running: bool,
-    alarm: Option<Instant>,
+    requeue_at: Option<Instant>,
 }
 
 impl Queue {
-    /// Asks for a run of `key`: now, or once more after the one that runs.
+    /// Queues `key`: immediately, or again after the current run.
     pub(super) fn add(&self, key: ObjectKey) {
-        self.lock().want(key);
+        self.lock().add(key);
         self.wake.notify_one();
     }
 
-    /// The next key; it counts as running until [`Queue::done`].
+    /// Waits for the next key. It counts as running until [`Queue::done`].
     pub(super) async fn next(&self) -> ObjectKey {
         loop {
-            let alarm = {
+            let next_due = {
                 let mut inner = self.lock();
-                inner.ring(Instant::now());
+                inner.queue_due(Instant::now());
                 if let Some(key) = inner.take() {
                     return key;
                 }
-                inner.alarms.first().map(|(at, _)| *at)
+                inner.delayed.first().map(|(at, _)| *at)
             };
-            match alarm {
+            match next_due {
                 Some(at) => tokio::select! {
                     () = self.wake.notified() => {}
                     () = tokio::time::sleep_until(at) => {}
@@ -61,13 +61,13 @@ impl Queue {
         }
     }
 
-    /// Ends the run of `key` and sets its alarm anew; `None` clears it.
-    pub(super) fn done(&self, key: &ObjectKey, alarm: Option<Instant>) {
-        self.lock().finish(key, alarm);
+    /// Ends the run of `key` and replaces its requeue time; `None` clears it.
+    pub(super) fn done(&self, key: &ObjectKey, requeue_at: Option<Instant>) {
+        self.lock().finish(key, requeue_at);
         self.wake.notify_one();
     }
 
-    /// How many keys wait for their run, alarms apart.
+    /// Returns the number of queued keys, without delayed ones.
     pub(super) fn waiting(&self) -> usize {
         self.lock().ready.len()
     }
@@ -78,25 +78,25 @@ impl Queue {
 }
 
 impl Inner {
-    fn want(&mut self, key: ObjectKey) {
+    fn add(&mut self, key: ObjectKey) {
         let entry = self.keys.entry(key.clone()).or_default();
-        if !entry.wanted {
-            entry.wanted = true;
+        if !entry.queued {
+            entry.queued = true;
             if !entry.running {
                 self.ready.push_back(key);
             }
         }
     }
 
-    fn ring(&mut self, now: Instant) {
-        while let Some((at, _)) = self.alarms.first()
+    fn queue_due(&mut self, now: Instant) {
+        while let Some((at, _)) = self.delayed.first()
             && *at <= now
         {
-            if let Some((_, key)) = self.alarms.pop_first() {
+            if let Some((_, key)) = self.delayed.pop_first() {
                 if let Some(entry) = self.keys.get_mut(&key) {
-                    entry.alarm = None;
+                    entry.requeue_at = None;
                 }
-                self.want(key);
+                self.add(key);
             }
         }
     }
@@ -104,26 +104,26 @@ impl Inner {
     fn take(&mut self) -> Option<ObjectKey> {
         let key = self.ready.pop_front()?;
         let entry = self.keys.entry(key.clone()).or_default();
-        entry.wanted = false;
+        entry.queued = false;
         entry.running = true;
         Some(key)
     }
 
-    fn finish(&mut self, key: &ObjectKey, alarm: Option<Instant>) {
+    fn finish(&mut self, key: &ObjectKey, requeue_at: Option<Instant>) {
         let Some(entry) = self.keys.get_mut(key) else {
             return;
         };
         entry.running = false;
-        if let Some(old) = entry.alarm.take() {
-            self.alarms.remove(&(old, key.clone()));
+        if let Some(old) = entry.requeue_at.take() {
+            self.delayed.remove(&(old, key.clone()));
         }
-        if let Some(at) = alarm {
-            entry.alarm = Some(at);
-            self.alarms.insert((at, key.clone()));
+        if let Some(at) = requeue_at {
+            entry.requeue_at = Some(at);
+            self.delayed.insert((at, key.clone()));
         }
-        if entry.wanted {
+        if entry.queued {
             self.ready.push_back(key.clone());
-        } else if alarm.is_none() {
+        } else if requeue_at.is_none() {
             self.keys.remove(key);
         }
     }
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_key_waits_once_and_runs_once() {
+    async fn key_is_queued_once_and_runs_once() {
         let queue = Queue::default();
         queue.add(key("a"));
         queue.add(key("a"));
@@ -154,18 +154,18 @@ mod tests {
         queue.add(key("a"));
         queue.add(key("a"));
         assert_eq!(next_now(&queue), Some(key("b")));
-        assert_eq!(next_now(&queue), None, "a runs");
+        assert_eq!(next_now(&queue), None, "a is running");
         queue.done(&key("a"), None);
-        assert_eq!(next_now(&queue), Some(key("a")), "asked for while it ran");
+        assert_eq!(next_now(&queue), Some(key("a")), "queued while it ran");
         assert_eq!(next_now(&queue), None);
         queue.done(&key("a"), None);
         queue.done(&key("b"), None);
         assert_eq!(next_now(&queue), None);
-        assert!(queue.lock().keys.is_empty(), "nothing is kept of idle keys");
+        assert!(queue.lock().keys.is_empty(), "idle keys have no entry");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_alarm_delays_only_its_own_key() {
+    async fn requeue_time_delays_only_its_key() {
         let queue = Queue::default();
         queue.add(key("bad"));
         assert_eq!(next_now(&queue), Some(key("bad")));
@@ -178,14 +178,14 @@ mod tests {
         assert_eq!(
             queue.next().await,
             key("bad"),
-            "the paused clock goes on to the alarm"
+            "the paused clock advances to the requeue time"
         );
         assert_eq!(before.elapsed().as_secs(), 60);
-        assert_eq!(next_now(&queue), None, "once");
+        assert_eq!(next_now(&queue), None, "only once");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_end_of_a_run_sets_the_alarm_anew() {
+    async fn end_of_a_run_replaces_the_requeue_time() {
         let queue = Queue::default();
         queue.add(key("a"));
         assert_eq!(next_now(&queue), Some(key("a")));
@@ -194,16 +194,16 @@ mod tests {
         assert_eq!(
             next_now(&queue),
             Some(key("a")),
-            "a trigger does not wait for the alarm"
+            "a trigger does not wait for the requeue time"
         );
         queue.done(&key("a"), None);
         tokio::time::advance(Duration::from_mins(2)).await;
-        assert_eq!(next_now(&queue), None, "the old alarm is gone");
-        assert!(queue.lock().alarms.is_empty() && queue.lock().keys.is_empty());
+        assert_eq!(next_now(&queue), None, "the old requeue time is cleared");
+        assert!(queue.lock().delayed.is_empty() && queue.lock().keys.is_empty());
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_alarm_that_rings_during_a_run_is_not_lost() {
+    async fn requeue_time_reached_during_a_run_is_not_lost() {
         let queue = Queue::default();
         queue.add(key("a"));
         assert_eq!(next_now(&queue), Some(key("a")));
@@ -211,20 +211,20 @@ mod tests {
         queue.add(key("a"));
         assert_eq!(next_now(&queue), Some(key("a")));
         tokio::time::advance(Duration::from_secs(2)).await;
-        assert_eq!(next_now(&queue), None, "it runs");
+        assert_eq!(next_now(&queue), None, "it is running");
         queue.done(&key("a"), None);
         assert_eq!(next_now(&queue), Some(key("a")));
     }
 
     #[tokio::test]
-    async fn a_waiting_taker_is_woken() {
+    async fn waiting_task_is_woken_by_add() {
         let queue = std::sync::Arc::new(Queue::default());
-        let taker = tokio::spawn({
+        let waiting = tokio::spawn({
             let queue = queue.clone();
             async move { queue.next().await }
         });
         tokio::task::yield_now().await;
         queue.add(key("a"));
-        assert_eq!(taker.await.expect("no panic"), key("a"));
+        assert_eq!(waiting.await.expect("no panic"), key("a"));
     }
 }

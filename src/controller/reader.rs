@@ -1,14 +1,14 @@
-//! From the bytes of a spec to a document that may be opened, and what it means where that fails.
+//! Reading and opening documents, and the outcomes of failures.
 
 use std::collections::BTreeSet;
 
-use super::ObjectKey;
+use super::key::ObjectKey;
 use super::object::Object;
-use crate::api::{Answer, Outcome, sealed_elsewhere};
+use crate::api::{KmsResponse, Outcome, sealed_elsewhere};
 use crate::envelope::{Accepted, Document, OpenError, Opened, Place, ReaderPolicy, Refusal, SealTime};
 use crate::kms::{self, Class, KmsError, Registry};
 
-/// What this controller accepts and can open.
+/// Reads and opens documents with this controller's audiences and KMS providers.
 pub(super) struct Reader {
     audiences: BTreeSet<String>,
     registry: Registry,
@@ -19,7 +19,7 @@ impl Reader {
         Reader { audiences, registry }
     }
 
-    /// Structure and policy. Costs no KMS call.
+    /// Checks structure and policy of the object's document, without a KMS call.
     pub(super) fn accept(&self, key: &ObjectKey, object: &Object) -> Result<Accepted, Outcome> {
         let place = Place::new(Some(&key.namespace), &key.name);
         let document = place.and_then(|place| Document::from_spec_json(object.spec.get().as_bytes(), place));
@@ -41,13 +41,13 @@ impl Reader {
             })
     }
 
-    /// The KMS calls, and everything that is verified with their answers.
+    /// Makes the KMS calls and verifies the document with their results.
     pub(super) async fn open(&self, accepted: Accepted) -> Result<Opened, OpenError<KmsError>> {
         kms::open(accepted, &self.registry).await
     }
 }
 
-/// What a failure of opening means to the outside.
+/// Converts a failure of opening to an outcome.
 pub(super) fn outcome_of(error: OpenError<KmsError>, key: &ObjectKey, object: &Object) -> Outcome {
     match error {
         OpenError::Integrity { .. } => {
@@ -57,59 +57,59 @@ pub(super) fn outcome_of(error: OpenError<KmsError>, key: &ObjectKey, object: &O
         }
         OpenError::Render(error) => Outcome::RenderError { error },
         OpenError::Unavailable { failures, .. } => match KmsError::deciding(&failures) {
-            Some(failure) => of_kms(failure),
-            // There is always a failure; without one nothing is known but that no key could be had.
+            Some(failure) => kms_outcome(failure),
+            // Unreachable: there is always at least one failure.
             None => Outcome::KmsUnavailable {
                 key: String::new(),
-                answer: Answer::default(),
+                response: KmsResponse::default(),
             },
         },
     }
 }
 
-fn of_kms(error: &KmsError) -> Outcome {
+fn kms_outcome(error: &KmsError) -> Outcome {
     let key = error.key.to_string();
-    let answer = Answer {
+    let response = KmsResponse {
         code: error.code.as_deref().map(str::to_owned),
         message: Some(error.message.to_string()),
         request_id: error.request_id.as_deref().map(str::to_owned),
     };
-    let subject = |unknown: &str| error.subject.as_deref().unwrap_or(unknown).to_owned();
+    let subject = |default: &str| error.subject.as_deref().unwrap_or(default).to_owned();
     match error.class {
-        Class::Transient => Outcome::KmsUnavailable { key, answer },
-        Class::Throttled => Outcome::KmsThrottled { key, answer },
+        Class::Transient => Outcome::KmsUnavailable { key, response },
+        Class::Throttled => Outcome::KmsThrottled { key, response },
         Class::Credentials => Outcome::CredentialsUnavailable {
             key,
             source: subject("the controller's configuration"),
-            answer,
+            response,
         },
         Class::Denied => Outcome::KmsDenied {
             identity: subject("the controller's identity"),
             key,
-            answer,
+            response,
         },
         Class::Configuration => Outcome::KmsMisconfigured {
             key,
-            answer,
+            response,
             advice: error.advice().to_owned(),
         },
         Class::KeyUnusable => Outcome::KmsKeyUnusable {
             key,
             state: subject("not usable"),
-            answer,
+            response,
         },
         Class::NotFound => Outcome::KmsKeyUnusable {
             key,
             state: "not found".to_owned(),
-            answer,
+            response,
         },
-        // A refused ciphertext is never a failure that passes; if it decided, it would look like the others.
+        // Not reached, since a refused ciphertext is a permanent failure. It must look like all the others.
         Class::Integrity => Outcome::IntegrityError { elsewhere: None },
     }
 }
 
-/// The word for the metric `opens_total`.
-pub(super) fn open_word(error: &OpenError<KmsError>) -> &'static str {
+/// Returns the label `outcome` of the metric `opens_total`.
+pub(super) fn open_label(error: &OpenError<KmsError>) -> &'static str {
     match error {
         OpenError::Integrity { .. } => "integrity",
         OpenError::Unavailable { .. } => "unavailable",
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn every_permanent_failure_is_one_outcome() {
+    fn all_permanent_failures_have_the_same_outcome() {
         let integrity = |stage| OpenError::Integrity {
             stage,
             refusals: vec![failure(Class::Integrity)],
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn classes_of_the_kms_become_reasons() {
+    fn kms_error_classes_map_to_reasons() {
         for (class, reason) in [
             (Class::Transient, Reason::KmsUnavailable),
             (Class::Throttled, Reason::KmsThrottled),
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_that_is_no_document_says_so() {
+    fn invalid_spec_is_refused_as_invalid_document() {
         let reader = Reader::new(BTreeSet::new(), Registry::new());
         let refused = reader.accept(&key(), &object("")).err().expect("no spec");
         assert_eq!(refused.reason(), Reason::InvalidDocument);

@@ -1,5 +1,5 @@
-//! Whether the API server keeps every field of the status (controller.md 7): with an older CRD it would prune what
-//! it does not know, and each restart would open everything.
+//! The check that the served CRD keeps every field of the status (docs/design/controller.md#the-crd). An older CRD would
+//! prune unknown fields, and every restart would open every document.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,92 +11,88 @@ use serde_json::Value;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::Timings;
 use super::backoff::Backoff;
-use super::reconcile::Context;
+use super::context::Context;
+use super::timings::Timings;
 use crate::api::{self, GROUP, VERSION};
 use crate::envelope::wire::KIND;
 
-/// What is known of the served schema.
+/// Whether the served schema fits this controller.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
-    /// It has not been read yet.
+pub(super) enum Fit {
+    /// The schema has not been read yet.
     Unknown,
-    /// Every field of the status is kept.
-    Fits,
-    /// These fields would be pruned.
+    /// It keeps every field of the status.
+    Complete,
+    /// It would prune these fields.
     Lacks(Vec<String>),
 }
 
-/// The last verdict, for whoever has to wait for it or heed it.
-pub(super) struct Schema(watch::Sender<Verdict>);
+/// The result of the last check.
+pub(super) struct Schema(watch::Sender<Fit>);
 
 impl Schema {
     pub(super) fn new() -> Self {
-        Schema(watch::Sender::new(Verdict::Unknown))
+        Schema(watch::Sender::new(Fit::Unknown))
     }
 
     /// Whether a status may be written.
     pub(super) fn keeps_status(&self) -> bool {
-        *self.0.borrow() == Verdict::Fits
+        *self.0.borrow() == Fit::Complete
     }
 
-    /// What is wrong, for the readiness probe.
+    /// Returns the failure message of the readiness probe, if any.
     pub(super) fn complaint(&self) -> Option<String> {
         match &*self.0.borrow() {
-            Verdict::Unknown => Some("the CRD's schema has not been read yet".to_owned()),
-            Verdict::Fits => None,
-            Verdict::Lacks(fields) => Some(older(fields)),
+            Fit::Unknown => Some("the CRD's schema has not been read yet".to_owned()),
+            Fit::Complete => None,
+            Fit::Lacks(fields) => Some(outdated(fields)),
         }
     }
 
-    /// Waits for the first verdict: before it, nothing may be written.
+    /// Waits for the first result. Nothing may be written before.
     pub(super) async fn known(&self) {
-        // The sender lives as long as this.
-        let _ = self
-            .0
-            .subscribe()
-            .wait_for(|verdict| *verdict != Verdict::Unknown)
-            .await;
+        // Cannot fail: `self` owns the sender.
+        let _ = self.0.subscribe().wait_for(|fit| *fit != Fit::Unknown).await;
     }
 }
 
-fn older(fields: &[String]) -> String {
+fn outdated(fields: &[String]) -> String {
     format!(
-        "CRD older than controller: it does not keep {}; apply the CRD of this version",
+        "CRD older than controller: it lacks {}; apply the CRD of this version",
         fields.join(", ")
     )
 }
 
-/// Reads the schema now and then, for ever. When statuses may be written again, every object is looked at.
+/// Checks the schema periodically and never returns. Once statuses can be written again, requeues every object.
 pub(super) async fn run(context: Arc<Context>, client: Client) {
     let (schema, timings) = (&context.schema, &context.timings);
     let mut retries = Backoff::default();
     loop {
         let before = schema.0.borrow().clone();
-        let next = match verdict(&client).await {
+        let next = match check(&client).await {
             Some(now) => {
                 retries = Backoff::default();
-                let mended = now == Verdict::Fits && matches!(before, Verdict::Lacks(_));
-                if mended {
-                    // The schema is published a moment before objects are pruned by it.
+                let repaired = now == Fit::Complete && matches!(before, Fit::Lacks(_));
+                if repaired {
+                    // The API server publishes a schema a moment before it prunes by it.
                     tokio::time::sleep(timings.schema_settle).await;
                 }
                 if before != now {
-                    tell(&now);
+                    log(&now);
                 }
-                let pause = if now == Verdict::Fits {
+                let delay = if now == Fit::Complete {
                     timings.schema
                 } else {
                     timings.stream_retry_max
                 };
                 schema.0.send_replace(now);
-                if mended {
+                if repaired {
                     context.queue_all();
                 }
-                Instant::now() + pause
+                Instant::now() + delay
             }
-            // What cannot be read now leaves the last verdict: the streams say what is the matter.
+            // A failed read keeps the last result; the streams report the cause.
             None => retries.failed(
                 Instant::now(),
                 (timings.stream_retry_min, schema_retry_max(timings)),
@@ -106,21 +102,21 @@ pub(super) async fn run(context: Arc<Context>, client: Client) {
     }
 }
 
-/// A CRD that was just installed is published within a second or two, and everything waits for it.
+/// A new CRD is published within a second or two, and every reconcile waits for it.
 fn schema_retry_max(timings: &Timings) -> Duration {
     timings.stream_retry_min.saturating_mul(4)
 }
 
-fn tell(verdict: &Verdict) {
-    if let Verdict::Lacks(fields) = verdict {
+fn log(fit: &Fit) {
+    if let Fit::Lacks(fields) = fit {
         tracing::error!(
             "{}: envelope crd | kubectl apply --server-side -f -; no status is written until then",
-            older(fields)
+            outdated(fields)
         );
     }
 }
 
-async fn verdict(client: &Client) -> Option<Verdict> {
+async fn check(client: &Client) -> Option<Fit> {
     let request = Request::get(format!("/openapi/v3/apis/{GROUP}/{VERSION}"))
         .body(Vec::new())
         .ok()?;
@@ -130,17 +126,20 @@ async fn verdict(client: &Client) -> Option<Verdict> {
             let known = serde_json::to_value(api::crd()).ok()?;
             compare(&served, &known)
         }
-        // Every authenticated user may read it, unless somebody took that right away: then nobody can tell.
+        // By default every authenticated user may read it. Without that permission the check is impossible.
         Err(kube::Error::Api(status)) if status.code == 403 => {
-            tracing::warn!("the controller may not read /openapi/v3: an older CRD would go unnoticed");
-            Some(Verdict::Fits)
+            tracing::warn!(
+                "the controller is not allowed to read /openapi/v3: an outdated CRD would go undetected"
+            );
+            Some(Fit::Complete)
         }
         Err(_) => None,
     }
 }
 
-/// `served` is the `OpenAPI` document of our group and version, `known` our own CRD.
-fn compare(served: &Value, known: &Value) -> Option<Verdict> {
+/// Compares the served `OpenAPI` document of our group and version with this controller's CRD. `None` if the document
+/// does not contain our kind.
+fn compare(served: &Value, known: &Value) -> Option<Fit> {
     let schemas = served["components"]["schemas"].as_object()?;
     let ours = |schema: &&Value| {
         let kinds = schema["x-kubernetes-group-version-kind"]
@@ -159,13 +158,13 @@ fn compare(served: &Value, known: &Value) -> Option<Verdict> {
         .cloned()
         .collect::<Vec<_>>();
     Some(if lacking.is_empty() {
-        Verdict::Fits
+        Fit::Complete
     } else {
-        Verdict::Lacks(lacking)
+        Fit::Lacks(lacking)
     })
 }
 
-/// The paths of all fields under a schema.
+/// Returns the paths of all fields below a schema.
 fn fields(path: &str, schema: &Value) -> BTreeSet<String> {
     let mut out = BTreeSet::new();
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
@@ -193,37 +192,34 @@ mod tests {
         json!({"components": {"schemas": {"io.k8s.Other": {}, "io.envelope-secrets.v1.EnvelopeSecret": schema}}})
     }
 
-    fn judged(change: impl FnOnce(&mut Value)) -> Option<Verdict> {
+    fn compared(change: impl FnOnce(&mut Value)) -> Option<Fit> {
         compare(&served(change), &serde_json::to_value(api::crd()).expect("JSON"))
     }
 
     #[test]
-    fn a_field_that_would_be_pruned_is_named() {
-        assert_eq!(judged(|_| {}), Some(Verdict::Fits));
+    fn missing_status_field_is_reported() {
+        assert_eq!(compared(|_| {}), Some(Fit::Complete));
         assert_eq!(
-            judged(|status| status["properties"]["later"] = json!({})),
-            Some(Verdict::Fits),
+            compared(|status| status["properties"]["later"] = json!({})),
+            Some(Fit::Complete),
             "a newer CRD"
         );
-        let lacks = judged(|status| {
+        let lacks = compared(|status| {
             status["properties"]["applied"]["properties"]
                 .as_object_mut()
                 .expect("a map")
                 .remove("renderer");
         });
-        assert_eq!(
-            lacks,
-            Some(Verdict::Lacks(vec!["status.applied.renderer".into()]))
-        );
-        let lacks = judged(|status| {
+        assert_eq!(lacks, Some(Fit::Lacks(vec!["status.applied.renderer".into()])));
+        let lacks = compared(|status| {
             let condition = &mut status["properties"]["conditions"]["items"]["properties"];
             condition.as_object_mut().expect("a map").remove("message");
         });
         assert_eq!(
             lacks,
-            Some(Verdict::Lacks(vec!["status.conditions[].message".into()]))
+            Some(Fit::Lacks(vec!["status.conditions[].message".into()]))
         );
-        let Some(Verdict::Lacks(all)) = judged(|status| *status = Value::Null) else {
+        let Some(Fit::Lacks(all)) = compared(|status| *status = Value::Null) else {
             panic!("no status at all")
         };
         assert!(
@@ -233,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn a_document_without_our_kind_tells_nothing() {
+    fn document_without_our_kind_has_no_result() {
         let known = serde_json::to_value(api::crd()).expect("JSON");
         for other in [
             json!({}),

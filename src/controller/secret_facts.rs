@@ -1,37 +1,37 @@
-//! A Secret as the store keeps it: what planning asks of its metadata. Its data is never received.
+//! A Secret as the store holds it: the facts about its metadata that planning needs. Its data is never received.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 
-use super::ObjectKey;
 use super::fields::FieldFacts;
+use super::key::ObjectKey;
 use crate::api::{GROUP, MANAGED_LABEL, Mode};
 use crate::envelope::wire::KIND;
 
-/// See the module.
+/// The facts about a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SecretFacts {
     pub(super) uid: Box<str>,
     pub(super) resource_version: Box<str>,
-    /// Deletion has begun; a finalizer of somebody holds it.
+    /// Whether it is being deleted, that is, held only by a finalizer.
     pub(super) deleting: bool,
     pub(super) holder: Holder,
     pub(super) fields: FieldFacts,
 }
 
-/// Whose a Secret is, told by its metadata alone (controller.md 6).
+/// The holder of a Secret according to its metadata (docs/design/controller.md#ownership).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
-    /// An ownerReference names an `EnvelopeSecret` of the Secret's own name: the uids of all such references. A uid
-    /// that is not the object's is that of an earlier one of the same name.
+    /// `EnvelopeSecret`s of the Secret's own name: the uids of all such ownerReferences. A uid other than the current
+    /// object's belongs to an earlier incarnation of it.
     Object(Vec<Box<str>>),
-    /// Our label says `owned` and nobody owns it: what `--cascade=orphan` leaves.
+    /// None, but our label says `owned`: what `--cascade=orphan` leaves behind.
     Orphan,
-    /// Everybody else: kind and name of the owner that controls it, if there is one.
+    /// Anything else: kind and name of its controller owner, if it has one.
     Foreign(Option<Box<str>>),
 }
 
 impl SecretFacts {
-    /// `None` for metadata that no API server sends.
+    /// Returns `None` for metadata without identity, which no API server sends.
     pub(super) fn of(meta: &ObjectMeta) -> Option<(ObjectKey, Self)> {
         let name = meta.name.as_deref()?;
         let facts = SecretFacts {
@@ -64,13 +64,13 @@ impl Holder {
         Holder::Foreign(controller.map(|owner| format!("{} {}", owner.kind, owner.name).into()))
     }
 
-    /// Whether exactly the object of this uid owns it.
+    /// Whether the object of this uid is the only holder.
     pub(super) fn is_exactly(&self, object_uid: &str) -> bool {
         matches!(self, Holder::Object(uids) if uids.len() == 1 && *uids[0] == *object_uid)
     }
 }
 
-/// Whether `owner` names an `EnvelopeSecret`, of any version, with that name.
+/// Whether `owner` refers to an `EnvelopeSecret`, of any version, with this name.
 pub(super) fn is_object(owner: &OwnerReference, name: &str) -> bool {
     let group = owner.api_version.split_once('/').map(|(group, _)| group);
     group == Some(GROUP) && owner.kind == KIND && owner.name == name
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn whose_a_secret_is() {
+    fn holder_is_derived_from_owner_references_and_label() {
         let ours = owner("envelope-secrets.io/v1", "EnvelopeSecret", "db", "o-1");
         assert_eq!(
             holder(Some("owned"), &json!([ours])),
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(
             holder(None, &json!([ours])),
             Holder::Object(vec!["o-1".into()]),
-            "label lost"
+            "without the label"
         );
         let newer = owner("envelope-secrets.io/v2", "EnvelopeSecret", "db", "o-1");
         assert_eq!(holder(None, &json!([newer])), Holder::Object(vec!["o-1".into()]));
@@ -138,7 +138,7 @@ mod tests {
             assert_eq!(
                 holder(Some("owned"), &json!([owner])),
                 foreign(seen),
-                "the label alone is no proof"
+                "the label does not override an owner"
             );
         }
         let plain = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "db", "uid": "x"}]);
@@ -146,16 +146,16 @@ mod tests {
     }
 
     #[test]
-    fn one_owner_exactly() {
+    fn is_exactly_requires_a_single_matching_owner() {
         let uids = |uids: &[&str]| Holder::Object(uids.iter().map(|uid| (*uid).into()).collect());
         assert!(uids(&["o-1"]).is_exactly("o-1"));
-        assert!(!uids(&["o-0"]).is_exactly("o-1"), "an earlier object");
+        assert!(!uids(&["o-0"]).is_exactly("o-1"), "an earlier incarnation");
         assert!(!uids(&["o-0", "o-1"]).is_exactly("o-1"));
         assert!(!Holder::Orphan.is_exactly("o-1") && !Holder::Foreign(None).is_exactly("o-1"));
     }
 
     #[test]
-    fn metadata_without_an_identity_is_no_secret() {
+    fn metadata_without_identity_is_ignored() {
         assert_eq!(SecretFacts::of(&ObjectMeta::default()), None);
     }
 }

@@ -1,13 +1,13 @@
-//! The status that an outcome leads to: pure.
+//! The status for an outcome. Pure.
 
 use jiff::Timestamp;
 
 use super::object::Object;
-use super::plan::Standing;
+use super::plan::SecretState;
 use crate::api::{Applied, EnvelopeSecretStatus, Kept, Outcome, Sealed, Verdict, conditions};
 use crate::envelope::{Rollback, SealMark, SealTime, Spec};
 
-/// What the success of `applied` is called.
+/// Returns the outcome for the success that `applied` records.
 pub(super) fn synced(applied: &Applied, sealed: Option<&Sealed>) -> Outcome {
     let highest = sealed.filter(|sealed| sealed.highest_time > sealed.time);
     Outcome::Synced {
@@ -17,45 +17,45 @@ pub(super) fn synced(applied: &Applied, sealed: Option<&Sealed>) -> Outcome {
     }
 }
 
-/// What is shown of an outcome that may pass by itself, given how the Secret stands: an outage flips nothing where
-/// the Secret stands, and a Secret that is known to be gone or edited is not Ready. `judged` says that the fields
-/// of the Secret could be compared with this generation's document.
-pub(super) fn shown(outcome: Outcome, object: &Object, standing: Standing, judged: bool) -> Outcome {
+/// Returns the outcome to report for a failure, given the state of the Secret. A retryable failure changes nothing where
+/// the Secret is as written, and a missing or edited Secret is not Ready. `readable` says that this generation's document
+/// was readable, so the Secret's fields could be compared with it.
+pub(super) fn masked(outcome: Outcome, object: &Object, secret: SecretState, readable: bool) -> Outcome {
     let Some(applied) = object
         .status
         .applied
         .as_ref()
-        .filter(|_| outcome.verdict() == Verdict::Waiting)
+        .filter(|_| outcome.verdict() == Verdict::Retrying)
     else {
         return outcome;
     };
     let same_generation = applied.generation == object.generation;
-    match standing {
-        Standing::AsWritten | Standing::Whole if same_generation => {
+    match secret {
+        SecretState::AsWritten | SecretState::Intact if same_generation => {
             synced(applied, object.status.sealed.as_ref())
         }
-        Standing::Missing => Outcome::SecretMissing {
-            because: outcome.reason(),
+        SecretState::Missing => Outcome::SecretMissing {
+            cause: outcome.reason(),
         },
-        Standing::Edited if same_generation && judged => Outcome::SecretDrifted {
-            because: outcome.reason(),
+        SecretState::Drifted if same_generation && readable => Outcome::SecretDrifted {
+            cause: outcome.reason(),
         },
         _ => outcome,
     }
 }
 
-/// The whole status of `object` for `outcome`. `spec` is there if it can be read; `exists` says that a Secret of
-/// ours is there.
-pub(super) fn desired(
+/// Returns the whole status of `object` for `outcome`. `spec` is present if readable; `ours_exists` says that a Secret of
+/// ours exists.
+pub(super) fn desired_status(
     object: &Object,
     spec: Option<&Spec>,
     outcome: &Outcome,
-    exists: bool,
+    ours_exists: bool,
     now: Timestamp,
 ) -> EnvelopeSecretStatus {
     let facts = &object.status;
     let kept = match &facts.applied {
-        Some(applied) if exists => Kept::Generation(applied.generation),
+        Some(applied) if ours_exists => Kept::Generation(applied.generation),
         _ => Kept::Nothing,
     };
     let mut status = EnvelopeSecretStatus {
@@ -72,7 +72,7 @@ pub(super) fn desired(
     status
 }
 
-/// Whether the document of this mark brings back something older than what was opened before.
+/// Returns whether the document of this mark rolls back a newer one that was opened before.
 pub(super) fn rollback(before: Option<&Sealed>, mark: &SealMark) -> Rollback {
     let Some(before) = before else {
         return Rollback::None;
@@ -82,7 +82,7 @@ pub(super) fn rollback(before: Option<&Sealed>, mark: &SealMark) -> Rollback {
     {
         return highest.judge(mark);
     }
-    // The mac of the highest time is not kept: only an older time can be told.
+    // The mac for the highest time was not kept: only an older time can be detected.
     match SealTime::parse(&before.highest_time) {
         Some(highest) if mark.time < highest => Rollback::Older,
         _ => Rollback::None,
@@ -92,7 +92,7 @@ pub(super) fn rollback(before: Option<&Sealed>, mark: &SealMark) -> Rollback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{Answer, Reason};
+    use crate::api::{KmsResponse, Reason};
     use crate::controller::object::RawObject;
     use serde_json::json;
 
@@ -105,7 +105,7 @@ mod tests {
                 "applied": {"generation": 3, "digest": "d1", "mode": "Owned", "renderer": 1, "secretUID": "s-1",
                             "secretResourceVersion": "9", "entries": 1, "time": "2026-11-24T00:47:55Z"},
                 "conditions": [{"type": "Ready", "status": "True", "reason": "Synced",
-                                "message": "secret holds 1 entry of generation 3", "observedGeneration": 3,
+                                "message": "secret holds 1 entry from generation 3", "observedGeneration": 3,
                                 "lastTransitionTime": "2026-11-24T00:47:55Z"}]
             }
         });
@@ -120,50 +120,50 @@ mod tests {
     fn outage() -> Outcome {
         Outcome::KmsUnavailable {
             key: "local://x".into(),
-            answer: Answer::default(),
+            response: KmsResponse::default(),
         }
     }
 
     #[test]
-    fn an_unchanged_success_is_no_write() {
+    fn unchanged_success_yields_an_equal_status() {
         let object = object(3);
         let applied = object.status.applied.clone().expect("applied");
         let outcome = synced(&applied, object.status.sealed.as_ref());
-        let status = desired(&object, None, &outcome, true, now());
-        assert!(object.status.is(&status), "{status:?}");
+        let status = desired_status(&object, None, &outcome, true, now());
+        assert!(object.status.equals(&status), "{status:?}");
     }
 
     #[test]
-    fn an_outage_flips_nothing_where_the_secret_stands() {
-        let reason = |generation, standing| shown(outage(), &object(generation), standing, true).reason();
-        assert_eq!(reason(3, Standing::AsWritten), Reason::Synced);
-        assert_eq!(reason(3, Standing::Whole), Reason::Synced);
-        assert_eq!(reason(3, Standing::Missing), Reason::SecretMissing);
-        assert_eq!(reason(3, Standing::Edited), Reason::SecretDrifted);
+    fn outage_changes_no_condition_while_the_secret_is_as_written() {
+        let reason = |generation, secret| masked(outage(), &object(generation), secret, true).reason();
+        assert_eq!(reason(3, SecretState::AsWritten), Reason::Synced);
+        assert_eq!(reason(3, SecretState::Intact), Reason::Synced);
+        assert_eq!(reason(3, SecretState::Missing), Reason::SecretMissing);
+        assert_eq!(reason(3, SecretState::Drifted), Reason::SecretDrifted);
         assert_eq!(
-            reason(4, Standing::AsWritten),
+            reason(4, SecretState::AsWritten),
             Reason::KmsUnavailable,
-            "a new generation is not there"
+            "the new generation is not applied"
         );
         assert_eq!(
-            reason(4, Standing::Edited),
+            reason(4, SecretState::Drifted),
             Reason::KmsUnavailable,
-            "the fields are those of another document"
+            "the fields are those of the previous document"
         );
-        assert_eq!(reason(4, Standing::Missing), Reason::SecretMissing);
-        let unread = shown(outage(), &object(3), Standing::Edited, false);
+        assert_eq!(reason(4, SecretState::Missing), Reason::SecretMissing);
+        let unread = masked(outage(), &object(3), SecretState::Drifted, false);
         assert_eq!(unread.reason(), Reason::KmsUnavailable);
         let stalled = Outcome::IntegrityError { elsewhere: None };
         assert_eq!(
-            shown(stalled.clone(), &object(3), Standing::Missing, true),
+            masked(stalled.clone(), &object(3), SecretState::Missing, true),
             stalled
         );
     }
 
     #[test]
-    fn a_failure_sends_the_last_success_again() {
+    fn failure_repeats_the_last_success() {
         let object = object(4);
-        let status = desired(
+        let status = desired_status(
             &object,
             None,
             &Outcome::IntegrityError { elsewhere: None },
@@ -178,9 +178,9 @@ mod tests {
         assert!(
             status.conditions[0]
                 .message
-                .contains("the secret keeps generation 3")
+                .contains("secret still holds generation 3")
         );
-        let gone = desired(
+        let gone = desired_status(
             &object,
             None,
             &Outcome::IntegrityError { elsewhere: None },
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn rollback_is_judged_by_the_highest_mark() {
+    fn rollback_is_detected_against_the_highest_mark() {
         let mark = |time: &str, mac: u8| SealMark {
             time: SealTime::parse(time).expect("a time"),
             mac: [mac; 32],
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_success_with_an_older_seal_says_so() {
+    fn success_with_an_older_seal_mentions_it() {
         let applied = object(3).status.applied.clone().expect("applied");
         let sealed = Sealed {
             time: "2026-11-22T17:00:00Z".into(),
@@ -237,7 +237,7 @@ mod tests {
         let message = synced(&applied, Some(&sealed)).message(Kept::Nothing);
         assert_eq!(
             message,
-            "secret holds 1 entry of generation 3; older seal than one seen before (2026-11-23T17:00:00Z)"
+            "secret holds 1 entry from generation 3; this seal is older than one already seen (2026-11-23T17:00:00Z)"
         );
     }
 }

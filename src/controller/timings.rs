@@ -1,42 +1,41 @@
-//! Every time that the controller waits or measures by, in one value, so that tests run the real thing without
-//! sleeping.
+//! All times and rates of the controller in one value, so that tests can run the real controller without sleeping.
 
 use std::time::Duration;
 
-/// The controller's times and rates. [`Timings::default`] is what a cluster gets.
+/// The controller's times and rates. Clusters use [`Timings::default`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timings {
-    /// The first ceiling of the retries of one object; it doubles with each failure.
+    /// The maximum delay of an object's first retry; it doubles with each failure.
     pub retry_min: Duration,
-    /// The last ceiling of the retries of one object.
+    /// The maximum delay of any retry of an object.
     pub retry_max: Duration,
-    /// The first ceiling of the retries of one stream.
+    /// The maximum delay of a stream's first retry; it doubles with each failure.
     pub stream_retry_min: Duration,
-    /// The last ceiling of the retries of one stream.
+    /// The maximum delay of any retry of a stream.
     pub stream_retry_max: Duration,
-    /// How long the API server keeps one watch open, in whole seconds.
+    /// How long the API server keeps a watch open, in whole seconds.
     pub watch: Duration,
-    /// How long one request may take: the head of a watch's answer, the whole answer of anything else.
+    /// The request timeout: for a watch until the response head, for other requests until the end of the body.
     pub request: Duration,
-    /// The first pause between two looks at a Secret that is not ours.
+    /// The maximum delay of the first re-read of a foreign Secret; it doubles each time.
     pub foreign_min: Duration,
-    /// The last pause between two looks at a Secret that is not ours.
+    /// The maximum delay of any re-read of a foreign Secret.
     pub foreign_max: Duration,
-    /// How long a write of our own that the watch has not delivered is believed.
+    /// How long the watch may take to deliver one of our writes, before a live read.
     pub expectation: Duration,
-    /// The pause between two looks at the keyring file, and for credentials that are missing.
+    /// The interval between checks of the keyring file, and of missing credentials.
     pub keyring: Duration,
-    /// The pause between two looks at the CRD's schema.
+    /// The interval between checks of the CRD's schema.
     pub schema: Duration,
-    /// How long a CRD that was applied while the controller runs may take until all of the API server heeds it.
+    /// How long the API server may take to apply an updated CRD everywhere.
     pub schema_settle: Duration,
-    /// How long the task of a stream may do nothing at all before the process counts as dead.
+    /// How long a stream may go unpolled before the liveness probe fails.
     pub unpolled: Duration,
-    /// How long running reconciles and queued events may take after the signal to stop.
+    /// How long running reconciles may take after the shutdown signal.
     pub shutdown: Duration,
-    /// The pause between two events of the recorder, once its burst is used up.
+    /// The interval between events once the burst is used up.
     pub event_interval: Duration,
-    /// How many events may be sent without a pause.
+    /// The number of events that may be sent without delay.
     pub event_burst: u32,
 }
 

@@ -56,7 +56,11 @@ pub(super) fn schema() -> JSONSchemaProps {
             ),
             (
                 "id",
-                pattern("32 random bytes that identify this document, base64url.", 43, BYTES_32),
+                pattern(
+                    "32 random bytes that identify this document, base64url.",
+                    43,
+                    BYTES_32,
+                ),
             ),
             ("dataKeys", data_keys()),
             (
@@ -265,10 +269,7 @@ fn seal() -> JSONSchemaProps {
         "Proof that the document is unchanged since it was sealed for this place.",
         &["key", "time", "mac"],
         vec![
-            (
-                "key",
-                pattern("The ID of the sealing data key.", 8, DATA_KEY_ID),
-            ),
+            ("key", pattern("The ID of the sealing data key.", 8, DATA_KEY_ID)),
             ("time", instant),
             (
                 "mac",

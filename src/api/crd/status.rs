@@ -20,8 +20,7 @@ pub(super) fn schema() -> JSONSchemaProps {
         clippy::expect_used,
         reason = "depends on no input, and a test prints the CRD"
     )]
-    let status: JSONSchemaProps =
-        serde_json::from_value(generated.to_value()).expect("a Kubernetes schema");
+    let status: JSONSchemaProps = serde_json::from_value(generated.to_value()).expect("a Kubernetes schema");
     // The default is on the object, not on the field: with a default on the field alone, a new object has no status at
     // all, and tools that wait (kstatus) would consider it current.
     JSONSchemaProps {

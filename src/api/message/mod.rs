@@ -129,7 +129,9 @@ impl Outcome {
             }
             Outcome::SealTimeInFuture { time } => {
                 let time = field(time);
-                format!("sealed at {time}, ahead of the controller's clock; {kept}; check the clocks or re-seal")
+                format!(
+                    "sealed at {time}, ahead of the controller's clock; {kept}; check the clocks or re-seal"
+                )
             }
             Outcome::SecretMissing { cause } => not_restored("deleted", *cause),
             Outcome::SecretDrifted { cause } => not_restored("edited", *cause),
@@ -182,11 +184,7 @@ impl Outcome {
                 field(advice)
             ),
             // "or rewrap to another", once `envelope rewrap` is built.
-            Outcome::KmsKeyUnusable {
-                key,
-                state,
-                response,
-            } => format!(
+            Outcome::KmsKeyUnusable { key, state, response } => format!(
                 "{} is {}{response}; {kept}; enable the KMS key or re-seal with another",
                 field(key),
                 field(state)

@@ -471,21 +471,11 @@ fn documentation() -> String {
     });
     let events = Reason::ALL.iter().filter(|reason| reason.verdict().is_none());
     let events = events.map(|reason| format!("| `{reason}` | {} |", reason.summary()));
-    let lines = [
-        "| Reason | Conditions | Meaning | Message |",
-        "|---|---|---|---|",
-    ]
-    .map(str::to_owned)
-    .into_iter();
+    let lines = ["| Reason | Conditions | Meaning | Message |", "|---|---|---|---|"]
+        .map(str::to_owned)
+        .into_iter();
     let lines = lines.chain(conditions);
-    let lines = lines.chain(
-        [
-            "",
-            "| Event reason | Meaning |",
-            "|---|---|",
-        ]
-        .map(str::to_owned),
-    );
+    let lines = lines.chain(["", "| Event reason | Meaning |", "|---|---|"].map(str::to_owned));
     lines.chain(events).map(|line| line + "\n").collect()
 }
 
@@ -495,7 +485,9 @@ fn documentation_lists_every_reason_and_message() {
     let (_, rest) = page
         .split_once("<!-- reasons: generated from src/api and compared by a test -->\n")
         .expect("the opening marker");
-    let (found, _) = rest.split_once("<!-- end of reasons -->").expect("the closing marker");
+    let (found, _) = rest
+        .split_once("<!-- end of reasons -->")
+        .expect("the closing marker");
     let wanted = documentation();
     assert!(
         found == wanted,

@@ -1,49 +1,50 @@
-//! What is to be done about one object: a pure decision over what stands in the cluster (controller.md 1, 6).
+//! The plan for one object: a pure decision based on its observed state (docs/design/controller.md#no-op-reconciles and
+//! docs/design/controller.md#ownership).
 
 use super::fields::FieldSet;
 use super::object::Object;
 use super::secret_facts::{Holder, SecretFacts};
 use crate::api::{Applied, Mode, Outcome, Reason};
 
-/// The version of the rules by which a document becomes a Secret; it only grows.
+/// The version of the rules that turn a document into a Secret. It may only increase.
 pub(super) const RENDERER: i64 = 1;
 
-/// What the spec alone tells, without a KMS, once structure and policy held.
+/// The desired state, as far as the spec defines it without a KMS call.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Described {
+pub(super) struct Desired {
     /// SHA-256 over manifest and mac, in hex.
     pub(super) digest: String,
-    /// The fields that an Apply of this document holds on its Secret.
+    /// The fields that our Apply of this document owns on its Secret.
     pub(super) fields: FieldSet,
 }
 
-/// What is known of one object when it is planned.
+/// The input of a plan: the observed state of one object.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct View<'a> {
     pub(super) object: Option<&'a Object>,
     pub(super) secret: Option<&'a SecretFacts>,
-    /// Whether the Secret was asked for by name; the watch shows only those with our label.
-    pub(super) looked: bool,
-    /// The document, or what keeps it from being opened.
-    pub(super) document: Result<&'a Described, &'a Outcome>,
+    /// Whether the Secret's state is known beyond the watch, which delivers only Secrets with our label.
+    pub(super) read: bool,
+    /// The desired state, or why the document must not be opened.
+    pub(super) document: Result<&'a Desired, &'a Outcome>,
 }
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Plan {
-    /// There is nothing to keep: no object, or one that is being deleted.
+    /// Nothing to maintain: the object does not exist or is being deleted.
     Gone,
-    /// Leave it alone for now: a newer controller wrote the Secret, or the Secret's deletion has begun.
-    Leave,
-    /// Ask for the Secret's metadata by name first.
-    Look,
-    /// The document may not be opened: nothing changes but the status.
+    /// Leave the Secret alone for now: a newer controller wrote it, or it is being deleted.
+    LeaveAlone,
+    /// Read the Secret's metadata by name first.
+    ReadSecret,
+    /// The document must not be opened: only the status changes.
     Refuse(Outcome),
-    /// The Secret is somebody else's, of this owner if one controls it: nothing changes but the status.
+    /// The Secret is foreign, with this controller owner if it has one: only the status changes.
     Foreign(Option<Box<str>>),
-    /// The Secret stands as the status says: at most the status is written.
+    /// The Secret is as written: at most the status changes.
     Skip,
-    /// The Secret stands, but its resourceVersion is another one: the status is written.
+    /// The Secret is intact under another resourceVersion: only the status changes.
     Restamp,
     /// Open the document, then write the Secret.
     Open(Cause),
@@ -52,7 +53,7 @@ pub(super) enum Plan {
 /// Why a document is opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// No Secret of this object was written yet.
+    /// No Secret of this object has been written yet.
     New,
     /// The Secret was deleted.
     Missing,
@@ -60,58 +61,67 @@ pub(super) enum Cause {
     Edited,
     /// The document or the rules changed.
     Changed,
-    /// The same document under other wraps: opening proves them, the Secret stays.
+    /// The same document under new wraps: opening verifies them, the Secret stays.
     Verify,
 }
 
-/// How the Secret stands to what the status says was written.
+/// The state of the Secret, compared with the last write that the status records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
-    /// Nothing was written yet.
+pub(super) enum SecretState {
+    /// No write is recorded.
     Unwritten,
-    /// Untouched since.
+    /// Unchanged since the write.
     AsWritten,
-    /// Touched, but every field of ours is still ours alone.
-    Whole,
-    /// Something of ours was changed, added or taken away.
-    Edited,
-    /// Not there.
+    /// Changed, but every field that we wrote is still ours alone.
+    Intact,
+    /// A field that we wrote was changed, added or removed.
+    Drifted,
+    /// The Secret does not exist.
     Missing,
 }
 
-/// How `secret` stands to what `object`'s status says; `fields` are those of the document, if it can be read.
-pub(super) fn standing(object: &Object, secret: Option<&SecretFacts>, fields: Option<FieldSet>) -> Standing {
+/// Compares `secret` with the last write that `object`'s status records. `fields` are those of the current document, if it
+/// is readable.
+pub(super) fn secret_state(
+    object: &Object,
+    secret: Option<&SecretFacts>,
+    fields: Option<FieldSet>,
+) -> SecretState {
     let Some(applied) = &object.status.applied else {
-        return Standing::Unwritten;
+        return SecretState::Unwritten;
     };
     let Some(secret) = secret else {
-        return Standing::Missing;
+        return SecretState::Missing;
     };
     if *secret.uid != *applied.secret_uid || !secret.holder.is_exactly(&object.uid) {
-        return Standing::Edited;
+        return SecretState::Drifted;
     }
     if *secret.resource_version == *applied.secret_resource_version {
-        return Standing::AsWritten;
+        return SecretState::AsWritten;
     }
-    let whole = fields.is_some() && secret.fields.ours == fields && !secret.fields.foreign_content;
-    if whole { Standing::Whole } else { Standing::Edited }
+    if fields.is_some() && secret.fields.ours == fields && !secret.fields.foreign_content {
+        SecretState::Intact
+    } else {
+        SecretState::Drifted
+    }
 }
 
+/// Decides what to do about one object.
 pub(super) fn plan(view: View<'_>) -> Plan {
     let Some(object) = view.object.filter(|object| !object.deleting) else {
         return Plan::Gone;
     };
     let applied = object.status.applied.as_ref();
     if applied.is_some_and(|applied| applied.renderer > RENDERER) {
-        return Plan::Leave;
+        return Plan::LeaveAlone;
     }
-    let described = match view.document {
-        Ok(described) => described,
+    let desired = match view.document {
+        Ok(desired) => desired,
         Err(outcome) => return Plan::Refuse(outcome.clone()),
     };
     match view.secret {
-        None if !view.looked && object.status.reason() == Some(Reason::Conflict.as_str()) => {
-            return Plan::Look;
+        None if !view.read && object.status.reason() == Some(Reason::Conflict.as_str()) => {
+            return Plan::ReadSecret;
         }
         None => {
             return Plan::Open(if applied.is_some() {
@@ -120,35 +130,37 @@ pub(super) fn plan(view: View<'_>) -> Plan {
                 Cause::New
             });
         }
-        Some(secret) if secret.deleting => return Plan::Leave,
+        Some(secret) if secret.deleting => return Plan::LeaveAlone,
         Some(SecretFacts {
             holder: Holder::Foreign(owner),
             ..
         }) => return Plan::Foreign(owner.clone()),
         Some(_) => {}
     }
-    let standing = standing(object, view.secret, Some(described.fields));
-    match (applied, standing) {
-        (Some(applied), Standing::AsWritten) if same_rules(applied, object) => Plan::Skip,
-        (Some(applied), Standing::Whole) if same_rules(applied, object) => Plan::Restamp,
-        (Some(applied), Standing::AsWritten | Standing::Whole) if same_result(applied, described) => {
+    let state = secret_state(object, view.secret, Some(desired.fields));
+    match (applied, state) {
+        (Some(applied), SecretState::AsWritten) if same_rules(applied, object) => Plan::Skip,
+        (Some(applied), SecretState::Intact) if same_rules(applied, object) => Plan::Restamp,
+        (Some(applied), SecretState::AsWritten | SecretState::Intact) if same_result(applied, desired) => {
             Plan::Open(Cause::Verify)
         }
-        (_, Standing::AsWritten | Standing::Whole) => Plan::Open(Cause::Changed),
+        (_, SecretState::AsWritten | SecretState::Intact) => Plan::Open(Cause::Changed),
         (None, _) => Plan::Open(Cause::New),
         (Some(applied), _) if applied.generation == object.generation => Plan::Open(Cause::Edited),
         (Some(_), _) => Plan::Open(Cause::Changed),
     }
 }
 
+/// Whether generation and rules are those of the recorded write.
 fn same_rules(applied: &Applied, object: &Object) -> bool {
     applied.generation == object.generation
         && applied.mode == Mode::Owned.as_str()
         && applied.renderer == RENDERER
 }
 
-fn same_result(applied: &Applied, described: &Described) -> bool {
-    applied.digest == described.digest && applied.mode == Mode::Owned.as_str() && applied.renderer == RENDERER
+/// Whether applying the document would produce the Secret of the recorded write.
+fn same_result(applied: &Applied, desired: &Desired) -> bool {
+    applied.digest == desired.digest && applied.mode == Mode::Owned.as_str() && applied.renderer == RENDERER
 }
 
 #[cfg(test)]

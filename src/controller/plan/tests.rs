@@ -9,14 +9,14 @@ fn fields(keys: &[&str]) -> FieldSet {
     FieldSet::expected(keys.iter().copied(), [].into_iter(), [].into_iter(), false, "o-1")
 }
 
-fn described() -> Described {
-    Described {
+fn desired() -> Desired {
+    Desired {
         digest: "d1".into(),
         fields: fields(&["a"]),
     }
 }
 
-/// Generation 3, applied so; `change` edits the JSON.
+/// An object whose generation 3 is applied; `change` edits its JSON.
 fn object(change: impl FnOnce(&mut Value)) -> Object {
     let mut text = json!({
         "metadata": {"name": "db", "namespace": "prod", "uid": "o-1", "resourceVersion": "7", "generation": 3},
@@ -51,13 +51,13 @@ fn planned(object: &Object, secret: Option<&SecretFacts>) -> Plan {
     plan(View {
         object: Some(object),
         secret,
-        looked: false,
-        document: Ok(&described()),
+        read: false,
+        document: Ok(&desired()),
     })
 }
 
 #[test]
-fn skip_needs_everything_equal() {
+fn any_difference_prevents_skip() {
     let unchanged = object(|_| {});
     assert_eq!(planned(&unchanged, Some(&secret())), Plan::Skip);
     let cases: [(&str, Change, Plan); 5] = [
@@ -90,12 +90,12 @@ fn skip_needs_everything_equal() {
     assert_eq!(
         planned(&failed, Some(&secret())),
         Plan::Skip,
-        "observedGeneration never takes part"
+        "observedGeneration plays no part"
     );
 }
 
 #[test]
-fn the_digest_decides_between_changed_and_other_wraps() {
+fn new_generation_with_new_digest_is_a_change() {
     let changed = object(|o| {
         o["metadata"]["generation"] = 4.into();
         o["status"]["applied"]["digest"] = "d0".into();
@@ -104,7 +104,7 @@ fn the_digest_decides_between_changed_and_other_wraps() {
 }
 
 #[test]
-fn another_resource_version_is_judged_by_the_fields() {
+fn new_resource_version_is_judged_by_managed_fields() {
     let unchanged = object(|_| {});
     let touched = SecretFacts {
         resource_version: "10".into(),
@@ -113,7 +113,7 @@ fn another_resource_version_is_judged_by_the_fields() {
     assert_eq!(
         planned(&unchanged, Some(&touched)),
         Plan::Restamp,
-        "a foreign annotation, a storage rewrite"
+        "a foreign annotation or a storage rewrite"
     );
     for facts in [
         FieldFacts {
@@ -151,12 +151,12 @@ fn another_resource_version_is_judged_by_the_fields() {
     assert_eq!(
         planned(&newer, Some(&edited)),
         Plan::Open(Cause::Changed),
-        "edited, but the document says more"
+        "edited, but the document changed too"
     );
 }
 
 #[test]
-fn the_four_states_of_a_secret() {
+fn absent_owned_orphaned_and_foreign_secrets_are_distinguished() {
     let unchanged = object(|_| {});
     let new = object(|o| o["status"] = json!({"observedGeneration": -1}));
     assert_eq!(planned(&new, None), Plan::Open(Cause::New));
@@ -187,49 +187,49 @@ fn the_four_states_of_a_secret() {
 }
 
 #[test]
-fn a_refused_conflict_is_looked_at_before_anything_is_opened() {
+fn reported_conflict_is_read_again_before_opening() {
     let blocked = object(|o| {
         o["status"] = json!({"conditions": [{"type": "Ready", "status": "False", "reason": "Conflict",
             "message": "", "lastTransitionTime": "2026-11-24T00:47:55Z"}]});
     });
-    assert_eq!(planned(&blocked, None), Plan::Look);
+    assert_eq!(planned(&blocked, None), Plan::ReadSecret);
     let view = View {
         object: Some(&blocked),
         secret: None,
-        looked: true,
-        document: Ok(&described()),
+        read: true,
+        document: Ok(&desired()),
     };
-    assert_eq!(plan(view), Plan::Open(Cause::New), "it is gone");
+    assert_eq!(plan(view), Plan::Open(Cause::New), "the foreign Secret is gone");
 }
 
 #[test]
-fn what_is_ending_or_newer_is_left_alone() {
+fn objects_being_deleted_or_written_by_newer_controllers_are_left_alone() {
     assert_eq!(
         plan(View {
             object: None,
             secret: Some(&secret()),
-            looked: false,
-            document: Ok(&described())
+            read: false,
+            document: Ok(&desired())
         }),
         Plan::Gone
     );
-    let ending = object(|o| o["metadata"]["deletionTimestamp"] = "2026-11-24T00:47:55Z".into());
+    let deleting_object = object(|o| o["metadata"]["deletionTimestamp"] = "2026-11-24T00:47:55Z".into());
     assert_eq!(
-        planned(&ending, None),
+        planned(&deleting_object, None),
         Plan::Gone,
-        "a deleted Secret does not come back"
+        "a deleted Secret is not created again"
     );
     let newer = object(|o| o["status"]["applied"]["renderer"] = 2.into());
-    assert_eq!(planned(&newer, None), Plan::Leave);
+    assert_eq!(planned(&newer, None), Plan::LeaveAlone);
     let deleting = SecretFacts {
         deleting: true,
         ..secret()
     };
-    assert_eq!(planned(&object(|_| {}), Some(&deleting)), Plan::Leave);
+    assert_eq!(planned(&object(|_| {}), Some(&deleting)), Plan::LeaveAlone);
 }
 
 #[test]
-fn a_document_that_is_not_allowed_is_refused_even_where_its_secret_stands() {
+fn disallowed_document_is_refused_even_if_its_secret_exists() {
     let unchanged = object(|_| {});
     let refusal = Outcome::NoUsableKey {
         keys: vec!["local://x".into()],
@@ -239,7 +239,7 @@ fn a_document_that_is_not_allowed_is_refused_even_where_its_secret_stands() {
         let view = View {
             object: Some(&unchanged),
             secret,
-            looked: false,
+            read: false,
             document: Err(&refusal),
         };
         assert_eq!(plan(view), Plan::Refuse(refusal.clone()));

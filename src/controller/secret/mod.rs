@@ -1,5 +1,5 @@
-//! The Secret that an opened document becomes: what is applied, and what is taken away so that it holds our keys
-//! and no others (controller.md 3).
+//! The Secret of an opened document: the body to apply, and the patches that remove everything else from it
+//! (docs/design/controller.md#exact-secrets).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -11,32 +11,32 @@ use serde::ser::{Serialize, SerializeMap as _, Serializer};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::ObjectKey;
-use super::fields::{FieldSet, Held};
-use super::plan::Described;
+use super::fields::{FieldSet, OwnedEntries};
+use super::key::ObjectKey;
+use super::plan::Desired;
 use super::secret_facts::is_object;
 use crate::api::{MANAGED_BY_LABEL, MANAGED_LABEL, Mode, SECRET_MANAGER};
 use crate::envelope::encoding::to_hex;
 use crate::envelope::wire::{API_VERSION, KIND};
 use crate::envelope::{Document, Opened, SecretBytes, Template};
 
-/// The type of a Secret whose template names none.
+/// The type of a Secret whose template sets none.
 const DEFAULT_TYPE: &str = "Opaque";
 
-/// What must hold for a write to be done (controller.md 2).
+/// The precondition of a write (docs/design/controller.md#write-preconditions).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Precondition {
-    /// There is no Secret of this name: every existing one answers 409 to a resourceVersion of 1.
+    /// The Secret does not exist: with resourceVersion 1, a write to an existing one fails with 409.
     Absent,
-    /// It is the one that was judged, untouched since.
-    Is {
+    /// The Secret is unchanged since it was observed.
+    Unchanged {
         uid: Box<str>,
         resource_version: Box<str>,
     },
 }
 
-/// What the spec alone tells about the Secret of the object with this uid.
-pub(super) fn describe(document: &Document, object_uid: &str) -> Described {
+/// Returns the desired state of the Secret that belongs to the object with this uid.
+pub(super) fn desired(document: &Document, object_uid: &str) -> Desired {
     let template = &document.spec().template;
     let labels = labels(template);
     let fields = FieldSet::expected(
@@ -46,13 +46,13 @@ pub(super) fn describe(document: &Document, object_uid: &str) -> Described {
         template.immutable == Some(true),
         object_uid,
     );
-    Described {
+    Desired {
         digest: to_hex(&document.digest()),
         fields,
     }
 }
 
-/// The names of all entries of the Secret: values, plain data, rendered texts.
+/// Returns the names of all entries of the Secret: values, plain data, rendered texts.
 fn entry_names(document: &Document) -> BTreeSet<&str> {
     let spec = document.spec();
     let template = &spec.template;
@@ -65,7 +65,7 @@ fn entry_names(document: &Document) -> BTreeSet<&str> {
 }
 
 fn labels(template: &Template) -> BTreeMap<&str, &str> {
-    // Policy refuses a template that names one of the last two.
+    // Policy refuses a template that sets one of the two labels inserted below.
     let mut labels: BTreeMap<&str, &str> = template
         .labels
         .iter()
@@ -76,7 +76,7 @@ fn labels(template: &Template) -> BTreeMap<&str, &str> {
     labels
 }
 
-/// The body of the server-side apply. Its Debug names the Secret and nothing in it.
+/// The body of the server-side apply. Its Debug output contains nothing but the Secret's name.
 pub(super) struct SecretBody<'a> {
     pub(super) key: &'a ObjectKey,
     pub(super) object_uid: &'a str,
@@ -110,7 +110,7 @@ impl SecretBody<'_> {
     fn metadata(&self, template: &Template) -> Value {
         let (uid, resource_version) = match self.precondition {
             Precondition::Absent => (None, "1"),
-            Precondition::Is {
+            Precondition::Unchanged {
                 uid,
                 resource_version,
             } => (Some(uid), &**resource_version),
@@ -121,7 +121,7 @@ impl SecretBody<'_> {
             name: self.key.name.to_string(),
             uid: self.object_uid.to_owned(),
             controller: Some(true),
-            // It would ask for rights on finalizers of the object.
+            // It would require permission on the object's finalizers.
             block_owner_deletion: None,
         };
         let mut metadata = json!({
@@ -139,7 +139,7 @@ impl SecretBody<'_> {
     }
 }
 
-/// `data`, each value encoded when it is written and wiped after.
+/// `data`. Each value is encoded when serialized, and the encoded copy is zeroized.
 struct Data<'a>(&'a BTreeMap<String, SecretBytes>);
 
 impl Serialize for Data<'_> {
@@ -153,41 +153,42 @@ impl Serialize for Data<'_> {
     }
 }
 
-/// The JSON Patch that takes from the Secret what our Apply left there though it is not ours to keep: keys of the
-/// data that are none of `document`'s, and ownerReferences to earlier objects of this name; and what others hold as `stringData`. `None` if it is exact.
+/// Returns the JSON Patch that removes what our Apply left in the Secret: data entries that are not in `document`,
+/// ownerReferences to earlier incarnations of the object, and `stringData` of other field managers. `None` if the Secret
+/// is exact.
 pub(super) fn cleanup(meta: &ObjectMeta, document: &Document, object_uid: &str) -> Option<Value> {
     let ours = entry_names(document);
-    let held = Held::of(meta);
+    let owned = OwnedEntries::of(meta);
     let mut removals = Vec::new();
-    if ours.is_empty() && !held.string_data.is_empty() {
-        // There may be no data at all that a member could be added to.
+    if ours.is_empty() && !owned.string_data.is_empty() {
+        // `data` may be absent, and then no member can be added to it.
         removals.push(json!({"op": "add", "path": "/data", "value": {}}));
     } else {
         let not_ours = |key: &&String| !ours.contains(key.as_str());
-        for key in held.string_data.difference(&held.data).filter(not_ours) {
-            // Nobody tells whether it still stands, and what does not stand cannot be removed.
+        for key in owned.string_data.difference(&owned.data).filter(not_ours) {
+            // The metadata does not say whether the entry exists, and removing an absent one fails: add it first.
             removals.push(json!({"op": "add", "path": format!("/data/{key}"), "value": ""}));
             removals.push(remove(&format!("/data/{key}")));
         }
-        let listed = held.data.iter().filter(not_ours);
+        let listed = owned.data.iter().filter(not_ours);
         removals.extend(listed.map(|key| remove(&format!("/data/{key}"))));
     }
-    // Else they would speak of an edit for ever. Only these fields of an entry go.
-    let entries = held.string_entries.iter();
+    // Otherwise managedFields would report an edit permanently. Only this field of each manager is removed.
+    let managers = owned.string_data_managers.iter();
     removals.extend(
-        entries.map(|index| remove(&format!("/metadata/managedFields/{index}/fieldsV1/f:stringData"))),
+        managers.map(|index| remove(&format!("/metadata/managedFields/{index}/fieldsV1/f:stringData"))),
     );
     removals.extend(obsolete_owners(meta, object_uid));
     patch(meta, removals)
 }
 
-/// The JSON Patch that takes ownerReferences to earlier objects of this name away before an Apply: with two that
-/// control, the API server refuses every write. `None` without such references.
+/// Returns the JSON Patch that removes ownerReferences to earlier incarnations of the object before an Apply: the API
+/// server rejects a write that leaves two controller owners. `None` if there are none.
 pub(super) fn disown(meta: &ObjectMeta, object_uid: &str) -> Option<Value> {
     patch(meta, obsolete_owners(meta, object_uid))
 }
 
-/// Last one first, so that no removal moves the place of another.
+/// Removals of obsolete ownerReferences, last index first, so that no removal shifts another.
 fn obsolete_owners(meta: &ObjectMeta, object_uid: &str) -> Vec<Value> {
     let name = meta.name.as_deref().unwrap_or_default();
     let owners = meta

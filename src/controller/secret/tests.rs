@@ -45,12 +45,12 @@ fn opened() -> Opened {
         .start::<std::convert::Infallible>();
     match pending.answer(Ok(SecretBytes::new(key.expose().to_vec()))) {
         Ok(crate::envelope::Progress::Opened(opened)) => opened,
-        _ => panic!("one data key, one answer"),
+        _ => panic!("one data key needs one KMS call"),
     }
 }
 
 #[test]
-fn the_body_of_an_apply() {
+fn apply_body_contains_entries_metadata_and_precondition() {
     let (key, opened) = (ObjectKey::new("prod", "db"), opened());
     let body = |precondition: &Precondition| {
         let body = SecretBody {
@@ -82,7 +82,7 @@ fn the_body_of_an_apply() {
                  "dsn": "cGc6Ly9odW50ZXIyQGRiOjU0MzI="},
     });
     assert_eq!(created, expected);
-    let updated = body(&Precondition::Is {
+    let updated = body(&Precondition::Unchanged {
         uid: "s-1".into(),
         resource_version: "9".into(),
     });
@@ -125,29 +125,29 @@ fn meta(extra: &[&str], owners: &[&str]) -> ObjectMeta {
 }
 
 #[test]
-fn what_is_applied_is_what_is_expected_of_its_fields() {
-    let described = describe(opened().document(), "o-1");
+fn expected_fields_match_those_of_the_applied_body() {
+    let desired_state = desired(opened().document(), "o-1");
     let facts = crate::controller::fields::FieldFacts::of(&meta(&[], &["o-1"]));
-    assert_eq!(facts.ours, Some(described.fields));
-    assert_eq!(described.digest.len(), 64);
-    assert_ne!(describe(opened().document(), "o-2").fields, described.fields);
+    assert_eq!(facts.ours, Some(desired_state.fields));
+    assert_eq!(desired_state.digest.len(), 64);
+    assert_ne!(desired(opened().document(), "o-2").fields, desired_state.fields);
 }
 
 #[test]
-fn an_exact_secret_needs_no_patch() {
+fn exact_secret_needs_no_patch() {
     let opened = opened();
     assert_eq!(cleanup(&meta(&[], &["o-1"]), opened.document(), "o-1"), None);
     let co_owned = meta(&["password"], &["o-1"]);
     assert_eq!(
         cleanup(&co_owned, opened.document(), "o-1"),
         None,
-        "a restored Secret shares our keys"
+        "a restored Secret is co-owned"
     );
     assert_eq!(disown(&meta(&["x"], &["o-1"]), "o-1"), None);
 }
 
 #[test]
-fn what_is_not_ours_is_removed_by_name_under_a_test() {
+fn foreign_entries_and_obsolete_owners_are_removed_under_a_precondition() {
     let seen = meta(&["extra", ".hidden_1"], &["o-0", "o-1", "o-00"]);
     let test = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "10"});
     let owners = [
@@ -164,7 +164,7 @@ fn what_is_not_ours_is_removed_by_name_under_a_test() {
 }
 
 #[test]
-fn what_came_as_string_data_goes_whether_it_stands_or_not() {
+fn string_data_of_other_managers_is_removed() {
     let mut seen = meta(&["extra"], &["o-1"]);
     let apply = json!({"manager": "kubectl", "operation": "Apply", "fieldsV1":
         {"f:stringData": {"f:password": {}, "f:extra": {}, "f:text": {}}}});

@@ -1,5 +1,5 @@
-//! The slim stores: for the cluster, or for each namespace, one of objects and one of managed Secrets, with what
-//! is expected of our own writes laid over them.
+//! The slim stores: one of objects and one of managed Secrets, for the cluster or for each namespace, with expectations of
+//! our own writes as an overlay (docs/design/controller.md#stores-and-streams).
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -7,45 +7,49 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use kube::runtime::watcher::Event;
 use tokio::time::Instant;
 
-use super::ObjectKey;
 use super::cluster::SecretMeta;
-use super::expect::{Belief, Expectations, Version};
+use super::expectations::{Expectations, Overlay, Version};
+use super::key::ObjectKey;
 use super::object::{Object, RawObject, StatusFacts};
 use super::secret_facts::SecretFacts;
 use crate::sync::lock;
 
-/// All scopes of one controller.
+/// All stores of one controller.
 pub(super) struct Stores {
-    scopes: Vec<Arc<Scope>>,
+    caches: Vec<Arc<NamespaceCache>>,
 }
 
-/// One pair of stores: of one namespace, or of the cluster.
-pub(super) struct Scope {
-    /// `None` for the cluster.
+/// Alias until `run` uses the new name.
+pub(super) type Scope = NamespaceCache;
+
+/// The pair of stores of one namespace, or of the whole cluster.
+pub(super) struct NamespaceCache {
+    /// `None` for the whole cluster.
     pub(super) namespace: Option<Box<str>>,
     inner: Mutex<Inner>,
 }
 
 #[derive(Default)]
 struct Inner {
-    objects: Side<Object>,
-    secrets: Side<SecretFacts>,
-    /// What a write of the status left behind: the object's resourceVersion and its status.
+    objects: Store<Object>,
+    secrets: Store<SecretFacts>,
+    /// Expected results of status writes: the object's resourceVersion and status.
     statuses: Expectations<(Box<str>, Arc<StatusFacts>)>,
-    /// What a write or a read of the Secret left behind; `None` inside: it is not there.
-    written: Expectations<Option<Arc<SecretFacts>>>,
+    /// Expected results of writes and live reads of Secrets; an inner `None` means that the Secret does not exist.
+    secret_writes: Expectations<Option<Arc<SecretFacts>>>,
 }
 
-struct Side<T> {
+/// The observed objects of one kind.
+struct Store<T> {
     live: HashMap<ObjectKey, Arc<T>>,
-    /// What a list that is under way has brought so far.
+    /// The items of a list that is not complete yet.
     listing: Option<HashMap<ObjectKey, Arc<T>>>,
     complete: bool,
 }
 
-impl<T> Default for Side<T> {
+impl<T> Default for Store<T> {
     fn default() -> Self {
-        Side {
+        Store {
             live: HashMap::new(),
             listing: None,
             complete: false,
@@ -53,12 +57,12 @@ impl<T> Default for Side<T> {
     }
 }
 
-/// What stands in the cluster as far as this process knows: stores and expectations.
+/// The observed state of one object: stores plus expectations.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Observed {
     pub(super) object: Option<Object>,
     pub(super) secret: Option<Arc<SecretFacts>>,
-    /// The watch has not delivered a write of ours in time: both have to be read.
+    /// The watch has not delivered one of our writes in time: object and Secret have to be read.
     pub(super) overdue: bool,
 }
 
@@ -79,53 +83,53 @@ impl Versioned for SecretFacts {
 }
 
 impl Stores {
-    /// One scope for each namespace, or one for the cluster.
+    /// Creates one pair of stores per namespace, or one for the whole cluster.
     pub(super) fn new(namespaces: Option<&[String]>) -> Self {
-        let scope = |namespace: Option<&str>| {
-            Arc::new(Scope {
+        let cache = |namespace: Option<&str>| {
+            Arc::new(NamespaceCache {
                 namespace: namespace.map(Into::into),
                 inner: Mutex::default(),
             })
         };
-        let scopes = match namespaces {
-            None => vec![scope(None)],
-            Some(names) => names.iter().map(|name| scope(Some(name))).collect(),
+        let caches = match namespaces {
+            None => vec![cache(None)],
+            Some(names) => names.iter().map(|name| cache(Some(name))).collect(),
         };
-        Stores { scopes }
+        Stores { caches }
     }
 
-    pub(super) fn scopes(&self) -> &[Arc<Scope>] {
-        &self.scopes
+    pub(super) fn scopes(&self) -> &[Arc<NamespaceCache>] {
+        &self.caches
     }
 
-    /// The scope that `key` belongs to.
-    pub(super) fn scope(&self, key: &ObjectKey) -> Option<&Arc<Scope>> {
-        self.scopes.iter().find(|scope| {
-            scope
+    /// Returns the stores that `key` belongs to.
+    pub(super) fn scope(&self, key: &ObjectKey) -> Option<&Arc<NamespaceCache>> {
+        self.caches.iter().find(|cache| {
+            cache
                 .namespace
                 .as_deref()
                 .is_none_or(|name| *name == *key.namespace)
         })
     }
 
-    /// Whether both lists of at least one scope are complete.
+    /// Whether both lists of at least one namespace, or of the cluster, are complete.
     pub(super) fn any_complete(&self) -> bool {
-        self.scopes.iter().any(|scope| scope.is_complete())
+        self.caches.iter().any(|cache| cache.is_complete())
     }
 
-    /// The keys of all objects.
+    /// Returns the keys of all objects.
     pub(super) fn keys(&self) -> Vec<ObjectKey> {
-        self.scopes
+        self.caches
             .iter()
-            .flat_map(|scope| scope.lock().objects.live.keys().cloned().collect::<Vec<_>>())
+            .flat_map(|cache| cache.lock().objects.live.keys().cloned().collect::<Vec<_>>())
             .collect()
     }
 
-    /// How many objects have which reason in their status; the empty word for none.
+    /// Counts the objects by the reason in their status; an empty string stands for none.
     pub(super) fn reasons(&self) -> HashMap<String, usize> {
         let mut counts = HashMap::new();
-        for scope in &self.scopes {
-            for object in scope.lock().objects.live.values() {
+        for cache in &self.caches {
+            for object in cache.lock().objects.live.values() {
                 *counts
                     .entry(object.status.reason().unwrap_or_default().to_owned())
                     .or_default() += 1;
@@ -135,13 +139,13 @@ impl Stores {
     }
 }
 
-impl Scope {
-    /// Whether both lists are complete: before that, nothing may be planned.
+impl NamespaceCache {
+    /// Whether both lists are complete. Nothing may be planned before that.
     pub(super) fn is_complete(&self) -> bool {
         self.lock().is_complete()
     }
 
-    /// Takes in what the watch of objects says; gives the keys to be looked at.
+    /// Ingests an event of the object watch; returns the keys to reconcile.
     pub(super) fn object_event(&self, event: Event<RawObject>) -> Vec<ObjectKey> {
         let mut inner = self.lock();
         match event {
@@ -172,7 +176,7 @@ impl Scope {
         Vec::new()
     }
 
-    /// Takes in what the watch of Secrets says; gives the keys to be looked at.
+    /// Ingests an event of the Secret watch; returns the keys to reconcile.
     pub(super) fn secret_event(&self, event: Event<SecretMeta>) -> Vec<ObjectKey> {
         let mut inner = self.lock();
         match event {
@@ -185,15 +189,19 @@ impl Scope {
             Event::Delete(meta) => {
                 if let Some((key, facts)) = SecretFacts::of(&meta.metadata) {
                     inner.secrets.live.remove(&key);
-                    inner.written.deleted(&key, &facts.uid);
+                    inner.secret_writes.deleted(&key, &facts.uid);
                     return inner.with_object(Some(key));
                 }
             }
             Event::InitDone => {
                 inner.secrets.swap();
-                let Inner { secrets, written, .. } = &mut *inner;
+                let Inner {
+                    secrets,
+                    secret_writes,
+                    ..
+                } = &mut *inner;
                 for (key, secret) in &secrets.live {
-                    written.delivered(key, &secret.version());
+                    secret_writes.delivered(key, &secret.version());
                 }
                 return inner.all_if_complete(Vec::new());
             }
@@ -201,7 +209,7 @@ impl Scope {
         Vec::new()
     }
 
-    /// Stores and expectations of `key`.
+    /// Returns the observed state of `key`: stores plus expectations.
     pub(super) fn observe(&self, key: &ObjectKey, now: Instant) -> Observed {
         let inner = self.lock();
         let mut observed = Observed {
@@ -209,69 +217,69 @@ impl Scope {
             secret: inner.secrets.live.get(key).cloned(),
             overdue: false,
         };
-        match inner.statuses.belief(key, now) {
-            Belief::Nothing => {}
-            Belief::Value((resource_version, status)) => {
+        match inner.statuses.overlay(key, now) {
+            Overlay::None => {}
+            Overlay::Value((resource_version, status)) => {
                 if let Some(object) = &mut observed.object {
                     object.resource_version.clone_from(resource_version);
                     object.status = status.clone();
                 }
             }
-            Belief::Overdue => observed.overdue = true,
+            Overlay::Overdue => observed.overdue = true,
         }
-        match inner.written.belief(key, now) {
-            Belief::Nothing => {}
-            Belief::Value(secret) => observed.secret.clone_from(secret),
-            Belief::Overdue => observed.overdue = true,
+        match inner.secret_writes.overlay(key, now) {
+            Overlay::None => {}
+            Overlay::Value(secret) => observed.secret.clone_from(secret),
+            Overlay::Overdue => observed.overdue = true,
         }
         observed
     }
 
-    /// The object alone, without what is expected of it.
+    /// Returns the object in the store, without expectations.
     pub(super) fn object(&self, key: &ObjectKey) -> Option<Arc<Object>> {
         self.lock().objects.live.get(key).cloned()
     }
 
-    /// A write or a read of the Secret begins.
-    pub(super) fn secret_begin(&self, key: &ObjectKey) {
+    /// Records that a write or live read of the Secret is about to be sent.
+    pub(super) fn secret_request(&self, key: &ObjectKey) {
         let mut inner = self.lock();
         let live = inner.secrets.live.get(key).map(|secret| secret.version());
-        inner.written.begin(key, live);
+        inner.secret_writes.request(key, live);
     }
 
-    /// The Secret stands so; the watch will deliver it.
-    pub(super) fn secret_stands(&self, key: &ObjectKey, facts: Arc<SecretFacts>, until: Instant) {
+    /// Records the result of a write or live read of a Secret that the watch will deliver.
+    pub(super) fn secret_confirmed(&self, key: &ObjectKey, facts: Arc<SecretFacts>, until: Instant) {
         let mut inner = self.lock();
         let live = inner.secrets.live.get(key).map(|secret| secret.version());
         inner
-            .written
-            .settle(key, facts.version(), live.as_ref(), Some(facts), until);
+            .secret_writes
+            .confirm(key, facts.version(), live.as_ref(), Some(facts), until);
     }
 
-    /// The Secret is not there, or is no Secret that the watch delivers.
-    pub(super) fn secret_not_watched(&self, key: &ObjectKey, until: Instant) {
+    /// Records that there is no Secret, or only one that the watch does not deliver.
+    pub(super) fn secret_unwatched(&self, key: &ObjectKey, until: Instant) {
         let mut inner = self.lock();
         match inner.secrets.live.get(key).map(|secret| secret.version()) {
-            // The event of its end is still to come.
-            Some(live) => inner.written.settle_gone(key, live, None, until),
-            None => inner.written.forget(key),
+            // Its Delete event has not arrived yet.
+            Some(live) => inner.secret_writes.confirm_absent(key, live, None, until),
+            None => inner.secret_writes.forget(key),
         }
     }
 
-    /// The write or read of the Secret told nothing.
+    /// Records that the write or live read of the Secret failed.
     pub(super) fn secret_unknown(&self, key: &ObjectKey) {
-        self.lock().written.cancel(key);
+        self.lock().secret_writes.cancel(key);
     }
 
-    /// A write of the status, or a read of the object, begins.
-    pub(super) fn object_begin(&self, key: &ObjectKey) {
+    /// Records that a status write or a live read of the object is about to be sent.
+    pub(super) fn object_request(&self, key: &ObjectKey) {
         let mut inner = self.lock();
         let live = inner.objects.live.get(key).map(|object| object.version());
-        inner.statuses.begin(key, live);
+        inner.statuses.request(key, live);
     }
 
-    /// The status of the object with this uid stands so.
-    pub(super) fn status_stands(
+    /// Records the result of a status write.
+    pub(super) fn status_confirmed(
         &self,
         key: &ObjectKey,
         version: Version,
@@ -281,16 +289,16 @@ impl Scope {
         let mut inner = self.lock();
         let live = inner.objects.live.get(key).map(|object| object.version());
         let value = (version.resource_version.clone(), status);
-        inner.statuses.settle(key, version, live.as_ref(), value, until);
+        inner.statuses.confirm(key, version, live.as_ref(), value, until);
     }
 
-    /// The write of the status, or the read of the object, told nothing.
+    /// Records that the status write or the live read of the object failed.
     pub(super) fn object_unknown(&self, key: &ObjectKey) {
         self.lock().statuses.cancel(key);
     }
 
-    /// The object was read: it stands so, or is gone. What the watch has delivered meanwhile is newer, or is followed
-    /// by what is: an older answer must not take its place, for no other event would come.
+    /// Records the result of a live read of the object; `None` if it does not exist. If the watch delivered something about
+    /// it in the meantime, the result is dropped: it may be older, and no further event would correct the store.
     pub(super) fn object_read(&self, key: &ObjectKey, object: Option<Object>) {
         let mut inner = self.lock();
         if !inner.statuses.supersede(key) {
@@ -302,18 +310,18 @@ impl Scope {
         }
     }
 
-    /// Until when something is believed of `key` that no watch has delivered.
-    pub(super) fn believed_until(&self, key: &ObjectKey) -> Option<Instant> {
+    /// Returns the earliest deadline by which a watch should deliver what is expected of `key`.
+    pub(super) fn expected_until(&self, key: &ObjectKey) -> Option<Instant> {
         let inner = self.lock();
-        let both = [inner.statuses.until(key), inner.written.until(key)];
+        let both = [inner.statuses.until(key), inner.secret_writes.until(key)];
         both.into_iter().flatten().min()
     }
 
-    /// The object is gone: nothing is believed of what bears its name.
+    /// Drops all expectations of `key`, because the object is gone.
     pub(super) fn forget(&self, key: &ObjectKey) {
         let mut inner = self.lock();
         inner.statuses.forget(key);
-        inner.written.forget(key);
+        inner.secret_writes.forget(key);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -330,12 +338,12 @@ impl Inner {
         key.filter(|_| self.is_complete()).into_iter().collect()
     }
 
-    /// A Secret without an object is nobody's work: it is foreign, or the garbage collector's.
+    /// Ignores a Secret without an object: it is foreign, or left to the garbage collector.
     fn with_object(&self, key: Option<ObjectKey>) -> Vec<ObjectKey> {
         self.if_complete(key.filter(|key| self.objects.live.contains_key(key)))
     }
 
-    /// After a list everything may differ, also what was deleted while no watch ran and gives no event.
+    /// Returns all keys after a list: anything may have changed, including deletions in a gap, which produce no event.
     fn all_if_complete(&self, gone: Vec<ObjectKey>) -> Vec<ObjectKey> {
         if !self.is_complete() {
             return Vec::new();
@@ -346,7 +354,7 @@ impl Inner {
 
     fn object_seen(&mut self, raw: RawObject, listed: bool) -> Option<ObjectKey> {
         let (key, object) = Object::of(raw)?;
-        // What a list brings stands in the store only when the list is whole.
+        // A listed item reaches the store only when its list is complete.
         if !listed {
             self.statuses.delivered(&key, &object.version());
         }
@@ -357,14 +365,14 @@ impl Inner {
     fn secret_seen(&mut self, meta: &SecretMeta, listed: bool) -> Option<ObjectKey> {
         let (key, facts) = SecretFacts::of(&meta.metadata)?;
         if !listed {
-            self.written.delivered(&key, &facts.version());
+            self.secret_writes.delivered(&key, &facts.version());
         }
         self.secrets.put(key.clone(), facts, listed);
         Some(key)
     }
 }
 
-impl<T> Side<T> {
+impl<T> Store<T> {
     fn put(&mut self, key: ObjectKey, value: T, listed: bool) {
         match &mut self.listing {
             Some(listing) if listed => listing.insert(key, Arc::new(value)),
@@ -372,7 +380,7 @@ impl<T> Side<T> {
         };
     }
 
-    /// The list is complete: gives the keys that it does not have any more.
+    /// Replaces the contents with the complete list. Returns the keys that are no longer present.
     fn swap(&mut self) -> Vec<ObjectKey> {
         let mut old = std::mem::replace(&mut self.live, self.listing.take().unwrap_or_default());
         self.complete = true;

@@ -1,5 +1,5 @@
-//! The watch streams: each with its own errors, its own back-off and its own state. One that fails pauses no other,
-//! and none ever ends.
+//! The watch streams. Each has its own error handling, backoff and state: a failing stream does not delay the others, and
+//! none ever ends.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,8 +14,8 @@ use crate::api::{GROUP, PLURAL};
 use crate::metrics::Metrics;
 use crate::sync::lock;
 
-/// How often a stream that is quiet shows that its task lives.
-const STAMP: Duration = Duration::from_secs(30);
+/// How often the task of an idle stream records that it is alive.
+const HEARTBEAT: Duration = Duration::from_secs(30);
 
 /// What a stream watches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) enum Kind {
 impl Kind {
     pub(super) const ALL: [Kind; 2] = [Kind::Objects, Kind::Secrets];
 
-    /// The metric label.
+    /// Returns the metric label.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Kind::Objects => "envelopesecrets",
@@ -35,7 +35,7 @@ impl Kind {
         }
     }
 
-    /// As kubectl and Roles name it.
+    /// The resource name that kubectl and Roles use.
     fn resource(self) -> String {
         match self {
             Kind::Objects => format!("{PLURAL}.{GROUP}"),
@@ -44,18 +44,18 @@ impl Kind {
     }
 }
 
-/// How a stream does.
+/// The condition of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
     /// No list is complete yet.
     Starting,
-    /// A list was complete, and the watch runs.
+    /// A list has completed, and the watch is running.
     Synced,
-    /// The controller lacks the right to list or watch.
+    /// The controller lacks permission to list or watch.
     Forbidden,
-    /// The API server does not know the type.
+    /// The API server does not serve the resource.
     Missing,
-    /// The API server does not answer, or not as it should.
+    /// The API server is unreachable or returns errors.
     Unreachable,
 }
 
@@ -68,7 +68,7 @@ impl Condition {
         Condition::Unreachable,
     ];
 
-    /// The metric label.
+    /// Returns the metric label.
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Condition::Starting => "starting",
@@ -80,12 +80,12 @@ impl Condition {
     }
 }
 
-/// One stream, as the rest of the controller sees it.
+/// The observable state of one stream.
 pub(super) struct Watched {
     pub(super) kind: Kind,
-    /// `None` for the cluster.
+    /// `None` for the whole cluster.
     namespace: Option<Box<str>>,
-    /// The path of its requests.
+    /// The request path.
     path: String,
     signs: SignsOfLife,
     state: Mutex<State>,
@@ -93,11 +93,11 @@ pub(super) struct Watched {
 
 struct State {
     condition: Condition,
-    /// What was said last, so that it is said once.
-    said: String,
+    /// The last logged error, so that repetitions are not logged.
+    logged: String,
     failed_at: Option<Instant>,
     started: Instant,
-    /// When its task last did anything at all.
+    /// When the stream was last polled.
     polled: Instant,
     complete: bool,
 }
@@ -106,7 +106,7 @@ impl Watched {
     pub(super) fn new(kind: Kind, namespace: Option<&str>, path: String, signs: SignsOfLife) -> Arc<Self> {
         let state = State {
             condition: Condition::Starting,
-            said: String::new(),
+            logged: String::new(),
             failed_at: None,
             started: Instant::now(),
             polled: Instant::now(),
@@ -121,8 +121,8 @@ impl Watched {
         })
     }
 
-    /// How it does now. A watch that goes on after a failure gives no event of its own, so what the API server
-    /// last sent decides.
+    /// Returns the current condition. A watch that recovers produces no event, so later activity of the API server counts
+    /// as recovery.
     pub(super) fn condition(&self) -> Condition {
         let state = self.lock();
         match (state.failed_at, self.signs.last(&self.path)) {
@@ -131,7 +131,7 @@ impl Watched {
         }
     }
 
-    /// How long the API server has sent nothing.
+    /// Returns the time since the API server last sent something.
     pub(super) fn age(&self) -> Duration {
         let started = self.lock().started;
         self.signs
@@ -140,12 +140,12 @@ impl Watched {
             .elapsed()
     }
 
-    /// How long its task has done nothing at all.
+    /// Returns the time since the stream was last polled.
     pub(super) fn unpolled(&self) -> Duration {
         self.lock().polled.elapsed()
     }
 
-    /// What keeps it from being synced, for the readiness probe.
+    /// Returns why the stream is not synced, for the readiness probe.
     pub(super) fn complaint(&self) -> Option<String> {
         let condition = self.condition();
         let place = self.place();
@@ -167,12 +167,12 @@ impl Watched {
             state.condition = Condition::Synced;
         }
         state.failed_at = None;
-        if !state.said.is_empty() && state.complete {
-            state.said.clear();
+        if !state.logged.is_empty() && state.complete {
+            state.logged.clear();
             tracing::info!(
                 stream = self.kind.as_str(),
                 namespace = self.namespace.as_deref(),
-                "the watch goes on"
+                "the watch has recovered"
             );
         }
     }
@@ -183,8 +183,8 @@ impl Watched {
         let mut state = self.lock();
         state.condition = condition;
         state.failed_at = Some(Instant::now());
-        // An expired watch is followed by a list at once: that is no fault.
-        if is_expired(error) || state.said == message {
+        // An expired watch is normal: a list follows immediately.
+        if is_expired(error) || state.logged == message {
             tracing::debug!(
                 stream = self.kind.as_str(),
                 namespace = self.namespace.as_deref(),
@@ -197,10 +197,10 @@ impl Watched {
             namespace = self.namespace.as_deref(),
             "{message}"
         );
-        state.said = message;
+        state.logged = message;
     }
 
-    /// What the error means, and the command that helps.
+    /// Returns the condition and the log message for an error, with a command that helps.
     fn explain(&self, error: &watcher::Error) -> (Condition, String) {
         let (resource, place) = (self.kind.resource(), self.place());
         match status(error) {
@@ -210,25 +210,25 @@ impl Watched {
                     |namespace| format!("--namespace {namespace}"),
                 );
                 let message = format!(
-                    "the controller may not list and watch {resource} {place} ({text}); grant it, or set --namespaces; \
-                     to check: kubectl auth can-i list {resource} {flag} --as USER; waiting"
+                    "the controller is not allowed to list and watch {resource} {place} ({text}); grant it, or set \
+                     --namespaces; to check: kubectl auth can-i list {resource} {flag} --as USER; retrying"
                 );
                 (Condition::Forbidden, message)
             }
             Some((404, _)) if self.kind == Kind::Objects => {
                 let message = "the CustomResourceDefinition is not installed; run: \
-                               envelope crd | kubectl apply --server-side -f -; waiting";
+                               envelope crd | kubectl apply --server-side -f -; retrying";
                 (Condition::Missing, message.to_owned())
             }
             Some((code, text)) => {
                 let message = format!(
-                    "cannot watch {resource} {place}: the API server answers {code} ({text}); waiting"
+                    "cannot watch {resource} {place}: the API server returned {code} ({text}); retrying"
                 );
                 (Condition::Unreachable, message)
             }
             None => {
                 let message = format!(
-                    "cannot watch {resource} {place}: {}; check the API server's address and the network; waiting",
+                    "cannot watch {resource} {place}: {}; check the API server's address and the network; retrying",
                     transport(error)
                 );
                 (Condition::Unreachable, message)
@@ -241,7 +241,7 @@ impl Watched {
     }
 }
 
-/// Code and text of an answer of the API server.
+/// Returns code and message of an error response of the API server.
 fn status(error: &watcher::Error) -> Option<(u16, &str)> {
     match error {
         watcher::Error::InitialListFailed(kube::Error::Api(status))
@@ -256,7 +256,7 @@ fn is_expired(error: &watcher::Error) -> bool {
     status(error).is_some_and(|(code, _)| code == 410)
 }
 
-/// What went wrong below HTTP. An answer that cannot be read is not quoted: it is text of the cluster's objects.
+/// Describes a failure below HTTP. An unreadable response is not quoted: it contains objects of the cluster.
 fn transport(error: &watcher::Error) -> String {
     let inner = match error {
         watcher::Error::InitialListFailed(inner)
@@ -265,9 +265,9 @@ fn transport(error: &watcher::Error) -> String {
         watcher::Error::NoResourceVersion | watcher::Error::WatchError(_) => return error.to_string(),
     };
     if matches!(inner, kube::Error::SerdeError(_) | kube::Error::FromUtf8(_)) {
-        return "an answer that cannot be read".to_owned();
+        return "unreadable response".to_owned();
     }
-    // The outermost error says "ServiceError" or "HyperError"; its causes say what happened.
+    // The outermost error is only "ServiceError" or "HyperError"; its sources say what happened.
     let mut text = inner.to_string();
     let mut next = std::error::Error::source(inner);
     while let Some(cause) = next {
@@ -280,7 +280,7 @@ fn transport(error: &watcher::Error) -> String {
     text
 }
 
-/// Feeds `handle` with what `stream` brings, for ever.
+/// Passes the events of `stream` to `handle`, and retries errors with backoff. Never returns while the stream lasts.
 pub(super) async fn follow<K>(
     watched: Arc<Watched>,
     stream: impl Stream<Item = watcher::Result<Event<K>>>,
@@ -292,15 +292,15 @@ pub(super) async fn follow<K>(
     let mut backoff = Backoff::default();
     loop {
         watched.lock().polled = Instant::now();
-        let item = match tokio::time::timeout(STAMP, stream.next()).await {
+        let item = match tokio::time::timeout(HEARTBEAT, stream.next()).await {
             Ok(Some(item)) => item,
             Ok(None) => return,
-            // Nothing happened; the stream keeps what it was waiting for.
+            // Idle. Dropping `next` loses nothing.
             Err(_) => continue,
         };
         match item {
             Ok(event) => {
-                // The watcher begins a list before it has asked for it: that is no success yet.
+                // The watcher emits Init before it sends the list request: no success yet.
                 if !matches!(event, Event::Init) {
                     backoff = Backoff::default();
                     watched.succeeded(matches!(event, Event::InitDone));

@@ -14,7 +14,7 @@ fn watched(kind: Kind, namespace: Option<&str>) -> Arc<Watched> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn errors_are_waited_out_and_swallowed() {
+async fn errors_are_retried_and_not_passed_on() {
     let items = vec![
         Ok(Event::Init),
         Err(api_error(403)),
@@ -55,7 +55,7 @@ async fn errors_are_waited_out_and_swallowed() {
 }
 
 #[test]
-fn what_helps_is_said() {
+fn error_messages_contain_the_remedy() {
     let objects = watched(Kind::Objects, None);
     let (condition, message) = objects.explain(&api_error(404));
     assert_eq!(condition, Condition::Missing);
@@ -71,7 +71,7 @@ fn what_helps_is_said() {
     );
     let (condition, message) = objects.explain(&api_error(500));
     assert_eq!(condition, Condition::Unreachable);
-    assert!(message.contains("answers 500"), "{message}");
+    assert!(message.contains("returned 500"), "{message}");
     let refused = watcher::Error::WatchStartFailed(kube::Error::Service("connection refused".into()));
     let (condition, message) = objects.explain(&refused);
     assert_eq!(condition, Condition::Unreachable);
@@ -79,11 +79,11 @@ fn what_helps_is_said() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_read_is_not_quoted() {
+fn unreadable_response_is_not_quoted() {
     let unreadable = serde_json::from_str::<u8>("\"hunter2\"").expect_err("no number");
     assert!(
         unreadable.to_string().contains("hunter2"),
-        "serde_json quotes what it read"
+        "serde_json quotes its input"
     );
     let error = watcher::Error::WatchFailed(kube::Error::SerdeError(unreadable));
     let (_, message) = watched(Kind::Secrets, None).explain(&error);
@@ -91,7 +91,7 @@ fn an_answer_that_cannot_be_read_is_not_quoted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_quiet_stream_lives_and_a_stuck_one_is_seen() {
+async fn idle_stream_is_alive_and_stuck_one_is_detected() {
     let watched = watched(Kind::Secrets, None);
     let quiet = stream::pending::<watcher::Result<Event<i32>>>();
     let retry = (Duration::from_secs(1), Duration::from_secs(30));
@@ -102,8 +102,5 @@ async fn a_quiet_stream_lives_and_a_stuck_one_is_seen() {
     );
     assert!(watched.unpolled() < Duration::from_mins(1));
     tokio::time::advance(Duration::from_mins(6)).await;
-    assert!(
-        watched.unpolled() > Duration::from_mins(5),
-        "nobody polls it any more"
-    );
+    assert!(watched.unpolled() > Duration::from_mins(5), "no longer polled");
 }

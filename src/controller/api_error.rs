@@ -1,44 +1,45 @@
-//! What the API server's refusals mean, by status *and* cause (controller.md 10). Its texts are not passed on: they
-//! can quote what was sent.
+//! Classification of API server errors by status *and* cause (docs/design/controller.md#retries). Their messages are
+//! dropped: they can quote what was sent.
 
 use kube::core::Status;
 
-use super::ObjectKey;
+use super::client::TimedOut;
+use super::key::ObjectKey;
 use crate::api::{Outcome, Rejection};
 
-/// Why a request was not done.
+/// Why a request failed.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Refused {
-    /// 409: what was judged is not what stands there.
+pub(super) enum ApiError {
+    /// 409: the precondition no longer holds. Observe and plan again.
     Conflict,
-    /// 404 of an object: it, or its namespace, is gone.
+    /// 404: the object or its namespace does not exist.
     NotFound,
-    /// The namespace is being deleted: nothing is to be said.
-    NamespaceEnding,
-    /// A field that cannot be changed in place; the paths that the API server names.
-    Immutable(Vec<String>),
-    /// Anything that goes into the status.
-    Because(Box<Outcome>),
+    /// The namespace is being deleted: nothing to report.
+    NamespaceTerminating,
+    /// Fields that cannot be changed in place: their paths, as far as the API server names them.
+    ImmutableField(Vec<String>),
+    /// Any other failure, as reported in the status.
+    Reportable(Box<Outcome>),
 }
 
-fn because(outcome: Outcome) -> Refused {
-    Refused::Because(Box::new(outcome))
+fn reportable(outcome: Outcome) -> ApiError {
+    ApiError::Reportable(Box::new(outcome))
 }
 
-/// What `error` means for `verb` on a Secret (or its object) of `key`.
-pub(super) fn classify(error: &kube::Error, verb: &str, key: &ObjectKey) -> Refused {
+/// Classifies the failure of a request with `verb` on the Secret or object of `key`.
+pub(super) fn classify(error: &kube::Error, verb: &str, key: &ObjectKey) -> ApiError {
     match error {
-        kube::Error::Api(status) => of_status(status, verb, key),
-        other => because(Outcome::ApiUnavailable {
+        kube::Error::Api(status) => classify_status(status, verb, key),
+        other => reportable(Outcome::ApiUnavailable {
             code: transport(other).to_owned(),
         }),
     }
 }
 
-/// A failure below HTTP in one word.
+/// Names a failure below HTTP.
 fn transport(error: &kube::Error) -> &'static str {
     match error {
-        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => "unreadable answer",
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => "unreadable response",
         other if is_timeout(other) => "timeout",
         _ => "connection",
     }
@@ -47,7 +48,7 @@ fn transport(error: &kube::Error) -> &'static str {
 fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
-        if error.is::<super::client::TimedOut>() {
+        if error.is::<TimedOut>() {
             return true;
         }
         next = error.source();
@@ -55,32 +56,32 @@ fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-fn of_status(status: &Status, verb: &str, key: &ObjectKey) -> Refused {
+fn classify_status(status: &Status, verb: &str, key: &ObjectKey) -> ApiError {
     let causes = status
         .details
         .as_ref()
         .map(|details| details.causes.as_slice())
         .unwrap_or_default();
-    // The 404 of a type that is not served, for a moment after a change of the CRD, names nothing.
+    // For a moment after a CRD change its type is not served; that 404 names no object.
     let named = status
         .details
         .as_ref()
         .is_some_and(|details| !details.name.is_empty());
     let says = |text: &str| status.message.contains(text);
-    let rejected = |rejection| because(Outcome::SecretRejected { rejection });
+    let rejected = |rejection| reportable(Outcome::SecretRejected { rejection });
     if causes.iter().any(|cause| cause.reason == "NamespaceTerminating") {
-        return Refused::NamespaceEnding;
+        return ApiError::NamespaceTerminating;
     }
-    // Webhooks choose their own code; policies answer 422 and name themselves in the message.
+    // Webhooks choose their own code; policies return 422 and name themselves in the message.
     if matches!(status.code, 400..=499) && (says(" denied the request") || says(" denied request: ")) {
         return rejected(Rejection::Admission);
     }
     match status.code {
-        409 => Refused::Conflict,
-        404 if named => Refused::NotFound,
+        409 => ApiError::Conflict,
+        404 if named => ApiError::NotFound,
         403 if says("exceeded quota: ") || says("failed quota: ") => rejected(Rejection::Quota),
-        403 => because(Outcome::ApiForbidden {
-            // An Apply of what is not there needs this right beside its own.
+        403 => reportable(Outcome::ApiForbidden {
+            // Server-side apply of an absent object also requires permission to create.
             verb: if says(" cannot create resource ") {
                 "create"
             } else {
@@ -99,12 +100,12 @@ fn of_status(status: &Status, verb: &str, key: &ObjectKey) -> Refused {
                 .collect();
             let immutable = says("field is immutable");
             if immutable {
-                Refused::Immutable(fields)
+                ApiError::ImmutableField(fields)
             } else {
                 rejected(Rejection::Invalid(fields))
             }
         }
-        code => because(Outcome::ApiUnavailable {
+        code => reportable(Outcome::ApiUnavailable {
             code: code.to_string(),
         }),
     }
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn refused(status: serde_json::Value) -> Refused {
+    fn classified(status: serde_json::Value) -> ApiError {
         let status: Status = serde_json::from_value(status).expect("a status");
         classify(
             &kube::Error::Api(Box::new(status)),
@@ -124,22 +125,22 @@ mod tests {
         )
     }
 
-    fn rejected(rejection: Rejection) -> Refused {
-        because(Outcome::SecretRejected { rejection })
+    fn rejected(rejection: Rejection) -> ApiError {
+        reportable(Outcome::SecretRejected { rejection })
     }
 
     #[test]
-    fn status_and_cause() {
-        let unavailable = |code: &str| because(Outcome::ApiUnavailable { code: code.into() });
-        // The texts are those of a v1.34 API server.
+    fn errors_are_classified_by_status_and_cause() {
+        let unavailable = |code: &str| reportable(Outcome::ApiUnavailable { code: code.into() });
+        // Messages of a v1.34 API server.
         let cases = [
             (
                 json!({"code": 409, "reason": "Conflict", "message": "the object has been modified"}),
-                Refused::Conflict,
+                ApiError::Conflict,
             ),
             (
                 json!({"code": 404, "message": "secrets \"db\" not found", "details": {"name": "db", "kind": "secrets"}}),
-                Refused::NotFound,
+                ApiError::NotFound,
             ),
             (
                 json!({"code": 404, "message": "the server could not find the requested resource", "details": {}}),
@@ -148,7 +149,7 @@ mod tests {
             (
                 json!({"code": 403, "reason": "Forbidden", "message": "secrets \"db\" is forbidden: unable to create new content in namespace prod because it is being terminated",
                     "details": {"causes": [{"reason": "NamespaceTerminating", "message": "namespace prod is being terminated", "field": "metadata.namespace"}]}}),
-                Refused::NamespaceEnding,
+                ApiError::NamespaceTerminating,
             ),
             (
                 json!({"code": 403, "message": "secrets \"db\" is forbidden: exceeded quota: q, requested: count/secrets=1, used: count/secrets=3, limited: count/secrets=3"}),
@@ -156,14 +157,14 @@ mod tests {
             ),
             (
                 json!({"code": 403, "message": "secrets \"db\" is forbidden: User \"x\" cannot patch resource \"secrets\" in API group \"\" in the namespace \"prod\""}),
-                because(Outcome::ApiForbidden {
+                reportable(Outcome::ApiForbidden {
                     verb: "patch".into(),
                     namespace: "prod".into(),
                 }),
             ),
             (
                 json!({"code": 403, "message": "secrets \"db\" is forbidden: User \"x\" cannot create resource \"secrets\" in API group \"\" in the namespace \"prod\""}),
-                because(Outcome::ApiForbidden {
+                reportable(Outcome::ApiForbidden {
                     verb: "create".into(),
                     namespace: "prod".into(),
                 }),
@@ -184,7 +185,7 @@ mod tests {
             (
                 json!({"code": 422, "reason": "Invalid", "message": "Secret \"db\" is invalid: data: Forbidden: field is immutable when `immutable` is set",
                     "details": {"causes": [{"reason": "FieldValueForbidden", "message": "Forbidden: field is immutable when `immutable` is set", "field": "data"}]}}),
-                Refused::Immutable(vec!["data".into()]),
+                ApiError::ImmutableField(vec!["data".into()]),
             ),
             (
                 json!({"code": 413, "message": "Request entity too large"}),
@@ -202,26 +203,24 @@ mod tests {
             ),
         ];
         for (status, expected) in cases {
-            assert_eq!(refused(status.clone()), expected, "{status}");
+            assert_eq!(classified(status.clone()), expected, "{status}");
         }
     }
 
     #[test]
-    fn a_failure_below_http_is_one_word() {
+    fn failures_below_http_are_named() {
         let key = ObjectKey::new("prod", "db");
-        let timeout = kube::Error::Service(Box::new(super::super::client::TimedOut(
-            std::time::Duration::from_secs(1),
-        )));
+        let timeout = kube::Error::Service(Box::new(TimedOut(std::time::Duration::from_secs(1))));
         let unreadable =
             kube::Error::SerdeError(serde_json::from_str::<u8>("\"hunter2\"").expect_err("no number"));
         for (error, code) in [
             (timeout, "timeout"),
-            (unreadable, "unreadable answer"),
+            (unreadable, "unreadable response"),
             (kube::Error::Service("refused".into()), "connection"),
         ] {
             assert_eq!(
                 classify(&error, "patch", &key),
-                because(Outcome::ApiUnavailable { code: code.into() })
+                reportable(Outcome::ApiUnavailable { code: code.into() })
             );
         }
     }

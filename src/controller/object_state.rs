@@ -1,4 +1,4 @@
-//! What the controller remembers of one object between two reconciles. All of it may be lost: it saves calls.
+//! What the controller remembers about one object between reconciles. Losing it is safe: it only saves calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,45 +10,52 @@ use super::object::Object;
 use super::secret_facts::SecretFacts;
 use crate::api::{Applied, Outcome, Sealed};
 
-/// See the module.
+/// What is remembered about one object.
 #[derive(Debug, Default)]
-pub(super) struct KeyState {
+pub(super) struct ObjectState {
     uid: Option<Arc<str>>,
     generation: i64,
-    /// When this generation was first seen, until its Secret is written.
+    /// When this generation was first seen; `None` once its Secret is written.
     pub(super) first_seen: Option<Instant>,
-    /// What the last try came to, if it failed.
     failure: Option<Failure>,
-    /// A Secret that is somebody else's, which no watch shows.
-    pub(super) foreign: Option<Foreign>,
-    /// A success that the status does not tell yet.
-    unrecorded: Option<(Applied, Sealed)>,
-    /// The retries of writing the status.
-    pub(super) report: Backoff,
+    /// A foreign Secret that no watch delivers.
+    pub(super) foreign: Option<ForeignSecret>,
+    /// A success that is not in the status yet.
+    pub(super) unreported: Option<Unreported>,
+    /// Backoff of reads and status writes.
+    pub(super) status_retries: Backoff,
 }
 
+/// The last attempt, which failed.
 #[derive(Debug)]
 struct Failure {
     outcome: Outcome,
-    /// Of what may be opened; another one is reason to try at once.
+    /// The epoch of keys and credentials in which it failed; in a later one it is retried immediately.
     epoch: u64,
     backoff: Backoff,
 }
 
-/// A look at somebody else's Secret, and when the next one is due.
+/// A foreign Secret as it was last read, and the backoff of re-reading it.
 #[derive(Debug)]
-pub(super) struct Foreign {
+pub(super) struct ForeignSecret {
     pub(super) facts: Arc<SecretFacts>,
-    pub(super) looks: Backoff,
+    pub(super) rechecks: Backoff,
 }
 
-impl KeyState {
-    /// Another object, or another generation, is tried at once.
-    pub(super) fn meet(&mut self, object: &Object, now: Instant) {
+/// The fields of the status that record a success.
+#[derive(Debug)]
+pub(super) struct Unreported {
+    pub(super) applied: Applied,
+    pub(super) sealed: Sealed,
+}
+
+impl ObjectState {
+    /// Takes note of the current object. A new uid or generation is tried immediately.
+    pub(super) fn observe(&mut self, object: &Object, now: Instant) {
         if self.uid.as_ref() != Some(&object.uid) {
-            *self = KeyState {
+            *self = ObjectState {
                 uid: Some(object.uid.clone()),
-                ..KeyState::default()
+                ..ObjectState::default()
             };
         } else if self.generation == object.generation {
             return;
@@ -59,14 +66,14 @@ impl KeyState {
         self.foreign = None;
     }
 
-    /// The outcome of a failure that still waits for its next try, and when that is.
-    pub(super) fn waiting(&self, epoch: u64, now: Instant) -> Option<(Outcome, Instant)> {
+    /// Returns the last failure and the time of its retry, unless the retry is due.
+    pub(super) fn pending_retry(&self, epoch: u64, now: Instant) -> Option<(Outcome, Instant)> {
         let failure = self.failure.as_ref().filter(|failure| failure.epoch == epoch)?;
         let due = failure.backoff.due().filter(|due| now < *due)?;
         Some((failure.outcome.clone(), due))
     }
 
-    /// Remembers a failure; gives when the next try is due.
+    /// Records a failure and returns the time of its retry.
     pub(super) fn failed(
         &mut self,
         outcome: Outcome,
@@ -85,37 +92,31 @@ impl KeyState {
         due
     }
 
-    /// The Secret is gone. One that was immutable stood in the way, and its message asks for this deletion: nothing
-    /// waits for it any more.
-    pub(super) fn no_longer_immutable(&mut self) {
+    /// Forgets an `ImmutableSecret` failure, because the Secret was deleted as its message advises.
+    pub(super) fn clear_immutable(&mut self) {
         let immutable = |failure: &Failure| matches!(failure.outcome, Outcome::ImmutableSecret { .. });
         if self.failure.as_ref().is_some_and(immutable) {
             self.failure = None;
         }
     }
 
-    /// A success: nothing waits any more, and a later repair is no delivery.
+    /// Records a success: nothing is left to retry, and a later repair does not count as delivery of this generation.
     pub(super) fn succeeded(&mut self) {
         self.first_seen = None;
         self.failure = None;
         self.foreign = None;
     }
 
-    /// The Secret was written, or proved, so; the status is still to say it.
-    pub(super) fn unrecorded(&mut self, applied: Applied, sealed: Sealed) {
-        self.unrecorded = Some((applied, sealed));
+    /// Records that the status is up to date.
+    pub(super) fn status_written(&mut self) {
+        self.unreported = None;
+        self.status_retries = Backoff::default();
     }
 
-    /// The status says everything.
-    pub(super) fn recorded(&mut self) {
-        self.unrecorded = None;
-        self.report = Backoff::default();
-    }
-
-    /// Lays what the status does not tell yet over `object`.
+    /// Overlays a success that is not in the status yet onto `object`.
     pub(super) fn overlay(&self, object: &mut Object) {
-        if let Some((applied, sealed)) = &self.unrecorded {
-            object.succeeded(applied.clone(), sealed.clone());
+        if let Some(Unreported { applied, sealed }) = &self.unreported {
+            object.set_applied(applied.clone(), sealed.clone());
         }
     }
 }
@@ -123,7 +124,7 @@ impl KeyState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Answer;
+    use crate::api::KmsResponse;
     use crate::controller::object::RawObject;
     use serde_json::json;
 
@@ -137,77 +138,80 @@ mod tests {
     }
 
     fn throttled(code: &str, request: &str) -> Outcome {
-        let answer = Answer {
+        let response = KmsResponse {
             code: Some(code.into()),
             message: None,
             request_id: Some(request.into()),
         };
         Outcome::KmsThrottled {
             key: "local://x".into(),
-            answer,
+            response,
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failure_waits_and_another_generation_does_not() {
+    async fn failure_is_retried_later_but_new_generation_immediately() {
         let now = Instant::now();
-        let mut state = KeyState::default();
-        state.meet(&object("o-1", 1), now);
+        let mut state = ObjectState::default();
+        state.observe(&object("o-1", 1), now);
         let due = state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
-        assert_eq!(state.waiting(0, now), Some((throttled("Limit", "r-1"), due)));
-        assert_eq!(state.waiting(0, due), None, "its time has come");
-        assert_eq!(state.waiting(1, now), None, "another keyring");
-        state.meet(&object("o-1", 1), now);
-        assert!(state.waiting(0, now).is_some(), "the same object");
-        state.meet(&object("o-1", 2), now);
-        assert_eq!(state.waiting(0, now), None, "another generation");
+        assert_eq!(
+            state.pending_retry(0, now),
+            Some((throttled("Limit", "r-1"), due))
+        );
+        assert_eq!(state.pending_retry(0, due), None, "due");
+        assert_eq!(state.pending_retry(1, now), None, "keys or credentials changed");
+        state.observe(&object("o-1", 1), now);
+        assert!(state.pending_retry(0, now).is_some(), "same object");
+        state.observe(&object("o-1", 2), now);
+        assert_eq!(state.pending_retry(0, now), None, "new generation");
         assert_eq!(state.first_seen, Some(now));
         state.succeeded();
-        state.meet(&object("o-1", 2), now);
-        assert_eq!(state.first_seen, None, "what stands was delivered before");
+        state.observe(&object("o-1", 2), now);
+        assert_eq!(state.first_seen, None, "its Secret is already written");
         state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
-        state.meet(&object("o-2", 2), now);
-        assert_eq!(state.waiting(0, now), None, "another object of the same name");
+        state.observe(&object("o-2", 2), now);
+        assert_eq!(state.pending_retry(0, now), None, "new object of the same name");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_immutable_secret_that_is_gone_is_waited_for_no_longer() {
+    async fn deleted_immutable_secret_ends_the_wait() {
         let now = Instant::now();
-        let mut state = KeyState::default();
+        let mut state = ObjectState::default();
         let immutable = Outcome::ImmutableSecret {
             name: "db".into(),
             holds: Some(1),
             generation: 2,
         };
         state.failed(immutable, 0, now, RETRY);
-        state.no_longer_immutable();
-        assert_eq!(state.waiting(0, now), None);
+        state.clear_immutable();
+        assert_eq!(state.pending_retry(0, now), None);
         state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
-        state.no_longer_immutable();
-        assert!(
-            state.waiting(0, now).is_some(),
-            "any other failure stays what it was"
-        );
+        state.clear_immutable();
+        assert!(state.pending_retry(0, now).is_some(), "other failures stay");
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_success_lies_over_the_object_until_it_is_recorded() {
-        let mut state = KeyState::default();
+    async fn success_overlays_the_object_until_it_is_in_the_status() {
+        let mut state = ObjectState::default();
         let applied = Applied {
             generation: 1,
             ..Applied::default()
         };
-        state.unrecorded(applied.clone(), Sealed::default());
+        state.unreported = Some(Unreported {
+            applied: applied.clone(),
+            sealed: Sealed::default(),
+        });
         let mut seen = object("o-1", 1);
         let status = crate::api::EnvelopeSecretStatus::default();
-        assert!(seen.status.is(&status));
+        assert!(seen.status.equals(&status));
         state.overlay(&mut seen);
         assert_eq!(seen.status.applied, Some(applied));
         assert!(
-            seen.status.is(&status),
-            "what stands there is still told apart from what is to be written"
+            seen.status.equals(&status),
+            "the fingerprint is still that of the stored status"
         );
-        state.recorded();
+        state.status_written();
         let mut seen = object("o-1", 1);
         state.overlay(&mut seen);
         assert_eq!(seen.status.applied, None);

@@ -1,0 +1,85 @@
+//! Live reads of what no watch has delivered: a Secret without our label, and the current state after a conflict.
+
+use std::sync::Arc;
+
+use super::api_error::ApiError;
+use super::reconciler::{Action, LiveRead, Reconciler, Step};
+use super::secret_facts::{Holder, SecretFacts};
+use crate::api::MANAGED_LABEL;
+
+impl Reconciler<'_> {
+    /// Reads the Secret's metadata by name.
+    pub(super) async fn read_secret(&mut self) -> Step {
+        self.cache.secret_request(self.key);
+        let meta = match self.context.cluster.secret(self.key).await {
+            Ok(meta) => meta,
+            Err(error) => {
+                self.cache.secret_unknown(self.key);
+                return self.read_failed(&error);
+            }
+        };
+        let watched = meta
+            .as_ref()
+            .and_then(|meta| meta.labels.as_ref())
+            .is_some_and(|labels| labels.contains_key(MANAGED_LABEL));
+        let facts = meta
+            .as_ref()
+            .and_then(SecretFacts::of)
+            .map(|(_, facts)| Arc::new(facts));
+        match &facts {
+            Some(facts) if watched => {
+                self.cache
+                    .secret_confirmed(self.key, facts.clone(), self.expected_until());
+            }
+            _ => self.cache.secret_unwatched(self.key, self.expected_until()),
+        }
+        if facts
+            .as_ref()
+            .is_none_or(|facts| !matches!(facts.holder, Holder::Foreign(_)))
+        {
+            self.state.foreign = None;
+        }
+        self.live_read = facts
+            .filter(|_| !watched)
+            .map_or(LiveRead::NothingUnwatched, LiveRead::Unwatched);
+        Step::Retry
+    }
+
+    /// Re-reads the object.
+    pub(super) async fn read_object(&mut self) -> Step {
+        self.cache.object_request(self.key);
+        match self.context.cluster.object(self.key).await {
+            Ok(object) => {
+                self.cache.object_read(self.key, object);
+                Step::Retry
+            }
+            Err(error) => {
+                self.cache.object_unknown(self.key);
+                self.read_failed(&error)
+            }
+        }
+    }
+
+    /// Reads object and Secret, because the watch has not delivered one of our writes in time.
+    pub(super) async fn read_both(&mut self) -> Step {
+        match self.read_object().await {
+            Step::Retry => self.read_secret().await,
+            finished @ Step::Finished(_) => finished,
+        }
+    }
+
+    /// A failed read leaves the status alone: the current state is unknown.
+    fn read_failed(&mut self, error: &ApiError) -> Step {
+        match error {
+            ApiError::NotFound | ApiError::NamespaceTerminating => self.finish_gone(),
+            ApiError::Conflict | ApiError::ImmutableField(_) => {
+                Step::Finished(self.retry_later(Action::Unread))
+            }
+            ApiError::Reportable(outcome) => {
+                let (namespace, name) = (&*self.key.namespace, &*self.key.name);
+                tracing::warn!(namespace, name, reason = %outcome.reason(), "reading the object or its Secret failed; retrying with backoff");
+                Step::Finished(self.retry_later(Action::Unread))
+            }
+        }
+    }
+}
