@@ -68,7 +68,7 @@ fn infer_cause(error: &InferConfigError) -> String {
 pub(super) async fn connect(
     kubeconfig: Option<&Path>,
     deadline: Duration,
-    signs: SignsOfLife,
+    activity: WatchActivity,
 ) -> Result<kube::Client, ConnectError> {
     let mut config = match kubeconfig {
         Some(path) => {
@@ -87,15 +87,15 @@ pub(super) async fn connect(
     config.connect_timeout = Some(deadline);
     config.write_timeout = Some(deadline);
     let builder = ClientBuilder::try_from(config).map_err(ConnectError::Client)?;
-    Ok(builder.with_layer(&GuardLayer { deadline, signs }).build())
+    Ok(builder.with_layer(&GuardLayer { deadline, activity }).build())
 }
 
 /// The time of the last response or body frame of each watch, by request path.
 #[derive(Clone, Default)]
-pub(super) struct SignsOfLife(Arc<Mutex<HashMap<String, Instant>>>);
+pub(super) struct WatchActivity(Arc<Mutex<HashMap<String, Instant>>>);
 
-impl SignsOfLife {
-    fn stamp(&self, path: &str) {
+impl WatchActivity {
+    fn record(&self, path: &str) {
         let mut all = lock(&self.0);
         match all.get_mut(path) {
             Some(at) => *at = Instant::now(),
@@ -112,7 +112,7 @@ impl SignsOfLife {
 #[derive(Clone)]
 struct GuardLayer {
     deadline: Duration,
-    signs: SignsOfLife,
+    activity: WatchActivity,
 }
 
 impl<S> Layer<S> for GuardLayer {
@@ -150,7 +150,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let GuardLayer { deadline, signs } = self.layer.clone();
+        let GuardLayer { deadline, activity } = self.layer.clone();
         let watched = is_watch(&request).then(|| request.uri().path().to_owned());
         let until = Instant::now() + deadline;
         let response = self.inner.call(request);
@@ -162,8 +162,8 @@ where
                 .map_err(Into::into)?;
             let watch = watched.filter(|_| response.status().is_success());
             let kind = if let Some(path) = watch {
-                signs.stamp(&path);
-                BodyKind::Watch { path, signs }
+                activity.record(&path);
+                BodyKind::Watch { path, activity }
             } else {
                 let sleep = Box::pin(tokio::time::sleep_until(until));
                 BodyKind::Whole { sleep, deadline }
@@ -189,7 +189,7 @@ struct GuardedBody<B> {
 enum BodyKind {
     Watch {
         path: String,
-        signs: SignsOfLife,
+        activity: WatchActivity,
     },
     Whole {
         sleep: Pin<Box<Sleep>>,
@@ -216,8 +216,8 @@ where
             return Poll::Ready(Some(Err(TimedOut(*deadline).into())));
         }
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
-        if let (BodyKind::Watch { path, signs }, Some(Ok(_))) = (&this.kind, &frame) {
-            signs.stamp(path);
+        if let (BodyKind::Watch { path, activity }, Some(Ok(_))) = (&this.kind, &frame) {
+            activity.record(path);
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
@@ -266,7 +266,7 @@ mod tests {
         }
     }
 
-    fn client(reply: Reply, signs: SignsOfLife) -> Api<DynamicObject> {
+    fn client(reply: Reply, activity: WatchActivity) -> Api<DynamicObject> {
         let service = tower::service_fn(move |_: Request<Body>| async move {
             match reply {
                 Reply::None => std::future::pending().await,
@@ -279,7 +279,7 @@ mod tests {
         });
         let layer = GuardLayer {
             deadline: Duration::from_secs(15),
-            signs,
+            activity,
         };
         let client = kube::Client::new(layer.layer(service), "default");
         Api::all_with(
@@ -292,7 +292,7 @@ mod tests {
     async fn requests_without_a_response_time_out() {
         for reply in [Reply::None, Reply::HeadOnly] {
             let before = Instant::now();
-            let error = client(reply, SignsOfLife::default())
+            let error = client(reply, WatchActivity::default())
                 .list(&ListParams::default())
                 .await
                 .expect_err("late");
@@ -302,7 +302,7 @@ mod tests {
             );
             assert_eq!(before.elapsed().as_secs(), 15);
         }
-        let watch = client(Reply::None, SignsOfLife::default());
+        let watch = client(Reply::None, WatchActivity::default());
         assert!(
             watch.watch(&WatchParams::default(), "0").await.is_err(),
             "the response head of a watch has a deadline too"
@@ -311,29 +311,34 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn watch_stays_open_and_its_activity_is_recorded() {
-        let signs = SignsOfLife::default();
-        let mut events = client(Reply::OneEvent, signs.clone())
+        let activity = WatchActivity::default();
+        let mut events = client(Reply::OneEvent, activity.clone())
             .watch(&WatchParams::default(), "0")
             .await
             .expect("open")
             .boxed();
-        let at_head = signs
+        let at_head = activity
             .last("/api/v1/configmaps")
             .expect("the response head is recorded");
         tokio::time::advance(Duration::from_secs(100)).await;
         assert!(events.next().await.expect("an event").is_ok());
-        let at_event = signs.last("/api/v1/configmaps").expect("recorded");
+        let at_event = activity.last("/api/v1/configmaps").expect("recorded");
         assert_eq!((at_event - at_head).as_secs(), 100);
         let more = tokio::time::timeout(Duration::from_secs(200), events.next()).await;
         assert!(more.is_err(), "still open long after the deadline of requests");
-        assert_eq!(signs.last("/api/v1/secrets"), None);
+        assert_eq!(activity.last("/api/v1/secrets"), None);
     }
 
     #[tokio::test]
     async fn invalid_kubeconfig_is_not_quoted() {
         let file = tempfile::NamedTempFile::new().expect("a file");
         std::fs::write(file.path(), "users:\n- name: a\n  user: {token: [hunter2-token\n").expect("written");
-        let connected = connect(Some(file.path()), Duration::from_secs(1), SignsOfLife::default()).await;
+        let connected = connect(
+            Some(file.path()),
+            Duration::from_secs(1),
+            WatchActivity::default(),
+        )
+        .await;
         let Err(error) = connected else {
             panic!("no kubeconfig")
         };
@@ -345,7 +350,7 @@ mod tests {
         let connected = connect(
             Some(Path::new("/nowhere")),
             Duration::from_secs(1),
-            SignsOfLife::default(),
+            WatchActivity::default(),
         )
         .await;
         let Err(error) = connected else { panic!("no file") };

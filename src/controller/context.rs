@@ -42,7 +42,7 @@ impl Context {
     }
 
     /// Retries every object immediately, because keys or credentials changed.
-    pub(super) fn try_all_anew(&self) {
+    pub(super) fn retry_all(&self) {
         self.epoch.fetch_add(1, Ordering::Relaxed);
         self.queue_all();
     }

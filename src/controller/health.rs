@@ -1,45 +1,48 @@
-//! How the controller does, for the probes and the gauges.
+//! The state of the controller for the probes and gauges.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::reconcile::Context;
-use super::watch::{Condition, Kind, Watched};
+use super::context::Context;
+use super::watch::{Condition, Kind, WatchStream};
 use crate::api::Reason;
 use crate::kms::{Access, Registry};
 use crate::metrics::Metrics;
 
-/// How the controller does, for the probes. Cheap to clone; before [`run`](super::run) it is alive and not ready.
+/// The state for the probes. Cheap to clone. Live but not ready until [`run`](super::run) has started.
 #[derive(Clone, Default)]
 pub struct Health(Arc<OnceLock<Parts>>);
 
-/// What the answers come from.
+/// What the probe results are derived from.
 pub(super) struct Parts {
     pub(super) context: Arc<Context>,
-    pub(super) streams: Vec<Arc<Watched>>,
-    /// A task that never ends has ended.
-    pub(super) broken: AtomicBool,
+    pub(super) streams: Vec<Arc<WatchStream>>,
+    /// Whether a task exited that should run until shutdown.
+    pub(super) task_exited: AtomicBool,
 }
 
 impl Health {
-    /// The controller has started.
+    /// Records that the controller has started.
     pub(super) fn set(&self, parts: Parts) {
-        // A second controller with the same handle would be a fault of its caller; the first one counts.
+        // A handle serves one controller; a second call is ignored.
         let _ = self.0.set(parts);
     }
 
-    /// A task that never ends has ended.
-    pub(super) fn break_down(&self) {
+    /// Records that a task exited that should run until shutdown.
+    pub(super) fn task_exited(&self) {
         if let Some(parts) = self.0.get() {
-            parts.broken.store(true, Ordering::Relaxed);
+            parts.task_exited.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether the process can go on. An API server that does not answer is no failure of this process.
+    /// Liveness: fails if a task exited or a stream is stuck. An unreachable API server does not fail it.
+    ///
+    /// # Errors
+    /// One line for the probe's response.
     pub fn live(&self) -> Result<(), String> {
         let Some(parts) = self.0.get() else { return Ok(()) };
-        if parts.broken.load(Ordering::Relaxed) {
-            return Err("a task of the controller has ended".to_owned());
+        if parts.task_exited.load(Ordering::Relaxed) {
+            return Err("a controller task exited".to_owned());
         }
         let stuck = parts
             .streams
@@ -50,28 +53,31 @@ impl Health {
         })
     }
 
-    /// Whether both lists of at least one namespace are complete, and the CRD keeps every field of the status.
+    /// Readiness: both lists of at least one namespace are complete, and the CRD keeps every field of the status.
+    ///
+    /// # Errors
+    /// One line for the probe's response.
     pub fn ready(&self) -> Result<(), String> {
         let Some(parts) = self.0.get() else {
             return Err("starting".to_owned());
         };
         if parts.context.stores.any_complete() {
-            return parts.context.schema.complaint().map_or(Ok(()), Err);
+            return parts.context.schema.failure().map_or(Ok(()), Err);
         }
-        let complaints: Vec<String> = parts
+        let failures: Vec<String> = parts
             .streams
             .iter()
-            .filter_map(|stream| stream.complaint())
+            .filter_map(|stream| stream.failure())
             .collect();
-        Err(complaints.join("; "))
+        Err(failures.join("; "))
     }
 }
 
-/// Brings the gauges up to date when they are read.
+/// Updates the gauges on each scrape.
 pub(super) fn refresh_on_scrape(
     metrics: &Arc<Metrics>,
     context: &Arc<Context>,
-    streams: Vec<Arc<Watched>>,
+    streams: Vec<Arc<WatchStream>>,
     registry: Registry,
 ) {
     let context = Arc::downgrade(context);
@@ -87,7 +93,8 @@ pub(super) fn refresh_on_scrape(
         }
         metrics.set_objects("New", reasons.get("").copied().unwrap_or_default());
         for kind in Kind::ALL {
-            let of_kind: Vec<&Arc<Watched>> = streams.iter().filter(|stream| stream.kind == kind).collect();
+            let of_kind: Vec<&Arc<WatchStream>> =
+                streams.iter().filter(|stream| stream.kind == kind).collect();
             for condition in Condition::ALL {
                 let count = of_kind
                     .iter()

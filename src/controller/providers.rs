@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::reconcile::Context;
+use super::context::Context;
 use crate::kms::{Change, FinishedCall, Kms, Registry};
 use crate::metrics::Metrics;
 
@@ -30,7 +30,7 @@ pub(super) async fn follow(provider: &'static str, kms: Arc<dyn Kms>, context: A
             Change::Renewed(what) => {
                 rejected.clear();
                 tracing::info!(provider, "{what}");
-                context.try_all_anew();
+                context.retry_all();
             }
             // Logged once, not at every poll.
             Change::Rejected(why) if why == rejected => {}

@@ -3,7 +3,7 @@
 
 use tokio::time::Instant;
 
-pub(super) use super::context::Context;
+use super::context::Context;
 use super::key::ObjectKey;
 use super::object_state::ForeignSecret;
 use super::opener::Opening;
@@ -18,7 +18,7 @@ const MAX_ROUNDS: usize = 5;
 
 /// Brings the Secret of the object `key` to its desired state. Returns when to reconcile it again.
 pub(super) async fn reconcile(context: &Context, key: &ObjectKey) -> Option<Instant> {
-    let cache = context.stores.scope(key).filter(|cache| cache.is_complete())?;
+    let cache = context.stores.cache(key).filter(|cache| cache.is_complete())?;
     let started = Instant::now();
     let state = context.states().remove(key).unwrap_or_default();
     let mut reconciler = Reconciler {

@@ -1,4 +1,4 @@
-//! Starts everything, and ends it in order.
+//! Startup and orderly shutdown of the controller.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -13,52 +13,59 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::client::{ConnectError, SignsOfLife, connect};
+use super::client::{ConnectError, WatchActivity, connect};
 use super::cluster::{Cluster, SecretMeta};
+use super::context::Context;
 use super::events::{self, Events};
 use super::health::{Health, Parts, refresh_on_scrape};
+use super::key::ObjectKey;
 use super::object::RawObject;
-use super::opener::{self, Opener};
+use super::opener::Opener;
+use super::opening;
 use super::providers;
 use super::queue::Queue;
 use super::reader::Reader;
-use super::reconcile::{Context, reconcile};
-use super::schema::{self, Schema};
-use super::store::{Scope, Stores};
-use super::watch::{Kind, Watched, follow};
-use super::{ObjectKey, Timings};
+use super::reconcile::reconcile;
+use super::schema::Schema;
+use super::schema_check;
+use super::store::{NamespaceCache, Stores};
+use super::timings::Timings;
+use super::watch::{Kind, WatchStream, follow};
 use crate::api::MANAGED_LABEL;
 use crate::config::ControllerConfig;
 use crate::kms::Registry;
 use crate::metrics::Metrics;
 
-/// How many reconciles run at once, and so how many writes are under way at most: measured as the best.
-const RECONCILES: usize = 32;
-/// How many objects one page of a list holds: they are buffered whole.
-const PAGE: u32 = 200;
+/// Maximum number of concurrent reconciles, and so of concurrent writes: the measured optimum.
+const MAX_RECONCILES: usize = 32;
+/// Number of objects per page of a list. A page is buffered as a whole.
+const PAGE_SIZE: u32 = 200;
 
-/// What [`run`] works with.
+/// The input of [`run`].
 pub struct Setup {
-    /// What the controller was told.
+    /// The configuration.
     pub config: ControllerConfig,
     /// The configured KMS providers, with the keys that they may use.
     pub registry: Registry,
-    /// Where it counts.
+    /// The metrics to update.
     pub metrics: Arc<Metrics>,
-    /// Where it says how it does.
+    /// The state for the probes.
     pub health: Health,
 }
 
-/// Why the controller cannot start. That the API server does not answer, that the CRD is missing and that a list is
-/// forbidden are no reasons: these are waited for.
+/// Why the controller cannot start. An unreachable API server, a missing CRD and a forbidden list are not start errors: the
+/// controller retries until they are fixed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The way to the API server.
+    /// The client of the API server cannot be created.
     #[error(transparent)]
     Connect(#[from] ConnectError),
 }
 
-/// Runs until `shutdown`; running reconciles are finished then.
+/// Runs the controller until `shutdown`, then lets running reconciles finish.
+///
+/// # Errors
+/// If the configuration is unusable.
 pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) -> Result<(), StartError> {
     let Setup {
         config,
@@ -66,8 +73,8 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         metrics,
         health,
     } = setup;
-    let signs = SignsOfLife::default();
-    let client = connect(config.kubeconfig.as_deref(), timings.request, signs.clone()).await?;
+    let activity = WatchActivity::default();
+    let client = connect(config.kubeconfig.as_deref(), timings.request, activity.clone()).await?;
     let namespaces = config
         .namespaces
         .as_ref()
@@ -76,12 +83,12 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         version = env!("CARGO_PKG_VERSION"),
         namespaces,
         keys = providers::usable_keys(&registry),
-        "the controller starts"
+        "starting the controller"
     );
 
     let registry = providers::observed(registry, &metrics);
-    let (opener, asked) = Opener::new();
-    let (events, waiting) = Events::new(metrics.clone());
+    let (opener, open_requests) = Opener::new();
+    let (events, event_queue) = Events::new(metrics.clone());
     let context = Arc::new(Context {
         stores: Stores::new(config.namespaces.as_deref()),
         queue: Queue::default(),
@@ -96,22 +103,22 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         states: Mutex::new(HashMap::new()),
     });
 
-    // Each of them works until the signal: one that ends before is a fault that liveness shows.
+    // Every task runs until `shutdown`. One that exits earlier makes the liveness probe fail.
     let mut tasks = JoinSet::new();
     let mut streams = Vec::new();
-    for scope in context.stores.scopes() {
-        streams.extend(start_streams(&mut tasks, &client, scope, &context, &signs));
+    for cache in context.stores.caches() {
+        streams.extend(start_streams(&mut tasks, &client, cache, &context, &activity));
     }
     health.set(Parts {
         context: context.clone(),
         streams: streams.clone(),
-        broken: AtomicBool::new(false),
+        task_exited: AtomicBool::new(false),
     });
     refresh_on_scrape(&metrics, &context, streams, registry.clone());
-    tasks.spawn(opener::run(context.clone(), asked, shutdown.clone()));
-    tasks.spawn(schema::run(context.clone(), client.clone()));
+    tasks.spawn(opening::run(context.clone(), open_requests, shutdown.clone()));
+    tasks.spawn(schema_check::run(context.clone(), client.clone()));
     let rate = (timings.event_interval, timings.event_burst);
-    tasks.spawn(events::run(client, waiting, metrics, rate, shutdown.clone()));
+    tasks.spawn(events::run(client, event_queue, metrics, rate, shutdown.clone()));
     for (scheme, kms) in registry.iter() {
         tasks.spawn(providers::follow(scheme, kms.clone(), context.clone()));
     }
@@ -121,14 +128,14 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     tokio::select! {
         biased;
         () = shutdown.cancelled() => {}
-        ended = tasks.join_next() => {
-            let panicked = ended.is_some_and(|ended| ended.is_err());
-            tracing::error!(panicked, "a task of the controller has ended");
-            health.break_down();
+        exited = tasks.join_next() => {
+            let panicked = exited.is_some_and(|exited| exited.is_err());
+            tracing::error!(panicked, "a controller task exited");
+            health.task_exited();
             shutdown.cancelled().await;
         }
     }
-    tracing::info!("the controller ends");
+    tracing::info!("shutting down");
     tracker.close();
     if tokio::time::timeout(timings.shutdown, tracker.wait())
         .await
@@ -136,62 +143,64 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     {
         tracing::warn!(
             running = tracker.len(),
-            "reconciles that did not end in time are given up"
+            "aborting reconciles that did not finish in time"
         );
     }
     tasks.shutdown().await;
     Ok(())
 }
 
-/// The two streams of one scope.
+/// Starts the two watch streams of one namespace, or of the whole cluster.
 fn start_streams(
     tasks: &mut JoinSet<()>,
     client: &Client,
-    scope: &Arc<Scope>,
+    cache: &Arc<NamespaceCache>,
     context: &Arc<Context>,
-    signs: &SignsOfLife,
-) -> [Arc<Watched>; 2] {
-    let namespace = scope.namespace.as_deref();
+    activity: &WatchActivity,
+) -> [Arc<WatchStream>; 2] {
+    let namespace = cache.namespace.as_deref();
     let timings = &context.timings;
     let retry = (timings.stream_retry_min, timings.stream_retry_max);
     let seconds = u32::try_from(timings.watch.as_secs()).unwrap_or(u32::MAX);
-    let config = watcher::Config::default().timeout(seconds).page_size(PAGE);
-    let watched = |kind, path| Watched::new(kind, namespace, path, signs.clone());
+    let config = watcher::Config::default().timeout(seconds).page_size(PAGE_SIZE);
+    let new_stream = |kind, path| WatchStream::new(kind, namespace, path, activity.clone());
 
     let objects: Api<RawObject> = api(client, namespace);
-    let of_objects = watched(Kind::Objects, RawObject::url_path(&(), namespace));
-    let (to, with) = (scope.clone(), context.clone());
+    let object_stream = new_stream(Kind::Objects, RawObject::url_path(&(), namespace));
+    let (store, queueing) = (cache.clone(), context.clone());
     let handle = move |event| {
-        to.object_event(event)
+        store
+            .object_event(event)
             .into_iter()
-            .for_each(|key| with.queue.add(key));
+            .for_each(|key| queueing.queue.add(key));
     };
-    let stream = watcher(objects, config.clone()).boxed();
+    let events = watcher(objects, config.clone()).boxed();
     tasks.spawn(follow(
-        of_objects.clone(),
-        stream,
+        object_stream.clone(),
+        events,
         context.metrics.clone(),
         retry,
         handle,
     ));
 
     let secrets: Api<SecretMeta> = api(client, namespace);
-    let of_secrets = watched(Kind::Secrets, SecretMeta::url_path(&(), namespace));
-    let (to, with) = (scope.clone(), context.clone());
+    let secret_stream = new_stream(Kind::Secrets, SecretMeta::url_path(&(), namespace));
+    let (store, queueing) = (cache.clone(), context.clone());
     let handle = move |event| {
-        to.secret_event(event)
+        store
+            .secret_event(event)
             .into_iter()
-            .for_each(|key| with.queue.add(key));
+            .for_each(|key| queueing.queue.add(key));
     };
-    let stream = watcher(secrets, config.labels(MANAGED_LABEL)).boxed();
+    let events = watcher(secrets, config.labels(MANAGED_LABEL)).boxed();
     tasks.spawn(follow(
-        of_secrets.clone(),
-        stream,
+        secret_stream.clone(),
+        events,
         context.metrics.clone(),
         retry,
         handle,
     ));
-    [of_objects, of_secrets]
+    [object_stream, secret_stream]
 }
 
 fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
@@ -204,50 +213,46 @@ where
     }
 }
 
-/// Takes keys from the queue and runs their reconciles, until `stop`.
+/// Reconciles the queued keys until `stop`.
 async fn work(context: Arc<Context>, tracker: TaskTracker, stop: CancellationToken) {
-    let turns = Arc::new(tokio::sync::Semaphore::new(RECONCILES));
-    let take = async {
+    let permits = Arc::new(tokio::sync::Semaphore::new(MAX_RECONCILES));
+    let dispatch = async {
         context.schema.known().await;
-        while let Ok(turn) = turns.clone().acquire_owned().await {
+        while let Ok(permit) = permits.clone().acquire_owned().await {
             let key = context.queue.next().await;
             let context = context.clone();
             tracker.spawn(async move {
-                let mut running = Running {
+                let mut guard = DoneGuard {
                     context,
                     key,
-                    alarm: None,
-                    done: false,
+                    requeue_at: None,
+                    finished: false,
                 };
-                running.alarm = reconcile(&running.context, &running.key).await;
-                running.done = true;
-                drop(running);
-                drop(turn);
+                guard.requeue_at = reconcile(&guard.context, &guard.key).await;
+                guard.finished = true;
+                drop(guard);
+                drop(permit);
             });
         }
     };
-    stop.run_until_cancelled(take).await;
+    stop.run_until_cancelled(dispatch).await;
 }
 
-/// Gives the key back to the queue whatever happens; after a panic it is tried again, but not at once.
-struct Running {
+/// Returns the key to the queue on drop; after a panic with a delay.
+struct DoneGuard {
     context: Arc<Context>,
     key: ObjectKey,
-    alarm: Option<Instant>,
-    done: bool,
+    requeue_at: Option<Instant>,
+    finished: bool,
 }
 
-impl Drop for Running {
+impl Drop for DoneGuard {
     fn drop(&mut self) {
-        if !self.done {
+        if !self.finished {
             let (namespace, name) = (&*self.key.namespace, &*self.key.name);
-            tracing::error!(
-                namespace,
-                name,
-                "a reconcile did not come to its end; tried again later"
-            );
-            self.alarm = Some(Instant::now() + self.context.timings.retry_max);
+            tracing::error!(namespace, name, "reconcile panicked; requeued");
+            self.requeue_at = Some(Instant::now() + self.context.timings.retry_max);
         }
-        self.context.queue.done(&self.key, self.alarm);
+        self.context.queue.done(&self.key, self.requeue_at);
     }
 }

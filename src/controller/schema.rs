@@ -1,20 +1,12 @@
-//! The check that the served CRD keeps every field of the status (docs/design/controller.md#the-crd). An older CRD would
+//! Whether the served CRD keeps every field of the status (docs/design/controller.md#the-crd). An older CRD would
 //! prune unknown fields, and every restart would open every document.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
 
-use http::Request;
-use kube::Client;
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::Instant;
 
-use super::backoff::Backoff;
-use super::context::Context;
-use super::timings::Timings;
-use crate::api::{self, GROUP, VERSION};
+use crate::api::{GROUP, VERSION};
 use crate::envelope::wire::KIND;
 
 /// Whether the served schema fits this controller.
@@ -36,13 +28,23 @@ impl Schema {
         Schema(watch::Sender::new(Fit::Unknown))
     }
 
+    /// Returns the result of the last check.
+    pub(super) fn current(&self) -> Fit {
+        self.0.borrow().clone()
+    }
+
+    /// Records the result of a check.
+    pub(super) fn set(&self, fit: Fit) {
+        self.0.send_replace(fit);
+    }
+
     /// Whether a status may be written.
     pub(super) fn keeps_status(&self) -> bool {
         *self.0.borrow() == Fit::Complete
     }
 
     /// Returns the failure message of the readiness probe, if any.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<String> {
         match &*self.0.borrow() {
             Fit::Unknown => Some("the CRD's schema has not been read yet".to_owned()),
             Fit::Complete => None,
@@ -57,89 +59,17 @@ impl Schema {
     }
 }
 
-fn outdated(fields: &[String]) -> String {
+/// Describes an outdated CRD that lacks these fields.
+pub(super) fn outdated(fields: &[String]) -> String {
     format!(
         "CRD older than controller: it lacks {}; apply the CRD of this version",
         fields.join(", ")
     )
 }
 
-/// Checks the schema periodically and never returns. Once statuses can be written again, requeues every object.
-pub(super) async fn run(context: Arc<Context>, client: Client) {
-    let (schema, timings) = (&context.schema, &context.timings);
-    let mut retries = Backoff::default();
-    loop {
-        let before = schema.0.borrow().clone();
-        let next = match check(&client).await {
-            Some(now) => {
-                retries = Backoff::default();
-                let repaired = now == Fit::Complete && matches!(before, Fit::Lacks(_));
-                if repaired {
-                    // The API server publishes a schema a moment before it prunes by it.
-                    tokio::time::sleep(timings.schema_settle).await;
-                }
-                if before != now {
-                    log(&now);
-                }
-                let delay = if now == Fit::Complete {
-                    timings.schema
-                } else {
-                    timings.stream_retry_max
-                };
-                schema.0.send_replace(now);
-                if repaired {
-                    context.queue_all();
-                }
-                Instant::now() + delay
-            }
-            // A failed read keeps the last result; the streams report the cause.
-            None => retries.failed(
-                Instant::now(),
-                (timings.stream_retry_min, schema_retry_max(timings)),
-            ),
-        };
-        tokio::time::sleep_until(next).await;
-    }
-}
-
-/// A new CRD is published within a second or two, and every reconcile waits for it.
-fn schema_retry_max(timings: &Timings) -> Duration {
-    timings.stream_retry_min.saturating_mul(4)
-}
-
-fn log(fit: &Fit) {
-    if let Fit::Lacks(fields) = fit {
-        tracing::error!(
-            "{}: envelope crd | kubectl apply --server-side -f -; no status is written until then",
-            outdated(fields)
-        );
-    }
-}
-
-async fn check(client: &Client) -> Option<Fit> {
-    let request = Request::get(format!("/openapi/v3/apis/{GROUP}/{VERSION}"))
-        .body(Vec::new())
-        .ok()?;
-    match client.request_text(request).await {
-        Ok(text) => {
-            let served = serde_json::from_str(&text).ok()?;
-            let known = serde_json::to_value(api::crd()).ok()?;
-            compare(&served, &known)
-        }
-        // By default every authenticated user may read it. Without that permission the check is impossible.
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            tracing::warn!(
-                "the controller is not allowed to read /openapi/v3: an outdated CRD would go undetected"
-            );
-            Some(Fit::Complete)
-        }
-        Err(_) => None,
-    }
-}
-
 /// Compares the served `OpenAPI` document of our group and version with this controller's CRD. `None` if the document
 /// does not contain our kind.
-fn compare(served: &Value, known: &Value) -> Option<Fit> {
+pub(super) fn compare(served: &Value, known: &Value) -> Option<Fit> {
     let schemas = served["components"]["schemas"].as_object()?;
     let ours = |schema: &&Value| {
         let kinds = schema["x-kubernetes-group-version-kind"]
@@ -181,6 +111,7 @@ fn fields(path: &str, schema: &Value) -> BTreeSet<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api;
     use serde_json::json;
 
     fn served(change: impl FnOnce(&mut Value)) -> Value {

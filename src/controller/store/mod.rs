@@ -19,9 +19,6 @@ pub(super) struct Stores {
     caches: Vec<Arc<NamespaceCache>>,
 }
 
-/// Alias until `run` uses the new name.
-pub(super) type Scope = NamespaceCache;
-
 /// The pair of stores of one namespace, or of the whole cluster.
 pub(super) struct NamespaceCache {
     /// `None` for the whole cluster.
@@ -98,12 +95,13 @@ impl Stores {
         Stores { caches }
     }
 
-    pub(super) fn scopes(&self) -> &[Arc<NamespaceCache>] {
+    /// Returns all pairs of stores.
+    pub(super) fn caches(&self) -> &[Arc<NamespaceCache>] {
         &self.caches
     }
 
     /// Returns the stores that `key` belongs to.
-    pub(super) fn scope(&self, key: &ObjectKey) -> Option<&Arc<NamespaceCache>> {
+    pub(super) fn cache(&self, key: &ObjectKey) -> Option<&Arc<NamespaceCache>> {
         self.caches.iter().find(|cache| {
             cache
                 .namespace

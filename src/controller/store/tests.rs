@@ -59,7 +59,7 @@ fn secret_version(cache: &NamespaceCache, name: &str) -> Option<String> {
 #[tokio::test]
 async fn nothing_is_planned_before_both_lists_are_complete() {
     let stores = Stores::new(None);
-    let cache = &stores.scopes()[0];
+    let cache = &stores.caches()[0];
     assert!(list_objects(cache, &[("a", "1"), ("b", "2")]).is_empty());
     assert!(!stores.any_complete());
     assert!(cache.object_event(Event::Apply(raw("c", "3"))).is_empty());
@@ -79,7 +79,7 @@ async fn nothing_is_planned_before_both_lists_are_complete() {
 #[tokio::test]
 async fn deletion_in_a_gap_is_detected_by_the_next_list() {
     let stores = Stores::new(None);
-    let cache = &stores.scopes()[0];
+    let cache = &stores.caches()[0];
     list_objects(cache, &[("a", "1"), ("b", "2")]);
     list_secrets(cache, &[("a", "3"), ("b", "4")]);
     cache.secret_event(Event::Init);
@@ -104,17 +104,17 @@ async fn each_namespace_has_its_own_stores() {
     let stores = Stores::new(Some(&["prod".to_owned(), "dev".to_owned()]));
     let find = |namespace: &str| {
         stores
-            .scope(&ObjectKey::new(namespace, "x"))
+            .cache(&ObjectKey::new(namespace, "x"))
             .and_then(|s| s.namespace.clone())
     };
     assert_eq!(
         (find("dev").as_deref(), find("other").as_deref()),
         (Some("dev"), None)
     );
-    let prod = &stores.scopes()[0];
+    let prod = &stores.caches()[0];
     list_objects(prod, &[("a", "1")]);
     assert_eq!(list_secrets(prod, &[]), ["a"], "prod does not wait for dev");
-    assert!(stores.any_complete() && !stores.scopes()[1].is_complete());
+    assert!(stores.any_complete() && !stores.caches()[1].is_complete());
     assert_eq!(names(stores.keys()), ["a"]);
     assert_eq!(stores.reasons(), HashMap::from([(String::new(), 1)]));
 }
@@ -122,7 +122,7 @@ async fn each_namespace_has_its_own_stores() {
 #[tokio::test(start_paused = true)]
 async fn own_writes_override_the_store_until_delivered() {
     let stores = Stores::new(None);
-    let cache = &stores.scopes()[0];
+    let cache = &stores.caches()[0];
     list_objects(cache, &[("a", "1")]);
     list_secrets(cache, &[]);
     let until = Instant::now() + Duration::from_secs(30);
@@ -163,7 +163,7 @@ async fn own_writes_override_the_store_until_delivered() {
 #[tokio::test(start_paused = true)]
 async fn live_read_does_not_replace_a_newer_event() {
     let stores = Stores::new(None);
-    let cache = &stores.scopes()[0];
+    let cache = &stores.caches()[0];
     list_objects(cache, &[("a", "1")]);
     let read = |version: &str| Object::of(raw("a", version)).map(|(_, object)| object);
     let stored = || {
@@ -199,7 +199,7 @@ async fn live_read_does_not_replace_a_newer_event() {
 #[tokio::test(start_paused = true)]
 async fn list_fulfils_expectations_only_when_complete() {
     let stores = Stores::new(None);
-    let cache = &stores.scopes()[0];
+    let cache = &stores.caches()[0];
     list_objects(cache, &[("a", "1"), ("b", "1")]);
     list_secrets(cache, &[]);
     let until = Instant::now() + Duration::from_secs(30);

@@ -9,7 +9,7 @@ use kube::runtime::watcher::{self, Event};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::client::SignsOfLife;
+use super::client::WatchActivity;
 use crate::api::{GROUP, PLURAL};
 use crate::metrics::Metrics;
 use crate::sync::lock;
@@ -81,13 +81,13 @@ impl Condition {
 }
 
 /// The observable state of one stream.
-pub(super) struct Watched {
+pub(super) struct WatchStream {
     pub(super) kind: Kind,
     /// `None` for the whole cluster.
     namespace: Option<Box<str>>,
     /// The request path.
     path: String,
-    signs: SignsOfLife,
+    activity: WatchActivity,
     state: Mutex<State>,
 }
 
@@ -102,8 +102,13 @@ struct State {
     complete: bool,
 }
 
-impl Watched {
-    pub(super) fn new(kind: Kind, namespace: Option<&str>, path: String, signs: SignsOfLife) -> Arc<Self> {
+impl WatchStream {
+    pub(super) fn new(
+        kind: Kind,
+        namespace: Option<&str>,
+        path: String,
+        activity: WatchActivity,
+    ) -> Arc<Self> {
         let state = State {
             condition: Condition::Starting,
             logged: String::new(),
@@ -112,11 +117,11 @@ impl Watched {
             polled: Instant::now(),
             complete: false,
         };
-        Arc::new(Watched {
+        Arc::new(WatchStream {
             kind,
             namespace: namespace.map(Into::into),
             path,
-            signs,
+            activity,
             state: Mutex::new(state),
         })
     }
@@ -125,7 +130,7 @@ impl Watched {
     /// as recovery.
     pub(super) fn condition(&self) -> Condition {
         let state = self.lock();
-        match (state.failed_at, self.signs.last(&self.path)) {
+        match (state.failed_at, self.activity.last(&self.path)) {
             (Some(failed), Some(heard)) if state.complete && heard > failed => Condition::Synced,
             _ => state.condition,
         }
@@ -134,7 +139,7 @@ impl Watched {
     /// Returns the time since the API server last sent something.
     pub(super) fn age(&self) -> Duration {
         let started = self.lock().started;
-        self.signs
+        self.activity
             .last(&self.path)
             .map_or(started, |heard| heard.max(started))
             .elapsed()
@@ -146,7 +151,7 @@ impl Watched {
     }
 
     /// Returns why the stream is not synced, for the readiness probe.
-    pub(super) fn complaint(&self) -> Option<String> {
+    pub(super) fn failure(&self) -> Option<String> {
         let condition = self.condition();
         let place = self.place();
         (condition != Condition::Synced)
@@ -280,19 +285,19 @@ fn transport(error: &watcher::Error) -> String {
     text
 }
 
-/// Passes the events of `stream` to `handle`, and retries errors with backoff. Never returns while the stream lasts.
+/// Passes `events` to `handle` and waits out errors with backoff, until `events` ends.
 pub(super) async fn follow<K>(
-    watched: Arc<Watched>,
-    stream: impl Stream<Item = watcher::Result<Event<K>>>,
+    stream: Arc<WatchStream>,
+    events: impl Stream<Item = watcher::Result<Event<K>>>,
     metrics: Arc<Metrics>,
     retry: (Duration, Duration),
     handle: impl Fn(Event<K>),
 ) {
-    let mut stream = std::pin::pin!(stream);
+    let mut events = std::pin::pin!(events);
     let mut backoff = Backoff::default();
     loop {
-        watched.lock().polled = Instant::now();
-        let item = match tokio::time::timeout(HEARTBEAT, stream.next()).await {
+        stream.lock().polled = Instant::now();
+        let item = match tokio::time::timeout(HEARTBEAT, events.next()).await {
             Ok(Some(item)) => item,
             Ok(None) => return,
             // Idle. Dropping `next` loses nothing.
@@ -303,12 +308,12 @@ pub(super) async fn follow<K>(
                 // The watcher emits Init before it sends the list request: no success yet.
                 if !matches!(event, Event::Init) {
                     backoff = Backoff::default();
-                    watched.succeeded(matches!(event, Event::InitDone));
+                    stream.succeeded(matches!(event, Event::InitDone));
                 }
                 handle(event);
             }
             Err(error) => {
-                watched.failed(&error, &metrics);
+                stream.failed(&error, &metrics);
                 let due = backoff.failed(Instant::now(), retry);
                 tokio::time::sleep_until(due).await;
             }

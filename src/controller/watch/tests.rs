@@ -9,8 +9,13 @@ fn api_error(code: u16) -> watcher::Error {
     ))
 }
 
-fn watched(kind: Kind, namespace: Option<&str>) -> Arc<Watched> {
-    Watched::new(kind, namespace, "/api/v1/secrets".into(), SignsOfLife::default())
+fn watch_stream(kind: Kind, namespace: Option<&str>) -> Arc<WatchStream> {
+    WatchStream::new(
+        kind,
+        namespace,
+        "/api/v1/secrets".into(),
+        WatchActivity::default(),
+    )
 }
 
 #[tokio::test(start_paused = true)]
@@ -25,21 +30,13 @@ async fn errors_are_retried_and_not_passed_on() {
         Ok(Event::InitDone),
         Ok(Event::Apply(2)),
     ];
-    let watched = watched(Kind::Objects, None);
+    let watch = watch_stream(Kind::Objects, None);
     let seen = RefCell::new(Vec::new());
     let retry = (Duration::from_secs(1), Duration::from_secs(30));
     let handle = |event: Event<i32>| {
-        seen.borrow_mut()
-            .push((format!("{event:?}"), watched.condition()));
+        seen.borrow_mut().push((format!("{event:?}"), watch.condition()));
     };
-    follow(
-        watched.clone(),
-        stream::iter(items),
-        Metrics::new(),
-        retry,
-        handle,
-    )
-    .await;
+    follow(watch.clone(), stream::iter(items), Metrics::new(), retry, handle).await;
     let expected = [
         ("Init", Condition::Starting),
         ("Init", Condition::Forbidden),
@@ -56,14 +53,14 @@ async fn errors_are_retried_and_not_passed_on() {
 
 #[test]
 fn error_messages_contain_the_remedy() {
-    let objects = watched(Kind::Objects, None);
+    let objects = watch_stream(Kind::Objects, None);
     let (condition, message) = objects.explain(&api_error(404));
     assert_eq!(condition, Condition::Missing);
     assert!(
         message.contains("envelope crd | kubectl apply --server-side -f -"),
         "{message}"
     );
-    let (condition, message) = watched(Kind::Secrets, Some("prod")).explain(&api_error(403));
+    let (condition, message) = watch_stream(Kind::Secrets, Some("prod")).explain(&api_error(403));
     assert_eq!(condition, Condition::Forbidden);
     assert!(
         message.contains("kubectl auth can-i list secrets --namespace prod") && message.contains("(no)"),
@@ -86,21 +83,21 @@ fn unreadable_response_is_not_quoted() {
         "serde_json quotes its input"
     );
     let error = watcher::Error::WatchFailed(kube::Error::SerdeError(unreadable));
-    let (_, message) = watched(Kind::Secrets, None).explain(&error);
+    let (_, message) = watch_stream(Kind::Secrets, None).explain(&error);
     assert!(!message.contains("hunter2"), "{message}");
 }
 
 #[tokio::test(start_paused = true)]
 async fn idle_stream_is_alive_and_stuck_one_is_detected() {
-    let watched = watched(Kind::Secrets, None);
+    let watch = watch_stream(Kind::Secrets, None);
     let quiet = stream::pending::<watcher::Result<Event<i32>>>();
     let retry = (Duration::from_secs(1), Duration::from_secs(30));
-    let task = follow(watched.clone(), quiet, Metrics::new(), retry, |_| {});
+    let task = follow(watch.clone(), quiet, Metrics::new(), retry, |_| {});
     assert!(
         tokio::time::timeout(Duration::from_mins(20), task).await.is_err(),
         "it never ends"
     );
-    assert!(watched.unpolled() < Duration::from_mins(1));
+    assert!(watch.unpolled() < Duration::from_mins(1));
     tokio::time::advance(Duration::from_mins(6)).await;
-    assert!(watched.unpolled() > Duration::from_mins(5), "no longer polled");
+    assert!(watch.unpolled() > Duration::from_mins(5), "no longer polled");
 }
