@@ -1,35 +1,38 @@
-//! What the controller was told, checked. Flags and their variables (`ENVELOPE_<FLAG>`) are read by the command
-//! line; variables that the platform sets are read here.
+//! The validated configuration of the controller. The command line reads flags and their environment variables
+//! (`ENVELOPE_<FLAG>`); variables set by the platform are read here.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::envelope::names;
 
-/// What `envelope controller` works on.
+/// The configuration of `envelope controller`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ControllerConfig {
-    /// The namespaces to work in; `None` for all of the cluster.
+    /// The namespaces to watch; `None` for the whole cluster.
     pub namespaces: Option<Vec<String>>,
-    /// The accepted audiences; none given accepts only documents without one.
+    /// The accepted audiences. If empty, only documents without an audience are accepted.
     pub audiences: BTreeSet<String>,
-    /// `None` for the usual places, then the pod's own account.
+    /// The kubeconfig file; `None` for the default kubeconfig, then the pod's service account.
     pub kubeconfig: Option<PathBuf>,
 }
 
-/// A setting that cannot be used.
+/// An invalid setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// `--namespaces`
-    #[error("--namespaces: {0:?} is no name of a namespace; write names with commas between them")]
+    #[error("--namespaces: {0:?} is not a valid namespace name; separate names with commas")]
     Namespace(String),
     /// `--audience`
-    #[error("--audience: {0:?} is no audience: lower-case letters, digits, - and ., at most 63")]
+    #[error("--audience: {0:?} is not a valid audience; use at most 63 lower-case letters, digits, - and .")]
     Audience(String),
 }
 
 impl ControllerConfig {
-    /// Checks what was typed. Namespaces are taken once each; an empty list means all of the cluster.
+    /// Validates the settings. Duplicate namespaces are removed; an empty list means the whole cluster.
+    ///
+    /// # Errors
+    /// If a namespace or audience is not a valid name.
     pub fn new(
         namespaces: &[String],
         audiences: &[String],
@@ -38,15 +41,15 @@ impl ControllerConfig {
         if let Some(bad) = namespaces.iter().find(|name| !names::is_namespace(name)) {
             return Err(ConfigError::Namespace(bad.clone()));
         }
-        // "" accepts documents without an audience, beside those that are named.
+        // "" accepts documents without an audience in addition to the named ones.
         if let Some(bad) = audiences
             .iter()
             .find(|name| !name.is_empty() && !names::is_audience(name))
         {
             return Err(ConfigError::Audience(bad.clone()));
         }
-        let once: BTreeSet<&String> = namespaces.iter().collect();
-        let namespaces: Vec<String> = once.into_iter().cloned().collect();
+        let unique: BTreeSet<&String> = namespaces.iter().collect();
+        let namespaces: Vec<String> = unique.into_iter().cloned().collect();
         Ok(ControllerConfig {
             namespaces: (!namespaces.is_empty()).then_some(namespaces),
             audiences: audiences.iter().cloned().collect(),
@@ -55,10 +58,10 @@ impl ControllerConfig {
     }
 }
 
-/// The name of this instance in events: the pod's, which the kubelet sets as the host's name.
+/// Returns the name of this instance for events: the pod name, which the kubelet sets as the host name.
 pub fn instance() -> String {
     let name = std::env::var("HOSTNAME").unwrap_or_default();
-    // The API server takes at most 128 characters, and at least one.
+    // The API server requires 1 to 128 characters.
     if name.is_empty() {
         "unknown".to_owned()
     } else {
@@ -76,9 +79,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_is_checked() {
-        assert_eq!(config(&[], &[]).expect("fine").namespaces, None);
-        let two = config(&["b", "a", "b"], &["", "prod-gz"]).expect("fine");
+    fn settings_are_validated() {
+        assert_eq!(config(&[], &[]).expect("valid").namespaces, None);
+        let two = config(&["b", "a", "b"], &["", "prod-gz"]).expect("valid");
         assert_eq!(two.namespaces, Some(vec!["a".to_owned(), "b".to_owned()]));
         assert_eq!(two.audiences.len(), 2);
         assert_eq!(config(&["a", "B"], &[]), Err(ConfigError::Namespace("B".into())));

@@ -1,7 +1,7 @@
-//! Metrics in the Prometheus text format. Names and labels are an interface; no label grows with
-//! the number of objects.
+//! Prometheus metrics. Dashboards depend on their names and labels. No label's cardinality grows with the number of objects.
 
-use std::sync::{Arc, OnceLock};
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -11,6 +11,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use crate::sync::lock;
 
 /// The content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -87,7 +89,7 @@ const CALLS: Seconds = Seconds {
     factor: 4.0,
     count: 9,
 };
-/// From 10 ms to about 45 min: a Secret may wait for an outage to end.
+/// From 10 ms to about 45 min: delivery of a Secret may be delayed by an outage.
 const DELIVERY: Seconds = Seconds {
     start: 0.01,
     factor: 4.0,
@@ -113,91 +115,93 @@ pub struct Metrics {
     stream_errors: Family<StreamLabels, Counter>,
     stream_age: Family<StreamOnly, Gauge>,
     credential_source: Family<SourceLabels, Gauge>,
+    /// The source last set for each provider.
+    credential_sources: Mutex<BTreeMap<&'static str, &'static str>>,
     credential_expiry: Family<ProviderOnly, Gauge>,
 }
 
 impl Metrics {
-    /// A registry with everything at zero.
+    /// Creates all metrics, with value zero.
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix(PREFIX);
         let reconciles = Family::default();
         registry.register(
             "reconcile",
-            "Reconciles by what they did and the reason in the status",
+            "Reconciles, by what they did and the reason in the status",
             reconciles.clone(),
         );
         let reconcile_duration = CALLS.new_metric();
         registry.register(
             "reconcile_duration_seconds",
-            "Seconds of one reconcile, without the wait for the KMS",
+            "Duration of a reconcile in seconds, without waiting for the KMS",
             reconcile_duration.clone(),
         );
         let opens = Family::default();
         registry.register(
             "opens",
-            "Documents opened with the KMS, by outcome",
+            "Attempts to open a document, by outcome",
             opens.clone(),
         );
         let kms_requests = Family::default();
         registry.register(
             "kms_requests",
-            "Calls of a KMS by provider, action and outcome",
+            "KMS calls, by provider, action and outcome",
             kms_requests.clone(),
         );
         let kms_duration = Family::new_with_constructor(CALLS);
         registry.register(
             "kms_request_duration_seconds",
-            "Seconds of one call of a KMS",
+            "Duration of a KMS call in seconds",
             kms_duration.clone(),
         );
         let objects = Family::default();
-        registry.register("objects", "EnvelopeSecrets by state", objects.clone());
+        registry.register("objects", "EnvelopeSecrets, by reason in the status", objects.clone());
         let queue = Gauge::default();
-        registry.register("queue_length", "Objects that wait for a reconcile", queue.clone());
+        registry.register("queue_length", "Objects queued for a reconcile or an opening", queue.clone());
         let apply_to_secret = DELIVERY.new_metric();
         registry.register(
             "apply_to_secret_seconds",
-            "Seconds from seeing a generation of an object to its Secret",
+            "Time from first seeing a generation of an object to writing its Secret, in seconds",
             apply_to_secret.clone(),
         );
         let events_dropped = Counter::default();
         registry.register(
             "events_dropped",
-            "Events that were dropped by their bounded queue",
+            "Events that were dropped because the queue was full or sending failed",
             events_dropped.clone(),
         );
         let streams = Family::default();
         registry.register(
             "streams",
-            "Watch streams by what they watch and their state",
+            "Watch streams, by resource and state",
             streams.clone(),
         );
         let stream_errors = Family::default();
         registry.register(
             "stream_errors",
-            "Errors of watch streams by the state they led to",
+            "Watch stream errors, by resource and resulting state",
             stream_errors.clone(),
         );
         let stream_age = Family::default();
         registry.register(
             "stream_age_seconds",
-            "Seconds since the API server last sent anything on the stalest watch stream",
+            "Time since the API server last sent anything on the stalest watch stream, in seconds",
             stream_age.clone(),
         );
         let credential_source = Family::default();
         registry.register(
             "credential_source",
-            "1 for the source that the credentials of a KMS came from",
+            "1 for the source of a KMS provider's current credentials",
             credential_source.clone(),
         );
         let credential_expiry = Family::default();
         registry.register(
             "credential_expiry_timestamp_seconds",
-            "When the credentials that are held for a KMS end, in Unix seconds; absent where they do not",
+            "Expiry of a KMS provider's current credentials as a Unix timestamp; absent if they do not expire",
             credential_expiry.clone(),
         );
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "The version of this binary", build);
+        registry.register("build", "Build information", build);
         Arc::new(Metrics {
             registry,
             on_scrape: OnceLock::new(),
@@ -214,16 +218,17 @@ impl Metrics {
             stream_errors,
             stream_age,
             credential_source,
+            credential_sources: Mutex::default(),
             credential_expiry,
         })
     }
 
-    /// Sets what brings the gauges up to date before each scrape. Only the first call counts.
+    /// Sets the function that updates the gauges before each scrape. Later calls are ignored.
     pub fn on_scrape(&self, refresh: impl Fn(&Metrics) + Send + Sync + 'static) {
         let _ = self.on_scrape.set(Box::new(refresh));
     }
 
-    /// Everything in the text format of `OpenMetrics`.
+    /// Returns all metrics in the `OpenMetrics` text format.
     pub fn encode(&self) -> String {
         if let Some(refresh) = self.on_scrape.get() {
             refresh(self);
@@ -234,7 +239,7 @@ impl Metrics {
         out
     }
 
-    /// One reconcile: what it did, the word of the reason in the status, and how long it took.
+    /// Counts a reconcile: what it did, the reason in the status, and its duration.
     pub fn reconciled(&self, outcome: &'static str, reason: &'static str, took: Duration) {
         self.reconciles
             .get_or_create(&ReconcileLabels { outcome, reason })
@@ -242,12 +247,12 @@ impl Metrics {
         self.reconcile_duration.observe(took.as_secs_f64());
     }
 
-    /// One document that was opened, or was tried to be, with the KMS.
+    /// Counts an attempt to open a document.
     pub fn opened(&self, outcome: &'static str) {
         self.opens.get_or_create(&OutcomeLabels { outcome }).inc();
     }
 
-    /// One call of a KMS.
+    /// Counts a KMS call.
     pub fn kms_called(&self, provider: &str, action: &'static str, outcome: &'static str, took: Duration) {
         let provider = provider.to_owned();
         let call = KmsCallLabels {
@@ -264,59 +269,66 @@ impl Metrics {
             .inc();
     }
 
-    /// How many objects are in `state`.
+    /// Sets the number of objects in `state`.
     pub fn set_objects(&self, state: &'static str, count: usize) {
         self.objects
             .get_or_create(&StateLabels { state })
             .set(to_gauge(count));
     }
 
-    /// How many objects wait for a reconcile.
+    /// Sets the number of queued objects.
     pub fn set_queue(&self, waiting: usize) {
         self.queue.set(to_gauge(waiting));
     }
 
-    /// A Secret holds a generation that was first seen so long ago.
+    /// Records the time from first seeing a generation to writing its Secret.
     pub fn secret_written(&self, after: Duration) {
         self.apply_to_secret.observe(after.as_secs_f64());
     }
 
-    /// An event did not fit into the queue.
+    /// Counts a dropped event.
     pub fn event_dropped(&self) {
         self.events_dropped.inc();
     }
 
-    /// How many streams of this kind are in `state`.
+    /// Sets the number of streams of this kind in `state`.
     pub fn set_streams(&self, stream: &'static str, state: &'static str, count: usize) {
         self.streams
             .get_or_create(&StreamLabels { stream, state })
             .set(to_gauge(count));
     }
 
-    /// An error of a stream.
+    /// Counts a stream error.
     pub fn stream_failed(&self, stream: &'static str, state: &'static str) {
         self.stream_errors
             .get_or_create(&StreamLabels { stream, state })
             .inc();
     }
 
-    /// How long the stalest stream of this kind has heard nothing.
+    /// Sets the time since the API server last sent anything on the stalest stream of this kind.
     pub fn set_stream_age(&self, stream: &'static str, age: Duration) {
         let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         self.stream_age.get_or_create(&StreamOnly { stream }).set(seconds);
     }
 
-    /// Which source the credentials of a KMS came from, and when they end in Unix seconds, if they do.
+    /// Sets the source of a provider's current credentials, and their expiry in Unix seconds, if they expire.
     pub fn set_credentials(&self, provider: &'static str, source: &'static str, expires: Option<i64>) {
-        self.credential_source.clear();
+        if let Some(before) = lock(&self.credential_sources).insert(provider, source)
+            && before != source
+        {
+            self.credential_source.remove(&SourceLabels {
+                provider,
+                source: before,
+            });
+        }
         self.credential_source
             .get_or_create(&SourceLabels { provider, source })
             .set(1);
-        self.credential_expiry.clear();
+        let provider = ProviderOnly { provider };
         if let Some(expires) = expires {
-            self.credential_expiry
-                .get_or_create(&ProviderOnly { provider })
-                .set(expires);
+            self.credential_expiry.get_or_create(&provider).set(expires);
+        } else {
+            self.credential_expiry.remove(&provider);
         }
     }
 }
@@ -330,7 +342,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_those_of_the_documentation() {
+    fn names_and_labels_match_the_documentation() {
         let metrics = Metrics::new();
         metrics.on_scrape(|metrics| metrics.set_queue(7));
         metrics.reconciled("written", "Synced", Duration::from_millis(3));
@@ -344,8 +356,9 @@ mod tests {
         metrics.set_stream_age("secrets", Duration::from_secs(9));
         metrics.set_credentials("tencent-kms", "environment", Some(1));
         metrics.set_credentials("tencent-kms", "tke-oidc", Some(1_700_000_000));
+        metrics.set_credentials("other-kms", "file", None);
         let text = metrics.encode();
-        assert!(!text.contains("environment"), "the source before:\n{text}");
+        assert!(!text.contains("environment"), "the previous source:\n{text}");
         for line in [
             "envelope_secrets_reconcile_total{outcome=\"written\",reason=\"Synced\"} 1",
             "envelope_secrets_reconcile_duration_seconds_count 1",
@@ -360,6 +373,7 @@ mod tests {
             "envelope_secrets_stream_errors_total{stream=\"secrets\",state=\"forbidden\"} 1",
             "envelope_secrets_stream_age_seconds{stream=\"secrets\"} 9",
             "envelope_secrets_credential_source{provider=\"tencent-kms\",source=\"tke-oidc\"} 1",
+            "envelope_secrets_credential_source{provider=\"other-kms\",source=\"file\"} 1",
             "envelope_secrets_credential_expiry_timestamp_seconds{provider=\"tencent-kms\"} 1700000000",
             concat!(
                 "envelope_secrets_build_info{version=\"",

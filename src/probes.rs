@@ -1,4 +1,4 @@
-//! HTTP for the kubelet and for Prometheus: `/livez`, `/readyz`, `/metrics`. None of them touches a Secret.
+//! HTTP endpoints for the kubelet and Prometheus: `/livez`, `/readyz`, `/metrics`. None of them handles Secrets.
 
 use std::future::Future;
 use std::io;
@@ -13,18 +13,18 @@ use tokio::net::TcpListener;
 
 use crate::metrics::{self, Metrics};
 
-/// An address to listen on: `HOST:PORT`, or `:PORT` for every address of the machine.
+/// A listen address: `HOST:PORT`, or `:PORT` for all addresses of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenAddr {
-    /// One address.
+    /// A single address.
     One(SocketAddr),
-    /// Every address, IPv6 and IPv4 where the machine has both.
+    /// All addresses, IPv6 and IPv4 where available.
     Every(u16),
 }
 
-/// A text that is no [`ListenAddr`].
+/// An invalid [`ListenAddr`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no address to listen on: write :PORT or ADDRESS:PORT, [ADDRESS]:PORT for IPv6")]
+#[error("{0:?} is not a valid listen address; use :PORT, ADDRESS:PORT or, for IPv6, [ADDRESS]:PORT")]
 pub struct ListenAddrError(String);
 
 impl std::str::FromStr for ListenAddr {
@@ -48,7 +48,7 @@ impl std::fmt::Display for ListenAddr {
     }
 }
 
-/// An address that cannot be listened on.
+/// Listening on an address failed.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
 pub struct BindError {
@@ -56,11 +56,14 @@ pub struct BindError {
     source: io::Error,
 }
 
-/// Opens the port, so that a taken one is known before anything else starts.
+/// Binds the address. Called before anything else starts, so that a port already in use is reported early.
+///
+/// # Errors
+/// If the address cannot be bound.
 pub async fn bind(address: ListenAddr) -> Result<TcpListener, BindError> {
     let bound = match address {
         ListenAddr::One(one) => TcpListener::bind(one).await,
-        // A socket of IPv6 takes IPv4 too on Linux; where IPv6 is switched off it cannot be had.
+        // On Linux an IPv6 socket accepts IPv4 connections too. Fall back to IPv4 if IPv6 is disabled.
         ListenAddr::Every(port) => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
             Ok(listener) => Ok(listener),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
@@ -70,18 +73,18 @@ pub async fn bind(address: ListenAddr) -> Result<TcpListener, BindError> {
     bound.map_err(|source| BindError { address, source })
 }
 
-/// Whether the process is well: `Err` says what is not, in one line.
+/// A health check; `Err` is the cause in one line.
 pub type Check = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// `/livez` and `/readyz`: 200 `ok`, or 503 and what is missing.
+/// Returns the routes `/livez` and `/readyz`: 200 `ok`, or 503 and the cause.
 pub fn probes(live: Check, ready: Check) -> Router {
     let route = |check: Check| {
         get(move || {
-            let answer = match check() {
+            let response = match check() {
                 Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
-                Err(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("{what}\n")),
+                Err(cause) => (StatusCode::SERVICE_UNAVAILABLE, format!("{cause}\n")),
             };
-            std::future::ready(answer)
+            std::future::ready(response)
         })
     };
     Router::new()
@@ -89,7 +92,7 @@ pub fn probes(live: Check, ready: Check) -> Router {
         .route("/readyz", route(ready))
 }
 
-/// `/metrics`.
+/// Returns the route `/metrics`.
 pub fn metrics(metrics: Arc<Metrics>) -> Router {
     let scrape = move || {
         let answer = ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.encode()).into_response();
@@ -98,7 +101,7 @@ pub fn metrics(metrics: Arc<Metrics>) -> Router {
     Router::new().route("/metrics", get(scrape))
 }
 
-/// Serves until `stop` is ready; answers that are under way are finished.
+/// Serves until `stop` resolves, then lets responses in progress finish.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
@@ -116,7 +119,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     #[test]
-    fn addresses() {
+    fn listen_addresses_are_parsed() {
         assert_eq!(":8080".parse(), Ok(ListenAddr::Every(8080)));
         assert_eq!(
             "127.0.0.1:0".parse(),
@@ -133,16 +136,16 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_taken_port_is_named() {
+    async fn port_in_use_is_reported_with_its_address() {
         let first = bind("127.0.0.1:0".parse().expect("an address"))
             .await
             .expect("a free port");
-        let taken = ListenAddr::One(first.local_addr().expect("an address"));
-        let error = bind(taken).await.expect_err("taken");
+        let in_use = ListenAddr::One(first.local_addr().expect("an address"));
+        let error = bind(in_use).await.expect_err("in use");
         assert!(
             error
                 .to_string()
-                .starts_with(&format!("cannot listen on {taken}: ")),
+                .starts_with(&format!("cannot listen on {in_use}: ")),
             "{error}"
         );
     }
@@ -157,7 +160,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn answers_and_ends() {
+    async fn endpoints_respond_until_stopped() {
         let listener = bind("127.0.0.1:0".parse().expect("an address"))
             .await
             .expect("a free port");

@@ -1,4 +1,4 @@
-//! Logs: text for people, JSON lines for machines, on standard error.
+//! Logging to standard error, as text or JSON lines.
 
 use std::io;
 
@@ -6,27 +6,27 @@ use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// How a log line looks.
+/// Log format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogFormat {
-    /// One line for people.
+    /// Human-readable lines.
     #[default]
     Text,
-    /// One JSON object a line, the fields beside `message`.
+    /// One JSON object per line, with the fields next to `message`.
     Json,
 }
 
-/// The least important level that is logged.
+/// Minimum log level.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum LogLevel {
-    /// A person has to do something.
+    /// Human action is required.
     Error,
-    /// Something is not as it should be.
+    /// Something is wrong.
     Warn,
-    /// What the controller did.
+    /// What the controller does.
     #[default]
     Info,
-    /// Why it did it; the stage and the KMS's refusals behind an `IntegrityError`.
+    /// Why it does so, including the stage and KMS refusals behind an `IntegrityError`.
     Debug,
     /// Everything.
     Trace,
@@ -44,10 +44,10 @@ impl LogLevel {
     }
 }
 
-/// Libraries whose lines are never shown, at any level: kube writes whole bodies of answers that it cannot
-/// parse, and request errors once more, which the controller reports itself.
+/// Crates that never log, at any level: kube logs whole response bodies that it cannot parse, and repeats request errors
+/// that the controller reports.
 const SILENT: &[&str] = &["kube_client", "kube_runtime"];
-/// Libraries whose lines are shown from `warn` on: theirs are about sockets and frames.
+/// Crates that log only from `warn` up: their other lines are about sockets and frames.
 const QUIET: &[&str] = &[
     "tower",
     "tower_http",
@@ -58,7 +58,7 @@ const QUIET: &[&str] = &[
     "axum",
 ];
 
-/// A subscriber that writes to `writer`.
+/// Returns a subscriber that writes to `writer`.
 pub fn subscriber<W>(format: LogFormat, level: LogLevel, writer: W) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -79,7 +79,10 @@ where
     }
 }
 
-/// Installs the subscriber of the process, once.
+/// Installs the process-wide subscriber.
+///
+/// # Errors
+/// If one is already installed.
 pub fn init(format: LogFormat, level: LogLevel) -> Result<(), tracing::subscriber::SetGlobalDefaultError> {
     tracing::subscriber::set_global_default(subscriber(format, level, io::stderr))
 }
@@ -119,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn json_lines_hold_the_fields_beside_the_message() {
+    fn json_lines_contain_message_and_fields() {
         let text = logged(LogFormat::Json, LogLevel::Info, || {
             tracing::info!(
                 namespace = "prod",
@@ -142,9 +145,9 @@ mod tests {
     }
 
     #[test]
-    fn kube_never_logs_and_sockets_only_warn() {
+    fn kube_is_silenced_and_network_crates_log_only_warnings() {
         let text = logged(LogFormat::Text, LogLevel::Trace, || {
-            tracing::error!(target: "kube_client::client", "a body of an answer");
+            tracing::error!(target: "kube_client::client", "a response body");
             tracing::error!(target: "kube_runtime::watcher", "the same error again");
             tracing::info!(target: "hyper_util::client", "a socket");
             tracing::warn!(target: "hyper_util::client", "a warning");

@@ -94,7 +94,7 @@ const ROOMS: &[Room] = &[
     },
     Room {
         name: "metrics",
-        uses: &["kms", "api", "envelope"],
+        uses: &["kms", "api", "envelope", "sync"],
         shuns: &["kube"],
     },
     Room {
