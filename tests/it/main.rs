@@ -1,4 +1,4 @@
-//! All integration tests in one binary: linked once, one control plane a run.
+//! All integration tests in one binary: linked once, with one control plane per run.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -7,18 +7,8 @@
 
 mod cli;
 mod controller;
-mod controller_api;
-mod controller_preconditions;
-mod controller_refusals;
-mod controller_scale;
-mod controller_start;
-mod controller_tencent;
-mod controller_vectors;
 mod controlplane;
 mod crd;
-mod crd_fields;
-mod crd_refusals;
-mod crd_roundtrip;
 mod demo;
 mod doc_links;
 mod docs;

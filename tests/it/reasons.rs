@@ -1,10 +1,10 @@
-//! What messages and the troubleshooting pages tell people to type is there to be typed.
+//! Commands and flags in messages and troubleshooting pages exist.
 
 use std::collections::BTreeSet;
 
 use assert_cmd::Command;
 
-/// Pages that hold every message (a unit test of `api` compares them) and what to do about them.
+/// Pages that contain every message (compared by a unit test of `api`) and the remedies.
 const PAGES: [(&str, &str); 2] = [
     (
         "troubleshooting.md",
@@ -13,7 +13,7 @@ const PAGES: [(&str, &str); 2] = [
     ("gitops.md", include_str!("../../docs/gitops.md")),
 ];
 
-/// kubectl's own: that it knows these is what `crd_*` and the controller's tests run.
+/// Commands of kubectl. The tests in `crd` and `controller` run them.
 const KUBECTL: [&str; 12] = [
     "annotate", "apply", "auth", "create", "delete", "describe", "edit", "get", "patch", "replace",
     "rollout", "wait",
@@ -28,7 +28,7 @@ const KUBECTL_FLAGS: [&str; 7] = [
     "--timeout",
 ];
 
-/// What `envelope <arguments> --help` says; `None` where there is no such command.
+/// Returns the output of `envelope <arguments> --help`; `None` if there is no such command.
 pub(crate) fn help(arguments: &[&str]) -> Option<String> {
     let mut command = Command::new(env!("CARGO_BIN_EXE_envelope"));
     let output = command.args(arguments).arg("--help").output().unwrap();
@@ -36,14 +36,14 @@ pub(crate) fn help(arguments: &[&str]) -> Option<String> {
     output.status.success().then_some(text)
 }
 
-/// What stands between backquotes, spans and blocks.
+/// Returns the code of a page: everything between backquotes, spans and blocks.
 fn code(page: &str) -> String {
     let parts = page.split('`').filter(|part| !part.is_empty());
-    // A page begins with text, and a block's three backquotes leave empty parts, which count for nothing.
+    // A page begins with text. The three backquotes of a block leave empty parts, which are filtered out.
     parts.skip(1).step_by(2).collect::<Vec<_>>().join("\n")
 }
 
-/// The words behind each `word` of a code.
+/// Returns the words that follow each `word` in the code.
 fn words_after<'a>(code: &'a str, word: &str) -> BTreeSet<&'a str> {
     let end = |c: char| !(c.is_ascii_lowercase() || c == '-');
     let after = |(at, _): (usize, &str)| {
@@ -63,7 +63,7 @@ fn flags(code: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn every_command_and_flag_that_people_are_told_exists() {
+fn every_command_and_flag_in_the_documentation_exists() {
     let top = help(&[]).unwrap();
     let commands: Vec<&str> = top
         .lines()
@@ -90,12 +90,12 @@ fn every_command_and_flag_that_people_are_told_exists() {
             assert!(known, "{name}: no command has the flag {flag}");
         }
     }
-    // `envelope keys list`, which stands in the text, is a command of its own.
+    // The text mentions the subcommand `envelope keys list`.
     assert!(help(&["keys", "list"]).is_some());
 }
 
 #[test]
-fn words_and_flags_are_found() {
+fn commands_and_flags_are_extracted_from_code() {
     let page = "text kubectl does `envelope seal --keyring K`, text --no-flag\n```sh\nkubectl get x --as=y\n```\n`my-envelope a`";
     let code = code(page);
     assert_eq!(words_after(&code, "envelope"), BTreeSet::from(["seal"]));

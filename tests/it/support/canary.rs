@@ -1,5 +1,4 @@
-//! The canary (design.md 9): planted plaintexts never appear in logs, events, status, metrics, error texts or
-//! panics, in any encoding.
+//! The canary: planted plaintexts never appear in logs, events, status, metrics, error texts or panics, in any encoding.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -16,7 +15,7 @@ use kube::{Api, Client};
 
 use super::controller::resource;
 
-/// Everything that was logged, at every level, and every panic of this process.
+/// All log lines, at every level, and all panics of this process.
 static LOGS: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 
 struct Log;
@@ -34,7 +33,7 @@ impl Write for Log {
     }
 }
 
-/// Keeps the logs and panics of this process from now on.
+/// Starts to record the logs and panics of this process.
 pub(crate) fn capture_logs() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -48,12 +47,12 @@ pub(crate) fn capture_logs() {
     });
 }
 
-/// What was logged so far.
+/// Returns everything logged so far.
 pub(crate) fn logs() -> String {
     String::from_utf8_lossy(&LOGS.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
 }
 
-/// The lines that were logged so far and hold all of these texts.
+/// Returns the log lines so far that contain all of these texts.
 pub(crate) fn logged(texts: &[&str]) -> Vec<String> {
     let all = logs();
     all.lines()
@@ -62,7 +61,7 @@ pub(crate) fn logged(texts: &[&str]) -> Vec<String> {
         .collect()
 }
 
-/// The values that one test planted.
+/// The values planted by one test.
 pub(crate) struct Canary {
     planted: Mutex<BTreeSet<String>>,
 }
@@ -75,14 +74,14 @@ impl Canary {
         }
     }
 
-    /// Values of fewer than 8 characters may stand anywhere by chance; they are no canaries.
+    /// Plants a value. Values of fewer than 8 characters are ignored: they may appear anywhere by chance.
     pub(crate) fn plant(&self, value: &str) {
         if value.len() >= 8 {
             self.planted.lock().unwrap().insert(value.to_owned());
         }
     }
 
-    /// Looks through logs, panics, events, the objects and `more`.
+    /// Searches logs, panics, events, the objects and `more` for planted values.
     pub(crate) async fn check(&self, client: &Client, namespace: &str, more: &[String]) {
         let events: Api<Event> = Api::namespaced(client.clone(), namespace);
         let objects: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &resource());
@@ -97,15 +96,15 @@ impl Canary {
         for value in self.planted.lock().unwrap().iter() {
             for form in forms(value.as_bytes()) {
                 for (place, text) in &texts {
-                    assert!(!text.contains(&form), "a planted value stands in the {place}");
+                    assert!(!text.contains(&form), "a planted value appears in the {place}");
                 }
             }
         }
     }
 }
 
-/// The value as it is, in hex of both cases, in both alphabets of base64 at each of the three places that it can have
-/// in a longer text, and as a list of numbers, which is what Debug makes of bytes.
+/// Returns the forms in which a value may leak: as is, in upper- and lower-case hex, in both base64 alphabets at each of the
+/// three offsets in a longer text, and as a list of numbers, the Debug output of bytes.
 pub(crate) fn forms(value: &[u8]) -> Vec<String> {
     let hex = envelope_secrets::envelope::encoding::to_hex(value);
     let numbers: Vec<String> = value.iter().map(u8::to_string).collect();
@@ -119,7 +118,7 @@ pub(crate) fn forms(value: &[u8]) -> Vec<String> {
     for shift in 0..3 {
         let mut padded = vec![0; shift];
         padded.extend_from_slice(value);
-        // The characters at both ends depend on the neighbours.
+        // The characters at both ends depend on adjacent bytes.
         let skip = [0, 2, 3][shift];
         for engine in [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD] {
             let text = engine.encode(&padded);
@@ -131,7 +130,7 @@ pub(crate) fn forms(value: &[u8]) -> Vec<String> {
 }
 
 #[test]
-fn every_form_is_found_in_a_longer_text() {
+fn leaked_value_is_found_in_every_encoding() {
     let value = b"planted-\xff\xfevalue";
     for shift in 0..6 {
         let mut longer = vec![b'x'; shift];

@@ -1,4 +1,4 @@
-//! A controller in this process, on the real control plane, in a namespace of the test's own.
+//! A controller in this process, on the real control plane, in a namespace per test.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use super::crd::plane_with_crd;
 use super::sealing::{Sealer, draft, object};
 use super::{client, wait_for};
 
-/// Times of a test: what would be seconds is milliseconds, so that retries come while a test waits.
+/// Timings for tests: milliseconds instead of seconds, so that retries happen while a test waits.
 pub(crate) fn timings() -> Timings {
     Timings {
         retry_min: Duration::from_millis(50),
@@ -42,7 +42,7 @@ pub(crate) fn timings() -> Timings {
     }
 }
 
-/// The KMS providers that a controller is given.
+/// The KMS providers of a controller.
 pub(crate) struct Keys(pub(crate) Registry);
 
 impl From<PathBuf> for Keys {
@@ -62,7 +62,7 @@ impl From<Arc<TencentKms>> for Keys {
     }
 }
 
-/// A running controller. Dropping it ends it without waiting.
+/// A running controller. Dropping it does not wait for its shutdown.
 pub(crate) struct Running {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) health: Health,
@@ -71,7 +71,7 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// For these namespaces of the shared control plane, with these keys.
+    /// Starts a controller for these namespaces of the shared control plane, with these keys.
     pub(crate) fn start(keys: impl Into<Keys>, namespaces: &[&str]) -> Self {
         let kubeconfig = plane_with_crd().kubeconfig();
         Running::start_with(keys, namespaces, &[], kubeconfig, timings())
@@ -105,18 +105,18 @@ impl Running {
         }
     }
 
-    /// Ends it and waits for its end.
+    /// Shuts it down and waits until it has stopped.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        let ended = tokio::time::timeout(Duration::from_mins(1), self.task);
-        ended
+        let stopped = tokio::time::timeout(Duration::from_mins(1), self.task);
+        stopped
             .await
-            .expect("the controller ends in time")
+            .expect("shutdown in time")
             .expect("no panic")
             .expect("no error");
     }
 
-    /// The sum of the counts of this name whose labels hold `label`.
+    /// Returns the sum of the samples of this name whose labels contain `label`.
     pub(crate) fn metric(&self, name: &str, label: &str) -> u64 {
         let text = self.metrics.encode();
         let of_name = text.lines().filter(|line| {
@@ -130,7 +130,7 @@ impl Running {
     }
 }
 
-/// A namespace with a sealer and clients, and a controller when it is started.
+/// A namespace with a sealer and a client. A controller can be started for it.
 pub(crate) struct Place {
     pub(crate) namespace: String,
     pub(crate) sealer: Sealer,
@@ -153,7 +153,7 @@ impl Place {
         Running::start(self.sealer.keyring(), &[&self.namespace])
     }
 
-    /// Seals for this namespace; the values are those of the canary too.
+    /// Seals for this namespace and registers the values with the canary.
     pub(crate) fn sealed(&self, name: &str, values: &[(&str, &str)]) -> Value {
         object(&self.document(name, values))
     }
@@ -177,7 +177,7 @@ impl Place {
         Api::namespaced(self.client.clone(), &self.namespace)
     }
 
-    /// Creates the object, or changes its spec, as `kubectl apply --server-side` does.
+    /// Creates or updates the object like `kubectl apply --server-side`.
     pub(crate) async fn apply(&self, object: &Value) -> DynamicObject {
         let name = object["metadata"]["name"].as_str().unwrap();
         let params = PatchParams::apply("test").force();
@@ -201,7 +201,7 @@ impl Place {
             .unwrap()
     }
 
-    /// Waits until `Ready` has this reason for the object's generation; gives the object.
+    /// Waits until `Ready` has this reason for the current generation, and returns the object.
     pub(crate) async fn reason(&self, name: &str, reason: &str) -> DynamicObject {
         let is = |object: Option<&DynamicObject>| object.is_some_and(|object| says(object, reason));
         wait_for(&self.objects(), name, &format!("it is {reason}"), is)
@@ -209,7 +209,7 @@ impl Place {
             .unwrap()
     }
 
-    /// Waits until the Secret holds exactly these texts; gives it.
+    /// Waits until the Secret holds exactly these entries, and returns it.
     pub(crate) async fn secret(&self, name: &str, entries: &[(&str, &str)]) -> Secret {
         let holds = |secret: Option<&Secret>| secret.is_some_and(|secret| texts(secret) == owned(entries));
         wait_for(&self.secrets(), name, "it holds what was sealed", holds)
@@ -217,7 +217,7 @@ impl Place {
             .unwrap()
     }
 
-    /// Ends the controller, and looks for planted values wherever they must not be.
+    /// Shuts the controller down and checks that no planted value leaked.
     pub(crate) async fn finish(self, running: Running) {
         let metrics = running.metrics.encode();
         running.stop().await;
@@ -229,33 +229,33 @@ pub(crate) fn resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(GROUP, VERSION, "EnvelopeSecret"), PLURAL)
 }
 
-/// The condition of this type.
+/// Returns the condition of this type.
 pub(crate) fn condition<'a>(object: &'a DynamicObject, type_: &str) -> Option<&'a Value> {
     let conditions = object.data["status"]["conditions"].as_array()?;
     conditions.iter().find(|condition| condition["type"] == type_)
 }
 
-/// The message of `Ready`.
+/// Returns the message of `Ready`.
 pub(crate) fn message(object: &DynamicObject) -> &str {
     condition(object, "Ready")
         .and_then(|ready| ready["message"].as_str())
         .unwrap_or_default()
 }
 
-/// Whether `Ready` has this reason and speaks of the present generation.
+/// Whether `Ready` has this reason and describes the current generation.
 pub(crate) fn says(object: &DynamicObject, reason: &str) -> bool {
     let current = object.data["status"]["observedGeneration"].as_i64() == object.metadata.generation;
     current && condition(object, "Ready").is_some_and(|ready| ready["reason"] == reason)
 }
 
-/// The entries of a Secret as texts.
+/// Returns the entries of a Secret as text.
 pub(crate) fn texts(secret: &Secret) -> Vec<(String, String)> {
     let data = secret.data.iter().flatten();
     data.map(|(name, value)| (name.clone(), String::from_utf8_lossy(&value.0).into_owned()))
         .collect()
 }
 
-/// In the order of a Secret.
+/// Sorts entries like those of a Secret.
 pub(crate) fn owned(entries: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut entries: Vec<(String, String)> = entries
         .iter()
@@ -265,7 +265,7 @@ pub(crate) fn owned(entries: &[(&str, &str)]) -> Vec<(String, String)> {
     entries
 }
 
-/// A person is needed.
+/// Checks that human action is required.
 pub(crate) fn stalled(object: &DynamicObject) {
     assert_eq!(condition(object, "Ready").unwrap()["status"], "False");
     assert_eq!(condition(object, "Stalled").unwrap()["status"], "True");

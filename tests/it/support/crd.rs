@@ -1,4 +1,4 @@
-//! `EnvelopeSecrets` on the shared control plane, through kubectl.
+//! `EnvelopeSecrets` on the shared control plane, accessed with kubectl.
 
 use std::sync::OnceLock;
 
@@ -9,7 +9,7 @@ use testkit::ControlPlane;
 
 use crate::crd::CRD_FILE;
 
-/// The shared control plane with our CRD on it.
+/// Returns the shared control plane with our CRD installed.
 pub(crate) fn plane_with_crd() -> &'static ControlPlane {
     static ONCE: OnceLock<()> = OnceLock::new();
     let plane = testkit::shared();
@@ -31,22 +31,22 @@ pub(crate) fn install_crd(plane: &ControlPlane) {
         .unwrap();
 }
 
-/// The URL path of an object, for `kubectl --raw`.
+/// Returns the URL path of an object, for `kubectl --raw`.
 pub(crate) fn path(namespace: &str, name: &str) -> String {
     format!("/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}")
 }
 
-/// The object's JSON as the API server gives it, byte for byte.
+/// Returns the object's JSON exactly as the API server sends it.
 pub(crate) fn raw(plane: &ControlPlane, namespace: &str, name: &str) -> String {
     plane.kubectl(["get", "--raw", &path(namespace, name)]).unwrap()
 }
 
-/// The object as JSON.
+/// Returns the object as JSON.
 pub(crate) fn stored(plane: &ControlPlane, namespace: &str, name: &str) -> Value {
     serde_json::from_str(&raw(plane, namespace, name)).unwrap()
 }
 
-/// The document that the strict reader sees in what the API server gives.
+/// Reads the stored object with the strict reader.
 pub(crate) fn read_back(plane: &ControlPlane, namespace: &str, name: &str) -> Document {
     Document::from_object_json(raw(plane, namespace, name).as_bytes(), None).unwrap()
 }

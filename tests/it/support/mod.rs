@@ -1,4 +1,4 @@
-//! What several topics need on the control plane.
+//! Helpers shared by the tests on the control plane.
 
 pub(crate) mod canary;
 pub(crate) mod controller;
@@ -14,18 +14,19 @@ use kube::runtime::wait::{Condition, await_condition};
 use kube::{Api, Client, Config, Resource};
 use serde::de::DeserializeOwned;
 
-/// How long anything may take that happens by itself. Generous: the machine may be compiling, and the garbage collector looks for new
-/// kinds only every 30 s. Nothing waits this long when all is well.
+/// The timeout of waits. Generous: the host may be compiling, and the garbage collector discovers new kinds only every 30 s.
+/// Successful tests never wait this long.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// A client with an administrator's rights on the shared control plane. One a test: it lives on the test's own runtime.
+/// A client with administrator permissions on the shared control plane. Create one per test: it is bound to the test's
+/// runtime.
 pub(crate) async fn client() -> Client {
     client_of(&testkit::shared().kubeconfig()).await
 }
 
-/// A client for a kubeconfig file, with nothing of the caller's own settings.
+/// A client for a kubeconfig file, independent of the caller's environment.
 pub(crate) async fn client_of(kubeconfig: &Path) -> Client {
-    // The process-wide provider, as `main` installs it; a second test finds it there.
+    // The process-wide provider, as in `main`. Fails if another test has installed it already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let file = Kubeconfig::read_from(kubeconfig).unwrap();
     let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
@@ -35,25 +36,25 @@ pub(crate) async fn client_of(kubeconfig: &Path) -> Client {
     Client::try_from(config).unwrap()
 }
 
-/// The async twin of [`testkit::until`], for what gives no event: looks again until `holds`.
+/// Polls until `holds` returns true, for conditions without an event. The async variant of [`testkit::until`].
 ///
 /// # Panics
-/// When that does not happen within `limit`.
+/// If that does not happen within `limit`.
 pub(crate) async fn until(limit: Duration, what: &str, holds: impl AsyncFn() -> bool) {
-    let mut pause = tokio::time::interval(Duration::from_millis(20));
+    let mut interval = tokio::time::interval(Duration::from_millis(20));
     let waiting = async {
         while !holds().await {
-            pause.tick().await;
+            interval.tick().await;
         }
     };
     let waited = tokio::time::timeout(limit, waiting).await;
     assert!(waited.is_ok(), "not within {} s: {what}", limit.as_secs());
 }
 
-/// Watches one object until `condition` holds of it (or of its absence), and returns it as it was then.
+/// Watches one object until `condition` holds for it (or for its absence), and returns it.
 ///
 /// # Panics
-/// When that does not happen in time; the message holds `what` and nothing of the object, which may be a Secret.
+/// If that does not happen in time. The message contains `what` but no content of the object, which may be a Secret.
 pub(crate) async fn wait_for<K>(
     api: &Api<K>,
     name: &str,

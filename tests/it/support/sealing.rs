@@ -1,4 +1,4 @@
-//! Documents sealed through the library, as they go into a cluster.
+//! Documents sealed with the library.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -13,35 +13,35 @@ use envelope_secrets::manifest::{Member, Node, to_yaml};
 use futures::FutureExt as _;
 use serde_json::{Value, json};
 
-/// A keyring of its own, and what is sealed with it.
+/// Seals documents with a new keyring.
 pub(crate) struct Sealer {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     registry: Registry,
     keys: Vec<KeyUri>,
 }
 
 impl Sealer {
-    /// With so many keys: a document gets a wrap for each of them.
+    /// Creates a keyring with this number of keys. A document gets a wrap for each of them.
     pub(crate) fn new(keys: usize) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("keyring");
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("keyring");
         let keys = (0..keys).map(|_| local::create_key(&path).unwrap()).collect();
         let mut registry = Registry::new();
         let kms = LocalKms::open(&path, FileRules::Person).unwrap();
         registry.insert(local::SCHEME, Arc::new(kms));
         Sealer {
-            folder,
+            directory,
             registry,
             keys,
         }
     }
 
-    /// The keyring's file.
+    /// Returns the keyring file.
     pub(crate) fn keyring(&self) -> PathBuf {
-        self.folder.path().join("keyring")
+        self.directory.path().join("keyring")
     }
 
-    /// Seals now.
+    /// Seals with the current time.
     pub(crate) fn seal(&self, draft: Draft) -> Document {
         self.seal_at(draft, SealTime::now().unwrap())
     }
@@ -49,11 +49,11 @@ impl Sealer {
     /// Seals with this time.
     pub(crate) fn seal_at(&self, draft: Draft, time: SealTime) -> Document {
         let sealed = seal_with(&self.registry, &self.keys, draft, time);
-        sealed.now_or_never().expect("a keyring answers without waiting")
+        sealed.now_or_never().expect("a keyring never waits")
     }
 }
 
-/// Seals with a wrap under each of these keys.
+/// Seals with a wrap for each of these keys.
 pub(crate) async fn seal_with(
     registry: &Registry,
     keys: &[KeyUri],
@@ -67,7 +67,7 @@ pub(crate) async fn seal_with(
     checked.seal(&data_key, wraps, time).unwrap()
 }
 
-/// A draft for `namespace/name` of strict scope with these values.
+/// Returns a draft for `namespace/name` with strict scope and these values.
 pub(crate) fn draft(namespace: &str, name: &str, values: &[(&str, &[u8])]) -> Draft {
     Draft {
         place: Place::new(Some(namespace), name).unwrap(),
@@ -81,7 +81,7 @@ pub(crate) fn draft(namespace: &str, name: &str, values: &[(&str, &[u8])]) -> Dr
     }
 }
 
-/// Texts as a map of the template.
+/// Converts texts to a map of the template.
 pub(crate) fn texts(members: &[(&str, &str)]) -> BTreeMap<String, String> {
     members
         .iter()
@@ -89,7 +89,7 @@ pub(crate) fn texts(members: &[(&str, &str)]) -> BTreeMap<String, String> {
         .collect()
 }
 
-/// The whole object of a document.
+/// Returns the object that contains the document.
 pub(crate) fn object(document: &Document) -> Value {
     let place = document.place();
     json!({
@@ -100,7 +100,7 @@ pub(crate) fn object(document: &Document) -> Value {
     })
 }
 
-/// The object as `envelope seal` writes YAML.
+/// Returns the object as YAML, like `envelope seal`.
 pub(crate) fn yaml(object: &Value) -> String {
     String::from_utf8(to_yaml(&node(object)).expose().to_vec()).unwrap()
 }

@@ -1,4 +1,4 @@
-//! What is refused: the condition that tells a person, the Secret that stays as it is, and what cures it.
+//! Documents and Secrets that are refused: the condition, the unchanged Secret, and the recovery.
 
 use envelope_secrets::envelope::SealTime;
 use k8s_openapi::api::core::v1::Secret;
@@ -13,14 +13,14 @@ use crate::support::until;
 
 const PASSWORD: &str = "planted-refusal-4Wb";
 
-/// Another first character of a base64url text.
+/// Replaces the first character of a base64url text.
 fn tamper(text: &mut Value) {
     let old = text.as_str().unwrap();
     let first = if old.starts_with('A') { "B" } else { "A" };
     *text = json!(format!("{first}{}", &old[1..]));
 }
 
-/// A Secret as somebody else makes one.
+/// A Secret of another owner.
 fn foreign(name: &str, metadata: &Value) -> Secret {
     let mut secret = json!({"metadata": {"name": name}, "data": {"theirs": "eA=="}});
     let meta = secret["metadata"].as_object_mut().unwrap();
@@ -29,7 +29,7 @@ fn foreign(name: &str, metadata: &Value) -> Secret {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_tampered_document_has_one_condition_whatever_was_changed() {
+async fn all_tampering_yields_the_same_condition() {
     let place = Place::new("tamper").await;
     let running = place.controller();
     let good = place.sealed("db", &[("password", PASSWORD)]);
@@ -46,7 +46,7 @@ async fn a_tampered_document_has_one_condition_whatever_was_changed() {
     ] {
         let mut bad = good.clone();
         match bad.pointer_mut(path) {
-            // "esl1." is no part of the sealed bytes.
+            // The prefix "esl1." is not part of the ciphertext bytes.
             Some(text) if path.ends_with("ciphertext") => {
                 *text = json!(text.as_str().unwrap().replacen("esl1.", "esl1.AA", 1));
             }
@@ -59,20 +59,20 @@ async fn a_tampered_document_has_one_condition_whatever_was_changed() {
         messages.push(message(&refused).to_owned());
         assert_eq!(
             refused.data["status"]["applied"]["generation"], 1,
-            "the last success is told again"
+            "the last success is still reported"
         );
     }
     messages.dedup();
     assert_eq!(
         messages,
         [
-            "the document does not open: it was changed after sealing, or sealed for another place or key; the secret \
-          keeps generation 1; run envelope open on the file and seal it again; retried ever more rarely"
+            "the document cannot be opened: it was changed after sealing, or sealed for another namespace, name or KMS \
+             key; secret still holds generation 1; run envelope open on the file and re-seal it; retrying with backoff"
         ]
     );
     place.secret("db", &[("password", PASSWORD)]).await;
     assert!(running.metric("envelope_secrets_opens_total", "integrity") >= 4);
-    // Why, and at which stage, stands in the debug log alone.
+    // Only the debug log contains the cause and the stage.
     assert!(!logged(&[&place.namespace, "\"stage\":\"SEAL\"", "\"DEBUG\""]).is_empty());
 
     place.apply(&good).await;
@@ -81,7 +81,7 @@ async fn a_tampered_document_has_one_condition_whatever_was_changed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_copied_document_names_the_place_of_its_annotation() {
+async fn copied_document_is_refused_and_names_its_annotated_place() {
     let place = Place::new("copy").await;
     let elsewhere = plane_with_crd().namespace("elsewhere").unwrap();
     let running = place.controller();
@@ -99,7 +99,7 @@ async fn a_copied_document_names_the_place_of_its_annotation() {
     let said = message(&refused);
     assert!(
         said.ends_with(&format!(
-            "(its annotation says that it was sealed for {elsewhere}/db)"
+            "(its annotation says it was sealed for {elsewhere}/db)"
         )),
         "{said}"
     );
@@ -109,18 +109,18 @@ async fn a_copied_document_names_the_place_of_its_annotation() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_secret_is_refused_and_not_touched() {
+async fn foreign_secret_is_reported_and_not_touched() {
     let place = Place::new("foreign").await;
     let owner = json!({"ownerReferences": [{"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "name": "db",
                        "uid": "11111111-2222-3333-4444-555555555555", "controller": true}]});
-    // The garbage collector takes what an owner of an unknown kind seems to own only where it can look that owner up.
+    // The owner does not exist, but the garbage collector does not know its kind and leaves the Secret alone.
     let cases = [
-        ("plain", json!({}), "nobody we know"),
+        ("plain", json!({}), "is not managed by this controller"),
         ("owned", owner, "SealedSecret db"),
         (
             "consent",
             json!({"labels": {"envelope-secrets.io/managed": "adopt"}}),
-            "nobody we know",
+            "is not managed by this controller",
         ),
     ];
     let mut before = Vec::new();
@@ -142,7 +142,7 @@ async fn a_foreign_secret_is_refused_and_not_touched() {
         );
     }
 
-    // A restart opens nothing: the status says what stands there.
+    // A restart opens nothing: the status already reports the conflict.
     running.stop().await;
     let running = place.controller();
     for (name, ..) in &cases {
@@ -158,7 +158,7 @@ async fn a_foreign_secret_is_refused_and_not_touched() {
         "only the new one"
     );
 
-    // When it goes, ours comes, though no watch shows it.
+    // After its deletion the controller creates its own, although no watch reports the deletion.
     place
         .secrets()
         .delete("plain", &DeleteParams::default())
@@ -170,7 +170,7 @@ async fn a_foreign_secret_is_refused_and_not_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_secret_that_takes_long_to_end_is_waited_for() {
+async fn foreign_secret_held_by_a_finalizer_is_waited_for() {
     let place = Place::new("ending").await;
     let held = json!({"finalizers": ["example.com/hold"]});
     place.create_secret(&foreign("db", &held)).await;
@@ -184,7 +184,7 @@ async fn a_foreign_secret_that_takes_long_to_end_is_waited_for() {
         .unwrap();
     until(
         std::time::Duration::from_mins(1),
-        "its end is seen to have begun",
+        "its deletion is observed",
         async || running.metric("envelope_secrets_reconcile_total", "outcome=\"left\"") > 0,
     )
     .await;
@@ -200,11 +200,11 @@ async fn a_foreign_secret_that_takes_long_to_end_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bad_object_harms_nobody() {
+async fn invalid_objects_do_not_affect_others() {
     let place = Place::new("bad").await;
     let running = place.controller();
     let good = |name: &str| place.sealed(name, &[("password", PASSWORD)]);
-    // What no schema can see.
+    // Errors that the CRD schema cannot detect.
     let mut syntax = good("syntax");
     syntax["spec"]["template"] = json!({"render": {"x": "<% nonsense %>"}});
     let mut newer = good("newer");
@@ -227,7 +227,7 @@ async fn a_bad_object_harms_nobody() {
         (
             newer,
             "UnsupportedDocument",
-            "field spec.later needs a newer controller",
+            "field spec.later requires a controller newer than",
         ),
         (object(&place.sealer.seal(audience)), "PolicyDenied", "audience"),
         (
@@ -264,7 +264,7 @@ async fn a_bad_object_harms_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_new_key_in_the_keyring_is_used_at_once() {
+async fn key_added_to_the_keyring_is_used_immediately() {
     let place = Place::new("keyring").await;
     let running = place.controller();
     let other = Sealer::new(1);
@@ -289,7 +289,7 @@ async fn a_new_key_in_the_keyring_is_used_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_older_seal_is_applied_with_a_warning() {
+async fn older_seal_is_applied_with_a_warning() {
     let place = Place::new("rollback").await;
     let running = place.controller();
     let seal = |time: &str, value: &str| {
@@ -309,7 +309,7 @@ async fn an_older_seal_is_applied_with_a_warning() {
     let ready = place.reason("db", "Synced").await;
     assert_eq!(
         message(&ready),
-        "secret holds 1 entry of generation 2; older seal than one seen before (2026-11-20T10:00:00Z)"
+        "secret holds 1 entry from generation 2; this seal is older than one already seen (2026-11-20T10:00:00Z)"
     );
     assert_eq!(
         ready.data["status"]["sealed"]["highestTime"],

@@ -1,4 +1,4 @@
-//! How the API server treats our objects: field managers, status, columns, selectors, `kubectl explain`.
+//! Our objects in the API server: field managers, status, columns, selectors, `kubectl explain`.
 
 use serde_json::{Value, json};
 use testkit::ControlPlane;
@@ -18,7 +18,7 @@ fn spec(plane: &ControlPlane, namespace: &str, name: &str) -> Value {
 }
 
 #[test]
-fn two_field_managers_never_mix_two_documents() {
+fn conflicting_field_managers_never_mix_two_documents() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("managers").unwrap();
     let (first, second) = two_revisions(&Sealer::new(1), &namespace, "db");
@@ -39,14 +39,14 @@ fn two_field_managers_never_mix_two_documents() {
     assert_eq!(
         spec(plane, &namespace, "db"),
         second["spec"],
-        "the second document, whole"
+        "the whole second document"
     );
-    // The first manager comes back with its document: again a whole one.
+    // The first manager forces its document again: a whole one.
     assert!(apply("one", &["--force-conflicts"], &first).status.success());
     assert_eq!(spec(plane, &namespace, "db"), first["spec"]);
 }
 
-/// docs/gitops.md says all of this.
+/// docs/gitops.md describes this behaviour.
 #[test]
 fn client_side_apply_after_create_leaves_removed_entries() {
     let plane = plane_with_crd();
@@ -66,15 +66,15 @@ fn client_side_apply_after_create_leaves_removed_entries() {
             .len()
     };
 
-    // created, then applied from the client, without one entry: it stays, and the next apply says that nothing is to do
-    let (first, anew) = two_revisions(&sealer, &namespace, "created");
+    // Created, then applied client-side without one entry: the entry stays, and the next apply reports no change.
+    let (first, resealed) = two_revisions(&sealer, &namespace, "created");
     let mut shorter = first.clone();
     shorter["spec"]["encryptedData"]
         .as_object_mut()
         .unwrap()
         .remove("b")
         .unwrap();
-    shorter["spec"]["seal"]["mac"] = anew["spec"]["seal"]["mac"].clone();
+    shorter["spec"]["seal"]["mac"] = resealed["spec"]["seal"]["mac"].clone();
     assert!(run(&["create", "-f", "-"], &first).0);
     let (ok, said) = run(&["apply", "-f", "-"], &shorter);
     assert!(
@@ -86,20 +86,20 @@ fn client_side_apply_after_create_leaves_removed_entries() {
         .kubectl_with_input(["apply", "-f", "-"], &yaml(&shorter))
         .unwrap();
     assert!(again.contains("unchanged"), "{again}");
-    // sealed anew, the values that stay belong to no data key any more, and the API server refuses the mixture
-    let (first, anew) = two_revisions(&sealer, &namespace, "anew");
+    // After a re-seal, the leftover values belong to no data key, and the API server rejects the mixture.
+    let (first, resealed) = two_revisions(&sealer, &namespace, "resealed");
     assert!(run(&["create", "-f", "-"], &first).0);
-    let (ok, said) = run(&["apply", "-f", "-"], &anew);
+    let (ok, said) = run(&["apply", "-f", "-"], &resealed);
     assert!(
         !ok && said.contains("a value does not begin with the id of one of spec.dataKeys"),
         "{said}"
     );
     assert_eq!(
-        spec(plane, &namespace, "anew"),
+        spec(plane, &namespace, "resealed"),
         first["spec"],
         "nothing was changed"
     );
-    // the two cures
+    // The two remedies.
     let (ok, said) = run(&["apply", "--server-side", "-f", "-"], &shorter);
     assert!(
         !ok && said.contains("conflict with \"kubectl-client-side-apply\""),
@@ -113,10 +113,10 @@ fn client_side_apply_after_create_leaves_removed_entries() {
         .0
     );
     assert_eq!(spec(plane, &namespace, "created"), shorter["spec"]);
-    assert!(run(&["replace", "-f", "-"], &anew).0);
-    assert_eq!(spec(plane, &namespace, "anew"), anew["spec"]);
+    assert!(run(&["replace", "-f", "-"], &resealed).0);
+    assert_eq!(spec(plane, &namespace, "resealed"), resealed["spec"]);
 
-    // applied from the beginning, from either side: nothing stays
+    // Applied from the beginning, client-side or server-side: nothing is left over.
     for (name, arguments) in [
         ("client", vec!["apply", "-f", "-"]),
         ("server", vec!["apply", "--server-side", "-f", "-"]),
@@ -128,7 +128,7 @@ fn client_side_apply_after_create_leaves_removed_entries() {
 }
 
 #[test]
-fn the_annotation_of_client_side_apply_has_its_limit() {
+fn large_document_exceeds_the_annotation_of_client_side_apply() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("annotation").unwrap();
     let sealer = Sealer::new(1);
@@ -154,13 +154,13 @@ fn the_annotation_of_client_side_apply_has_its_limit() {
 }
 
 #[test]
-fn a_new_object_is_not_current_until_a_controller_has_looked() {
+fn new_object_is_not_current_without_a_controller() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("new").unwrap();
     let document = Sealer::new(1).seal(draft(&namespace, "db", &[("a", b"1")]));
     let mut sent = object(&document);
     sent["metadata"]["annotations"] = json!({"envelope-secrets.io/sealed-for": format!("{namespace}/db")});
-    // A status in the manifest is not taken: only the controller writes it.
+    // A status in the manifest is ignored: only the controller writes it.
     sent["status"] = json!({"observedGeneration": 1, "kmsKey": "local://00000000"});
     plane
         .kubectl_with_input(["apply", "--server-side", "-f", "-"], &sent.to_string())
@@ -172,7 +172,7 @@ fn a_new_object_is_not_current_until_a_controller_has_looked() {
         object["metadata"]["annotations"], sent["metadata"]["annotations"],
         "nothing is added"
     );
-    // `kubectl wait` waits, as kstatus does.
+    // `kubectl wait` waits, like kstatus.
     let waited = plane
         .kubectl_output(
             [
@@ -196,10 +196,10 @@ const STATUS: &str = r#"{"status": {
   "applied": {"generation": 1, "digest": "36d8ec41", "mode": "Owned", "renderer": 1, "secretUID": "7318f7ea",
               "secretResourceVersion": "1238", "entries": 3, "time": "2026-11-24T00:47:55Z"},
   "conditions": [{"type": "Ready", "status": "True", "reason": "Synced", "observedGeneration": 1,
-                  "message": "secret holds 3 entries of generation 1", "lastTransitionTime": "2026-11-24T00:47:55Z"}]}}"#;
+                  "message": "secret holds 3 entries from generation 1", "lastTransitionTime": "2026-11-24T00:47:55Z"}]}}"#;
 
 #[test]
-fn columns_selectors_and_status() {
+fn status_columns_and_field_selectors_are_served() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("columns").unwrap();
     let sealer = Sealer::new(1);
@@ -228,7 +228,7 @@ fn columns_selectors_and_status() {
     assert_eq!(
         stored(plane, &namespace, "ready")["status"],
         written["status"],
-        "the schema prunes nothing of a status"
+        "the schema prunes no field of a status"
     );
     plane
         .kubectl([
@@ -301,7 +301,7 @@ fn columns_selectors_and_status() {
 }
 
 #[test]
-fn explain_tells_what_a_field_is() {
+fn kubectl_explain_describes_fields() {
     let plane = plane_with_crd();
     // The OpenAPI document follows the CRD within seconds.
     let explain = |path: &str| {
@@ -318,15 +318,15 @@ fn explain_tells_what_a_field_is() {
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     let top = words(&explain("envsec"));
     assert!(
-        top.contains("Made by `envelope seal`; a change by hand breaks the seal."),
+        top.contains("Create it with `envelope seal`; a manual change breaks the seal."),
         "{top}"
     );
     let spec = words(&explain("envsec.spec"));
     for expected in [
         "scope <string> -required-",
         "enum: strict, namespace-wide, cluster-wide",
-        "strict, under this namespace and name;",
-        "template <Object> What the Secret has besides sealed values.",
+        "strict, only in this namespace under this name;",
+        "template <Object> Everything in the Secret besides sealed values:",
     ] {
         assert!(spec.contains(expected), "{expected}: {spec}");
     }

@@ -1,9 +1,9 @@
-//! What the KMS refuses: the condition that says so, and that its end is enough.
+//! KMS errors: their conditions, and recovery once the cause is gone.
 
 use super::*;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_disabled_key_leaves_secrets_alone_and_opens_again_once_enabled() {
+async fn disabled_key_keeps_secrets_and_recovers_once_enabled() {
     let cloud = Cloud::new("disabled").await;
     let key = cloud.emulator.key().to_owned();
     let running = cloud.controller_of_region();
@@ -15,7 +15,7 @@ async fn a_disabled_key_leaves_secrets_alone_and_opens_again_once_enabled() {
     cloud.place.apply(&changed).await;
     cloud.place.apply(&new).await;
     for (name, kept) in [
-        ("db", "the secret keeps generation 1"),
+        ("db", "secret still holds generation 1"),
         ("new", "no secret exists yet"),
     ] {
         let refused = cloud.place.reason(name, "KmsKeyUnusable").await;
@@ -25,7 +25,7 @@ async fn a_disabled_key_leaves_secrets_alone_and_opens_again_once_enabled() {
             &*format!("{} is disabled (", cloud.emulator.key_uri()),
             "ResourceUnavailable.CmkDisabled",
             kept,
-            "enable the key",
+            "enable the KMS key",
         ] {
             assert!(said.contains(part), "{part}: {said}");
         }
@@ -33,7 +33,7 @@ async fn a_disabled_key_leaves_secrets_alone_and_opens_again_once_enabled() {
     cloud.place.secret("db", &[("password", FIRST)]).await;
     cloud.no_secret("new").await;
 
-    // The same refusal with another request id is no news, to another process neither.
+    // The same error with another request id changes nothing, even after a restart.
     running.stop().await;
     let version = async || {
         let object = cloud.place.objects().get("new").await.unwrap();
@@ -41,18 +41,18 @@ async fn a_disabled_key_leaves_secrets_alone_and_opens_again_once_enabled() {
     };
     let (before, tried) = (version().await, cloud.decrypts(&key));
     let running = cloud.controller_of_region();
-    // The third try of two objects comes after what the first found out was told.
-    until(LIMIT, "the new process has tried again", async || {
+    // By the third attempt of two objects, the result of the first was reported.
+    until(LIMIT, "the new process has retried", async || {
         cloud.decrypts(&key) >= tried + 6
     })
     .await;
-    let again = [
-        "the same refusal again",
+    let repetition = [
+        "the KMS call failed again for the same reason",
         "\"request_id\":",
         "\"name\":\"new\"",
         &cloud.place.namespace,
     ];
-    assert!(!logged(&again).is_empty(), "later ids go to the log");
+    assert!(!logged(&repetition).is_empty(), "later request ids are logged");
     let after = cloud.place.objects().get("new").await.unwrap();
     assert_eq!(version().await, before, "{:#}", after.data["status"]);
 
@@ -60,7 +60,7 @@ async fn a_disabled_key_leaves_secrets_alone_and_opens_again_once_enabled() {
     cloud.ready("db", SECOND).await;
     cloud.ready("new", FIRST).await;
 
-    // What is in order needs no key: a controller that starts while it is disabled asks for nothing.
+    // Synced objects need no key: a controller that starts while the key is disabled does not call it.
     running.stop().await;
     cloud.key_state(&key, KeyState::Disabled);
     let before = cloud.decrypts(&key);
@@ -78,7 +78,7 @@ async fn a_disabled_key_leaves_secrets_alone_and_opens_again_once_enabled() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn each_refusal_has_its_reason_and_ends_when_its_cause_does() {
+async fn each_kms_error_has_its_reason_and_recovers() {
     let cloud = Cloud::new("refusals").await;
     let running = cloud.controller_of_region();
     for (name, code, reason, says) in [
@@ -88,7 +88,7 @@ async fn each_refusal_has_its_reason_and_ends_when_its_cause_does() {
             "KmsThrottled",
             "raise the quota",
         ),
-        ("fault", "InternalError", "KmsUnavailable", "retried by itself"),
+        ("fault", "InternalError", "KmsUnavailable", "retrying with backoff"),
         (
             "secret-id",
             "AuthFailure.SecretIdNotFound",
@@ -105,13 +105,13 @@ async fn each_refusal_has_its_reason_and_ends_when_its_cause_does() {
             "denied",
             "UnauthorizedOperation",
             "KmsDenied",
-            "the identity of the credentials from environment may not decrypt with tencent-kms://",
+            "the identity of the credentials from environment is not allowed to decrypt with tencent-kms://",
         ),
         (
             "region",
             "UnsupportedRegion",
             "KmsMisconfigured",
-            "refuses the request",
+            "rejected the request",
         ),
         (
             "gone",
@@ -135,12 +135,12 @@ async fn each_refusal_has_its_reason_and_ends_when_its_cause_does() {
             said.contains(says) && said.contains("no secret exists yet"),
             "{said}"
         );
-        let passes = matches!(
+        let retryable = matches!(
             reason,
             "KmsThrottled" | "KmsUnavailable" | "CredentialsUnavailable"
         );
-        assert_eq!(condition(&refused, "Reconciling").is_some(), passes, "{code}");
-        assert_eq!(condition(&refused, "Stalled").is_some(), !passes, "{code}");
+        assert_eq!(condition(&refused, "Reconciling").is_some(), retryable, "{code}");
+        assert_eq!(condition(&refused, "Stalled").is_some(), !retryable, "{code}");
         cloud.no_secret(name).await;
         cloud.emulator.clear_faults();
         cloud.ready(name, FIRST).await;

@@ -1,4 +1,4 @@
-//! Documents that another implementation sealed, on a cluster: the vectors of the format.
+//! The vectors of the format, sealed by another implementation, on a cluster.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::support::controller::{Running, condition, message, resource, says};
 use crate::support::crd::plane_with_crd;
 use crate::support::{client, wait_for};
 
-/// The namespace that the vectors are sealed for. No other test uses it.
+/// The namespace that the vectors are sealed for, unused by other tests.
 const NAMESPACE: &str = "prod";
 
 fn case<'a>(cases: &'a [Case], name: &str) -> &'a Case {
@@ -46,7 +46,7 @@ fn apply(case: &Case) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_vector_opens_and_one_that_fails_to_render_names_entry_and_line() {
+async fn vector_is_opened_and_render_failure_names_entry_and_line() {
     let vectors = load_own().unwrap();
     let plane = plane_with_crd();
     plane.kubectl(["create", "namespace", NAMESPACE]).unwrap();
@@ -78,11 +78,11 @@ async fn a_vector_opens_and_one_that_fails_to_render_names_entry_and_line() {
     .unwrap();
     let said = message(&refused);
     assert!(
-        said.starts_with("template x, line 1: ") && said.contains("the secret keeps generation 1"),
+        said.starts_with("template x, line 1: ") && said.contains("secret still holds generation 1"),
         "{said}"
     );
     assert_eq!(condition(&refused, "Stalled").unwrap()["status"], "True");
-    // It is tried again by itself, so at least once.
+    // It is retried, so there is at least one attempt.
     assert!(running.metric("envelope_secrets_opens_total", "render") >= 1);
     running.stop().await;
 }

@@ -1,4 +1,4 @@
-//! What the API server refuses: the condition that tells a person why, and the retry that needs nobody.
+//! Requests that the API server rejects: the condition, and the retry.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const PASSWORD: &str = "planted-api-7Yh";
 const LIMIT: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_immutable_secret_is_left_until_it_is_deleted() {
+async fn immutable_secret_is_kept_until_deleted() {
     let place = Place::new("immutable").await;
     let running = place.controller();
     let seal = |value: &str, immutable: Option<bool>, type_: &str| {
@@ -49,7 +49,7 @@ async fn an_immutable_secret_is_left_until_it_is_deleted() {
 
     place.delete("db").await;
     let gone = |secret: Option<&Secret>| secret.is_none();
-    wait_for(&place.secrets(), "db", "the garbage collector took it", gone).await;
+    wait_for(&place.secrets(), "db", "the garbage collector deletes it", gone).await;
     place.apply(&seal("planted-thawed-3", None, "Opaque")).await;
     place.secret("db", &[("password", "planted-thawed-3")]).await;
     place.reason("db", "Synced").await;
@@ -62,7 +62,7 @@ async fn an_immutable_secret_is_left_until_it_is_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_full_quota_is_told_and_retried() {
+async fn quota_exceeded_is_reported_and_retried() {
     let place = Place::new("quota").await;
     let quotas: Api<ResourceQuota> = Api::namespaced(place.client.clone(), &place.namespace);
     let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/secrets": "0"}}});
@@ -71,7 +71,7 @@ async fn a_full_quota_is_told_and_retried() {
     let counted = |quota: Option<&ResourceQuota>| {
         quota.is_some_and(|q| q.status.as_ref().is_some_and(|s| s.used.is_some()))
     };
-    wait_for(&quotas, "none", "it counts", counted).await;
+    wait_for(&quotas, "none", "it is counted", counted).await;
     let running = place.controller();
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
     let refused = place.reason("db", "SecretRejected").await;
@@ -88,7 +88,7 @@ async fn a_full_quota_is_told_and_retried() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_end_of_a_namespace_is_quiet() {
+async fn terminating_namespace_causes_no_warnings() {
     let place = Place::new("ending").await;
     let running = place.controller();
     for name in ["one", "two", "three"] {
@@ -103,16 +103,16 @@ async fn the_end_of_a_namespace_is_quiet() {
     let gone = |namespace: Option<&Namespace>| namespace.is_none();
     wait_for(&namespaces, &place.namespace, "it is gone", gone).await;
     running.stop().await;
-    let complaints = logged(&[&format!("\"namespace\":\"{}\"", place.namespace), "WARN"]);
-    assert_eq!(complaints, [""; 0]);
+    let warnings = logged(&[&format!("\"namespace\":\"{}\"", place.namespace), "WARN"]);
+    assert_eq!(warnings, [""; 0]);
     assert!(
         logged(&[&place.namespace, "DriftHealed"]).is_empty(),
-        "no Secret came back"
+        "no Secret is created again"
     );
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_right_that_is_missing_is_told_and_used_when_it_comes() {
+async fn missing_permissions_are_reported_and_used_once_granted() {
     let place = Place::new("rights").await;
     let control = plane_with_crd();
     let user = format!("controller-of-{}", place.namespace);
@@ -145,10 +145,10 @@ async fn a_right_that_is_missing_is_told_and_used_when_it_comes() {
         timings(),
     );
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    // Without the right to write a status only the log can tell.
+    // Without permission to write the status, only the log can report it.
     let namespace = format!("\"namespace\":\"{}\"", place.namespace);
-    until(LIMIT, "the log names the right", async || {
-        !logged(&[&namespace, "may not patch envelopesecrets/status there"]).is_empty()
+    until(LIMIT, "the log names the permission", async || {
+        !logged(&[&namespace, "not allowed to patch envelopesecrets/status"]).is_empty()
     })
     .await;
     role(
@@ -158,7 +158,7 @@ async fn a_right_that_is_missing_is_told_and_used_when_it_comes() {
     let refused = place.reason("db", "ApiForbidden").await;
     stalled(&refused);
     assert!(
-        message(&refused).contains("may not patch secrets"),
+        message(&refused).contains("not allowed to patch secrets"),
         "{}",
         message(&refused)
     );

@@ -1,4 +1,4 @@
-//! What is sealed is what the controller reads: a document survives every usual way into the API server.
+//! Documents survive every usual way into the API server unchanged.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use testkit::ControlPlane;
 use crate::support::crd::{plane_with_crd, raw, read_back, stored};
 use crate::support::sealing::{Sealer, draft, object, texts, yaml};
 
-/// Everything that a document can hold, with texts that YAML tools like to change.
+/// A document with every field, and with texts that YAML tools tend to change.
 fn rich(sealer: &Sealer, namespace: &str, name: &str) -> Document {
     let mut draft = draft(
         namespace,
@@ -54,40 +54,40 @@ fn rich(sealer: &Sealer, namespace: &str, name: &str) -> Document {
     sealer.seal(draft)
 }
 
-/// As small as a document can be.
+/// A minimal document.
 fn small(sealer: &Sealer, namespace: &str, name: &str, scope: Scope) -> Document {
     let mut draft = draft(namespace, name, &[]);
     draft.scope = scope;
     sealer.seal(draft)
 }
 
-/// The stored object is this document: its manifest byte for byte, and its spec member for member.
+/// Checks that the stored object is this document: equal manifest bytes and equal spec members.
 fn assert_same(plane: &ControlPlane, document: &Document, way: &str) {
     let namespace = document.place().namespace.as_deref().unwrap();
     let name = &document.place().name;
     let read = read_back(plane, namespace, name);
-    // The bytes are of no use to who reads a failure; the members below are.
+    // Compared below: on failure, the difference of the members is readable, the bytes are not.
     let same = read.transcript() == document.transcript();
     assert_eq!(
         stored(plane, namespace, name)["spec"],
         object(document)["spec"],
-        "{way}: spec, wraps too"
+        "{way}: spec, including wraps"
     );
-    assert!(same, "{way}: the manifest is another one");
+    assert!(same, "{way}: the manifest differs");
     assert_eq!(read.digest(), document.digest(), "{way}: digest");
 }
 
-/// A folder for kustomize around the object.
-fn kustomization(folder: &Path, object: &serde_json::Value, lines: &str) {
-    std::fs::write(folder.join("sealed.yaml"), yaml(object)).unwrap();
+/// Writes a kustomization of the object to the directory.
+fn kustomization(directory: &Path, object: &serde_json::Value, lines: &str) {
+    std::fs::write(directory.join("sealed.yaml"), yaml(object)).unwrap();
     let text = format!(
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [sealed.yaml]\n{lines}"
     );
-    std::fs::write(folder.join("kustomization.yaml"), text).unwrap();
+    std::fs::write(directory.join("kustomization.yaml"), text).unwrap();
 }
 
 #[test]
-fn a_sealed_spec_is_read_back_as_it_was_written() {
+fn spec_is_read_back_as_sealed() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("roundtrip").unwrap();
     let sealer = Sealer::new(2);
@@ -112,7 +112,7 @@ fn a_sealed_spec_is_read_back_as_it_was_written() {
             ] {
                 let output = plane.kubectl_output(arguments, &text).unwrap();
                 let said = String::from_utf8_lossy(&output.stderr);
-                // The second form meets the object of the first: create says so, the others change nothing.
+                // The second form finds the object of the first: create fails, the others change nothing.
                 assert!(
                     output.status.success() || said.contains("already exists"),
                     "{way} {kind} {form}: {said}"
@@ -124,19 +124,19 @@ fn a_sealed_spec_is_read_back_as_it_was_written() {
 }
 
 #[test]
-fn kustomize_leaves_the_document_alone() {
+fn kustomize_leaves_the_document_unchanged() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("kustomize").unwrap();
     let sealer = Sealer::new(1);
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().to_str().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
 
     let document = rich(&sealer, &namespace, "plain");
-    kustomization(folder.path(), &object(&document), "");
+    kustomization(directory.path(), &object(&document), "");
     plane.kubectl(["apply", "-k", path]).unwrap();
     assert_same(plane, &document, "kustomize");
 
-    // The transformers that people use: namespace, labels in templates too, annotations. None of them knows our kind.
+    // The common transformers (namespace, labels including those in templates, annotations) do not know our kind.
     let document = rich(&sealer, &namespace, "transformed");
     let mut without_namespace = object(&document);
     without_namespace["metadata"] = json!({"name": "transformed"});
@@ -144,7 +144,7 @@ fn kustomize_leaves_the_document_alone() {
         "namespace: {namespace}\nlabels:\n- pairs: {{team: a}}\n  includeSelectors: true\n  includeTemplates: true\n\
          commonAnnotations: {{note: b}}\n"
     );
-    kustomization(folder.path(), &without_namespace, &lines);
+    kustomization(directory.path(), &without_namespace, &lines);
     plane.kubectl(["apply", "--server-side", "-k", path]).unwrap();
     assert_same(plane, &document, "kustomize with transformers");
     let metadata = &stored(plane, &namespace, "transformed")["metadata"];
@@ -152,9 +152,9 @@ fn kustomize_leaves_the_document_alone() {
     assert_eq!(metadata["annotations"], json!({"note": "b"}));
 }
 
-/// docs/gitops.md says so; it is the API server's reading of every apply as YAML, whatever form the file has.
+/// docs/gitops.md describes this. The API server parses every server-side apply as YAML, whatever the format of the file.
 #[test]
-fn one_character_of_plain_text_does_not_survive_server_side_apply() {
+fn next_line_character_does_not_survive_server_side_apply() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("character").unwrap();
     let sealer = Sealer::new(1);
@@ -190,7 +190,7 @@ fn one_character_of_plain_text_does_not_survive_server_side_apply() {
 }
 
 #[test]
-fn a_cluster_wide_document_takes_the_namespace_that_it_is_applied_to() {
+fn cluster_wide_document_can_be_applied_to_any_namespace() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("clusterwide").unwrap();
     let sealer = Sealer::new(1);
@@ -210,18 +210,18 @@ fn a_cluster_wide_document_takes_the_namespace_that_it_is_applied_to() {
 }
 
 #[test]
-fn the_largest_documents_go_in() {
+fn largest_documents_are_accepted() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("large").unwrap();
     let sealer = Sealer::new(8);
-    // The most entries, with names of the greatest length.
+    // The maximum number of entries, with names of maximum length.
     let names: Vec<String> = (0..1024).map(|n| format!("{n:0253}")).collect();
     let values: Vec<(&str, &[u8])> = names
         .iter()
         .map(|name| (name.as_str(), b"x".as_slice()))
         .collect();
     let many = sealer.seal(draft(&namespace, "many", &values));
-    // One value of a MiB is 1.4 MiB sealed: etcd takes it, the annotation of client-side apply does not.
+    // A value of 1 MiB is 1.4 MiB sealed: small enough for etcd, but not for the annotation of client-side apply.
     let value = vec![7; 1024 * 1024 - 64];
     let big = sealer.seal(draft(&namespace, "big", &[("blob", &value)]));
     for document in [many, big] {
@@ -232,16 +232,16 @@ fn the_largest_documents_go_in() {
     }
 }
 
-/// The API server stops a rule that costs too much: none may, for any document that the reader accepts.
+/// The API server aborts CEL rules that cost too much. No document that the reader accepts may cause that.
 #[test]
-fn the_rules_stay_within_their_budget() {
+fn cel_rules_stay_within_their_budget() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("budget").unwrap();
     let sealer = Sealer::new(8);
     let spec_of_one = |_| object(&sealer.seal(draft(&namespace, "db", &[])))["spec"].clone();
     let mut specs: Vec<serde_json::Value> = (0..8).map(spec_of_one).collect();
     let data_keys: Vec<serde_json::Value> = specs.iter().map(|spec| spec["dataKeys"][0].clone()).collect();
-    // As many entries, data keys and wraps as there can be, the seal and most values under the last data key.
+    // The maximum number of entries, data keys and wraps; the seal and most values use the last data key.
     let name = |kind: &str, n: usize| format!("{kind}{n:0252}");
     let value = |n: usize| {
         let id = data_keys[if n < 8 { n } else { 7 }]["id"].as_str().unwrap();
@@ -268,7 +268,7 @@ fn the_rules_stay_within_their_budget() {
 }
 
 #[test]
-fn nothing_under_spec_is_pruned_by_a_status_write() {
+fn unknown_fields_survive_a_status_write() {
     let plane = plane_with_crd();
     let namespace = plane.namespace("newer").unwrap();
     let sealer = Sealer::new(1);
@@ -313,6 +313,6 @@ fn nothing_under_spec_is_pruned_by_a_status_write() {
     unchanged("an annotation");
     let text = raw(plane, &namespace, "newer");
     let error =
-        Document::from_object_json(text.as_bytes(), None).expect_err("the strict reader knows no such field");
+        Document::from_object_json(text.as_bytes(), None).expect_err("unknown to the strict reader");
     assert!(error.to_string().contains("later"), "{error}");
 }

@@ -1,4 +1,4 @@
-//! Many objects: what each costs when it is new, and that a restart costs nothing.
+//! Many objects: the cost of each new object, and that a restart is free.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::support::until;
 
 const COUNT: usize = 200;
 
-/// Waits until so many objects are Synced.
+/// Waits until all objects are Synced.
 async fn all_synced(place: &Place) {
     let stream = watcher(place.objects(), watcher::Config::default())
         .default_backoff()
@@ -34,7 +34,7 @@ async fn all_synced(place: &Place) {
     assert!(ended.is_ok(), "{} of {COUNT} are Synced", synced.len());
 }
 
-/// The writes of the controller to the namespace, counted by object: Secrets, statuses, everything else but events.
+/// Counts the controller's writes to the namespace per object: Secrets, statuses, everything else except events.
 fn writes(events: &[AuditEvent], namespace: &str) -> [BTreeMap<String, usize>; 3] {
     let mut counts = [BTreeMap::new(), BTreeMap::new(), BTreeMap::new()];
     let writes = events.iter().filter(|event| {
@@ -60,7 +60,7 @@ fn writes(events: &[AuditEvent], namespace: &str) -> [BTreeMap<String, usize>; 3
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn new_objects_cost_one_open_one_apply_and_one_status_each_and_a_restart_nothing() {
+async fn new_objects_cost_one_open_one_apply_one_status_write_and_restart_is_free() {
     let place = Place::new("scale").await;
     let value = |index: usize| format!("planted-scale-{index}");
     let sealed: Vec<_> = (0..COUNT)
@@ -97,13 +97,13 @@ async fn new_objects_cost_one_open_one_apply_and_one_status_each_and_a_restart_n
     );
     running.stop().await;
 
-    // A restart: everything is looked at once, and nothing is done.
+    // A restart reconciles every object and does nothing.
     let mark = control.audit_mark().unwrap();
     let started = Instant::now();
     let running = place.controller();
     skipped(&running).await;
     testkit::say(&format!(
-        "restart with {COUNT} objects looked at in {:.1} s",
+        "{COUNT} objects skipped in {:.1} s after a restart",
         started.elapsed().as_secs_f64()
     ));
     let events = control.audit_since(mark).unwrap();
@@ -117,18 +117,18 @@ async fn new_objects_cost_one_open_one_apply_and_one_status_each_and_a_restart_n
     place.finish(running).await;
 }
 
-/// Names that were written more or less than once.
+/// Returns the names that were not written exactly once.
 fn odd(counts: &BTreeMap<String, usize>) -> Vec<(&String, &usize)> {
     let mut odd: Vec<_> = counts.iter().filter(|(_, count)| **count != 1).collect();
     odd.truncate(20);
     odd
 }
 
-/// Waits until every object was looked at, and nothing was found to do.
+/// Waits until every object was reconciled and skipped.
 async fn skipped(running: &Running) {
-    let looked_at = || running.metric("envelope_secrets_reconcile_total", "outcome=\"skipped\"");
-    until(Duration::from_mins(1), "every object is looked at", async || {
-        looked_at() >= COUNT as u64
+    let count = || running.metric("envelope_secrets_reconcile_total", "outcome=\"skipped\"");
+    until(Duration::from_mins(1), "every object is skipped", async || {
+        count() >= COUNT as u64
     })
     .await;
 }

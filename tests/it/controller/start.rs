@@ -1,4 +1,4 @@
-//! What is missing at the start is said and waited for; one namespace that is refused holds up no other.
+//! Startup with missing prerequisites: they are reported and retried, and a forbidden namespace delays no other.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -13,12 +13,12 @@ use crate::support::crd::{install_crd, plane_with_crd};
 use crate::support::sealing::{Sealer, draft, object};
 use crate::support::{client_of, until, wait_for};
 
-/// How long the controller may take to say why it waits.
+/// How long the controller may take to report a problem.
 const LIMIT: Duration = Duration::from_mins(1);
 const PASSWORD: &str = "planted-start-6Jd";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
+async fn missing_crd_and_unreachable_api_server_are_reported_and_retried() {
     let plane = testkit::own(&Options::default());
     let namespace = plane.namespace("start").unwrap();
     let sealer = Sealer::new(1);
@@ -31,10 +31,10 @@ async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
         timings(),
     );
     let says = |text: &str| running.health.ready().is_err_and(|said| said.contains(text));
-    until(LIMIT, "the API server is missed", async || says("unreachable")).await;
+    until(LIMIT, "the API server is reported unreachable", async || says("unreachable")).await;
     assert!(
         running.health.live().is_ok(),
-        "waiting is no failure of the process"
+        "waiting does not fail liveness"
     );
     until(LIMIT, "it is logged", async || {
         !logged(&[
@@ -47,7 +47,7 @@ async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
     .await;
 
     plane.start_part(Part::Apiserver).unwrap();
-    until(LIMIT, "the CRD is missed", async || {
+    until(LIMIT, "the CRD is reported missing", async || {
         says("envelopesecrets.envelope-secrets.io") && says("missing")
     })
     .await;
@@ -71,13 +71,13 @@ async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
     let secrets: kube::Api<k8s_openapi::api::core::v1::Secret> =
         kube::Api::namespaced(client_of(&plane.kubeconfig()).await, &namespace);
     let there = |secret: Option<&k8s_openapi::api::core::v1::Secret>| secret.is_some();
-    wait_for(&secrets, "db", "it is there", there).await;
+    wait_for(&secrets, "db", "it exists", there).await;
     assert!(running.health.ready().is_ok());
     assert_eq!(running.metric("envelope_secrets_streams", "state=\"synced\""), 2);
 
-    // An outage in the middle: both watches go on by themselves, and nothing is opened again for it.
+    // An outage: both watches recover, and nothing is opened again because of it.
     plane.stop_part(Part::Apiserver).unwrap();
-    until(LIMIT, "the outage is seen", async || {
+    until(LIMIT, "the outage is reported", async || {
         running.metric("envelope_secrets_streams", "state=\"unreachable\"") == 2
     })
     .await;
@@ -90,14 +90,14 @@ async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
             &object(&document).to_string(),
         )
         .unwrap();
-    wait_for(&secrets, "two", "it is there", there).await;
+    wait_for(&secrets, "two", "it exists", there).await;
     plane
         .kubectl(["delete", "secret", "db", "--namespace", &namespace])
         .unwrap();
-    wait_for(&secrets, "db", "it came back", there).await;
+    wait_for(&secrets, "db", "it is restored", there).await;
     until(
         LIMIT,
-        "everything is opened as often as it was needed",
+        "no document is opened more often than necessary",
         async || running.metric("envelope_secrets_opens_total", "") == 3,
     )
     .await;
@@ -105,7 +105,7 @@ async fn a_missing_crd_and_a_silent_api_server_are_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn with_an_older_crd_no_status_is_written() {
+async fn older_crd_is_reported_and_no_status_is_written() {
     let plane = testkit::own(&Options::default());
     let namespace = plane.namespace("older").unwrap();
     let sealer = Sealer::new(1);
@@ -128,8 +128,8 @@ async fn with_an_older_crd_no_status_is_written() {
         timings(),
     );
     let says = |text: &str| running.health.ready().is_err_and(|said| said.contains(text));
-    until(LIMIT, "the older CRD is told", async || {
-        says("CRD older than controller: it does not keep status.applied.renderer")
+    until(LIMIT, "the older CRD is reported", async || {
+        says("CRD older than controller: it lacks status.applied.renderer")
     })
     .await;
     assert!(running.health.live().is_ok());
@@ -174,13 +174,13 @@ async fn with_an_older_crd_no_status_is_written() {
     assert_eq!(
         running.metric("envelope_secrets_opens_total", ""),
         1,
-        "what was done was not forgotten"
+        "the earlier write was remembered"
     );
     running.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_forbidden_namespace_waits_alone() {
+async fn forbidden_namespace_does_not_delay_others() {
     let place = Place::new("allowed").await;
     let control = plane_with_crd();
     let forbidden = control.namespace("forbidden").unwrap();
@@ -215,30 +215,30 @@ async fn a_forbidden_namespace_waits_alone() {
     let namespaces = [&*place.namespace, &*forbidden];
     let running = Running::start_with(place.sealer.keyring(), &namespaces, &[], kubeconfig, timings());
     place.secret("db", &[("password", PASSWORD)]).await;
-    assert!(running.health.ready().is_ok(), "one namespace is enough");
-    until(LIMIT, "the refusal is a metric", async || {
+    assert!(running.health.ready().is_ok(), "one synced namespace is enough");
+    until(LIMIT, "the metric reports the forbidden namespace", async || {
         running.metric("envelope_secrets_streams", "state=\"forbidden\"") == 2
             && running.metric("envelope_secrets_streams", "state=\"synced\"") == 2
     })
     .await;
-    let helps = format!("kubectl auth can-i list secrets --namespace {forbidden}");
-    assert!(!logged(&[&forbidden, &helps]).is_empty());
+    let remedy = format!("kubectl auth can-i list secrets --namespace {forbidden}");
+    assert!(!logged(&[&forbidden, &remedy]).is_empty());
 
     allow(&forbidden);
     let secrets: kube::Api<k8s_openapi::api::core::v1::Secret> =
         kube::Api::namespaced(place.client.clone(), &forbidden);
     let there = |secret: Option<&k8s_openapi::api::core::v1::Secret>| secret.is_some();
-    wait_for(&secrets, "db", "it is there", there).await;
+    wait_for(&secrets, "db", "it exists", there).await;
     let elsewhere: kube::Api<k8s_openapi::api::core::v1::Secret> =
         kube::Api::namespaced(place.client.clone(), &outside);
     assert!(
         elsewhere.get_opt("db").await.unwrap().is_none(),
-        "no namespace but those that are named"
+        "only the configured namespaces are watched"
     );
     place.finish(running).await;
 }
 
-/// One HTTP answer.
+/// Sends an HTTP request and returns the response.
 fn fetch(address: &str, path: &str) -> String {
     use std::io::{Read as _, Write as _};
     let mut stream = std::net::TcpStream::connect(address).unwrap();
@@ -247,13 +247,13 @@ fn fetch(address: &str, path: &str) -> String {
         "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
     )
     .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_program_serves_probes_and_ends_when_it_is_told() {
+async fn binary_serves_probes_and_shuts_down_on_sigterm() {
     let place = Place::new("program").await;
     let mut child = Command::new(env!("CARGO_BIN_EXE_envelope"))
         .arg("controller")
@@ -291,7 +291,7 @@ async fn the_program_serves_probes_and_ends_when_it_is_told() {
         text.contains("envelope_secrets_opens_total{outcome=\"opened\"} 1"),
         "{text}"
     );
-    let created = next("secret holds 1 entry of generation 1");
+    let created = next("secret holds 1 entry from generation 1");
     assert_eq!(
         (&created["namespace"], &created["name"], &created["reason"]),
         (&json!(place.namespace), &json!("db"), &json!("SecretCreated"))
@@ -299,7 +299,7 @@ async fn the_program_serves_probes_and_ends_when_it_is_told() {
 
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
-    next("the controller ends");
+    next("shutting down");
     let ended = tokio::task::spawn_blocking(move || child.wait().unwrap())
         .await
         .unwrap();

@@ -1,20 +1,20 @@
-//! What the API server refuses, and whether its words help the person who reads them.
+//! Documents that the API server rejects, and its messages.
 
 use serde_json::{Value, json};
 
 use crate::support::crd::plane_with_crd;
 use crate::support::sealing::{Sealer, draft, object, texts};
 
-/// What kubectl says about an object that must be refused.
+/// Returns kubectl's message for an object that must be rejected.
 fn refusal(object: &Value) -> String {
     let output = plane_with_crd()
         .kubectl_output(["create", "-f", "-"], &object.to_string())
         .unwrap();
-    assert!(!output.status.success(), "taken: {object}");
+    assert!(!output.status.success(), "accepted: {object}");
     String::from_utf8(output.stderr).unwrap()
 }
 
-/// A good object in a namespace of its own.
+/// A valid object in a new namespace.
 fn good(prefix: &str) -> Value {
     let namespace = plane_with_crd().namespace(prefix).unwrap();
     let mut draft = draft(
@@ -26,7 +26,8 @@ fn good(prefix: &str) -> Value {
     object(&Sealer::new(2).seal(draft))
 }
 
-/// Puts each value at its path under `spec` of a good object (null: takes the member away); the refusal must say so.
+/// Sets each value at its path under `spec` of a valid object (null removes the member) and checks the message of the
+/// rejection.
 fn refused(prefix: &str, rows: &[(&str, Value, &str)]) {
     let good = good(prefix);
     for (path, value, expected) in rows {
@@ -39,7 +40,7 @@ fn refused(prefix: &str, rows: &[(&str, Value, &str)]) {
         );
         assert!(said.contains(expected), "{path} = {value}: {said}");
     }
-    // What all rows started from is good.
+    // The object that all rows start from is valid.
     let input = good.to_string();
     plane_with_crd()
         .kubectl_with_input(["create", "-f", "-"], &input)
@@ -47,7 +48,7 @@ fn refused(prefix: &str, rows: &[(&str, Value, &str)]) {
 }
 
 #[test]
-fn a_missing_field_is_named() {
+fn missing_field_is_named() {
     let paths = [
         "/format",
         "/scope",
@@ -84,7 +85,7 @@ fn a_missing_field_is_named() {
 }
 
 #[test]
-fn a_wrong_type_is_named() {
+fn wrong_type_is_named() {
     let is = |path: &str, wanted: &str, found: &str| {
         format!("{path} in body must be of type {wanted}: \"{found}\"")
     };
@@ -132,7 +133,7 @@ fn a_wrong_type_is_named() {
 }
 
 #[test]
-fn a_text_of_the_wrong_form_is_named() {
+fn malformed_string_is_named() {
     let form = |path: &str, pattern: &str| format!("{path} in body should match '^{pattern}");
     let text = |text: &str| json!(text);
     let time = form("spec.seal.time", "(19[7-9][0-9]|[2-9][0-9]{3})-");
@@ -152,7 +153,7 @@ fn a_text_of_the_wrong_form_is_named() {
                 &key_uri,
             ),
             ("/id", text("short"), &form("spec.id", "[A-Za-z0-9_-]{42}")),
-            // Spare bits that are not zero.
+            // Unused trailing bits that are not zero.
             (
                 "/id",
                 json!(format!("{}B", "A".repeat(42))),
@@ -209,20 +210,20 @@ fn a_text_of_the_wrong_form_is_named() {
 }
 
 #[test]
-fn parts_that_do_not_fit_each_other_are_named() {
+fn inconsistent_parts_are_named() {
     let cel = |path: &str, message: &str| format!("{path}: Invalid value: \"object\": {message}");
     let seal_key = cel(
         "spec.seal.key",
-        "must be the id of one of spec.dataKeys; seal the document again",
+        "must be the id of one of spec.dataKeys; re-seal the document",
     );
     let foreign = cel(
         "spec.encryptedData",
         "a value does not begin with the id of one of spec.dataKeys and a dot",
     );
-    let name = cel("spec.encryptedData", "the name of an entry has 1 to 253 letters");
+    let name = cel("spec.encryptedData", "the name of an entry must have 1 to 253 letters");
     let twice = cel(
         "spec.template.render",
-        "an entry stands in spec.encryptedData or spec.template.data too",
+        "an entry is also in spec.encryptedData or spec.template.data",
     );
     refused(
         "parts",
@@ -235,7 +236,7 @@ fn parts_that_do_not_fit_each_other_are_named() {
             (
                 "/template/data/user",
                 json!("x"),
-                &cel("spec.template.data", "an entry stands in spec.encryptedData too"),
+                &cel("spec.template.data", "an entry is also in spec.encryptedData"),
             ),
             ("/template", json!({"render": {"user": "x"}}), &twice),
             (
@@ -254,22 +255,22 @@ fn parts_that_do_not_fit_each_other_are_named() {
     let mut object = good.clone();
     let twin = object["spec"]["dataKeys"][0].clone();
     object["spec"]["dataKeys"].as_array_mut().unwrap().push(twin);
-    assert!(refusal(&object).contains(&cel("spec.dataKeys", "two data keys have one id")));
+    assert!(refusal(&object).contains(&cel("spec.dataKeys", "two data keys have the same id")));
     let mut object = good.clone();
     let twin = object["spec"]["dataKeys"][0]["wraps"][0].clone();
     object["spec"]["dataKeys"][0]["wraps"][1] = twin;
-    assert!(refusal(&object).contains(&cel("spec.dataKeys[0].wraps", "two wraps have one KMS key")));
+    assert!(refusal(&object).contains(&cel("spec.dataKeys[0].wraps", "two wraps have the same KMS key")));
     let mut object = good;
     let mut unused = object["spec"]["dataKeys"][0].clone();
     unused["id"] = json!("abcdef00");
     object["spec"]["dataKeys"].as_array_mut().unwrap().push(unused);
     assert!(refusal(&object).contains(&cel(
         "spec.dataKeys",
-        "a data key is used by no value and not by the seal"
+        "a data key is used neither by a value nor by the seal"
     )));
 }
 
-/// So many entries.
+/// Returns `count` entries.
 fn many(count: usize) -> Value {
     (0..count)
         .map(|n| (format!("e{n}"), json!("x")))
@@ -277,7 +278,7 @@ fn many(count: usize) -> Value {
         .into()
 }
 
-/// Sets the member at `path`, or takes it away.
+/// Sets the member at `path`, or removes it if `value` is null.
 fn put(spec: &mut Value, path: &str, value: &Value) {
     let (parent, name) = path.rsplit_once('/').unwrap();
     let parent = spec.pointer_mut(parent).unwrap();
@@ -292,9 +293,9 @@ fn put(spec: &mut Value, path: &str, value: &Value) {
     }
 }
 
-/// docs/troubleshooting.md explains these words; a change of either must change both.
+/// docs/troubleshooting.md explains this message: keep both in step.
 #[test]
-fn a_newer_format_is_refused_in_words_that_the_documentation_explains() {
+fn newer_format_is_rejected_with_the_documented_message() {
     let mut object = good("newer-format");
     object["spec"]["format"] = json!("es2");
     let expected = "The EnvelopeSecret \"bad\" is invalid: \n\
@@ -306,14 +307,14 @@ fn a_newer_format_is_refused_in_words_that_the_documentation_explains() {
     let first = expected.lines().nth(1).unwrap().trim_start_matches("* ");
     assert!(
         page.contains(first),
-        "docs/troubleshooting.md does not hold: {first}"
+        "docs/troubleshooting.md does not contain: {first}"
     );
 
     object["spec"]["format"] = json!("es10-preview");
     let longer = refusal(&object);
     assert_eq!(longer, expected.replace("es2", "es10-preview"));
     object["spec"]["format"] = json!("es2");
-    // With fields that only es2 has, and without some that es1 has, the word about the format is still there.
+    // With fields that only es2 has, and without some of es1, the message still names the format.
     object["spec"]["targets"] = json!(["a", "b"]);
     object["spec"]["seal"] = json!({"signature": "x"});
     let said = refusal(&object);
@@ -321,7 +322,7 @@ fn a_newer_format_is_refused_in_words_that_the_documentation_explains() {
 }
 
 #[test]
-fn a_value_in_plain_text_is_refused_and_never_quoted() {
+fn plaintext_value_is_rejected_and_never_quoted() {
     let good = good("plain-text");
     let planted = "planted-in-a-refusal";
     for path in [
@@ -335,7 +336,7 @@ fn a_value_in_plain_text_is_refused_and_never_quoted() {
         assert!(said.contains("spec.encryptedData"), "{said}");
         assert!(!said.contains(planted), "{said}");
     }
-    // Of the greatest length, and in the other maps that hold what a person wrote.
+    // Very long values, and values in the other maps that users write.
     let long = planted.repeat(80_000);
     let rows = [
         ("/encryptedData/password", json!(long)),

@@ -1,33 +1,33 @@
-//! The printed CRD: the file in the repository, and what its schema must and must not hold.
+//! The printed CRD: the file in the repository, and what its schema must and must not contain.
 
 use envelope_secrets::api;
 use serde_json::Value;
 
-pub(crate) const CRD_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/crds/envelopesecrets.yaml");
+use super::CRD_FILE;
 
 fn crd() -> Value {
     serde_json::to_value(api::crd()).expect("JSON")
 }
 
 /// The schema of the whole object, as JSON.
-pub(crate) fn schema() -> Value {
+fn schema() -> Value {
     crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone()
 }
 
-/// Calls `look` with path and schema of every level.
-fn walk(path: &str, schema: &Value, look: &mut dyn FnMut(&str, &Value)) {
-    look(path, schema);
+/// Calls `visit` with the path and schema of every level.
+fn walk(path: &str, schema: &Value, visit: &mut dyn FnMut(&str, &Value)) {
+    visit(path, schema);
     for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        walk(&format!("{path}.{name}"), property, look);
+        walk(&format!("{path}.{name}"), property, visit);
     }
     for (word, sign) in [("items", "[]"), ("additionalProperties", "{}")] {
         if schema.get(word).is_some_and(Value::is_object) {
-            walk(&format!("{path}{sign}"), &schema[word], look);
+            walk(&format!("{path}{sign}"), &schema[word], visit);
         }
     }
 }
 
-/// The paths of `part` at which `holds` is true.
+/// Returns the paths of `part` for which `holds` is true.
 fn paths(part: &str, holds: impl Fn(&Value) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     walk(part, &schema()["properties"][part], &mut |path, schema| {
@@ -39,20 +39,20 @@ fn paths(part: &str, holds: impl Fn(&Value) -> bool) -> Vec<String> {
 }
 
 #[test]
-fn the_file_in_the_repository_is_what_is_printed() {
+fn file_in_the_repository_equals_the_printed_crd() {
     let file = std::fs::read_to_string(CRD_FILE).expect(CRD_FILE);
     let printed = api::crd_yaml().expect("YAML");
     assert!(
         file == printed,
-        "crds/envelopesecrets.yaml is not what `envelope crd` prints; run: cargo xtask generate"
+        "crds/envelopesecrets.yaml differs from the output of `envelope crd`; run: cargo xtask generate"
     );
     let read: Value = serde_saphyr::from_str(&file).expect("YAML");
-    assert_eq!(read, crd(), "the text says what the types say");
+    assert_eq!(read, crd(), "the YAML has the content of the types");
     assert!(file.len() < 100 * 1024, "{} bytes", file.len());
 }
 
 #[test]
-fn no_default_under_spec_and_one_on_status() {
+fn only_status_has_a_default() {
     assert_eq!(paths("spec", |schema| schema.get("default").is_some()), [""; 0]);
     assert_eq!(
         paths("status", |schema| schema.get("default").is_some()),
@@ -69,7 +69,7 @@ fn no_default_under_spec_and_one_on_status() {
 
 #[test]
 fn nothing_under_spec_is_pruned() {
-    // A map of strings keeps every key by itself; every object with fields must say so.
+    // A map of strings keeps every key; every object with properties must be declared to.
     let objects = paths("spec", |schema| schema.get("properties").is_some());
     let open = paths("spec", |schema| {
         schema["x-kubernetes-preserve-unknown-fields"] == true
@@ -89,7 +89,7 @@ fn nothing_under_spec_is_pruned() {
 }
 
 #[test]
-fn maps_and_lists_are_replaced_whole() {
+fn maps_and_lists_are_atomic() {
     let is = |type_: &'static str| move |schema: &Value| schema["type"] == type_;
     for part in ["spec", "status"] {
         let lists = paths(part, is("array"));
@@ -104,7 +104,7 @@ fn maps_and_lists_are_replaced_whole() {
         let maps = paths(part, is("object"));
         let atomic = paths(part, |schema| schema["x-kubernetes-map-type"] == "atomic");
         let granular: Vec<String> = maps.into_iter().filter(|path| !atomic.contains(path)).collect();
-        // A condition is merged by its type, and status by its fields: each has one writer.
+        // Conditions are merged by type, and status by field: both have only one writer.
         let expected: &[&str] = if part == "status" {
             &["status", "status.conditions[]"]
         } else {
@@ -121,7 +121,7 @@ fn maps_and_lists_are_replaced_whole() {
 }
 
 #[test]
-fn everything_has_a_bound_and_a_description() {
+fn every_field_has_a_maximum_and_a_description() {
     for part in ["spec", "status"] {
         walk(part, &schema()["properties"][part], &mut |path, schema| {
             let bound = match schema["type"].as_str() {
@@ -134,7 +134,7 @@ fn everything_has_a_bound_and_a_description() {
             assert!(bound.is_some(), "{path} has no bound");
             let described = schema["description"].as_str().is_some_and(|text| text.len() > 8);
             assert!(described, "{path} has no description");
-            // The API server knows these; unsigned ones it does not.
+            // The API server supports these formats, but no unsigned ones.
             let format = schema["format"].as_str();
             assert!(
                 matches!(format, None | Some("int64" | "date-time")),
@@ -145,12 +145,12 @@ fn everything_has_a_bound_and_a_description() {
 }
 
 #[test]
-fn names_columns_and_selectable_fields() {
+fn names_columns_and_selectable_fields_are_as_documented() {
     let crd = crd();
     let names = &crd["spec"]["names"];
     assert_eq!(names["plural"], "envelopesecrets");
     assert_eq!(names["shortNames"], serde_json::json!(["envsec"]));
-    // `all` would let `kubectl delete all --all` take sealed documents along.
+    // With `all`, `kubectl delete all --all` would delete sealed documents.
     assert_eq!(names["categories"], serde_json::json!(["envelope-secrets"]));
     let version = &crd["spec"]["versions"][0];
     let selectable: Vec<&Value> = version["selectableFields"]
@@ -189,9 +189,9 @@ fn names_columns_and_selectable_fields() {
 }
 
 #[test]
-fn the_api_server_is_never_told_to_quote_a_value() {
-    // A refusal by `pattern` or `enum` quotes the text. Whoever writes a value in plain text by mistake must not find
-    // it in the events of a GitOps tool: where values could stand, only bounds and CEL rules check.
+fn fields_that_may_contain_plaintext_have_no_quoting_validation() {
+    // An error of `pattern` or `enum` quotes the value. A value written in plain text by mistake must not end up in the
+    // events of a GitOps tool: fields for values have only maximum sizes and CEL rules.
     let quoting = paths("spec", |schema| {
         schema.get("pattern").is_some() || schema.get("enum").is_some()
     });

@@ -1,4 +1,4 @@
-//! The controller's main path on a real API server.
+//! The life of a Secret: created, healed, updated, adopted, deleted.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use crate::support::wait_for;
 const PASSWORD: &str = "planted-password-8Zq";
 const USER: &str = "planted-user-x7";
 
-/// The events of the namespace as `(reason, name)`, once one has this reason.
+/// Waits for an event with this reason and returns it.
 async fn event(place: &Place, reason: &str) -> Event {
     let events: Api<Event> = Api::namespaced(place.client.clone(), &place.namespace);
     let found = |list: Vec<Event>| {
@@ -41,7 +41,7 @@ async fn event(place: &Place, reason: &str) -> Event {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sealed_becomes_ready_and_a_secret_with_the_right_values() {
+async fn applied_object_becomes_ready_with_its_secret() {
     let place = Place::new("main").await;
     let running = place.controller();
     let applied = place
@@ -52,7 +52,7 @@ async fn sealed_becomes_ready_and_a_secret_with_the_right_values() {
         .secret("db", &[("password", PASSWORD), ("user", USER)])
         .await;
 
-    assert_eq!(message(&ready), "secret holds 2 entries of generation 1");
+    assert_eq!(message(&ready), "secret holds 2 entries from generation 1");
     assert_eq!(condition(&ready, "Ready").unwrap()["status"], "True");
     assert!(condition(&ready, "Stalled").is_none() && condition(&ready, "Reconciling").is_none());
     let status = &ready.data["status"];
@@ -93,7 +93,7 @@ async fn sealed_becomes_ready_and_a_secret_with_the_right_values() {
     let created = event(&place, "SecretCreated").await;
     assert_eq!(
         created.note.as_deref(),
-        Some("secret holds 2 entries of generation 1")
+        Some("secret holds 2 entries from generation 1")
     );
     assert_eq!(created.regarding.unwrap().uid, applied.metadata.uid);
     assert!(running.health.live().is_ok() && running.health.ready().is_ok());
@@ -106,7 +106,7 @@ async fn sealed_becomes_ready_and_a_secret_with_the_right_values() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_is_deleted_or_edited_comes_back() {
+async fn deleted_or_edited_secret_is_restored() {
     let place = Place::new("heal").await;
     let running = place.controller();
     place
@@ -121,8 +121,8 @@ async fn a_secret_that_is_deleted_or_edited_comes_back() {
         .delete("db", &DeleteParams::default())
         .await
         .unwrap();
-    let again = |secret: Option<&Secret>| secret.is_some_and(|s| s.metadata.uid != first.metadata.uid);
-    let second = wait_for(&place.secrets(), "db", "it is made anew", again)
+    let recreated = |secret: Option<&Secret>| secret.is_some_and(|s| s.metadata.uid != first.metadata.uid);
+    let second = wait_for(&place.secrets(), "db", "it is created again", recreated)
         .await
         .unwrap();
     assert_eq!(texts(&second).len(), 2);
@@ -145,7 +145,7 @@ async fn a_secret_that_is_deleted_or_edited_comes_back() {
     let healed = place.secret("db", &entries).await;
     assert_eq!(
         healed.metadata.uid, edited.metadata.uid,
-        "an edited Secret is mended, not replaced"
+        "an edited Secret is updated in place"
     );
     let current = |object: Option<&kube::core::DynamicObject>| {
         object.is_some_and(|o| {
@@ -155,7 +155,7 @@ async fn a_secret_that_is_deleted_or_edited_comes_back() {
     wait_for(
         &place.objects(),
         "db",
-        "the status knows the mended Secret",
+        "the status records the healed Secret",
         current,
     )
     .await;
@@ -163,7 +163,7 @@ async fn a_secret_that_is_deleted_or_edited_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_added_by_hand_goes() {
+async fn foreign_entries_are_removed() {
     let place = Place::new("exact").await;
     let running = place.controller();
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
@@ -177,7 +177,7 @@ async fn a_key_added_by_hand_goes() {
         .unwrap();
     place.secret("db", &[("password", PASSWORD)]).await;
 
-    // Without managedFields everything belongs to nobody, and server-side apply alone would leave it.
+    // Without managedFields, server-side apply alone would keep the entry.
     let add = json!({"data": {"later": "eA=="}, "metadata": {"managedFields": [{}]}});
     place
         .secrets()
@@ -186,7 +186,7 @@ async fn a_key_added_by_hand_goes() {
         .unwrap();
     place.secret("db", &[("password", PASSWORD)]).await;
 
-    // kubectl replace: our keys are co-owned, and the one that is not ours goes.
+    // kubectl replace: our entries become co-owned, and the foreign entry is removed.
     let mut replaced = place.secrets().get("db").await.unwrap();
     replaced
         .data
@@ -201,10 +201,10 @@ async fn a_key_added_by_hand_goes() {
         .unwrap();
     place.secret("db", &[("password", PASSWORD)]).await;
 
-    // Server-side apply of stringData: managedFields do not list it as data.
+    // Server-side apply of stringData: managedFields do not list it under data.
     let by_text = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"},
                          "stringData": {"password": "edited", "text": "x"}});
-    let params = PatchParams::apply("somebody");
+    let params = PatchParams::apply("other-manager");
     place
         .secrets()
         .patch("db", &params, &Patch::Apply(&by_text))
@@ -215,18 +215,18 @@ async fn a_key_added_by_hand_goes() {
     assert!(
         managers
             .iter()
-            .all(|entry| entry.manager.as_deref() != Some("somebody")),
+            .all(|entry| entry.manager.as_deref() != Some("other-manager")),
         "{managers:?}"
     );
 
-    // A key that leaves the spec leaves the Secret, though others share it.
+    // An entry removed from the spec is removed from the Secret, even if it is co-owned.
     place.apply(&place.sealed("db", &[("token", USER)])).await;
     place.secret("db", &[("token", USER)]).await;
     place.finish(running).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_changed_spec_changes_the_secret() {
+async fn changed_spec_updates_the_secret() {
     let place = Place::new("change").await;
     let running = place.controller();
     place
@@ -242,7 +242,7 @@ async fn a_changed_spec_changes_the_secret() {
     let secret = place.secret("db", &[("password", "planted-second-2Kd")]).await;
     let ready = place.reason("db", "Synced").await;
     assert_eq!(ready.metadata.generation, Some(2));
-    assert_eq!(message(&ready), "secret holds 1 entry of generation 2");
+    assert_eq!(message(&ready), "secret holds 1 entry from generation 2");
     assert_eq!(
         ready.data["status"]["applied"]["secretResourceVersion"],
         json!(secret.metadata.resource_version)
@@ -252,7 +252,7 @@ async fn a_changed_spec_changes_the_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_deleted_object_takes_its_secret_with_it() {
+async fn secret_of_a_deleted_object_is_not_created_again() {
     let place = Place::new("delete").await;
     let running = place.controller();
     for name in ["one", "two"] {
@@ -261,21 +261,21 @@ async fn a_deleted_object_takes_its_secret_with_it() {
     }
     place.delete("one").await;
     let gone = |secret: Option<&Secret>| secret.is_none();
-    wait_for(&place.secrets(), "one", "the garbage collector took it", gone).await;
-    // Whatever came after would have been written before this: the controller works in order.
+    wait_for(&place.secrets(), "one", "the garbage collector deletes it", gone).await;
+    // The controller works in order: it would have created the first Secret again before it writes this one.
     place
         .apply(&place.sealed("two", &[("password", "planted-after-9Lm")]))
         .await;
     place.secret("two", &[("password", "planted-after-9Lm")]).await;
     assert!(
         place.secrets().get_opt("one").await.unwrap().is_none(),
-        "it did not come back"
+        "it stays deleted"
     );
     place.finish(running).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_template_makes_the_secret() {
+async fn template_defines_type_metadata_and_rendered_entries() {
     let place = Place::new("template").await;
     let running = place.controller();
     let mut draft = draft(&place.namespace, "db", &[("password", PASSWORD.as_bytes())]);
@@ -302,7 +302,7 @@ async fn a_template_makes_the_secret() {
     );
     place.reason("db", "Synced").await;
 
-    // A foreign annotation costs no opening, and is kept.
+    // A foreign annotation is kept and causes no opening.
     let opens = running.metric("envelope_secrets_opens_total", "");
     let note = json!({"metadata": {"annotations": {"example.com/theirs": "y"}}});
     let touched = place
@@ -318,7 +318,7 @@ async fn a_template_makes_the_secret() {
     wait_for(
         &place.objects(),
         "db",
-        "the status knows the new resourceVersion",
+        "the status records the new resourceVersion",
         stamped,
     )
     .await;
@@ -331,7 +331,7 @@ async fn a_template_makes_the_secret() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_secret_that_lost_its_label_is_still_ours() {
+async fn owned_secret_without_its_label_is_healed() {
     let place = Place::new("label").await;
     let running = place.controller();
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
@@ -351,7 +351,7 @@ async fn a_secret_that_lost_its_label_is_still_ours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_orphan_and_an_earlier_objects_secret_are_taken_up() {
+async fn orphaned_secret_is_adopted_by_a_new_object_of_its_name() {
     let place = Place::new("orphan").await;
     let running = place.controller();
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
@@ -369,18 +369,18 @@ async fn an_orphan_and_an_earlier_objects_secret_are_taken_up() {
         first.metadata.uid
     );
 
-    let anew = place
+    let recreated = place
         .apply(&place.sealed("db", &[("password", "planted-third-5Rt")]))
         .await;
     let secret = place.secret("db", &[("password", "planted-third-5Rt")]).await;
     assert_eq!(
         secret.metadata.uid, first.metadata.uid,
-        "the same Secret, taken up"
+        "the same Secret, adopted"
     );
     let owners = secret.metadata.owner_references.unwrap();
     assert_eq!(
         owners.iter().map(|owner| Some(&owner.uid)).collect::<Vec<_>>(),
-        [anew.metadata.uid.as_ref()]
+        [recreated.metadata.uid.as_ref()]
     );
     place.finish(running).await;
 }

@@ -1,5 +1,5 @@
-//! What the controller's writes rest on (controller.md 2): each precondition, on the API server itself. Proved on every
-//! supported minor version before a release.
+//! The write preconditions (docs/design/controller.md#write-preconditions), each tested on the API server itself. Run on
+//! every supported minor version before a release.
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
@@ -10,7 +10,7 @@ use crate::support::controller::Place;
 
 const MANAGER: &str = "envelope-secrets";
 
-/// An apply with force, as the controller sends it: metadata of the Secret, or the code of the refusal.
+/// Sends a forced apply as the controller does. Returns the Secret's metadata or the error code.
 async fn apply(
     place: &Place,
     name: &str,
@@ -32,8 +32,8 @@ async fn apply(
     }
 }
 
-/// The version that was judged.
-fn judged(meta: &PartialObjectMeta<Secret>) -> Value {
+/// The precondition for this version.
+fn unchanged_since(meta: &PartialObjectMeta<Secret>) -> Value {
     json!({"uid": meta.metadata.uid, "resourceVersion": meta.metadata.resource_version})
 }
 
@@ -46,16 +46,16 @@ async fn delete(place: &Place, name: &str) {
 }
 
 #[tokio::test]
-async fn the_first_apply_only_creates() {
+async fn first_apply_never_updates() {
     let place = Place::new("create").await;
     let absent = json!({"resourceVersion": "1"});
     let made = apply(&place, "one", absent.clone(), "YQ==")
         .await
-        .expect("nothing was there");
+        .expect("absent");
     assert_eq!(
         apply(&place, "one", absent.clone(), "Yg==").await.err(),
         Some(409),
-        "even our own"
+        "even our own Secret"
     );
     let foreign: Secret =
         serde_json::from_value(json!({"metadata": {"name": "foreign"}, "data": {"b": "eA=="}})).unwrap();
@@ -76,51 +76,51 @@ async fn the_first_apply_only_creates() {
 }
 
 #[tokio::test]
-async fn a_later_apply_changes_only_what_was_judged() {
+async fn later_apply_updates_only_the_observed_version() {
     let place = Place::new("update").await;
     let absent = json!({"resourceVersion": "1"});
     let first = apply(&place, "s", absent.clone(), "YQ==").await.expect("made");
-    let second = apply(&place, "s", judged(&first), "Yg==")
+    let second = apply(&place, "s", unchanged_since(&first), "Yg==")
         .await
-        .expect("it is the one that was judged");
+        .expect("unchanged");
     assert_ne!(second.metadata.resource_version, first.metadata.resource_version);
     assert_eq!(
-        apply(&place, "s", judged(&first), "Yw==").await.err(),
+        apply(&place, "s", unchanged_since(&first), "Yw==").await.err(),
         Some(409),
         "changed since"
     );
-    let same = apply(&place, "s", judged(&second), "Yg==")
+    let same = apply(&place, "s", unchanged_since(&second), "Yg==")
         .await
-        .expect("an apply of the same");
+        .expect("the same content");
     assert_eq!(
         same.metadata.resource_version, second.metadata.resource_version,
-        "changes nothing"
+        "an apply of the same content is a no-op"
     );
 
     delete(&place, "s").await;
     assert_eq!(
-        apply(&place, "s", judged(&second), "Yw==").await.err(),
+        apply(&place, "s", unchanged_since(&second), "Yw==").await.err(),
         Some(409),
-        "gone"
+        "deleted"
     );
     assert!(
         place.secrets().get_opt("s").await.unwrap().is_none(),
-        "and it stays away"
+        "it stays deleted"
     );
     let alone = json!({"resourceVersion": second.metadata.resource_version});
     assert!(
         apply(&place, "s", alone, "Yw==").await.is_ok(),
-        "a resourceVersion alone brings it back: the uid is needed"
+        "a resourceVersion alone creates it again: the uid is required"
     );
     assert_eq!(
-        apply(&place, "s", judged(&second), "Yw==").await.err(),
+        apply(&place, "s", unchanged_since(&second), "Yw==").await.err(),
         Some(409),
         "replaced"
     );
 }
 
 #[tokio::test]
-async fn a_json_patch_tests_what_it_was_made_for() {
+async fn json_patch_with_an_outdated_test_is_rejected() {
     let place = Place::new("jsonpatch").await;
     let first = apply(&place, "s", json!({"resourceVersion": "1"}), "YQ==")
         .await
@@ -130,7 +130,7 @@ async fn a_json_patch_tests_what_it_was_made_for() {
                                 {"op": "remove", "path": "/data/a"}]);
         Patch::<()>::Json(serde_json::from_value(operations).unwrap())
     };
-    let second = apply(&place, "s", judged(&first), "Yg==").await.expect("changed");
+    let second = apply(&place, "s", unchanged_since(&first), "Yg==").await.expect("changed");
     let secrets = place.secrets();
     let params = PatchParams::default();
     let refused = secrets
@@ -144,7 +144,7 @@ async fn a_json_patch_tests_what_it_was_made_for() {
     assert_eq!(
         (status.code, names_a_field),
         (422, false),
-        "told apart from a Secret that is invalid"
+        "distinguishable from an invalid Secret"
     );
     secrets
         .patch("s", &params, &patch(&second.metadata.resource_version))
@@ -153,7 +153,7 @@ async fn a_json_patch_tests_what_it_was_made_for() {
 }
 
 #[tokio::test]
-async fn a_status_is_written_only_for_the_version_that_was_judged() {
+async fn status_is_written_only_for_the_observed_version() {
     let place = Place::new("status").await;
     let first = place
         .apply(&place.sealed("db", &[("password", "planted-status-3Vn")]))

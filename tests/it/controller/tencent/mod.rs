@@ -1,4 +1,4 @@
-//! Documents under Tencent Cloud keys on a real API server: the controller, without a keyring, against the emulator.
+//! Documents under Tencent Cloud keys: the controller on a real API server, against the KMS emulator, without a keyring.
 
 mod refusals;
 
@@ -22,14 +22,14 @@ const SECOND: &str = "planted-tencent-9Lw";
 const FAR: &str = "ap-singapore";
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// An emulator, who seals with its keys, and a namespace.
+/// An emulator, providers that seal with its keys, and a namespace.
 struct Cloud {
     emulator: Emulator,
     sealer: Registry,
     place: Place,
 }
 
-/// A client of the emulator that may open with these keys.
+/// A client of the emulator that may decrypt with these keys.
 fn client_of(emulator: &Emulator, allowed: AllowedKeys) -> Arc<TencentKms> {
     let variables = emulator.environment();
     let settings = TencentSettings {
@@ -62,13 +62,13 @@ impl Cloud {
         }
     }
 
-    /// A controller with `--allow-key` for each of these.
+    /// Starts a controller with `--allow-key` for each of these.
     fn controller(&self, allow: &[&str]) -> Running {
         let allowed = AllowedKeys::parse(allow).unwrap();
         Running::start(client_of(&self.emulator, allowed), &[&self.place.namespace])
     }
 
-    /// One whose keys are all of the emulator's first region.
+    /// Starts a controller that may use all keys of the emulator's first region.
     fn controller_of_region(&self) -> Running {
         self.controller(&[&format!("tencent-kms://{REGION}/")])
     }
@@ -94,7 +94,7 @@ impl Cloud {
         self.emulator.order(Command::KeyState { key, state }).unwrap();
     }
 
-    /// Calls of Decrypt for this key.
+    /// Number of Decrypt calls for this key.
     fn decrypts(&self, key: &str) -> u64 {
         self.emulator.calls_with("Decrypt", key).total
     }
@@ -124,7 +124,7 @@ fn error(code: &str) -> Effect {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn sealed_with_a_tencent_key_becomes_ready_for_one_call() {
+async fn object_becomes_ready_with_one_kms_call() {
     let cloud = Cloud::new("tencent").await;
     let running = cloud.controller(&[&cloud.emulator.key_uri()]);
     cloud.place.apply(&cloud.sealed("db", FIRST).await).await;
@@ -136,7 +136,7 @@ async fn sealed_with_a_tencent_key_becomes_ready_for_one_call() {
         (1, 2)
     );
 
-    // A new value under the same name is one call more, and a restart none.
+    // A new value under the same name costs one more call, a restart none.
     cloud.place.apply(&cloud.sealed("db", SECOND).await).await;
     cloud.ready("db", SECOND).await;
     running.stop().await;
@@ -154,7 +154,7 @@ async fn sealed_with_a_tencent_key_becomes_ready_for_one_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_was_sealed_before_a_rotation_opens_and_new_seals_use_the_new_version() {
+async fn rotation_keeps_old_documents_readable_and_new_seals_use_the_new_version() {
     let cloud = Cloud::new("rotated").await;
     let running = cloud.controller_of_region();
     let key = cloud.emulator.key().to_owned();
@@ -165,7 +165,7 @@ async fn what_was_sealed_before_a_rotation_opens_and_new_seals_use_the_new_versi
     cloud.place.apply(&after).await;
     cloud.ready("before", FIRST).await;
     cloud.ready("after", SECOND).await;
-    // The first part of a ciphertext names the version.
+    // The first part of a ciphertext is the key version.
     let version = |object: &mut Value| {
         let text = ciphertext(object).as_str().unwrap().to_owned();
         text.split_once("-k-").unwrap().0.to_owned()
@@ -175,7 +175,7 @@ async fn what_was_sealed_before_a_rotation_opens_and_new_seals_use_the_new_versi
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_key_that_is_not_allowed_costs_no_call() {
+async fn disallowed_key_is_refused_without_a_kms_call() {
     let cloud = Cloud::new("allowed").await;
     let near = cloud.emulator.key_uri();
     let second = cloud.emulator.create_key(REGION, "second").unwrap();
@@ -199,7 +199,7 @@ async fn a_key_that_is_not_allowed_costs_no_call() {
         assert!(message(&refused).contains("--allow-key"), "{}", message(&refused));
     }
     assert_eq!(cloud.emulator.all_calls(), sealing);
-    // Of a document's keys only the allowed one is used, though another comes first.
+    // Only the allowed key of a document is used, although another one comes first.
     cloud.place.apply(&mixed).await;
     cloud.ready("mixed", FIRST).await;
     assert_eq!(cloud.emulator.all_calls(), sealing + 1);
@@ -207,7 +207,7 @@ async fn a_key_that_is_not_allowed_costs_no_call() {
         cloud.no_secret(name).await;
     }
 
-    // Another controller allows the region: what was refused opens.
+    // With a controller that allows the region, the refused documents are opened.
     running.stop().await;
     let running = cloud.controller_of_region();
     cloud.ready("second", FIRST).await;
@@ -217,11 +217,11 @@ async fn a_key_that_is_not_allowed_costs_no_call() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_cannot_be_right_and_changed_ciphertexts_are_the_one_integrity_error() {
+async fn wrong_responses_and_changed_ciphertexts_yield_the_same_integrity_error() {
     let cloud = Cloud::new("integrity").await;
     let running = cloud.controller_of_region();
     let mut objects = Vec::new();
-    // A flip in each part of the ciphertext.
+    // One changed character in each part of the ciphertext.
     for (name, at) in [("version", 3), ("context", 95), ("body", 140)] {
         let mut flipped = cloud.sealed(name, FIRST).await;
         let text = ciphertext(&mut flipped).as_str().unwrap().to_owned();
@@ -229,7 +229,7 @@ async fn answers_that_cannot_be_right_and_changed_ciphertexts_are_the_one_integr
         *ciphertext(&mut flipped) = json!(format!("{}{letter}{}", &text[..at], &text[at + 1..]));
         objects.push((name, flipped));
     }
-    // The ciphertext of another place, and a whole document of another place.
+    // The ciphertext of another place, and a whole document for another place.
     let elsewhere = plane_with_crd().namespace("elsewhere").unwrap();
     let key = cloud.emulator.key_uri();
     let mut other = cloud.sealed_for(&elsewhere, &[&key], "moved", FIRST).await;
@@ -244,7 +244,7 @@ async fn answers_that_cannot_be_right_and_changed_ciphertexts_are_the_one_integr
         stalled(&refused);
         messages.push(message(&refused).to_owned());
     }
-    // Answers about another key, of another length, with another data key. They end with the fault.
+    // Responses for another key, of another length, with another data key. Each recovers when the fault is cleared.
     let id = cloud.emulator.create_key(REGION, "other").unwrap();
     for (name, effect) in [
         ("other-key", Effect::OtherKey { key: id }),
@@ -265,8 +265,8 @@ async fn answers_that_cannot_be_right_and_changed_ciphertexts_are_the_one_integr
     assert_eq!(
         messages,
         [
-            "the document does not open: it was changed after sealing, or sealed for another place or key; no secret \
-             exists yet; run envelope open on the file and seal it again; retried ever more rarely"
+            "the document cannot be opened: it was changed after sealing, or sealed for another namespace, name or KMS \
+             key; no secret exists yet; run envelope open on the file and re-seal it; retrying with backoff"
         ]
     );
     for (name, _) in &objects {
@@ -276,7 +276,7 @@ async fn answers_that_cannot_be_right_and_changed_ciphertexts_are_the_one_integr
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_second_regions_wrap_opens_while_the_first_is_down() {
+async fn wrap_of_a_second_region_is_used_while_the_first_is_down() {
     let cloud = Cloud::new("regions").await;
     let far = cloud.emulator.create_key(FAR, "far").unwrap();
     let (near_uri, far_uri) = (cloud.emulator.key_uri(), format!("tencent-kms://{FAR}/{far}"));
@@ -300,7 +300,7 @@ async fn a_second_regions_wrap_opens_while_the_first_is_down() {
     let opened = cloud.emulator.calls_with("Decrypt", &far);
     assert_eq!((opened.total, opened.failed), (1, 0));
 
-    // Both are down: a retry without a person can succeed, and does.
+    // Both regions are down: a retry can succeed without human action, and does.
     cloud.emulator.fault(Fault::new(Effect::Cut).region(FAR));
     cloud.place.apply(&third).await;
     let waits = cloud.place.reason("new", "KmsUnavailable").await;
