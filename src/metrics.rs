@@ -137,11 +137,7 @@ impl Metrics {
             reconcile_duration.clone(),
         );
         let opens = Family::default();
-        registry.register(
-            "opens",
-            "Attempts to open a document, by outcome",
-            opens.clone(),
-        );
+        registry.register("opens", "Attempts to open a document, by outcome", opens.clone());
         let kms_requests = Family::default();
         registry.register(
             "kms_requests",
@@ -155,9 +151,17 @@ impl Metrics {
             kms_duration.clone(),
         );
         let objects = Family::default();
-        registry.register("objects", "EnvelopeSecrets, by reason in the status", objects.clone());
+        registry.register(
+            "objects",
+            "EnvelopeSecrets, by reason in the status",
+            objects.clone(),
+        );
         let queue = Gauge::default();
-        registry.register("queue_length", "Objects queued for a reconcile or an opening", queue.clone());
+        registry.register(
+            "queue_length",
+            "Objects queued for a reconcile or an opening",
+            queue.clone(),
+        );
         let apply_to_secret = DELIVERY.new_metric();
         registry.register(
             "apply_to_secret_seconds",
@@ -171,11 +175,7 @@ impl Metrics {
             events_dropped.clone(),
         );
         let streams = Family::default();
-        registry.register(
-            "streams",
-            "Watch streams, by resource and state",
-            streams.clone(),
-        );
+        registry.register("streams", "Watch streams, by resource and state", streams.clone());
         let stream_errors = Family::default();
         registry.register(
             "stream_errors",

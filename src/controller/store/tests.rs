@@ -166,7 +166,7 @@ async fn live_read_does_not_replace_a_newer_event() {
     let cache = &stores.caches()[0];
     list_objects(cache, &[("a", "1")]);
     let read = |version: &str| Object::of(raw("a", version)).map(|(_, object)| object);
-    let stored = || {
+    let version = || {
         cache
             .object(&key("a"))
             .map(|object| object.resource_version.to_string())
@@ -174,13 +174,13 @@ async fn live_read_does_not_replace_a_newer_event() {
 
     cache.object_request(&key("a"));
     cache.object_read(&key("a"), read("2"));
-    assert_eq!(stored().as_deref(), Some("2"), "no event arrived in the meantime");
+    assert_eq!(version().as_deref(), Some("2"), "no event arrived in the meantime");
 
     cache.object_request(&key("a"));
     cache.object_event(Event::Apply(raw("a", "3")));
     cache.object_read(&key("a"), read("2"));
     assert_eq!(
-        stored().as_deref(),
+        version().as_deref(),
         Some("3"),
         "the event arrived before the response"
     );
@@ -188,12 +188,12 @@ async fn live_read_does_not_replace_a_newer_event() {
     cache.object_request(&key("a"));
     cache.object_event(Event::Delete(raw("a", "4")));
     cache.object_read(&key("a"), read("3"));
-    assert_eq!(stored(), None, "it stays deleted");
+    assert_eq!(version(), None, "it stays deleted");
 
     cache.object_request(&key("a"));
     cache.object_event(Event::Apply(raw("a", "5")));
     cache.object_read(&key("a"), None);
-    assert_eq!(stored().as_deref(), Some("5"), "created again after the read");
+    assert_eq!(version().as_deref(), Some("5"), "created again after the read");
 }
 
 #[tokio::test(start_paused = true)]

@@ -130,7 +130,9 @@ async fn json_patch_with_an_outdated_test_is_rejected() {
                                 {"op": "remove", "path": "/data/a"}]);
         Patch::<()>::Json(serde_json::from_value(operations).unwrap())
     };
-    let second = apply(&place, "s", unchanged_since(&first), "Yg==").await.expect("changed");
+    let second = apply(&place, "s", unchanged_since(&first), "Yg==")
+        .await
+        .expect("changed");
     let secrets = place.secrets();
     let params = PatchParams::default();
     let refused = secrets

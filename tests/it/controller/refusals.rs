@@ -98,9 +98,7 @@ async fn copied_document_is_refused_and_names_its_annotated_place() {
     stalled(&refused);
     let said = message(&refused);
     assert!(
-        said.ends_with(&format!(
-            "(its annotation says it was sealed for {elsewhere}/db)"
-        )),
+        said.ends_with(&format!("(its annotation says it was sealed for {elsewhere}/db)")),
         "{said}"
     );
     assert!(said.contains("no secret exists yet"), "{said}");

@@ -31,11 +31,11 @@ async fn missing_crd_and_unreachable_api_server_are_reported_and_retried() {
         timings(),
     );
     let says = |text: &str| running.health.ready().is_err_and(|said| said.contains(text));
-    until(LIMIT, "the API server is reported unreachable", async || says("unreachable")).await;
-    assert!(
-        running.health.live().is_ok(),
-        "waiting does not fail liveness"
-    );
+    until(LIMIT, "the API server is reported unreachable", async || {
+        says("unreachable")
+    })
+    .await;
+    assert!(running.health.live().is_ok(), "waiting does not fail liveness");
     until(LIMIT, "it is logged", async || {
         !logged(&[
             &namespace,

@@ -220,7 +220,10 @@ fn inconsistent_parts_are_named() {
         "spec.encryptedData",
         "a value does not begin with the id of one of spec.dataKeys and a dot",
     );
-    let name = cel("spec.encryptedData", "the name of an entry must have 1 to 253 letters");
+    let name = cel(
+        "spec.encryptedData",
+        "the name of an entry must have 1 to 253 letters",
+    );
     let twice = cel(
         "spec.template.render",
         "an entry is also in spec.encryptedData or spec.template.data",

@@ -312,7 +312,6 @@ fn unknown_fields_survive_a_status_write() {
         .unwrap();
     unchanged("an annotation");
     let text = raw(plane, &namespace, "newer");
-    let error =
-        Document::from_object_json(text.as_bytes(), None).expect_err("unknown to the strict reader");
+    let error = Document::from_object_json(text.as_bytes(), None).expect_err("unknown to the strict reader");
     assert!(error.to_string().contains("later"), "{error}");
 }

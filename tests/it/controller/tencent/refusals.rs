@@ -88,7 +88,12 @@ async fn each_kms_error_has_its_reason_and_recovers() {
             "KmsThrottled",
             "raise the quota",
         ),
-        ("fault", "InternalError", "KmsUnavailable", "retrying with backoff"),
+        (
+            "fault",
+            "InternalError",
+            "KmsUnavailable",
+            "retrying with backoff",
+        ),
         (
             "secret-id",
             "AuthFailure.SecretIdNotFound",
