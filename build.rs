@@ -1,5 +1,5 @@
-//! Gives the program the commit that it is built from: `ENVELOPE_COMMIT`, where the source is no Git work tree (an
-//! image build sets the variable), else what Git says, else `unknown`.
+//! Passes the commit to the program: the variable `ENVELOPE_COMMIT` if it is set (image builds set it, because their
+//! source is not a Git work tree), otherwise the commit of this repository, otherwise `unknown`.
 
 use std::path::Path;
 use std::process::Command;
@@ -7,23 +7,23 @@ use std::process::Command;
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=ENVELOPE_COMMIT");
-    let given = std::env::var("ENVELOPE_COMMIT")
+    let configured = std::env::var("ENVELOPE_COMMIT")
         .ok()
         .filter(|commit| !commit.is_empty());
-    let commit = given
-        .or_else(of_this_repository)
+    let commit = configured
+        .or_else(commit_of_this_repository)
         .unwrap_or_else(|| "unknown".to_owned());
     println!("cargo::rustc-env=ENVELOPE_COMMIT={commit}");
 }
 
-fn of_this_repository() -> Option<String> {
-    // A copy of this source inside of another repository is not that repository's commit.
+fn commit_of_this_repository() -> Option<String> {
+    // A copy of this source in another repository does not have that repository's commit.
     let top = git(&["rev-parse", "--show-toplevel"])?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).canonicalize().ok()?;
     if Path::new(&top).canonicalize().ok()? != here {
         return None;
     }
-    // HEAD changes with the branch, its log with every commit.
+    // HEAD changes when the branch changes, its log with every commit.
     for name in ["HEAD", "logs/HEAD"] {
         if let Some(path) = git(&["rev-parse", "--git-path", name]).filter(|path| Path::new(path).exists()) {
             println!("cargo::rerun-if-changed={path}");

@@ -1,5 +1,5 @@
-//! Suite `conformance`: Tencent Cloud's own SDKs, from their registries, against the emulator of its KMS and STS, and beside
-//! our client. Suite `live` runs against the emulator, too, so that it works when somebody has an account.
+//! Suite `conformance`: Tencent Cloud's Python and Node SDKs, from their registries, call the KMS and STS emulator, and their
+//! requests are compared with our client's. Suite `live` also runs against the emulator, to keep it working without an account.
 
 use std::{
     env, fmt, fs,
@@ -13,15 +13,15 @@ use anyhow::{Context as _, Result, ensure};
 use crate::{
     live::live_command,
     prerequisites::{Missing, Need, check},
-    run::{cargo, profile_folder, root, run, run_lines, shown},
+    run::{cargo, profile_directory, root, run, run_lines, shown},
     testkit::build,
 };
 
 pub(crate) fn conformance() -> Result<()> {
     check(&[Need::CCompiler, Need::Python, Need::Node])?;
     let scripts = root().join("tests/conformance");
-    let products = root().join("target/conformance");
-    let python = products.join("python");
+    let installed = root().join("target/conformance");
+    let python = installed.join("python");
     if is_stale(&python, &scripts.join("requirements.txt"))? {
         println!("installing the Python SDK");
         run(Command::new("python3")
@@ -30,10 +30,10 @@ pub(crate) fn conformance() -> Result<()> {
         let mut pip = Command::new(python.join("bin/python"));
         pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
         run(pip.arg("--requirement").arg(scripts.join("requirements.txt")))
-            .map_err(|_| Missing::from_registry("the Python SDK"))?;
-        is_installed(&python, &scripts.join("requirements.txt"))?;
+            .map_err(|_| Missing::not_installable("the Python SDK"))?;
+        record_installed(&python, &scripts.join("requirements.txt"))?;
     }
-    let node = products.join("node");
+    let node = installed.join("node");
     if is_stale(&node, &scripts.join("package.json"))? {
         println!("installing the Node SDK");
         fs::create_dir_all(&node)?;
@@ -42,8 +42,8 @@ pub(crate) fn conformance() -> Result<()> {
         }
         let mut npm = Command::new("npm");
         npm.args(["ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts"]);
-        run(npm.current_dir(&node)).map_err(|_| Missing::from_registry("the Node SDK"))?;
-        is_installed(&node, &scripts.join("package.json"))?;
+        run(npm.current_dir(&node)).map_err(|_| Missing::not_installable("the Node SDK"))?;
+        record_installed(&node, &scripts.join("package.json"))?;
     }
     run(&mut cargo([
         "build",
@@ -55,37 +55,37 @@ pub(crate) fn conformance() -> Result<()> {
     ]))?;
     build(&["envelope", "testkit"])?;
     let emulator = Emulator::start()?;
-    let mut sum = Counts::default();
+    let mut total = Counts::default();
     for mut command in [
         script(&python.join("bin/python"), &scripts.join("python.py")),
         script(Path::new("node"), &scripts.join("node.js")),
     ] {
         command.env("NODE_PATH", node.join("node_modules"));
-        command.env("ENVELOPE", profile_folder()?.join("envelope"));
-        command.env("EVERY_CALL", profile_folder()?.join("examples/every_call"));
+        command.env("ENVELOPE", profile_directory()?.join("envelope"));
+        command.env("EVERY_CALL", profile_directory()?.join("examples/every_call"));
         command.envs(emulator.variables.iter().cloned());
         let mut last = None;
-        let done = run_lines(&mut command, |line| last = Counts::read(line));
-        // A script that counted its failures has ended with one, too: the count says more.
+        let done = run_lines(&mut command, |line| last = Counts::parse(line));
+        // A script with failures exits with an error after it has printed its counts, which say more than the exit status.
         let Some(counts) = last else {
-            return done.context("it did not come to its end");
+            return done.context("the script stopped before its closing line");
         };
         ensure!(counts.compared > 0, "no request was compared");
-        sum.passed += counts.passed;
-        sum.failed += counts.failed;
-        sum.compared += counts.compared;
+        total.passed += counts.passed;
+        total.failed += counts.failed;
+        total.compared += counts.compared;
     }
     println!("\nsuite live, against the emulator:");
     let mut live = live_command();
-    uncalled_for(&mut live);
+    remove_callers_settings(&mut live);
     live.envs(emulator.variables.iter().cloned())
         .env("ENVELOPE_LIVE_CREATE", "1");
-    run(&mut live).context("suite live fails against the emulator")?;
-    println!("\n{sum}");
-    ensure!(sum.passed > 0, "no case ran");
+    run(&mut live).context("suite live failed against the emulator")?;
+    println!("\n{total}");
+    ensure!(total.passed > 0, "no case ran");
     ensure!(
-        sum.failed == 0,
-        "an SDK does not accept the emulator, or our client sends something else"
+        total.failed == 0,
+        "an SDK rejects the emulator's responses, or our client's requests differ from the SDK's"
     );
     Ok(())
 }
@@ -93,32 +93,32 @@ pub(crate) fn conformance() -> Result<()> {
 fn script(program: &Path, path: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg(path).env("PYTHONDONTWRITEBYTECODE", "1");
-    uncalled_for(&mut command);
+    remove_callers_settings(&mut command);
     command
 }
 
-/// Neither the caller's proxy nor its credentials, endpoints and roles have a place here.
-fn uncalled_for(command: &mut Command) {
+/// Removes the caller's proxies, credentials, endpoints and roles from the command's environment.
+fn remove_callers_settings(command: &mut Command) {
     for (name, _) in env::vars_os() {
-        let text = name.to_string_lossy().to_ascii_uppercase();
-        let ours = ["TENCENTCLOUD_", "TKE_", "ENVELOPE_"];
-        if text.ends_with("_PROXY") || ours.iter().any(|start| text.starts_with(start)) {
+        let upper = name.to_string_lossy().to_ascii_uppercase();
+        let prefixes = ["TENCENTCLOUD_", "TKE_", "ENVELOPE_"];
+        if upper.ends_with("_PROXY") || prefixes.iter().any(|prefix| upper.starts_with(prefix)) {
             command.env_remove(&name);
         }
     }
 }
 
-/// What a script's last line says, and the suite's: `18 passed, 1 failed, 22 requests compared`.
+/// The closing line of a script and of the suite: `18 passed, 1 failed, 22 requests compared`.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Counts {
     passed: u64,
     failed: u64,
-    /// Requests of our client, each beside the SDK's for the same call.
+    /// Requests of our client that were compared with the SDK's request for the same call.
     compared: u64,
 }
 
 impl Counts {
-    fn read(line: &str) -> Option<Self> {
+    fn parse(line: &str) -> Option<Self> {
         let (passed, rest) = line.split_once(" passed, ")?;
         let (failed, compared) = rest.split_once(" failed, ")?;
         Some(Counts {
@@ -143,18 +143,19 @@ impl fmt::Display for Counts {
     }
 }
 
-/// Whether something else than what this list names is installed in the folder.
-fn is_stale(folder: &Path, list: &Path) -> Result<bool> {
+/// Whether the packages installed in the directory differ from this list.
+fn is_stale(directory: &Path, list: &Path) -> Result<bool> {
     let wanted = fs::read(list).with_context(|| list.display().to_string())?;
-    Ok(fs::read(folder.join("installed")).ok().as_ref() != Some(&wanted))
+    Ok(fs::read(directory.join("installed")).ok().as_ref() != Some(&wanted))
 }
 
-fn is_installed(folder: &Path, list: &Path) -> Result<()> {
-    fs::copy(list, folder.join("installed"))?;
+/// Records the list of packages that is now installed, for [`is_stale`].
+fn record_installed(directory: &Path, list: &Path) -> Result<()> {
+    fs::copy(list, directory.join("installed"))?;
     Ok(())
 }
 
-/// The emulator as a process of its own; ended when dropped.
+/// The emulator in a separate process, which is killed on drop.
 struct Emulator {
     child: Child,
     variables: Vec<(String, String)>,
@@ -162,7 +163,7 @@ struct Emulator {
 
 impl Emulator {
     fn start() -> Result<Self> {
-        let mut command = Command::new(profile_folder()?.join("testkit"));
+        let mut command = Command::new(profile_directory()?.join("testkit"));
         let command = command.arg("kms-emulator").stdin(Stdio::null());
         let child = command.stdout(Stdio::piped()).spawn();
         let child = child.with_context(|| format!("cannot start {}", shown(command)))?;
@@ -170,8 +171,8 @@ impl Emulator {
             child,
             variables: Vec::new(),
         };
-        let printed = emulator.child.stdout.take().context("no standard output")?;
-        for line in BufReader::new(printed).lines() {
+        let output = emulator.child.stdout.take().context("no standard output")?;
+        for line in BufReader::new(output).lines() {
             let line = line?;
             if let Some((_, control)) = line.split_once("; counts: curl ") {
                 let control = ("EMULATOR_CONTROL".to_owned(), control.to_owned());
@@ -183,10 +184,10 @@ impl Emulator {
             };
             emulator.variables.push((name.to_owned(), value.to_owned()));
             if name == "ENVELOPE_KEY" {
-                return Ok(emulator); // the last
+                return Ok(emulator); // the last variable that it prints
             }
         }
-        anyhow::bail!("the emulator ended before it was ready")
+        anyhow::bail!("the emulator exited before it was ready")
     }
 }
 
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_closing_line_is_read_whole() {
+    fn closing_line_is_parsed_as_a_whole() {
         let line = "18 passed, 1 failed, 22 requests compared";
         let counts = Counts {
             passed: 18,
@@ -210,14 +211,14 @@ mod tests {
             compared: 22,
         };
         assert_eq!(counts.to_string(), line);
-        assert_eq!(Counts::read(line), Some(counts));
+        assert_eq!(Counts::parse(line), Some(counts));
         for other in [
             "",
             "18 passed, 1 failed",
             "18 passed, 1 failed, 22 requests",
             "ok: 1 passed, 0 failed, 2 requests compared",
         ] {
-            assert_eq!(Counts::read(other), None, "{other}");
+            assert_eq!(Counts::parse(other), None, "{other}");
         }
     }
 }

@@ -1,28 +1,28 @@
-//! Files that a program of this repository prints, checked in so that people and tools can read them.
+//! Generated files, printed by `envelope` and checked in for people and tools to read.
 
 use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::run::{cargo, checked_output, profile_folder, root, run};
+use crate::run::{cargo, checked_output, profile_directory, root, run};
 
-/// A file, and the arguments of `envelope` that print it.
+/// Each file with the arguments of `envelope` that print it.
 const FILES: &[(&str, &[&str])] = &[
     ("crds/envelopesecrets.yaml", &["crd"]),
     ("docs/cli.md", &["reference"]),
 ];
 
-/// Builds `envelope` and writes them all; with `check` only compares.
+/// Builds `envelope` and writes all generated files; with `check`, fails if one is out of date.
 pub(crate) fn generate(check: bool) -> Result<()> {
     run(&mut cargo(["build", "--quiet", "--locked", "--bin", "envelope"]))?;
-    with_built(check)
+    generate_with_built(check)
 }
 
-/// The same with the binary that is built.
-pub(crate) fn with_built(check: bool) -> Result<()> {
+/// Does the same with the binary that is already built.
+pub(crate) fn generate_with_built(check: bool) -> Result<()> {
     let mut stale = Vec::new();
     for (name, args) in FILES {
-        let text = checked_output(Command::new(profile_folder()?.join("envelope")).args(*args))?;
+        let text = checked_output(Command::new(profile_directory()?.join("envelope")).args(*args))?;
         let path = root().join(name);
         if fs::read(&path).is_ok_and(|old| old == text) {
             println!("{name}: unchanged");
@@ -36,7 +36,7 @@ pub(crate) fn with_built(check: bool) -> Result<()> {
     crate::diagram::generate(check)?;
     ensure!(
         stale.is_empty(),
-        "not what the program prints: {}; run `cargo xtask generate`",
+        "out of date: {}; run `cargo xtask generate`",
         stale.join(", ")
     );
     Ok(())

@@ -1,4 +1,4 @@
-//! Suite `live`: `tests/live`, with the caller's credentials.
+//! Suite `live`: runs `tests/live` with the caller's credentials.
 
 use std::process::Command;
 
@@ -9,10 +9,10 @@ use crate::{
     run::{cargo, run_lines},
 };
 
-/// How `tests/live` says that nobody could be asked.
+/// How the last line of `tests/live` starts if a prerequisite is missing.
 const NOT_RUN: &str = "not run: ";
 
-/// Builds and runs it.
+/// The command that builds and runs the suite.
 pub(crate) fn live_command() -> Command {
     cargo([
         "test",
@@ -31,8 +31,8 @@ pub(crate) fn live() -> Result<()> {
     let done = run_lines(&mut live_command(), |line| line.clone_into(&mut last));
     match (done, last.strip_prefix(NOT_RUN)) {
         (Ok(()), _) => Ok(()),
-        (Err(_), Some(why)) => bail!(Missing::told(why)),
+        (Err(_), Some(why)) => bail!(Missing::reported(why)),
         (Err(error), None) if last.is_empty() => Err(error),
-        (Err(_), None) => bail!(last), // what cargo says of it says less
+        (Err(_), None) => bail!(last), // more specific than cargo's exit status
     }
 }

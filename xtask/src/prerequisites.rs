@@ -1,104 +1,105 @@
-//! What must be on the machine, looked at in the first second, before anything is built.
+//! What must be installed on the host; checked before anything is built.
 
 use std::{env, fmt, process::Command};
 
 use anyhow::{Result, ensure};
 
-use crate::run::{answers, cargo};
+use crate::run::{cargo, succeeds};
 
-/// One thing that a task needs.
+/// A prerequisite of a task.
 #[derive(Clone, Copy)]
 pub(crate) enum Need {
-    /// `cc`: the TLS library has C parts.
+    /// `cc`: parts of the TLS library are written in C.
     CCompiler,
     /// rustfmt and clippy.
     Components,
-    /// Go, which builds the control plane, or a folder with one that is built.
+    /// Go, to build the control plane, or a directory with the built binaries.
     ControlPlane,
     Kubectl,
-    /// With its module for virtual environments.
+    /// With the venv module.
     Python,
     /// With npm.
     Node,
-    /// A key of Tencent Cloud KMS; whether there are credentials, the program's own search tells.
+    /// The URI of a Tencent Cloud KMS key. The suite itself reports missing credentials.
     TencentKey,
 }
 
 impl Need {
-    /// `None`: it is there.
+    /// What to install; `None` if the prerequisite is present.
     fn missing(self) -> Option<&'static str> {
-        let (there, advice) = match self {
+        let (present, advice) = match self {
             Self::CCompiler => (
-                answers(Command::new("cc").arg("--version")),
-                "a C compiler (`cc`), for the TLS library: for example `apt-get install gcc libc6-dev`, or Xcode's command line tools",
+                succeeds(Command::new("cc").arg("--version")),
+                "a C compiler (`cc`) for the TLS library, for example `apt-get install gcc libc6-dev` or Xcode's command line tools",
             ),
             Self::Components => (
                 ["fmt", "clippy"]
                     .iter()
-                    .all(|name| answers(&mut cargo([name, "--version"]))),
+                    .all(|name| succeeds(&mut cargo([name, "--version"]))),
                 "rustfmt and clippy: `rustup component add rustfmt clippy`",
             ),
             Self::ControlPlane => (
-                env::var_os("KUBEBUILDER_ASSETS").is_some_and(|folder| !folder.is_empty())
-                    || answers(Command::new("go").arg("version")),
-                "Go (https://go.dev/dl), which builds etcd and the Kubernetes API server, or the environment variable \
-                 KUBEBUILDER_ASSETS with a folder that holds them",
+                env::var_os("KUBEBUILDER_ASSETS").is_some_and(|directory| !directory.is_empty())
+                    || succeeds(Command::new("go").arg("version")),
+                "Go (https://go.dev/dl) to build etcd and the Kubernetes API server, or a directory with the built binaries in the \
+                 environment variable KUBEBUILDER_ASSETS",
             ),
             Self::Kubectl => (
-                answers(Command::new("kubectl").args(["version", "--client"])),
+                succeeds(Command::new("kubectl").args(["version", "--client"])),
                 "kubectl (https://kubernetes.io/docs/tasks/tools)",
             ),
             Self::Python => (
-                answers(Command::new("python3").args([
+                succeeds(Command::new("python3").args([
                     "-c",
                     "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))",
                 ])),
-                "Python 3.10 or later with venv: for example `apt-get install python3-venv`",
+                "Python 3.10 or later with venv, for example `apt-get install python3-venv`",
             ),
             Self::Node => (
                 ["node", "npm"]
                     .iter()
-                    .all(|name| answers(Command::new(name).arg("--version"))),
+                    .all(|name| succeeds(Command::new(name).arg("--version"))),
                 "Node.js 18 or later with npm (https://nodejs.org)",
             ),
             Self::TencentKey => (
                 env::var("ENVELOPE_KEY").is_ok_and(|key| key.starts_with("tencent-kms://")),
-                "a key of Tencent Cloud KMS, its URI (tencent-kms://REGION/KEY-ID) in the environment variable ENVELOPE_KEY, and \
-                 credentials that may use it",
+                "a Tencent Cloud KMS key: its URI (tencent-kms://REGION/KEY-ID) in the environment variable ENVELOPE_KEY, and \
+                 credentials with permission to use it",
             ),
         };
-        (!there).then_some(advice)
+        (!present).then_some(advice)
     }
 }
 
-/// What is not there; told apart from a failure by xtask's exit status.
+/// Missing prerequisites; xtask exits with [`Missing::EXIT`] instead of the status of a failure.
 #[derive(Debug)]
 pub(crate) struct Missing(String);
 
 impl Missing {
-    /// What a registry did not give. The registry's own words stand above it in the log.
-    pub(crate) fn from_registry(what: &str) -> Self {
+    pub(crate) const EXIT: u8 = 3;
+
+    /// A package that could not be installed. The package manager's error is above it in the log.
+    pub(crate) fn not_installable(package: &str) -> Self {
         Missing(format!(
-            "{what}: it could not be installed; is its registry reached from here?"
+            "{package}, which could not be installed; check that its package registry is reachable"
         ))
     }
 
-    /// What the started program found to be missing, in its words.
-    pub(crate) fn told(why: &str) -> Self {
+    /// A prerequisite that the started program reported as missing.
+    pub(crate) fn reported(why: &str) -> Self {
         Missing(why.to_owned())
     }
-
-    pub(crate) const EXIT: u8 = 3;
 }
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "not on this machine:\n  {}", self.0)
+        write!(f, "missing prerequisites:\n  {}", self.0)
     }
 }
 
 impl std::error::Error for Missing {}
 
+/// Fails with [`Missing`] unless all prerequisites are present.
 pub(crate) fn check(needs: &[Need]) -> Result<()> {
     let missing: Vec<&str> = needs.iter().filter_map(|need| need.missing()).collect();
     ensure!(missing.is_empty(), Missing(missing.join("\n  ")));

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 
-/// The root of the repository: cargo starts xtask with the folder of its manifest in the environment.
+/// The root of the repository.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
@@ -18,17 +18,18 @@ pub(crate) fn root() -> PathBuf {
         .unwrap_or_default()
 }
 
-/// Where cargo puts the binaries of the profile that xtask itself was built with: xtask lies there too.
-pub(crate) fn profile_folder() -> Result<PathBuf> {
-    let me = env::current_exe().context("cannot tell where xtask lies")?;
-    Ok(me.parent().context("xtask lies in no folder")?.to_owned())
+/// The directory in which cargo puts the binaries of the profile that xtask was built with, such as `target/debug`.
+pub(crate) fn profile_directory() -> Result<PathBuf> {
+    let executable = env::current_exe().context("cannot find the xtask executable")?;
+    let directory = executable.parent().context("the xtask executable has no directory")?;
+    Ok(directory.to_owned())
 }
 
-/// The cargo that started us, in the root of the repository.
+/// The cargo that started xtask, in the root of the repository.
 pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(args).current_dir(root());
-    // What cargo told xtask about itself would make build scripts of the started cargo run again.
+    // Inherited, these variables would make the started cargo rerun build scripts.
     for (name, _) in env::vars_os() {
         if name
             .to_str()
@@ -40,7 +41,7 @@ pub(crate) fn cargo<A: AsRef<OsStr>>(args: impl IntoIterator<Item = A>) -> Comma
     command
 }
 
-/// The command as a person would type it.
+/// The command line, for messages.
 pub(crate) fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program()).file_name().unwrap_or_default();
     let words = std::iter::once(program).chain(command.get_args());
@@ -50,18 +51,18 @@ pub(crate) fn shown(command: &Command) -> String {
         .join(" ")
 }
 
-/// Runs to the end with this process's output.
+/// Runs a command, with inherited output, and fails unless it succeeds.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot start {}", shown(command)))?;
     if !status.success() {
-        bail!("{} ended with {status}", shown(command));
+        bail!("{} failed: {status}", shown(command));
     }
     Ok(())
 }
 
-/// Runs to the end; standard output is passed on line by line and also given to `each`.
+/// Does the same, and also passes each line of standard output to `each`.
 pub(crate) fn run_lines(command: &mut Command, mut each: impl FnMut(&str)) -> Result<()> {
     let shown = shown(command);
     let mut child = command
@@ -77,13 +78,13 @@ pub(crate) fn run_lines(command: &mut Command, mut each: impl FnMut(&str)) -> Re
     }
     let status = child.wait().with_context(|| format!("cannot wait for {shown}"))?;
     if !status.success() {
-        bail!("{shown} ended with {status}");
+        bail!("{shown} failed: {status}");
     }
     Ok(())
 }
 
-/// Whether the program starts and answers these arguments with success, quietly.
-pub(crate) fn answers(command: &mut Command) -> bool {
+/// Whether the command starts and succeeds. Its output is discarded.
+pub(crate) fn succeeds(command: &mut Command) -> bool {
     let quiet = command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -91,7 +92,7 @@ pub(crate) fn answers(command: &mut Command) -> bool {
     quiet.status().is_ok_and(|status| status.success())
 }
 
-/// Standard output of a program, whatever its exit status; standard error is dropped.
+/// Returns the command's standard output, whatever its exit status. Standard error is discarded.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let shown = shown(command);
     let output = command
@@ -101,13 +102,13 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Standard output of a program that must succeed; standard error is passed on.
+/// Returns the command's standard output, and fails unless the command succeeds. Standard error is inherited.
 pub(crate) fn checked_output(command: &mut Command) -> Result<Vec<u8>> {
     let shown = shown(command);
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
     let output = output.with_context(|| format!("cannot start {shown}"))?;
     if !output.status.success() {
-        bail!("{shown} ended with {}", output.status);
+        bail!("{shown} failed: {}", output.status);
     }
     Ok(output.stdout)
 }

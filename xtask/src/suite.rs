@@ -1,4 +1,4 @@
-//! The core suite: what a change must pass. CI runs the same.
+//! The core suite: what every change must pass, locally and in CI.
 
 use std::{
     env,
@@ -10,28 +10,28 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use crate::{
-    generate::with_built,
+    generate::generate_with_built,
     prerequisites::{Need, check},
-    run::{answers, cargo, output, profile_folder, root, run, run_lines},
+    run::{cargo, output, profile_directory, root, run, run_lines, succeeds},
 };
 
-/// What a step that did not fail came to.
+/// The result of a step that did not fail.
 enum Outcome {
     Done,
-    /// Passed, but part of it could not be done here: said plainly, never hidden.
+    /// Passed, but part of the step could not run on this host; the report says which part and why.
     NotRun(String),
 }
 
 type Step = (&'static str, fn(&mut Tally) -> Result<Outcome>);
 
-/// Cheap steps first; the tests last, so that their closing line is the last thing seen.
+/// Cheap steps first. Tests last, so that the log ends with their closing line.
 const STEPS: &[Step] = &[
     ("formatting", |_| plain("fmt --all --check", &[])),
     ("one TLS provider", |_| one_tls_provider()),
-    ("licences, bans, sources", |_| deny()),
+    ("licenses, bans, sources", |_| deny()),
     ("clippy", |_| {
         let args = "clippy --workspace --all-targets --all-features --locked -- -D warnings";
-        plain(args, &[]) // with the suite `live`, which nothing here runs
+        plain(args, &[]) // all features, to check the suite `live`, which this suite does not run
     }),
     ("rustdoc", |_| {
         plain(
@@ -39,10 +39,12 @@ const STEPS: &[Step] = &[
             &[("RUSTDOCFLAGS", "-D warnings")],
         )
     }),
-    ("build of the tests", |_| {
+    ("build tests", |_| {
         plain("test --workspace --locked --no-run", &[])
     }),
-    ("generated files", |_| with_built(true).map(|()| Outcome::Done)),
+    ("generated files", |_| {
+        generate_with_built(true).map(|()| Outcome::Done)
+    }),
     ("control plane", |_| control_plane()),
     ("tests", tests),
 ];
@@ -90,10 +92,10 @@ fn plain(args: &str, env: &[(&str, &str)]) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Two TLS stacks in one process means two sets of roots and advisories; kube and rustls can both bring a second one in
-/// by a feature of any dependency.
+/// Two TLS stacks in one process mean two sets of trusted roots and security advisories. A feature of any dependency of
+/// kube or rustls can add a second one.
 fn one_tls_provider() -> Result<Outcome> {
-    for shunned in ["ring", "openssl", "openssl-sys", "native-tls"] {
+    for banned in ["ring", "openssl", "openssl-sys", "native-tls"] {
         let mut tree = cargo([
             "tree",
             "--locked",
@@ -103,23 +105,24 @@ fn one_tls_provider() -> Result<Outcome> {
             "--edges",
             "normal,build,dev",
         ]);
-        let found = output(tree.args(["--invert", shunned]))?;
+        let found = output(tree.args(["--invert", banned]))?;
         ensure!(
             found.trim().is_empty(),
-            "{shunned} is in the dependency tree:\n{found}"
+            "{banned} is in the dependency tree:\n{found}"
         );
     }
-    let kept = output(&mut cargo(["tree", "--locked", "--invert", "aws-lc-rs"]))?;
+    // Guards against a `cargo tree` that always prints nothing.
+    let expected = output(&mut cargo(["tree", "--locked", "--invert", "aws-lc-rs"]))?;
     ensure!(
-        !kept.trim().is_empty(),
-        "aws-lc-rs is not in the dependency tree: this check looks at nothing"
+        !expected.trim().is_empty(),
+        "aws-lc-rs is not in the dependency tree: this check no longer works"
     );
     Ok(Outcome::Done)
 }
 
-/// `deny.toml`, with cargo-deny where it is installed; nothing is fetched.
+/// Checks `deny.toml` with cargo-deny, if it is installed. Downloads nothing.
 fn deny() -> Result<Outcome> {
-    if !answers(&mut cargo(["deny", "--version"])) {
+    if !succeeds(&mut cargo(["deny", "--version"])) {
         return Ok(Outcome::NotRun(
             "cargo-deny is not installed (cargo install --locked cargo-deny)".to_owned(),
         ));
@@ -143,20 +146,20 @@ fn deny() -> Result<Outcome> {
     });
     if !has_database {
         return Ok(Outcome::NotRun(
-            "advisories: there is no advisory database here (cargo deny fetch)".to_owned(),
+            "advisories: there is no advisory database on this host (cargo deny fetch)".to_owned(),
         ));
     }
     run(deny().arg("advisories"))?;
     Ok(Outcome::Done)
 }
 
-/// What the tests' Kubernetes is made of, found or built: minutes the first time, which are not those of a test.
+/// Finds or builds the control plane's executables. The first build takes minutes, which no test should be charged for.
 fn control_plane() -> Result<Outcome> {
-    run(Command::new(profile_folder()?.join("testkit")).arg("build"))?;
+    run(Command::new(profile_directory()?.join("testkit")).arg("build"))?;
     Ok(Outcome::Done)
 }
 
-/// Every test of the workspace with the documentation's examples. They leave no file behind in the work tree.
+/// Runs every test in the workspace, doc examples included, and checks that the tests do not change the work tree.
 fn tests(tally: &mut Tally) -> Result<Outcome> {
     let status = || {
         output(
@@ -174,19 +177,19 @@ fn tests(tally: &mut Tally) -> Result<Outcome> {
     ensure!(tally.passed > 0, "no test ran");
     ensure!(
         tally.ignored == 0,
-        "{} tests are ignored: a test that is not run is no test",
+        "{} tests are ignored; remove #[ignore] or the test",
         tally.ignored
     );
     match (before, status()) {
         (Ok(before), Ok(after)) => ensure!(before == after, "the tests changed the work tree:\n{after}"),
         (Err(error), _) | (_, Err(error)) => {
-            return Ok(Outcome::NotRun(format!("the look at the work tree: {error:#}")));
+            return Ok(Outcome::NotRun(format!("the check of the work tree: {error:#}")));
         }
     }
     Ok(Outcome::Done)
 }
 
-/// The sum of cargo test's closing lines, one of which each test binary prints.
+/// The sum of the closing lines that cargo test prints, one for each test binary.
 #[derive(Default)]
 struct Tally {
     binaries: usize,
@@ -234,12 +237,12 @@ impl Tally {
 
     fn failures(&self) -> String {
         match &self.failed_tests[..] {
-            [] => "cargo test failed outside of a test".to_owned(),
+            [] => "cargo test failed outside a test".to_owned(),
             tests => format!("{} tests failed: {}", tests.len(), tests.join(", ")),
         }
     }
 
-    /// One line in cargo test's own form, so that whoever reads the end of a log finds the whole count there.
+    /// One line in the format of cargo test, so that the end of the log has the total count.
     fn closing_line(&self) -> String {
         let Self {
             passed,
@@ -271,7 +274,7 @@ mod tests {
             "test a::c ... FAILED",
             "test result: FAILED. 2 passed; 1 failed; 0 ignored; 0 measured; 4 filtered out; finished in 0.50s",
             "test result: ok. 40 passed; 0 failed; 1 ignored; 2 measured; 0 filtered out; finished in 12.25s",
-            "the test result: ok. 7 passed; of a program is no closing line",
+            "another program's test result: ok. 7 passed; is not a closing line",
         ] {
             tally.read(line);
         }

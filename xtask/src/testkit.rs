@@ -1,4 +1,4 @@
-//! The tasks that testkit's binary carries out.
+//! The tasks that the testkit binary runs.
 
 use std::{io::Write as _, os::unix::process::CommandExt as _, process::Command};
 
@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result, ensure};
 use clap::ValueEnum as _;
 
 use crate::{
-    Demo,
+    args::Demo,
     prerequisites::{Need, check},
-    run::{cargo, profile_folder, run, shown},
+    run::{cargo, profile_directory, run, shown},
 };
 
 pub(crate) fn demo(demo: &Demo) -> Result<()> {
@@ -18,7 +18,7 @@ pub(crate) fn demo(demo: &Demo) -> Result<()> {
         args.extend(["--provider".into(), provider.get_name().into()]);
     }
     if let Some(kubeconfig) = &demo.kubeconfig {
-        ensure!(kubeconfig.is_file(), "there is no file {}", kubeconfig.display());
+        ensure!(kubeconfig.is_file(), "{} is not a file", kubeconfig.display());
         needs.push(Need::Kubectl);
         args.extend(["--kubeconfig".into(), kubeconfig.into()]);
     } else if demo.no_cluster {
@@ -33,16 +33,16 @@ pub(crate) fn demo(demo: &Demo) -> Result<()> {
     build(&["envelope", "testkit"])?;
     args.extend([
         "--envelope".into(),
-        profile_folder()?.join("envelope").into_os_string(),
+        profile_directory()?.join("envelope").into_os_string(),
     ]);
-    become_testkit(Command::new(profile_folder()?.join("testkit")).args(args))
+    exec_testkit(Command::new(profile_directory()?.join("testkit")).args(args))
 }
 
 pub(crate) fn controlplane(args: &[String]) -> Result<()> {
     check(&[Need::CCompiler, Need::ControlPlane])?;
     build(&["testkit"])?;
-    become_testkit(
-        Command::new(profile_folder()?.join("testkit"))
+    exec_testkit(
+        Command::new(profile_directory()?.join("testkit"))
             .arg("controlplane")
             .args(args),
     )
@@ -51,23 +51,24 @@ pub(crate) fn controlplane(args: &[String]) -> Result<()> {
 pub(crate) fn kms_emulator(args: &[String]) -> Result<()> {
     check(&[Need::CCompiler])?;
     build(&["testkit"])?;
-    become_testkit(
-        Command::new(profile_folder()?.join("testkit"))
+    exec_testkit(
+        Command::new(profile_directory()?.join("testkit"))
             .arg("kms-emulator")
             .args(args),
     )
 }
 
+/// Builds binaries of the workspace and says beforehand how long that takes.
 pub(crate) fn build(binaries: &[&str]) -> Result<()> {
-    let first = binaries
+    let is_first = binaries
         .iter()
-        .any(|name| !profile_folder().is_ok_and(|folder| folder.join(name).is_file()));
-    let time = if first {
+        .any(|name| !profile_directory().is_ok_and(|directory| directory.join(name).is_file()));
+    let time = if is_first {
         "about 3 minutes the first time on 2 cores"
     } else {
-        "seconds, if little changed"
+        "a few seconds if little has changed"
     };
-    // Not to standard output, which may be what a shell is to read.
+    // To standard error: a shell may evaluate standard output.
     let _ = writeln!(std::io::stderr(), "building {}: {time}", binaries.join(" and "));
     let mut command = cargo(["build", "--locked", "--workspace"]);
     for name in binaries {
@@ -76,8 +77,8 @@ pub(crate) fn build(binaries: &[&str]) -> Result<()> {
     run(&mut command)
 }
 
-/// Leaves the process to testkit, so that signals and the exit status are its own.
-fn become_testkit(command: &mut Command) -> Result<()> {
+/// Replaces this process with testkit, which then receives signals and sets the exit status.
+fn exec_testkit(command: &mut Command) -> Result<()> {
     let error = command.exec();
     Err(error).with_context(|| format!("cannot start {}", shown(command)))
 }

@@ -1,0 +1,84 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Development tasks for envelope-secrets"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Task {
+    /// Demonstrate the product from scratch: seal, apply, drift correction, restart, tampering; cleans up after itself
+    Demo(Demo),
+    /// Run a test suite step by step; prints the duration of each step and stops at the first failure
+    Test {
+        #[arg(value_enum, default_value_t = Suite::Core)]
+        suite: Suite,
+    },
+    /// Write the generated files: the CRD and the CLI reference
+    Generate {
+        /// Only compare; fail if a file is out of date
+        #[arg(long)]
+        check: bool,
+    },
+    /// Start a Kubernetes control plane, print how to use it, and keep it running
+    Controlplane {
+        /// Arguments for `testkit controlplane` (`--help` lists them)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Start a local emulator of Tencent Cloud KMS, print how to use it, and keep it running
+    KmsEmulator {
+        /// Arguments for `testkit kms-emulator`, such as `--listen 127.0.0.1:8099` (`--help` lists them)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct Demo {
+    /// The KMS to seal and open with
+    #[arg(long, value_enum, default_value_t = Provider::Local)]
+    pub(crate) provider: Provider,
+    /// Only seal, open and tamper; needs neither Go nor a cluster
+    #[arg(long, conflicts_with_all = ["kubeconfig", "yes"])]
+    pub(crate) no_cluster: bool,
+    /// Use the cluster of this kubeconfig's current context, in one new namespace, and remove everything that the demo creates.
+    ///
+    /// The demo's commands run with a separate HOME, so a login that reads files from your home directory does not work. The controller,
+    /// and the KMS emulator of `--provider tencent-kms`, run on this host; nothing in the cluster connects to them.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kubeconfig: Option<PathBuf>,
+    /// Do not ask for confirmation before using that cluster
+    #[arg(long, requires = "kubeconfig")]
+    pub(crate) yes: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Provider {
+    /// A keyring file: seal, apply, drift correction, restart, tampering
+    Local,
+    /// Tencent Cloud KMS, as an emulator: keys in two regions, pod identity, a regional outage, disabled keys, rotation, a key that is
+    /// not allowed, tampering
+    TencentKms,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Suite {
+    /// Formatting, clippy, dependency rules, documentation and every test in the workspace
+    Core,
+    /// Tencent Cloud's Python and Node SDKs, from their registries, against the KMS emulator and compared with our client; needs Python
+    /// 3.10 and Node.js
+    Conformance,
+    /// What only a Tencent Cloud account can verify, with your credentials and the KMS key in `ENVELOPE_KEY`; CI never runs it
+    Live,
+}
