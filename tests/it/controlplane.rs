@@ -1,4 +1,4 @@
-//! The control plane that the other topics stand on: it is the real thing, and it leaves nothing behind.
+//! The control plane that the other tests use is a real one, and leaves nothing behind.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
@@ -8,7 +8,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret, ServiceAccount};
 use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::{Api, ResourceExt as _};
-use testkit::{Ends, Options, Part};
+use testkit::{Exits, Options, Part};
 
 use crate::support::{client, client_of, until, wait_for};
 
@@ -25,7 +25,7 @@ fn secret(name: &str, value: &str) -> Secret {
 }
 
 #[tokio::test]
-async fn the_real_thing_comes_up_and_kubectl_sees_it() {
+async fn control_plane_starts_and_serves_kubectl_and_its_controllers_run() {
     let plane = testkit::shared();
     let namespace = plane.namespace("controlplane").unwrap();
     let version: serde_json::Value =
@@ -38,13 +38,13 @@ async fn the_real_thing_comes_up_and_kubectl_sees_it() {
         "{names}"
     );
 
-    // What the controller manager does: accounts, the authority's certificate in each namespace, ends by owner reference.
+    // The controller manager creates ServiceAccounts and the CA certificate in each namespace, and collects garbage.
     let client = client().await;
     let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace);
     assert_eq!(accounts.get("default").await.unwrap().name_any(), "default");
     let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace);
-    let there = |object: Option<&ConfigMap>| object.is_some();
-    let root = wait_for(&maps, "kube-root-ca.crt", "it exists", there)
+    let exists = |object: Option<&ConfigMap>| object.is_some();
+    let root = wait_for(&maps, "kube-root-ca.crt", "it exists", exists)
         .await
         .unwrap();
     let mut child = ConfigMap::default();
@@ -67,7 +67,7 @@ async fn the_real_thing_comes_up_and_kubectl_sees_it() {
 }
 
 #[tokio::test]
-async fn the_audit_log_counts_requests_and_holds_no_secret() {
+async fn audit_log_has_all_requests_and_no_secret_values() {
     let plane = testkit::shared();
     let namespace = plane.namespace("audit").unwrap();
     let mark = plane.audit_mark().unwrap();
@@ -101,9 +101,9 @@ async fn the_audit_log_counts_requests_and_holds_no_secret() {
 }
 
 #[tokio::test]
-async fn rights_are_those_that_rbac_gives() {
+async fn users_and_service_accounts_have_only_the_permissions_that_rbac_grants() {
     let plane = testkit::shared();
-    let namespace = plane.namespace("rights").unwrap();
+    let namespace = plane.namespace("permissions").unwrap();
     let list = |client| async {
         let secrets: Api<Secret> = Api::namespaced(client, &namespace);
         secrets
@@ -141,7 +141,7 @@ async fn rights_are_those_that_rbac_gives() {
             "--resource=secrets",
         ])
         .unwrap();
-    // The second group of the certificate, and the account.
+    // The second group of the certificate, and the ServiceAccount.
     let subjects = [
         "--group=writers".to_owned(),
         format!("--serviceaccount={namespace}:default"),
@@ -157,9 +157,9 @@ async fn rights_are_those_that_rbac_gives() {
         &subjects[1],
     ];
     plane.kubectl(binding).unwrap();
-    // The authorizer sees the binding by a watch of its own.
+    // The authorizer learns of the binding through a watch.
     for client in [user, account] {
-        until(Duration::from_secs(30), "the binding counts", async || {
+        until(Duration::from_secs(30), "the binding is effective", async || {
             list(client.clone()).await.is_ok()
         })
         .await;
@@ -167,7 +167,7 @@ async fn rights_are_those_that_rbac_gives() {
 }
 
 #[test]
-fn the_api_server_alone_can_be_stopped_and_comes_back_with_its_objects() {
+fn restarted_api_server_still_has_its_objects() {
     let plane = testkit::own(&Options::default());
     let namespace = plane.namespace("kept").unwrap();
     plane.stop_part(Part::Apiserver).unwrap();
@@ -181,7 +181,7 @@ fn the_api_server_alone_can_be_stopped_and_comes_back_with_its_objects() {
 }
 
 #[test]
-fn a_start_that_fails_shows_why() {
+fn failed_start_reports_the_reason() {
     let options = Options {
         apiserver_arguments: vec!["--no-such-flag".to_owned()],
         ..Options::default()
@@ -190,12 +190,12 @@ fn a_start_that_fails_shows_why() {
         .err()
         .expect("a flag that does not exist")
         .to_string();
-    assert!(error.contains("kube-apiserver ended while starting"), "{error}");
+    assert!(error.contains("kube-apiserver exited while starting"), "{error}");
     assert!(error.contains("unknown flag: --no-such-flag"), "{error}");
 }
 
 #[test]
-fn an_owner_that_is_killed_leaves_no_part_and_no_folder() {
+fn killed_owner_leaves_no_process_and_no_directory() {
     let mut owner = Command::new(testkit::testkit_binary().unwrap())
         .args(["controlplane", "--json"])
         .stdin(Stdio::piped())
@@ -211,9 +211,9 @@ fn an_owner_that_is_killed_leaves_no_part_and_no_folder() {
     let mut ids: Vec<u32> = facts["parts"].as_array().unwrap().iter().map(id).collect();
     assert_eq!(ids.len(), 3);
     ids.push(id(&facts["guard"]));
-    let ends = Ends::of(&ids).unwrap();
+    let exits = Exits::of(&ids).unwrap();
     owner.kill().unwrap();
     owner.wait().unwrap();
-    ends.wait(Duration::from_secs(30)).unwrap();
+    exits.wait(Duration::from_secs(30)).unwrap();
     assert!(!std::path::Path::new(facts["folder"].as_str().unwrap()).exists());
 }

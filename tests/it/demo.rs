@@ -1,4 +1,4 @@
-//! `cargo xtask demo`, which checks what it shows; here, that it does so wherever it is started, and leaves nothing behind.
+//! `cargo xtask demo` checks its own results; these tests run it everywhere that it can run and check that it leaves nothing behind.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -15,9 +15,10 @@ use testkit::{
 
 const ENVELOPE: &str = env!("CARGO_BIN_EXE_envelope");
 const CRD: &str = "envelopesecrets.envelope-secrets.io";
-const LIMIT: Duration = Duration::from_mins(2);
+const TIMEOUT: Duration = Duration::from_mins(2);
 
-fn shown(provider: Provider, place: &Place) -> String {
+/// Runs the demo and returns its output.
+fn output_of(provider: Provider, place: &Place) -> String {
     let mut out = Vec::new();
     let done = run(Path::new(ENVELOPE), provider, place, &mut out);
     let text = String::from_utf8(out).expect("text");
@@ -29,12 +30,12 @@ fn testkit() -> Command {
     Command::new(testkit::testkit_binary().expect("testkit"))
 }
 
-/// Makes the custom resource if nobody has; returns its uid.
-fn crd_of(plane: &ControlPlane) -> String {
+/// Creates the CRD unless it exists, and returns its UID.
+fn create_crd(plane: &ControlPlane) -> String {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/crds/envelopesecrets.yaml");
     plane
         .kubectl(["apply", "--server-side", "-f", file])
-        .expect("the custom resource");
+        .expect("the CRD");
     plane
         .kubectl([
             "wait",
@@ -46,7 +47,7 @@ fn crd_of(plane: &ControlPlane) -> String {
     uid_of_crd(plane)
 }
 
-/// Empty when there is none.
+/// The UID of the CRD; empty if there is none.
 fn uid_of_crd(plane: &ControlPlane) -> String {
     plane
         .kubectl([
@@ -73,13 +74,13 @@ fn demo_namespaces(plane: &ControlPlane) -> Vec<String> {
 
 /// A sealed document for namespace `default`.
 fn sealed() -> String {
-    let folder = tempfile::tempdir().expect("a folder");
+    let directory = tempfile::tempdir().expect("a directory");
     let envelope = |args: &[&str]| {
         let mut command = Command::new(ENVELOPE);
         let output = command
             .args(args)
-            .current_dir(folder.path())
-            .env("HOME", folder.path())
+            .current_dir(directory.path())
+            .env("HOME", directory.path())
             .stdin(Stdio::null())
             .output();
         let output = output.expect("envelope starts");
@@ -92,21 +93,21 @@ fn sealed() -> String {
     };
     let secret =
         "{apiVersion: v1, kind: Secret, metadata: {name: elsewhere, namespace: default}, stringData: {a: b}}";
-    std::fs::write(folder.path().join("secret.yaml"), secret).expect("a file");
+    std::fs::write(directory.path().join("secret.yaml"), secret).expect("a file");
     envelope(&["keys", "create", "--keyring", "keyring"]);
     envelope(&["seal", "--keyring", "keyring", "-f", "secret.yaml"])
 }
 
-/// The value that the demo showed for this variable.
+/// The value of a variable in the demo's output.
 fn variable<'a>(text: &'a str, name: &str) -> &'a str {
     let start = format!("$ export {name}=");
     text.lines()
         .find_map(|line| line.strip_prefix(&start))
-        .unwrap_or_else(|| panic!("{name} is not shown:\n{text}"))
+        .unwrap_or_else(|| panic!("{name} is not in the output:\n{text}"))
 }
 
 #[test]
-fn demo_without_cluster_takes_nothing_from_the_caller() {
+fn demo_without_cluster_ignores_the_callers_settings() {
     for (provider, lines) in [
         ("local", &["$ envelope keys create --keyring keyring"][..]),
         (
@@ -163,59 +164,59 @@ fn demo_without_cluster_takes_nothing_from_the_caller() {
         .iter()
         .chain(lines)
         {
-            assert!(text.contains(line), "{line} is not shown:\n{text}");
+            assert!(text.contains(line), "{line} is not in the output:\n{text}");
         }
     }
 }
 
 #[test]
-fn demo_of_tencent_kms_on_a_control_plane_of_its_own_leaves_nothing() {
-    let text = shown(Provider::TencentKms, &Place::Own);
+fn demo_with_tencent_kms_on_a_new_control_plane_leaves_nothing() {
+    let text = output_of(Provider::TencentKms, &Place::Own);
     for line in [
         "source=\"tke-oidc\"} 1",
         "ap-singapore 1 (0 failed)",
         "Ready=False KmsKeyUnusable",
         "Ready=False NoUsableKey",
-        "calls that the KMS counts: 0",
+        "KMS calls: 0",
         "Ready=False IntegrityError",
     ] {
-        assert!(text.contains(line), "{line} is not shown:\n{text}");
+        assert!(text.contains(line), "{line} is not in the output:\n{text}");
     }
     for name in ["HOME", "KUBECONFIG"] {
         assert!(
             !Path::new(variable(&text, name)).exists(),
-            "the folder of {name} is left"
+            "{name} was not removed"
         );
     }
 }
 
 #[test]
-fn demo_on_a_cluster_that_is_there_takes_away_what_it_made_and_nothing_else() {
+fn demo_on_an_existing_cluster_removes_only_what_it_created() {
     let plane = testkit::own(&Options::default());
-    let there = Place::Existing {
+    let existing = Place::Existing {
         kubeconfig: plane.kubeconfig(),
         yes: true,
     };
 
-    // Without the custom resource: it is the demo's own, and goes with it.
-    let text = shown(Provider::Local, &there);
+    // Without the CRD: the demo creates and deletes it.
+    let text = output_of(Provider::Local, &existing);
     assert!(text.contains("$ kubectl create -f crd.yaml"), "{text}");
     assert!(text.contains("Ready=False IntegrityError"), "{text}");
-    assert_eq!(uid_of_crd(&plane), "", "the demo's custom resource is left");
+    assert_eq!(uid_of_crd(&plane), "", "the demo did not delete its CRD");
     assert_eq!(demo_namespaces(&plane), Vec::<String>::new());
     assert!(
         !Path::new(variable(&text, "HOME")).exists(),
-        "the demo's folder is left"
+        "the demo did not remove its directory"
     );
 
-    // With it: it stays.
-    let uid = crd_of(&plane);
-    let text = shown(Provider::Local, &there);
+    // With the CRD: the demo keeps it.
+    let uid = create_crd(&plane);
+    let text = output_of(Provider::Local, &existing);
     assert!(!text.contains("kubectl create -f crd.yaml"), "{text}");
     assert_eq!(uid_of_crd(&plane), uid);
     assert_eq!(demo_namespaces(&plane), Vec::<String>::new());
 
-    // Somebody uses what the demo made, or has made it anew: it stays.
+    // If another user has re-created the demo's CRD or uses it, the cleaner keeps it.
     let clean = |uid: &str| {
         let mut command = testkit();
         command
@@ -230,38 +231,30 @@ fn demo_on_a_cluster_that_is_there_takes_away_what_it_made_and_nothing_else() {
             .take()
             .expect("its input")
             .write_all(line.as_bytes())
-            .expect("it listens");
-        assert!(cleaner.wait().expect("its end").success());
+            .expect("it reads its input");
+        assert!(cleaner.wait().expect("its exit status").success());
     };
     clean("00000000-0000-0000-0000-000000000000");
-    assert_eq!(
-        uid_of_crd(&plane),
-        uid,
-        "the custom resource of somebody else was deleted"
-    );
+    assert_eq!(uid_of_crd(&plane), uid, "a CRD with another UID was deleted");
     plane
         .kubectl_with_input(["create", "-f", "-"], &sealed())
-        .expect("an object elsewhere");
+        .expect("an object in another namespace");
     clean(&uid);
-    assert_eq!(
-        uid_of_crd(&plane),
-        uid,
-        "the custom resource was deleted with somebody's object"
-    );
+    assert_eq!(uid_of_crd(&plane), uid, "a CRD that is in use was deleted");
     plane
         .kubectl(["delete", "-n", "default", "envsec", "elsewhere"])
         .expect("kubectl");
     clean(&uid);
-    until(LIMIT, "the custom resource is gone", || {
+    until(TIMEOUT, "the CRD is deleted", || {
         Ok(uid_of_crd(&plane).is_empty().then_some(()))
     })
-    .expect("gone");
+    .expect("deleted");
 }
 
 #[test]
-fn demo_that_is_killed_leaves_nothing() {
+fn killed_demo_leaves_nothing() {
     let plane = testkit::shared();
-    let uid = crd_of(plane);
+    let uid = create_crd(plane);
     let mut command = testkit();
     command
         .args(["demo", "--yes", "--envelope", ENVELOPE, "--kubeconfig"])
@@ -269,11 +262,11 @@ fn demo_that_is_killed_leaves_nothing() {
     let mut demo = command.stdout(Stdio::piped()).spawn().expect("testkit starts");
     let mut lines = BufReader::new(demo.stdout.take().expect("its output")).lines();
     let mut text = String::new();
-    // The namespace is there and the controller runs.
+    // Until the namespace exists and the controller runs.
     while !text.contains("$ kubectl apply -f db.sealed.yaml") {
         let line = lines
             .next()
-            .unwrap_or_else(|| panic!("the demo ended by itself:\n{text}"))
+            .unwrap_or_else(|| panic!("the demo exited too early:\n{text}"))
             .expect("text");
         text.push_str(&line);
         text.push('\n');
@@ -285,20 +278,20 @@ fn demo_that_is_killed_leaves_nothing() {
     let namespace = format!("namespace/{}", created.split(' ').next().unwrap_or_default());
     assert!(demo_namespaces(plane).contains(&namespace));
     demo.kill().expect("SIGKILL");
-    demo.wait().expect("its end");
-    until(LIMIT, "the namespace is gone", || {
+    demo.wait().expect("its exit status");
+    until(TIMEOUT, "the namespace is deleted", || {
         Ok((!demo_namespaces(plane).contains(&namespace)).then_some(()))
     })
-    .expect("gone");
-    until(LIMIT, "the folder is gone", || {
+    .expect("deleted");
+    until(TIMEOUT, "the directory is removed", || {
         Ok((!Path::new(variable(&text, "HOME")).exists()).then_some(()))
     })
-    .expect("gone");
+    .expect("removed");
     assert_eq!(uid_of_crd(plane), uid);
 }
 
 #[test]
-fn demo_asks_before_it_uses_a_cluster() {
+fn demo_without_confirmation_does_not_use_the_cluster() {
     let plane = testkit::shared();
     let mut command = testkit();
     command

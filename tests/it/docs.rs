@@ -1,4 +1,4 @@
-//! The words of the repository: what they link to is there, and what they tell people to type exists.
+//! The documentation: link targets exist, and so do the commands and flags in examples.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -8,30 +8,30 @@ use std::{
 
 use crate::reasons::help;
 
-/// Folders that hold no words for people: products, and cases of the command line that are run as they stand.
-const NOT_OURS: [&str; 4] = ["target", ".git", "corpus", "cmd"];
+/// Directories without documentation, by the start of their name: build output, fuzzing inputs, and CLI test cases.
+const SKIPPED: [&str; 4] = ["target", ".git", "corpus", "cmd"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every Markdown file, by its path from the root.
+/// Every Markdown file, by its path in the repository.
 fn pages() -> BTreeMap<PathBuf, Page> {
     let mut found = BTreeMap::new();
-    let mut folders = vec![root().to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).expect("a folder of the repository") {
-            let path = entry.expect("an entry").path();
+    let mut directories = vec![root().to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).expect("a directory of the repository") {
+            let path = entry.expect("a directory entry").path();
             let name = path
                 .file_name()
                 .unwrap_or_default()
                 .to_string_lossy()
                 .into_owned();
-            if path.is_dir() && !NOT_OURS.iter().any(|not| name.starts_with(not)) {
-                folders.push(path);
+            if path.is_dir() && !SKIPPED.iter().any(|skipped| name.starts_with(skipped)) {
+                directories.push(path);
             } else if path.extension().is_some_and(|extension| extension == "md") {
-                let text = fs::read_to_string(&path).expect("a page in UTF-8");
-                let name = path.strip_prefix(root()).expect("below the root").to_owned();
+                let text = fs::read_to_string(&path).expect("UTF-8");
+                let name = path.strip_prefix(root()).expect("in the repository").to_owned();
                 found.insert(name, Page::read(&text));
             }
         }
@@ -39,12 +39,12 @@ fn pages() -> BTreeMap<PathBuf, Page> {
     found
 }
 
-/// What matters of a page.
+/// The parts of a page that are checked.
 #[derive(Default)]
 struct Page {
     anchors: BTreeSet<String>,
     links: Vec<Link>,
-    /// Command lines: lines of shell blocks, and code in running text.
+    /// Command lines: lines of shell blocks, and inline code.
     commands: Vec<(usize, String)>,
 }
 
@@ -90,7 +90,7 @@ impl Page {
         for code in line.split('`').skip(1).step_by(2) {
             self.commands.push((number, code.to_owned()));
         }
-        // What looks like a link inside code is none; the name of a test inside a link's text stays as it is.
+        // Inline code is not a link, but a link's text may be inline code (the name of a test).
         let parts = line.split('`').enumerate();
         let plain: Vec<String> = parts
             .map(|(at, part)| {
@@ -118,7 +118,7 @@ impl Page {
     }
 }
 
-/// The anchor that a heading gets on the usual sites: lower case, words joined by `-`, marks left out.
+/// The anchor of a heading on GitHub: lower case, words joined by `-`, without punctuation.
 fn anchor(heading: &str) -> String {
     let kept = heading
         .chars()
@@ -127,9 +127,9 @@ fn anchor(heading: &str) -> String {
         .collect()
 }
 
-/// The faults of all links between pages, to files, and to tests.
-fn link_faults(pages: &BTreeMap<PathBuf, Page>, is_there: &dyn Fn(&Path) -> Option<String>) -> Vec<String> {
-    let mut faults = Vec::new();
+/// Broken links to pages, headings, files and tests. `read` returns the content of a file if it exists.
+fn broken_links(pages: &BTreeMap<PathBuf, Page>, read: &dyn Fn(&Path) -> Option<String>) -> Vec<String> {
+    let mut broken = Vec::new();
     for (name, page) in pages {
         for Link { line, text, target } in &page.links {
             if target.contains("://") || target.starts_with("mailto:") {
@@ -144,31 +144,31 @@ fn link_faults(pages: &BTreeMap<PathBuf, Page>, is_there: &dyn Fn(&Path) -> Opti
             } else {
                 normal(&name.parent().unwrap_or(Path::new("")).join(file))
             };
-            let Some(content) = is_there(&file) else {
-                faults.push(format!("{at}: there is no {}", file.display()));
+            let Some(content) = read(&file) else {
+                broken.push(format!("{at}: {} does not exist", file.display()));
                 continue;
             };
             if let Some(anchor) = anchor
                 && let Some(other) = pages.get(&file)
                 && !other.anchors.contains(anchor)
             {
-                faults.push(format!("{at}: {} has no heading #{anchor}", file.display()));
+                broken.push(format!("{at}: {} has no heading #{anchor}", file.display()));
             }
-            // A test is linked by its name: [`name`](tests/it/topic.rs).
-            let named = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
-            if let Some(test) = named
+            // Links to tests have the form [`name`](tests/it/topic.rs).
+            let name = text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
+            if let Some(test) = name
                 && file.extension().is_some_and(|extension| extension == "rs")
                 && !test.contains(['/', '.'])
                 && !content.contains(&format!("fn {test}("))
             {
-                faults.push(format!("{at}: {} has no test {test}", file.display()));
+                broken.push(format!("{at}: {} has no test {test}", file.display()));
             }
         }
     }
-    faults
+    broken
 }
 
-/// Without `.` and `..`.
+/// Resolves `.` and `..`.
 fn normal(path: &Path) -> PathBuf {
     let mut normal = PathBuf::new();
     for part in path.components() {
@@ -182,11 +182,11 @@ fn normal(path: &Path) -> PathBuf {
 }
 
 #[test]
-fn docs_link_to_what_is_there() {
+fn docs_have_no_broken_links() {
     let pages = pages();
     let links = pages.values().map(|page| page.links.len()).sum::<usize>();
-    assert!(links > 20, "the reader sees next to no links: {links}");
-    let faults = link_faults(&pages, &|file| {
+    assert!(links > 20, "only {links} links found");
+    let broken = broken_links(&pages, &|file| {
         let path = root().join(file);
         if path.is_dir() {
             Some(String::new())
@@ -194,11 +194,11 @@ fn docs_link_to_what_is_there() {
             fs::read_to_string(path).ok()
         }
     });
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
-fn docs_checker_catches_dead_links() {
+fn docs_checker_finds_broken_links() {
     let page = Page::read(
         "# One `two`, three\n[a](b.md) [self](#one-two-three) [`good`](t.rs) and [`bad`](t.rs)\n[c](../c.md#x) [d](b.md#no)\n\
          ```sh\n[in a block](gone.md)\n```\n[web](https://example.org/x) `[code](gone.md)`",
@@ -207,22 +207,22 @@ fn docs_checker_catches_dead_links() {
         (PathBuf::from("docs/a.md"), page),
         (PathBuf::from("docs/b.md"), Page::read("# B")),
     ]);
-    let faults = link_faults(&pages, &|file| match file.to_str() {
+    let broken = broken_links(&pages, &|file| match file.to_str() {
         Some("docs/a.md" | "docs/b.md") => Some(String::new()),
         Some("docs/t.rs") => Some("fn good() {}".to_owned()),
         _ => None,
     });
     assert_eq!(
-        faults,
+        broken,
         [
             "docs/a.md:2: docs/t.rs has no test bad",
-            "docs/a.md:3: there is no c.md",
+            "docs/a.md:3: c.md does not exist",
             "docs/a.md:3: docs/b.md has no heading #no"
         ]
     );
 }
 
-/// The words of one command of ours inside a line of shell, from `envelope` or `cargo xtask` on.
+/// The words of each command of this project in a line of shell, from `envelope` or `xtask` on.
 fn calls(line: &str) -> Vec<Vec<&str>> {
     let line = line.split(" #").next().unwrap_or_default();
     let parts = line.split(['|', ';', '&', '(', ')']);
@@ -246,11 +246,11 @@ fn calls(line: &str) -> Vec<Vec<&str>> {
     calls
 }
 
-/// The tasks of xtask, from its source: to build it here would cost more than the reading.
+/// The tasks of xtask, read from its source, which is cheaper than building it.
 fn tasks() -> BTreeSet<String> {
-    let source = fs::read_to_string(root().join("xtask/src/main.rs")).expect("xtask's source");
-    let (_, body) = source.split_once("enum Task {").expect("its tasks");
-    let (body, _) = body.split_once("\n}").expect("their end");
+    let source = fs::read_to_string(root().join("xtask/src/args.rs")).expect("xtask's source");
+    let (_, body) = source.split_once("enum Task {").expect("the tasks");
+    let (body, _) = body.split_once("\n}").expect("the end of the enum");
     let variants = body
         .lines()
         .filter_map(|line| line.strip_prefix("    "))
@@ -260,7 +260,7 @@ fn tasks() -> BTreeSet<String> {
         .collect()
 }
 
-/// `KmsEmulator` as clap shows it.
+/// The name of a variant as clap shows it: `kms-emulator` for `KmsEmulator`.
 fn kebab(variant: &str) -> String {
     let mut word = String::new();
     for c in variant.chars() {
@@ -280,7 +280,7 @@ fn docs_name_commands_and_flags_that_exist() {
         "{tasks:?}"
     );
     let mut known: BTreeMap<Vec<&str>, Option<String>> = BTreeMap::new();
-    let (mut faults, mut checked) = (Vec::new(), 0);
+    let (mut unknown, mut checked) = (Vec::new(), 0);
     let pages = pages();
     for (name, page) in &pages {
         for (number, line) in &page.commands {
@@ -289,11 +289,11 @@ fn docs_name_commands_and_flags_that_exist() {
                 checked += 1;
                 if call[0] == "xtask" {
                     if call.get(1).is_some_and(|task| !tasks.contains(*task)) {
-                        faults.push(format!("{at}: no such task"));
+                        unknown.push(format!("{at}: no such task"));
                     }
                     continue;
                 }
-                // The command: one word, two for `keys`.
+                // A command has one word; those of `keys` have two.
                 let depth = if call.get(1) == Some(&"keys") { 2 } else { 1 };
                 let command: Vec<&str> = call[1..]
                     .iter()
@@ -302,7 +302,7 @@ fn docs_name_commands_and_flags_that_exist() {
                     .take_while(|word| !word.starts_with('-'))
                     .collect();
                 let Some(text) = known.entry(command.clone()).or_insert_with(|| help(&command)) else {
-                    faults.push(format!("{at}: no such command"));
+                    unknown.push(format!("{at}: no such command"));
                     continue;
                 };
                 for flag in call.iter().filter(|word| word.starts_with("--")) {
@@ -311,22 +311,22 @@ fn docs_name_commands_and_flags_that_exist() {
                         .next()
                         .unwrap_or_default()
                         .trim_end_matches([',', '.', ']']);
-                    let there = text
+                    let exists = text
                         .split(|c: char| c.is_whitespace() || ",=[".contains(c))
                         .any(|word| word == flag);
-                    if flag != "--" && !there {
-                        faults.push(format!("{at}: no such flag {flag}"));
+                    if flag != "--" && !exists {
+                        unknown.push(format!("{at}: no such flag {flag}"));
                     }
                 }
             }
         }
     }
-    assert!(checked > 20, "the reader sees next to no commands: {checked}");
-    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(checked > 20, "only {checked} commands found");
+    assert!(unknown.is_empty(), "{}", broken.join("\n"));
 }
 
 #[test]
-fn docs_reader_finds_commands() {
+fn docs_checker_finds_commands() {
     assert_eq!(
         calls("$ FOO=1 envelope seal -f a # why"),
         [["envelope", "seal", "-f", "a"]]

@@ -1,9 +1,5 @@
-//! All integration tests in one binary: linked once, with one control plane per run.
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "helpers of tests fail as tests do"
-)]
+//! All integration tests in one binary, which is linked once and shares one control plane.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test helpers fail like tests")]
 
 mod cli;
 mod controller;
@@ -13,9 +9,10 @@ mod demo;
 mod doc_links;
 mod docs;
 mod fuzz;
+mod language;
+mod modules;
 mod provider_seam;
 mod reasons;
-mod rooms;
 mod support;
 mod tamper;
 mod tencent_credentials;

@@ -21,7 +21,9 @@ pub(crate) fn root() -> PathBuf {
 /// The directory in which cargo puts the binaries of the profile that xtask was built with, such as `target/debug`.
 pub(crate) fn profile_directory() -> Result<PathBuf> {
     let executable = env::current_exe().context("cannot find the xtask executable")?;
-    let directory = executable.parent().context("the xtask executable has no directory")?;
+    let directory = executable
+        .parent()
+        .context("the xtask executable has no directory")?;
     Ok(directory.to_owned())
 }
 

@@ -1,13 +1,13 @@
-//! What tests, demo and benchmarks stand on: a real Kubernetes control plane, an emulator of Tencent Cloud KMS, and a guard that ends every
-//! process of a run.
+//! The foundation of the tests, the demo and the benchmarks: a real Kubernetes control plane, an emulator of Tencent Cloud KMS, and a
+//! guard that terminates every process of a run.
 //!
 //! ```text
 //! plane     etcd, kube-apiserver, kube-controller-manager: certificates, ports, kubeconfigs, audit log, kubectl
 //! binaries  finds those executables, or builds them once from their Go modules
-//! demo      the product's main job from nothing, for `cargo xtask demo`
-//! guard     the process that starts them and ends them when its owner is gone, even by SIGKILL
+//! demo      the product's main job from scratch, for `cargo xtask demo`
+//! guard     the process that starts children and terminates them when its owner is gone, even by SIGKILL
 //! kms       an emulator of Tencent Cloud KMS
-//! vectors   the format's vectors, read
+//! vectors   the test vectors of the format
 //! ```
 //!
 //! Never depends on the root package.
@@ -15,7 +15,7 @@
 mod binaries;
 pub mod demo;
 #[cfg(target_os = "linux")] // process handles
-mod ends;
+mod exits;
 mod guard;
 pub mod kms;
 mod plane;
@@ -28,48 +28,51 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use binaries::{Binaries, Part, Version};
 #[cfg(target_os = "linux")]
-pub use ends::Ends;
+pub use exits::Exits;
 pub use guard::{Guard, Id, Spec, Started, State, exec, protocol_hash, serve, testkit_binary};
 pub use plane::{AuditEvent, AuditMark, ControlPlane, Options};
 pub use wait::until;
 
-/// The control plane that all tests of this process share; each takes a namespace of its own.
+/// Returns the control plane that all tests of this process share; each test uses a separate namespace.
 ///
-/// Started at the first call. Rust drops no static: the guard ends it when this process, and with it the guard's pipe, is gone.
-/// Tests that stop a part, remove the CRD or change the API server's settings take [`own`] instead.
+/// The first call starts it. Rust does not drop statics: the guard terminates it when this process exits and the guard's pipe closes.
+/// Tests that stop a component, remove the CRD or change the API server's settings use [`own`] instead.
 ///
 /// # Panics
-/// When it cannot be started; every caller is told the same reason.
+/// If it cannot be started; every caller gets the same reason.
 pub fn shared() -> &'static ControlPlane {
     static SHARED: OnceLock<Result<ControlPlane, String>> = OnceLock::new();
     match SHARED
         .get_or_init(|| ControlPlane::start(&Options::default()).map_err(|error| format!("{error:#}")))
     {
         Ok(plane) => plane,
-        #[expect(clippy::panic, reason = "for tests: there is nothing to go on with")]
-        Err(error) => panic!("no control plane: {error}"),
+        #[expect(clippy::panic, reason = "the calling test cannot continue")]
+        Err(error) => panic!("cannot start the control plane: {error}"),
     }
 }
 
-/// A control plane for one test alone; only one such test of the process runs at a time. Ended when dropped.
+/// Starts a control plane for one test, which stops when dropped. Only one such test of the process runs at a time.
 ///
 /// # Panics
-/// When it cannot be started.
+/// If it cannot be started.
 pub fn own(options: &Options) -> Own {
-    static TURN: Mutex<()> = Mutex::new(());
-    let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    static SERIAL: Mutex<()> = Mutex::new(());
+    let serial = SERIAL.lock().unwrap_or_else(PoisonError::into_inner);
     match ControlPlane::start(options) {
-        Ok(plane) => Own { plane, _turn: turn },
-        #[expect(clippy::panic, reason = "for tests: there is nothing to go on with")]
-        Err(error) => panic!("no control plane: {error:#}"),
+        Ok(plane) => Own {
+            plane,
+            _serial: serial,
+        },
+        #[expect(clippy::panic, reason = "the calling test cannot continue")]
+        Err(error) => panic!("cannot start the control plane: {error:#}"),
     }
 }
 
-/// See [`own`].
+/// A control plane for one test; see [`own`].
 pub struct Own {
-    // Fields drop in this order: the plane is gone before the next test's turn.
+    // Dropped in this order: the plane is gone before the next test starts.
     plane: ControlPlane,
-    _turn: MutexGuard<'static, ()>,
+    _serial: MutexGuard<'static, ()>,
 }
 
 impl Deref for Own {
@@ -80,7 +83,7 @@ impl Deref for Own {
     }
 }
 
-/// A line of progress on standard error, past the test harness' capture: a build of minutes must not look like a hang.
+/// Prints a line of progress to standard error, bypassing the test harness's capture: a build that takes minutes must not look like a hang.
 pub fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "testkit: {line}");
 }
@@ -93,7 +96,7 @@ fn to_hex(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// A number that differs from call to call and process to process; not for keys.
+/// Returns a number that differs between calls and between processes. Not for keys.
 fn random() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::collections::hash_map::RandomState::new()

@@ -1,4 +1,4 @@
-//! `testkit`: the control plane, the KMS emulator and the guard as commands.
+//! `testkit`: runs the control plane, the KMS emulator and the guard as commands.
 
 mod standalone;
 
@@ -14,7 +14,7 @@ use clap::{Parser, Subcommand};
 use testkit::demo::{Place, Provider};
 use testkit::{Binaries, ControlPlane, Guard, Options, Part, Spec};
 
-/// A real Kubernetes control plane and a KMS emulator for tests, demo and benchmarks.
+/// A real Kubernetes control plane and a KMS emulator for tests, the demo and benchmarks.
 #[derive(Parser)]
 struct Arguments {
     #[command(subcommand)]
@@ -23,39 +23,39 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Start a control plane, print how to use it, and stay until Ctrl-C, or until the pipe on standard input ends; then everything is ended.
+    /// Start a control plane, print how to use it, and run until Ctrl-C or until the pipe on standard input closes.
     Controlplane {
-        /// Keep certificates, logs and data in this new folder instead of a temporary one.
+        /// Keep certificates, logs and data in this new directory instead of a temporary one.
         #[arg(long)]
         dir: Option<PathBuf>,
-        /// Print one JSON object instead of shell lines.
+        /// Print one JSON object instead of shell commands.
         #[arg(long)]
         json: bool,
     },
-    /// Serve an emulator of Tencent Cloud KMS, print how to use it, and stay until Ctrl-C.
+    /// Start an emulator of Tencent Cloud KMS, print how to use it, and run until Ctrl-C.
     KmsEmulator(Box<standalone::KmsEmulator>),
-    /// Only make sure that etcd, kube-apiserver, kube-controller-manager and kubectl are there.
+    /// Find or build etcd, kube-apiserver, kube-controller-manager and kubectl, and exit.
     Build,
-    /// Start a command that ends when this process ends, print its process id and the guard's, and stay until standard input ends.
+    /// Start a command that is terminated when this process exits, print its process ID and the guard's, and wait for end of input.
     Run {
         #[arg(required = true, last = true)]
         command: Vec<String>,
     },
-    /// The product's main job from nothing; `cargo xtask demo` builds what it needs and starts it.
+    /// Demonstrate the product's main job from scratch; `cargo xtask demo` builds what this needs and starts it.
     Demo {
         /// The `envelope` binary.
         #[arg(long)]
         envelope: PathBuf,
-        /// Whose keys seal and open.
+        /// The KMS to seal and open with.
         #[arg(long, value_enum, default_value_t = Provider::Local)]
         provider: Provider,
-        /// Without Kubernetes.
+        /// Run without Kubernetes.
         #[arg(long, conflicts_with = "kubeconfig")]
         no_cluster: bool,
-        /// On the cluster of this file's current context.
+        /// Use the cluster of this file's current context.
         #[arg(long)]
         kubeconfig: Option<PathBuf>,
-        /// Do not ask whether that cluster is meant.
+        /// Do not ask for confirmation before using that cluster.
         #[arg(long, requires = "kubeconfig")]
         yes: bool,
     },
@@ -65,6 +65,7 @@ enum Action {
     Guard,
     #[command(hide = true)]
     Exec {
+        /// The process ID of the parent, which the command must not outlive.
         owner: u32,
         #[arg(required = true, last = true)]
         command: Vec<String>,
@@ -87,16 +88,20 @@ fn run(action: Action) -> Result<()> {
     match action {
         Action::Controlplane { dir, json } => {
             let plane = ControlPlane::start(&Options {
-                folder: dir,
+                directory: dir,
                 ..Options::default()
             })?;
-            print(&if json { in_json(&plane) } else { in_shell(&plane) })?;
-            stay()
+            print(&if json {
+                as_json(&plane)
+            } else {
+                as_shell_commands(&plane)
+            })?;
+            wait_for_owner()
         }
         Action::KmsEmulator(flags) => {
             let emulator = flags.start()?;
-            print(&flags.in_shell(&emulator))?;
-            // Not until the end of input: a shell gives what it runs in the background none.
+            print(&flags.as_shell_commands(&emulator))?;
+            // Does not wait for end of input: a shell gives background commands an empty standard input.
             loop {
                 std::thread::park();
             }
@@ -140,28 +145,28 @@ fn run(action: Action) -> Result<()> {
     }
 }
 
-fn in_shell(plane: &ControlPlane) -> String {
-    let folder = plane
+fn as_shell_commands(plane: &ControlPlane) -> String {
+    let kubectl_directory = plane
         .binaries()
         .path(Part::Kubectl)
         .parent()
         .map(|path| path.display().to_string())
         .unwrap_or_default();
     format!(
-        "# {} is ready; logs and audit.log are in {}\n# Ctrl-C ends it. In another terminal:\nexport KUBECONFIG={}\nexport PATH={folder}:$PATH\n",
+        "# {} is ready; logs and audit.log are in {}\n# Stop it with Ctrl-C. In another terminal:\nexport KUBECONFIG={}\nexport PATH={kubectl_directory}:$PATH\n",
         plane.server(),
-        plane.folder().display(),
+        plane.directory().display(),
         plane.kubeconfig().display(),
     )
 }
 
-fn in_json(plane: &ControlPlane) -> String {
+fn as_json(plane: &ControlPlane) -> String {
     let (guard, parts) = plane.process_ids();
     let value = serde_json::json!({
         "server": plane.server(),
         "kubeconfig": plane.kubeconfig(),
         "kubectl": plane.binaries().path(Part::Kubectl),
-        "folder": plane.folder(),
+        "folder": plane.directory(),
         "auditLog": plane.audit_log(),
         "guard": guard,
         "parts": parts,
@@ -176,9 +181,9 @@ fn print(text: &str) -> Result<()> {
         .context("standard output")
 }
 
-/// Until a signal ends this process, or the program at the other end of a pipe on standard input does. Without such an
-/// owner (a terminal, in the background, `/dev/null`) standard input says nothing about how long to stay.
-fn stay() -> Result<()> {
+/// Waits until the program that writes to the pipe on standard input exits. If standard input is not a pipe (a terminal, `/dev/null`, in
+/// the background), there is no such owner, and only a signal terminates this process.
+fn wait_for_owner() -> Result<()> {
     let input = std::io::stdin()
         .as_fd()
         .try_clone_to_owned()
@@ -209,7 +214,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_pipe_has_an_owner_that_may_end() {
+    fn only_pipes_have_an_owner() {
         let (end, _other) = std::io::pipe().unwrap();
         assert!(is_pipe(&File::from(OwnedFd::from(end))).unwrap());
         assert!(!is_pipe(&File::open("/dev/null").unwrap()).unwrap());

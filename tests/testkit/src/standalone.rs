@@ -1,4 +1,4 @@
-//! The KMS emulator as a command.
+//! `testkit kms-emulator`: the KMS emulator as a command.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -8,40 +8,40 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use testkit::kms::{Command, Emulator, Options, Provider, REGION, ROLE, Role, Trust};
 
-/// The identity provider of `--oidc-jwks`, and the role that its pods may take.
+/// The identity provider of `--oidc-jwks`, and the role that its pods may assume.
 const PROVIDER: &str = "cls-emulator";
 const POD_ROLE: &str = "emulator-pod";
 
 #[derive(Args)]
 pub(crate) struct KmsEmulator {
-    /// Where to serve KMS and STS: an address of this machine's loopback, such as 127.0.0.1:8099; port 0 is any that is free.
+    /// Loopback address for KMS and STS, such as 127.0.0.1:8099; port 0 selects a free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// Serve HTTPS, with a certificate of an authority made for the run.
+    /// Serve HTTPS, with a certificate from a CA that is created for this run.
     #[arg(long)]
     tls: bool,
-    /// Where to serve a machine's metadata, in plain HTTP.
+    /// Loopback address for the instance metadata service, over plain HTTP.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     metadata: SocketAddr,
-    /// Where to take orders, as JSON over HTTP: faults, rotation, states of keys; without it, on any free port.
+    /// Loopback address for control commands, as JSON over HTTP: faults, rotation, key states; port 0 selects a free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     control: SocketAddr,
-    /// Keep keys and credentials in this file, and begin with what it holds.
+    /// Persist keys and credentials in this file, and load it at startup if it exists.
     #[arg(long, value_name = "FILE")]
     state: Option<PathBuf>,
-    /// The machine has this role, whose credentials the metadata service gives.
+    /// Bind this role to the instance; the metadata service returns its credentials.
     #[arg(long, value_name = "NAME")]
     machine_role: Option<String>,
-    /// Whoever takes the role must name this id.
+    /// Require this external ID to assume the role.
     #[arg(long, value_name = "ID")]
     external_id: Option<String>,
-    /// Temporary credentials live no longer than this.
+    /// Maximum lifetime of temporary credentials.
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(i64).range(1..=43_200))]
     temporary_life: Option<i64>,
-    /// Pods of the cluster with these keys may take a role: the output of `kubectl get --raw /openid/v1/jwks`.
+    /// Let pods of the cluster with these keys assume a role: the output of `kubectl get --raw /openid/v1/jwks`.
     #[arg(long, value_name = "FILE")]
     oidc_jwks: Option<PathBuf>,
-    /// The cluster's issuer.
+    /// The cluster's token issuer.
     #[arg(
         long,
         value_name = "URL",
@@ -49,7 +49,7 @@ pub(crate) struct KmsEmulator {
         requires = "oidc_jwks"
     )]
     oidc_issuer: String,
-    /// What the pods' tokens must be made for.
+    /// The audience that the pods' tokens must have.
     #[arg(
         long,
         value_name = "NAME",
@@ -57,7 +57,7 @@ pub(crate) struct KmsEmulator {
         requires = "oidc_jwks"
     )]
     oidc_audience: String,
-    /// The one pod's identity that may take the role, as `system:serviceaccount:NAMESPACE:NAME`; without it, any.
+    /// The only identity that may assume the role, as `system:serviceaccount:NAMESPACE:NAME`; without it, any pod may.
     #[arg(long, value_name = "SUBJECT", requires = "oidc_jwks")]
     oidc_subject: Option<String>,
 }
@@ -101,25 +101,26 @@ impl KmsEmulator {
         Ok(emulator)
     }
 
-    pub(crate) fn in_shell(&self, emulator: &Emulator) -> String {
-        let mut text =
-            String::from("# An emulator of Tencent Cloud KMS, STS and metadata is ready; Ctrl-C ends it.\n");
+    pub(crate) fn as_shell_commands(&self, emulator: &Emulator) -> String {
+        let mut text = String::from(
+            "# An emulator of Tencent Cloud KMS, STS and instance metadata is ready. Stop it with Ctrl-C.\n",
+        );
         if let Some(control) = emulator.control_endpoint() {
             let _ = writeln!(
                 text,
-                "# Orders: curl {control}/ -d '{{\"rotate\":{{\"key\":\"{}\"}}}}'; counts: curl {control}/",
+                "# Control commands: curl {control}/ -d '{{\"rotate\":{{\"key\":\"{}\"}}}}'; counts: curl {control}/",
                 emulator.key()
             );
         }
         let _ = writeln!(
             text,
-            "# A role to take: ENVELOPE_TENCENT_ROLE_ARN={}",
+            "# A role to assume: ENVELOPE_TENCENT_ROLE_ARN={}",
             emulator.role_arn(ROLE)
         );
         if self.oidc_jwks.is_some() {
             let _ = writeln!(
                 text,
-                "# As a pod, with its token's file in TKE_WEB_IDENTITY_TOKEN_FILE and without TENCENTCLOUD_SECRET_ID: \
+                "# As a pod, with the path of its token in TKE_WEB_IDENTITY_TOKEN_FILE and without TENCENTCLOUD_SECRET_ID: \
                  TKE_REGION={REGION} TKE_PROVIDER_ID={PROVIDER} TKE_ROLE_ARN={}",
                 emulator.role_arn(POD_ROLE)
             );

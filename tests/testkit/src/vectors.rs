@@ -1,6 +1,6 @@
 //! The test vectors of the format: `tests/vectors/es1.json`, or the file that `ES1_VECTORS` names.
 //!
-//! Members that are not known here are ignored, so that vectors of a later date still run.
+//! Unknown members are ignored, so that later versions of the vectors still run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,35 +10,35 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// Names another file of vectors.
+/// The environment variable that names another vector file.
 pub const VARIABLE: &str = "ES1_VECTORS";
 
-/// A file of vectors.
+/// A vector file.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Vectors {
     /// The reader's clock.
     pub now: String,
-    /// The keys that wrap in the cases.
+    /// The keys that wrap the data keys in the cases.
     pub local_keyring: Vec<LocalKey>,
-    /// Lists of pieces and their encoding.
+    /// Pre-authentication encodings.
     #[serde(default)]
     pub pae: Vec<Pae>,
-    /// Bindings and their encryption context.
+    /// Bindings and their encryption contexts.
     #[serde(default)]
     pub encryption_context: Vec<Context>,
     /// Documents that open.
     #[serde(default)]
     pub positive: Vec<Case>,
-    /// Documents that do not.
+    /// Documents that do not open.
     #[serde(default)]
     pub negative: Vec<Case>,
-    /// Whether this is the project's own file, of which more is asked than of others.
+    /// Whether this is the project's own file, for which tests have stricter requirements.
     #[serde(skip)]
     pub own: bool,
 }
 
-/// A key of the keyring, in clear: these are public.
+/// A key of the keyring, in plaintext: these keys are public.
 #[derive(Deserialize)]
 pub struct LocalKey {
     /// `local://KID`.
@@ -47,19 +47,19 @@ pub struct LocalKey {
     pub key: String,
 }
 
-/// One case of the pre-authentication encoding, in hex.
+/// A case of the pre-authentication encoding, in hex.
 #[derive(Deserialize)]
 pub struct Pae {
-    /// What is encoded.
+    /// The input.
     pub pieces: Vec<String>,
     /// The encoding.
     pub pae: String,
 }
 
-/// One case of the encryption context.
+/// A case of the encryption context.
 #[derive(Deserialize)]
 pub struct Context {
-    /// The word in `spec.scope`.
+    /// The value of `spec.scope`.
     pub scope: String,
     /// The object's namespace.
     #[serde(default)]
@@ -67,14 +67,14 @@ pub struct Context {
     /// The object's name.
     #[serde(default)]
     pub name: String,
-    /// "" for none.
+    /// Empty for none.
     #[serde(default)]
     pub audience: String,
-    /// The context.
+    /// The encryption context, as its exact JSON text.
     pub json: String,
 }
 
-/// A document, and what comes of it.
+/// A document and the expected result of opening it.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Case {
@@ -84,25 +84,25 @@ pub struct Case {
     pub namespace: Option<String>,
     /// The object's name.
     pub object_name: String,
-    /// What the reader accepts; "" stands for documents without audience.
+    /// The audiences that the reader accepts; "" stands for documents without audience.
     #[serde(default)]
     pub accepted_audiences: Vec<String>,
-    /// The reader's clock in this case, where it is not that of the file.
+    /// The reader's clock in this case, if it differs from that of the file.
     pub now: Option<String>,
     spec: Option<Box<RawValue>>,
     spec_json: Option<String>,
-    /// The entries of the Secret in base64, of a positive case.
+    /// The entries of the Secret in base64, in a positive case.
     pub plaintext: Option<BTreeMap<String, String>>,
-    /// Every value on the way, of a positive case.
+    /// Every intermediate value, in a positive case.
     pub intermediate: Option<Value>,
-    /// The stage of the failure, of a negative case.
+    /// The stage of the failure, in a negative case.
     pub error: Option<String>,
-    /// How many KMS calls opening makes.
+    /// The number of KMS calls that opening makes.
     pub kms_calls: Option<usize>,
 }
 
 impl Case {
-    /// The spec as text, exactly as it stands in the file.
+    /// Returns the exact text of the spec in the file.
     pub fn spec(&self) -> anyhow::Result<&str> {
         match (&self.spec_json, &self.spec) {
             (Some(text), _) => Ok(text),
@@ -112,7 +112,10 @@ impl Case {
     }
 }
 
-/// Reads the file that [`VARIABLE`] names, else the project's own; a file without cases is an error.
+/// Reads the file that [`VARIABLE`] names, otherwise the project's own.
+///
+/// # Errors
+/// If the file cannot be read or has no cases.
 pub fn load() -> anyhow::Result<Vectors> {
     match std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         Some(path) => read(Path::new(&path)),
@@ -120,7 +123,7 @@ pub fn load() -> anyhow::Result<Vectors> {
     }
 }
 
-/// Reads the project's own file, for tests that need a certain case.
+/// Reads the project's own file, for tests that need a particular case.
 pub fn load_own() -> anyhow::Result<Vectors> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/es1.json");
     let vectors = read(Path::new(path))?;
@@ -130,17 +133,20 @@ pub fn load_own() -> anyhow::Result<Vectors> {
 fn read(path: &Path) -> anyhow::Result<Vectors> {
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let vectors: Vectors =
-        serde_json::from_str(&text).with_context(|| format!("{} holds no vectors", path.display()))?;
+        serde_json::from_str(&text).with_context(|| format!("{} is not a vector file", path.display()))?;
     let cases = vectors.positive.len() + vectors.negative.len();
-    ensure!(cases > 0, "{} has no case", path.display());
+    ensure!(cases > 0, "{} has no cases", path.display());
     Ok(vectors)
 }
 
-/// Bytes of a hex text.
+/// Decodes hex.
 pub fn hex(text: &str) -> anyhow::Result<Vec<u8>> {
-    ensure!(text.is_ascii() && text.len().is_multiple_of(2), "no hex");
+    ensure!(
+        text.is_ascii() && text.len().is_multiple_of(2),
+        "not a hex string"
+    );
     (0..text.len())
         .step_by(2)
-        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).context("no hex"))
+        .map(|at| u8::from_str_radix(&text[at..at + 2], 16).context("not a hex string"))
         .collect()
 }

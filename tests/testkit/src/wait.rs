@@ -1,21 +1,24 @@
-//! Waiting for something that gives no event: looking again, up to a deadline.
+//! Polling for conditions that send no event.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-const PAUSE: Duration = Duration::from_millis(25);
+const INTERVAL: Duration = Duration::from_millis(25);
 
-/// Calls `look` until it gives a value or fails, at most for `limit`; `what` names the thing in the error.
-pub fn until<T>(limit: Duration, what: &str, mut look: impl FnMut() -> Result<Option<T>>) -> Result<T> {
-    let deadline = Instant::now() + limit;
+/// Calls `poll` until it returns a value.
+///
+/// # Errors
+/// If `poll` fails, or after `timeout`; that error names `what`.
+pub fn until<T>(timeout: Duration, what: &str, mut poll: impl FnMut() -> Result<Option<T>>) -> Result<T> {
+    let deadline = Instant::now() + timeout;
     loop {
-        if let Some(value) = look()? {
+        if let Some(value) = poll()? {
             return Ok(value);
         }
         if Instant::now() >= deadline {
-            bail!("{what}: not within {} s", limit.as_secs());
+            bail!("{what}: not within {} s", timeout.as_secs());
         }
-        std::thread::sleep(PAUSE);
+        std::thread::sleep(INTERVAL);
     }
 }

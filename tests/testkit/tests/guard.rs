@@ -1,8 +1,9 @@
-//! The guard, as its owners live and die.
+//! The guard terminates its children however its owner exits.
 //!
-//! This is also why a plain `cargo test` builds the `testkit` binary: cargo does so for an integration test of the same package only.
+//! This test is also the reason why a plain `cargo test` builds the `testkit` binary: cargo builds binaries only for the integration tests
+//! of the same package.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -10,9 +11,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process_group};
-use testkit::{Ends, Guard, Spec, Started, State, until};
+use testkit::{Exits, Guard, Spec, Started, State, until};
 
-const LIMIT: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 fn shell(guard: &Guard, script: &str, log: Option<&Path>) -> Started {
     let args = vec!["-c".to_owned(), script.to_owned()];
@@ -28,8 +29,8 @@ fn shell(guard: &Guard, script: &str, log: Option<&Path>) -> Started {
         .unwrap()
 }
 
-/// Starts another process that owns a guard with one child running `script`; gives it with the ids of child and guard.
-fn other_owner(script: &str) -> (Child, u32, u32) {
+/// Starts a process that owns a guard with one child running `script`. Returns the process and the IDs of the child and the guard.
+fn start_owner(script: &str) -> (Child, u32, u32) {
     let mut owner = Command::new(env!("CARGO_BIN_EXE_testkit"))
         .args(["run", "--", "/bin/sh", "-c", script])
         .stdin(Stdio::piped())
@@ -51,108 +52,111 @@ fn kill(pid: u32) {
 
 fn wait_for_empty_group(pid: u32) {
     let group = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    until(LIMIT, "process group", || {
+    until(TIMEOUT, "the process group is empty", || {
         Ok(test_kill_process_group(group).is_err().then_some(()))
     })
     .unwrap();
 }
 
 #[test]
-fn an_owner_that_is_killed_leaves_nothing_not_even_what_ignores_sigterm() {
-    let (mut owner, child, guard) = other_owner("trap '' TERM; sleep 1000 & while :; do sleep 1000; done");
-    let ends = Ends::of(&[child, guard]).unwrap();
+fn killed_owner_leaves_no_process_even_if_one_ignores_sigterm() {
+    let (mut owner, child, guard) = start_owner("trap '' TERM; sleep 1000 & while :; do sleep 1000; done");
+    let exits = Exits::of(&[child, guard]).unwrap();
     owner.kill().unwrap();
     owner.wait().unwrap();
-    ends.wait(LIMIT).unwrap();
+    exits.wait(TIMEOUT).unwrap();
     wait_for_empty_group(child);
 }
 
 #[test]
-fn an_owner_whose_input_ends_leaves_nothing() {
-    let (mut owner, child, guard) = other_owner("exec sleep 1000");
-    let ends = Ends::of(&[child, guard]).unwrap();
+fn owner_that_exits_at_end_of_input_leaves_no_process() {
+    let (mut owner, child, guard) = start_owner("exec sleep 1000");
+    let exits = Exits::of(&[child, guard]).unwrap();
     drop(owner.stdin.take());
     assert!(owner.wait().unwrap().success());
-    ends.wait(LIMIT).unwrap();
+    exits.wait(TIMEOUT).unwrap();
 }
 
 #[test]
-fn a_guard_that_is_killed_takes_its_children_along() {
-    let (mut owner, child, guard) = other_owner("trap '' TERM; while :; do sleep 1000; done");
-    let ends = Ends::of(&[child, guard]).unwrap();
+fn killed_guard_leaves_no_children() {
+    let (mut owner, child, guard) = start_owner("trap '' TERM; while :; do sleep 1000; done");
+    let exits = Exits::of(&[child, guard]).unwrap();
     kill(guard);
-    ends.wait(LIMIT).unwrap();
+    exits.wait(TIMEOUT).unwrap();
     owner.kill().unwrap();
     owner.wait().unwrap();
 }
 
 #[test]
-fn dropping_a_guard_waits_for_its_children_and_removes_its_folders() {
+fn dropped_guard_waits_for_its_children_and_removes_its_directories() {
     let guard = Guard::start().unwrap();
-    let folder = guard.folder("testkit-guard-").unwrap();
-    let log = folder.join("log");
+    let directory = guard.temporary_directory("testkit-guard-").unwrap();
+    let log = directory.join("log");
     let child = shell(&guard, "echo up; exec sleep 1000", Some(&log));
-    until(LIMIT, "log", || {
+    until(TIMEOUT, "log", || {
         Ok(std::fs::read_to_string(&log)?.contains("up").then_some(()))
     })
     .unwrap();
     drop(guard);
     wait_for_empty_group(child.pid);
-    assert!(!folder.exists());
+    assert!(!directory.exists());
 }
 
 #[test]
-fn ends_are_told_with_their_status() {
+fn exited_process_is_reported_with_its_status() {
     let guard = Guard::start().unwrap();
-    let ended = |started: Started| {
-        until(LIMIT, "end", || {
+    let exit_of = |started: Started| {
+        until(TIMEOUT, "exit", || {
             Ok(match guard.state(started.id)? {
-                State::Ended(how) => Some(how),
+                State::Exited(status) => Some(status),
                 State::Running => None,
             })
         })
         .unwrap()
     };
-    assert_eq!(ended(shell(&guard, "exit 7", None)), "exit status: 7");
+    assert_eq!(exit_of(shell(&guard, "exit 7", None)), "exit status: 7");
     let child = shell(&guard, "exec sleep 1000", None);
     assert_eq!(guard.state(child.id).unwrap(), State::Running);
     guard.signal(child.id, Signal::KILL).unwrap();
-    assert_eq!(ended(child), "signal: 9 (SIGKILL)");
-    // An ended process is left alone, whoever has its id now.
+    assert_eq!(exit_of(child), "signal: 9 (SIGKILL)");
+    // Nothing is sent after the exit: another process may have the ID now.
     assert!(matches!(
         guard.signal(child.id, Signal::KILL).unwrap(),
-        State::Ended(_)
+        State::Exited(_)
     ));
 }
 
 #[test]
-fn stop_asks_first_and_kills_after_the_grace() {
+fn stop_sends_sigterm_and_kills_after_the_grace_period() {
     let guard = Guard::start().unwrap();
-    let folder = guard.folder("testkit-guard-").unwrap();
+    let directory = guard.temporary_directory("testkit-guard-").unwrap();
     let start = |name: &str, script: &str| {
-        let log = folder.join(name);
+        let log = directory.join(name);
         let child = shell(&guard, script, Some(&log));
-        until(LIMIT, "log", || {
+        until(TIMEOUT, "log", || {
             Ok(std::fs::read_to_string(&log)?.contains("up").then_some(()))
         })
         .unwrap();
         child
     };
-    let polite = start(
-        "polite",
+    let graceful = start(
+        "graceful",
         "trap 'exit 3' TERM; echo up; while :; do sleep 0.05; done",
     );
     assert_eq!(
-        guard.stop(polite.id, LIMIT).unwrap(),
-        State::Ended("exit status: 3".to_owned())
+        guard.stop(graceful.id, TIMEOUT).unwrap(),
+        State::Exited("exit status: 3".to_owned())
     );
-    let deaf = start("deaf", "trap '' TERM; echo up; while :; do sleep 1000; done");
-    let killed = State::Ended("signal: 9 (SIGKILL)".to_owned());
-    assert_eq!(guard.stop(deaf.id, Duration::from_millis(50)).unwrap(), killed);
+    let stubborn = start("stubborn", "trap '' TERM; echo up; while :; do sleep 1000; done");
+    let killed = State::Exited("signal: 9 (SIGKILL)".to_owned());
+    assert_eq!(
+        guard.stop(stubborn.id, Duration::from_millis(50)).unwrap(),
+        killed
+    );
 }
 
 #[test]
-fn what_cannot_be_started_is_refused() {
+fn program_that_is_missing_or_not_executable_is_an_error() {
     let guard = Guard::start().unwrap();
     let start = |program: &str| {
         let spec = Spec {
@@ -175,12 +179,12 @@ fn what_cannot_be_started_is_refused() {
 }
 
 #[test]
-fn children_get_the_environment_that_was_named_and_no_other() {
+fn children_inherit_no_environment() {
     let guard = Guard::start().unwrap();
-    let folder = guard.folder("testkit-guard-").unwrap();
-    let log = folder.join("env");
+    let directory = guard.temporary_directory("testkit-guard-").unwrap();
+    let log = directory.join("env");
     shell(&guard, "env; echo end", Some(&log));
-    let text = until(LIMIT, "log", || {
+    let text = until(TIMEOUT, "log", || {
         let text = std::fs::read_to_string(&log)?;
         Ok(text.contains("end").then_some(text))
     })

@@ -1,4 +1,4 @@
-//! Building the missing executables from their published Go modules.
+//! Builds missing executables from their published Go modules.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -8,23 +8,22 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 
-use super::version::{Part, Pins, Version, read_go_version};
-use super::{GO_MOD, GO_SUM};
+use super::version::{GO_MOD, GO_SUM, Part, Pins, Version, parse_go_version};
 
-/// How the folders are named in which a build works.
+/// The prefix of build directories.
 pub(super) const WORK_PREFIX: &str = ".build-";
-/// How often a running build shows that it lives.
-const HEARTBEAT: Duration = Duration::from_secs(20);
+/// How often a running build reports its progress.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(20);
 
 pub(super) fn build(parts: &[Part], cache: &Path, pins: &Pins, say: &dyn Fn(&str)) -> Result<()> {
     check_go(&pins.go)?;
     let names: Vec<&str> = parts.iter().map(|part| part.file_name()).collect();
     say(&format!(
-        "building {} from their Go modules, once, into {}: about 6 minutes on 2 cores for all four and 3 GB of Go's caches",
+        "building {} from their Go modules, once, in {}: about 6 minutes on 2 cores for all four, and 3 GB in Go's caches",
         names.join(", "),
         cache.display()
     ));
-    // A copy of the module, so that what is built is what the cache's name says, whatever happens to the source tree.
+    // A copy of the module: the build must match the hash in the cache directory's name even if the source tree changes meanwhile.
     let work = tempfile::Builder::new().prefix(WORK_PREFIX).tempdir_in(cache)?;
     std::fs::write(work.path().join("go.mod"), GO_MOD)?;
     std::fs::write(work.path().join("go.sum"), GO_SUM)?;
@@ -43,17 +42,17 @@ pub(super) fn build(parts: &[Part], cache: &Path, pins: &Pins, say: &dyn Fn(&str
 
 fn check_go(needed: &Version) -> Result<()> {
     let advice = format!(
-        "install Go {}.{} or newer (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a folder with etcd, kube-apiserver, \
+        "install Go {}.{} or later (https://go.dev/dl), or set KUBEBUILDER_ASSETS to a directory with etcd, kube-apiserver, \
          kube-controller-manager and kubectl",
         needed.major, needed.minor
     );
     let output = match Command::new("go").arg("version").stdin(Stdio::null()).output() {
         Ok(output) => output,
-        Err(error) => bail!("the control plane is built by Go, and go cannot be run ({error}); {advice}"),
+        Err(error) => bail!("cannot build the control plane: cannot run go: {error}; {advice}"),
     };
-    let found = read_go_version(&String::from_utf8_lossy(&output.stdout)).map_err(anyhow::Error::msg)?;
+    let found = parse_go_version(&String::from_utf8_lossy(&output.stdout)).map_err(anyhow::Error::msg)?;
     if (found.major, found.minor) < (needed.major, needed.minor) {
-        bail!("the control plane is built by Go, and {found} is too old; {advice}");
+        bail!("cannot build the control plane: Go {found} is too old; {advice}");
     }
     Ok(())
 }
@@ -64,7 +63,7 @@ fn run_go(part: Part, work: &Path, kubernetes: &Version, say: &dyn Fn(&str)) -> 
         "-s -w -X {package}.gitVersion={kubernetes} -X {package}.gitMajor={} -X {package}.gitMinor={}",
         kubernetes.major, kubernetes.minor
     );
-    // Through `testkit exec`: a build whose owner is killed ends with it.
+    // Through `testkit exec`, so that the build is killed with its owner.
     let mut command = Command::new(crate::testkit_binary()?);
     command
         .arg("exec")
@@ -83,9 +82,9 @@ fn run_go(part: Part, work: &Path, kubernetes: &Version, say: &dyn Fn(&str)) -> 
         .arg(part.file_name())
         .arg(part.package())
         .current_dir(work);
-    // What a killed build leaves is removed with its folder by the next one.
+    // The next build removes what a killed one leaves in its directory.
     command.env("GOTMPDIR", work);
-    // Settings of somebody's own Go work must not change what is built.
+    // The user's Go settings must not change what is built.
     command
         .env("CGO_ENABLED", "0")
         .env("GOWORK", "off")
@@ -107,21 +106,21 @@ fn run_go(part: Part, work: &Path, kubernetes: &Version, say: &dyn Fn(&str)) -> 
         }
     });
     let started = Instant::now();
-    let (mut packages, mut modules, mut rest) = (0_u32, 0_u32, Vec::new());
-    let mut next = HEARTBEAT;
+    let (mut packages, mut modules, mut messages) = (0_u32, 0_u32, Vec::new());
+    let mut next_report = PROGRESS_INTERVAL;
     loop {
-        match lines.recv_timeout(next.saturating_sub(started.elapsed())) {
+        match lines.recv_timeout(next_report.saturating_sub(started.elapsed())) {
             Ok(line) if line.starts_with("go: downloading ") => modules += 1,
             Ok(line) if is_package(&line) => packages += 1,
-            Ok(line) => rest.push(line),
+            Ok(line) => messages.push(line),
             Err(RecvTimeoutError::Timeout) => {
-                let done = format!("{packages} packages compiled, {modules} modules fetched");
+                let done = format!("{packages} packages compiled, {modules} modules downloaded");
                 say(&format!(
                     "{}: {done}, {}",
                     part.file_name(),
                     minutes(started.elapsed())
                 ));
-                next += HEARTBEAT;
+                next_report += PROGRESS_INTERVAL;
             }
             Err(RecvTimeoutError::Disconnected) => break,
         }
@@ -129,11 +128,11 @@ fn run_go(part: Part, work: &Path, kubernetes: &Version, say: &dyn Fn(&str)) -> 
     let _ = reader.join();
     let status = go.wait()?;
     if !status.success() {
-        let tail = rest.len().saturating_sub(20);
+        let tail = messages.len().saturating_sub(20);
         bail!(
-            "go cannot build {} ({status}):\n{}",
+            "building {} failed ({status}):\n{}",
             part.file_name(),
-            rest[tail..].join("\n")
+            messages[tail..].join("\n")
         );
     }
     Ok(())

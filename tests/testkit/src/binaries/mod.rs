@@ -1,7 +1,7 @@
-//! The executables of the control plane: found, or built once.
+//! Finds the executables of the control plane, or builds them once.
 //!
-//! Each is looked for in `KUBEBUILDER_ASSETS` (taken as it is: somebody chose it), then in `PATH` (taken only if its version fits), then
-//! in a cache folder named by the content of `tests/controlplane/go.mod` and `go.sum`. What is missing is built there by Go.
+//! Each one is searched in `KUBEBUILDER_ASSETS` (used whatever its version, because the user chose it), then in `PATH` (used only if its
+//! version fits), then in a cache directory named by a hash of `tests/controlplane/go.mod` and `go.sum`. Go builds missing ones there.
 
 mod build;
 mod version;
@@ -17,27 +17,26 @@ use anyhow::{Context as _, Result, bail};
 use rustix::fs::FlockOperation;
 use sha2::{Digest as _, Sha256};
 
+use version::{GO_MOD, GO_SUM, Pins, check_skew};
 pub use version::{Part, Version};
-use version::{Pins, skew};
 
-const GO_MOD: &str = include_str!("../../../controlplane/go.mod");
-const GO_SUM: &str = include_str!("../../../controlplane/go.sum");
-/// Raised when the way of building changes: older caches no longer count.
+/// Increase this when the build commands change, to invalidate existing caches.
 const RECIPE: u32 = 1;
 
-/// One found executable.
+/// An executable that was found or built.
 #[derive(Clone, Debug)]
 struct Binary {
     path: PathBuf,
     version: Version,
 }
 
-/// All executables that a control plane needs.
+/// The executables that a control plane needs.
 #[derive(Clone, Debug)]
 pub struct Binaries(BTreeMap<Part, Binary>);
 
 impl Binaries {
-    /// Finds or builds them once a process, telling `say` the path and version of each, why a candidate was not taken, and how a build goes.
+    /// Finds or builds the executables, once per process. Reports to `say` the path and version of each, why a candidate is rejected, and
+    /// the progress of builds.
     pub fn get(say: &dyn Fn(&str)) -> Result<Self> {
         static FOUND: OnceLock<std::result::Result<Binaries, String>> = OnceLock::new();
         FOUND
@@ -57,12 +56,12 @@ impl Binaries {
 
 fn find(say: &dyn Fn(&str)) -> Result<Binaries> {
     let pins = Pins::read(GO_MOD).map_err(anyhow::Error::msg)?;
-    let cache = cache_folder()?;
-    let chosen = std::env::var_os("KUBEBUILDER_ASSETS").filter(|folder| !folder.is_empty());
+    let cache = cache_directory()?;
+    let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|directory| !directory.is_empty());
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut found = BTreeMap::new();
     for part in Part::ALL {
-        if let Some(binary) = search(part, chosen.as_deref(), &path, &cache, &pins, say) {
+        if let Some(binary) = search(part, assets.as_deref(), &path, &cache, &pins, say) {
             found.insert(part, binary);
         }
     }
@@ -73,7 +72,7 @@ fn find(say: &dyn Fn(&str)) -> Result<Binaries> {
     if !missing.is_empty() {
         for part in build_missing(&missing, &cache, &pins, say)? {
             let binary = cache.join(part.file_name());
-            let version = ask_version(part, &binary).map_err(anyhow::Error::msg)?;
+            let version = read_version(part, &binary).map_err(anyhow::Error::msg)?;
             found.insert(
                 part,
                 Binary {
@@ -92,13 +91,13 @@ fn find(say: &dyn Fn(&str)) -> Result<Binaries> {
             binary.path.display()
         ));
     }
-    skew(
+    check_skew(
         binaries.version(Part::Apiserver),
         binaries.version(Part::ControllerManager),
     )
     .map_err(|error| {
         anyhow::anyhow!(
-            "{error}; put a kube-controller-manager of the API server's version into KUBEBUILDER_ASSETS"
+            "{error}; put a kube-controller-manager with the API server's version into KUBEBUILDER_ASSETS"
         )
     })?;
     Ok(binaries)
@@ -106,28 +105,28 @@ fn find(say: &dyn Fn(&str)) -> Result<Binaries> {
 
 fn search(
     part: Part,
-    chosen: Option<&OsStr>,
+    assets: Option<&OsStr>,
     path: &OsStr,
     cache: &Path,
     pins: &Pins,
     say: &dyn Fn(&str),
 ) -> Option<Binary> {
-    let reject = |file: &Path, why: &str| say(&format!("not taken: {}: {why}", file.display()));
-    if let Some(folder) = chosen {
-        let file = std::path::absolute(Path::new(folder).join(part.file_name())).ok()?;
-        match ask_version(part, &file) {
+    let reject = |file: &Path, why: &str| say(&format!("rejected: {}: {why}", file.display()));
+    if let Some(directory) = assets {
+        let file = std::path::absolute(Path::new(directory).join(part.file_name())).ok()?;
+        match read_version(part, &file) {
             Ok(version) => return Some(Binary { path: file, version }),
             Err(why) => reject(&file, &format!("KUBEBUILDER_ASSETS: {why}")),
         }
     }
     let mut seen = BTreeSet::new();
-    for folder in std::env::split_paths(path).filter(|folder| folder.is_absolute()) {
-        let file = folder.join(part.file_name());
-        // `/bin` and `/usr/bin` are often one folder.
+    for directory in std::env::split_paths(path).filter(|directory| directory.is_absolute()) {
+        let file = directory.join(part.file_name());
+        // `/bin` and `/usr/bin` are often the same directory.
         if !file.is_file() || !seen.insert(std::fs::canonicalize(&file).ok()) {
             continue;
         }
-        match ask_version(part, &file)
+        match read_version(part, &file)
             .and_then(|version| part.fits(&version, pins.of(part)).map(|()| version))
         {
             Ok(version) => return Some(Binary { path: file, version }),
@@ -137,45 +136,46 @@ fn search(
     cached(part, cache, pins)
 }
 
-/// What the cache holds was moved there whole after its build; a file of another version is one to build again.
+/// Files are moved into the cache after their build, so they are complete. A file with another version is rebuilt.
 fn cached(part: Part, cache: &Path, pins: &Pins) -> Option<Binary> {
     let file = cache.join(part.file_name());
-    let version = ask_version(part, &file).ok()?;
+    let version = read_version(part, &file).ok()?;
     (version == *pins.of(part)).then_some(Binary { path: file, version })
 }
 
-fn ask_version(part: Part, file: &Path) -> std::result::Result<Version, String> {
+/// Runs the executable to find out its version.
+fn read_version(part: Part, file: &Path) -> std::result::Result<Version, String> {
     let mut command = Command::new(file);
     command
         .args(part.version_arguments())
         .env_remove("KUBECONFIG")
         .stdin(Stdio::null());
     let output = command.output().map_err(|error| error.to_string())?;
-    part.read_version(&String::from_utf8_lossy(&output.stdout))
+    part.parse_version(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// Builds under a lock beside the cache folder, so that of several test processes one builds and the others find its work.
+/// Builds under a lock file next to the cache directory: of several test processes, one builds and the others use the result.
 fn build_missing(missing: &[Part], cache: &Path, pins: &Pins, say: &dyn Fn(&str)) -> Result<Vec<Part>> {
-    std::fs::create_dir_all(cache).with_context(|| format!("cache folder {}", cache.display()))?;
+    std::fs::create_dir_all(cache).with_context(|| format!("cache directory {}", cache.display()))?;
     let lock_path = cache.with_extension("lock");
     let lock = File::create(&lock_path).with_context(|| format!("lock file {}", lock_path.display()))?;
     if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
-        say("another process builds the control plane; waiting for it");
+        say("waiting for another process that is building the control plane");
         rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
     }
     remove_leftovers(cache)?;
-    let still: Vec<Part> = missing
+    let still_missing: Vec<Part> = missing
         .iter()
         .copied()
         .filter(|part| cached(*part, cache, pins).is_none())
         .collect();
-    if !still.is_empty() {
-        build::build(&still, cache, pins, say)?;
+    if !still_missing.is_empty() {
+        build::build(&still_missing, cache, pins, say)?;
     }
-    for part in &still {
+    for part in &still_missing {
         if cached(*part, cache, pins).is_none() {
             bail!(
-                "{} was built but is not version {}",
+                "built {}, but its version is not {}",
                 part.file_name(),
                 pins.of(*part)
             );
@@ -184,7 +184,7 @@ fn build_missing(missing: &[Part], cache: &Path, pins: &Pins, say: &dyn Fn(&str)
     Ok(missing.to_vec())
 }
 
-/// Work folders of builds that were killed; the lock says that none is running.
+/// Removes the directories of builds that were killed. The caller holds the lock, so none is running.
 fn remove_leftovers(cache: &Path) -> Result<()> {
     for entry in std::fs::read_dir(cache)? {
         let entry = entry?;
@@ -200,7 +200,7 @@ fn remove_leftovers(cache: &Path) -> Result<()> {
 }
 
 /// `~/.cache/envelope-secrets/controlplane/<recipe>-<hash>`.
-fn cache_folder() -> Result<PathBuf> {
+fn cache_directory() -> Result<PathBuf> {
     let base = std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .filter(|path| path.is_absolute());
@@ -225,13 +225,13 @@ mod tests {
 
     use super::*;
 
-    /// A program that prints a text, whatever it is asked.
-    fn fake(folder: &Path, part: Part, prints: &str) {
-        std::fs::create_dir_all(folder).unwrap();
-        let file = folder.join(part.file_name());
-        std::fs::write(&file, format!("#!/bin/sh\necho '{prints}'\n")).unwrap();
+    /// Writes a program that prints `output`, whatever its arguments.
+    fn fake(directory: &Path, part: Part, output: &str) {
+        std::fs::create_dir_all(directory).unwrap();
+        let file = directory.join(part.file_name());
+        std::fs::write(&file, format!("#!/bin/sh\necho '{output}'\n")).unwrap();
         std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-        // Another test's new process may for a moment hold the file open as we wrote it.
+        // A process that another test is starting may briefly inherit the open file.
         crate::until(
             std::time::Duration::from_secs(10),
             "program",
@@ -247,65 +247,65 @@ mod tests {
         format!(r#"{{"clientVersion": {{"gitVersion": "{version}"}}}}"#)
     }
 
-    /// What a search finds, and what it says.
-    fn look(part: Part, chosen: Option<&Path>, path: &[&Path], cache: &Path) -> (Option<PathBuf>, String) {
-        let said = RefCell::new(String::new());
-        let say = |line: &str| said.borrow_mut().push_str(line);
+    /// Returns what a search finds and what it reports.
+    fn found(part: Part, assets: Option<&Path>, path: &[&Path], cache: &Path) -> (Option<PathBuf>, String) {
+        let reported = RefCell::new(String::new());
+        let say = |line: &str| reported.borrow_mut().push_str(line);
         let pins = Pins::read(
             "go 1.24.0\nrequire (\n\tgo.etcd.io/etcd/server/v3 v3.6.4\n\tk8s.io/kubernetes v1.34.4 // indirect\n)\n",
         );
         let path = std::env::join_paths(path).unwrap();
         let found = search(
             part,
-            chosen.map(Path::as_os_str),
+            assets.map(Path::as_os_str),
             &path,
             cache,
             &pins.unwrap(),
             &say,
         );
-        (found.map(|binary| binary.path), said.into_inner())
+        (found.map(|binary| binary.path), reported.into_inner())
     }
 
     #[test]
-    fn the_path_gives_only_what_fits_and_says_why_not() {
+    fn executables_in_path_with_other_versions_are_rejected_with_the_reason() {
         let temporary = tempfile::tempdir().unwrap();
         let [vendor, good, cache] = ["vendor", "good", "cache"].map(|name| temporary.path().join(name));
         fake(&vendor, Part::Kubectl, &kubectl("v1.32.4-dispatcher"));
         fake(&vendor, Part::Apiserver, "Kubernetes v1.34.5");
         fake(&good, Part::Kubectl, &kubectl("v1.33.9"));
-        let (found, said) = look(Part::Kubectl, None, &[&vendor, &good], &cache);
-        assert_eq!(found, Some(good.join("kubectl")));
+        let (file, report) = found(Part::Kubectl, None, &[&vendor, &good], &cache);
+        assert_eq!(file, Some(good.join("kubectl")));
         assert!(
-            said.contains("vendor/kubectl: v1.32.4-dispatcher is not a plain release"),
-            "{said}"
+            report.contains("vendor/kubectl: v1.32.4-dispatcher is not a plain release"),
+            "{report}"
         );
-        let (found, said) = look(Part::Apiserver, None, &[&vendor, &good], &cache);
-        assert_eq!(found, None);
-        assert!(said.contains("v1.34.5 is not v1.34.4"), "{said}");
+        let (file, report) = found(Part::Apiserver, None, &[&vendor, &good], &cache);
+        assert_eq!(file, None);
+        assert!(report.contains("v1.34.5 is not v1.34.4"), "{report}");
         assert_eq!(
-            look(Part::Etcd, None, &[&vendor, &good], &cache),
+            found(Part::Etcd, None, &[&vendor, &good], &cache),
             (None, String::new())
         );
     }
 
     #[test]
-    fn chosen_assets_come_first_whatever_their_version_then_the_path_then_the_cache() {
+    fn search_order_is_assets_of_any_version_then_path_then_cache() {
         let temporary = tempfile::tempdir().unwrap();
         let [assets, path, cache] = ["assets", "path", "cache"].map(|name| temporary.path().join(name));
-        for folder in [&path, &cache] {
-            fake(folder, Part::Etcd, "etcd Version: 3.6.4");
+        for directory in [&path, &cache] {
+            fake(directory, Part::Etcd, "etcd Version: 3.6.4");
         }
         fake(&assets, Part::Etcd, "etcd Version: 3.5.21");
-        let at = |folder: &Path| Some(folder.join("etcd"));
-        assert_eq!(look(Part::Etcd, Some(&assets), &[&path], &cache).0, at(&assets));
-        assert_eq!(look(Part::Etcd, None, &[&path], &cache).0, at(&path));
-        assert_eq!(look(Part::Etcd, None, &[], &cache).0, at(&cache));
-        // A folder that lacks the part is said to, and passed over.
-        let (found, said) = look(Part::Etcd, Some(&temporary.path().join("none")), &[], &cache);
-        assert_eq!(found, at(&cache));
-        assert!(said.contains("KUBEBUILDER_ASSETS"), "{said}");
-        // The cache never gives another version than its name promises.
+        let at = |directory: &Path| Some(directory.join("etcd"));
+        assert_eq!(found(Part::Etcd, Some(&assets), &[&path], &cache).0, at(&assets));
+        assert_eq!(found(Part::Etcd, None, &[&path], &cache).0, at(&path));
+        assert_eq!(found(Part::Etcd, None, &[], &cache).0, at(&cache));
+        // If the assets lack the executable, this is reported and the search goes on.
+        let (file, report) = found(Part::Etcd, Some(&temporary.path().join("none")), &[], &cache);
+        assert_eq!(file, at(&cache));
+        assert!(report.contains("KUBEBUILDER_ASSETS"), "{report}");
+        // A file in the cache with another version than the pinned one is not used.
         fake(&cache, Part::Etcd, "etcd Version: 3.6.5");
-        assert_eq!(look(Part::Etcd, None, &[], &cache).0, None);
+        assert_eq!(found(Part::Etcd, None, &[], &cache).0, None);
     }
 }

@@ -1,9 +1,12 @@
-//! Versions of the parts: reading them, and whether one fits. Pure.
+//! Parses the versions of the parts and decides whether one fits. Pure.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// `v1.34.4`, with or without the `v`; what follows the three numbers (`-dispatcher`, `+k3s1`) is kept apart.
+pub(super) const GO_MOD: &str = include_str!("../../../controlplane/go.mod");
+pub(super) const GO_SUM: &str = include_str!("../../../controlplane/go.sum");
+
+/// A version such as `v1.34.4`, with or without the `v`, and a suffix (`-dispatcher`, `+k3s1`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Version {
     pub major: u32,
@@ -17,7 +20,7 @@ impl FromStr for Version {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || format!("{text:?} is no version");
+        let error = || format!("{text:?} is not a version");
         let bare = text.strip_prefix('v').unwrap_or(text);
         let end = bare
             .find(|c: char| !c.is_ascii_digit() && c != '.')
@@ -44,7 +47,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// One executable of the control plane.
+/// An executable of the control plane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     Etcd,
@@ -81,7 +84,7 @@ impl Part {
         }
     }
 
-    /// The arguments that make it print its version.
+    /// The arguments with which it prints its version.
     pub(super) fn version_arguments(self) -> &'static [&'static str] {
         match self {
             Self::Kubectl => &["version", "--client", "--output=json"],
@@ -89,8 +92,8 @@ impl Part {
         }
     }
 
-    /// Reads the version out of what those arguments print.
-    pub(super) fn read_version(self, output: &str) -> Result<Version, String> {
+    /// Parses the output of [`Self::version_arguments`].
+    pub(super) fn parse_version(self, output: &str) -> Result<Version, String> {
         let text = match self {
             Self::Etcd => output
                 .lines()
@@ -109,11 +112,16 @@ impl Part {
                         .map(str::to_owned)
                 }),
         };
-        text.ok_or_else(|| "prints no version".to_owned())?.trim().parse()
+        text.ok_or_else(|| "does not print a version".to_owned())?
+            .trim()
+            .parse()
     }
 
-    /// Whether a binary found in `PATH` may stand in for the pinned one: servers exactly, kubectl one minor up or down (its own skew
-    /// policy). `Err` says why not.
+    /// Checks whether an executable in `PATH` can be used instead of the pinned version. Servers must have exactly that version; kubectl
+    /// may be one minor version older or newer (Kubernetes' version skew policy).
+    ///
+    /// # Errors
+    /// The reason why it does not fit.
     pub(super) fn fits(self, found: &Version, pinned: &Version) -> Result<(), String> {
         if self != Self::Kubectl {
             return if found == pinned {
@@ -122,14 +130,16 @@ impl Part {
                 Err(format!("{found} is not {pinned}"))
             };
         }
-        // Build metadata (`+k3s1`) marks a rebuilt release; a dash marks a pre-release or a vendor's wrapper that picks another version.
+        // Build metadata (`+k3s1`) marks a rebuilt release. A dash marks a pre-release, or a vendor's wrapper that selects another version.
         if found.suffix.starts_with('-') {
             return Err(format!(
                 "{found} is not a plain release (a pre-release or a vendor's wrapper)"
             ));
         }
         if found.major != pinned.major || found.minor.abs_diff(pinned.minor) > 1 {
-            return Err(format!("{found} is more than one minor away from {pinned}"));
+            return Err(format!(
+                "{found} is more than one minor version away from {pinned}"
+            ));
         }
         Ok(())
     }
@@ -140,7 +150,7 @@ impl Part {
 pub(super) struct Pins {
     pub(super) kubernetes: Version,
     pub(super) etcd: Version,
-    /// The oldest Go that builds them.
+    /// The oldest Go version that builds them.
     pub(super) go: Version,
 }
 
@@ -153,7 +163,7 @@ impl Pins {
                     .flatten()
                     .filter(|word| *word != "=>")
             });
-            line.ok_or_else(|| format!("go.mod names no version of {name}"))?
+            line.ok_or_else(|| format!("go.mod has no version of {name}"))?
                 .parse()
         };
         Ok(Self {
@@ -171,21 +181,22 @@ impl Pins {
     }
 }
 
-/// The controller manager may be as old as one minor below its API server, never newer (Kubernetes' version skew policy).
-pub(super) fn skew(apiserver: &Version, controller_manager: &Version) -> Result<(), String> {
+/// Checks that the controller manager is not newer than its API server and at most one minor version older (Kubernetes' version skew
+/// policy).
+pub(super) fn check_skew(apiserver: &Version, controller_manager: &Version) -> Result<(), String> {
     let fits = apiserver.major == controller_manager.major
         && (controller_manager.minor == apiserver.minor || controller_manager.minor + 1 == apiserver.minor);
     if fits {
         return Ok(());
     }
     Err(format!(
-        "kube-controller-manager {controller_manager} does not fit kube-apiserver {apiserver}"
+        "kube-controller-manager {controller_manager} is not compatible with kube-apiserver {apiserver}"
     ))
 }
 
-/// Reads `go version go1.26.8 linux/amd64`; a release's `go1.26` counts as its patch 0, `go1.27rc1` as 1.27.0.
-pub(super) fn read_go_version(output: &str) -> Result<Version, String> {
-    let error = || format!("{:?} is not the answer of `go version`", output.trim());
+/// Parses `go version go1.26.8 linux/amd64`; reads `go1.26` as 1.26.0 and `go1.27rc1` as 1.27.0.
+pub(super) fn parse_go_version(output: &str) -> Result<Version, String> {
+    let error = || format!("{:?} is not the output of `go version`", output.trim());
     let word = output
         .split_whitespace()
         .nth(2)
@@ -212,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_read() {
+    fn versions_are_parsed() {
         assert_eq!(version("v1.34.4").to_string(), "v1.34.4");
         assert_eq!(
             version("3.6.4"),
@@ -241,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_each_part_prints_is_read() {
+    fn version_output_of_each_part_is_parsed() {
         let kubectl = r#"{"clientVersion": {"major": "1", "minor": "32+", "gitVersion": "v1.32.4-dispatcher"}, "kustomizeVersion": "v5"}"#;
         let cases = [
             (
@@ -259,7 +270,7 @@ mod tests {
         ];
         for (part, output, expected) in cases {
             assert_eq!(
-                part.read_version(output).unwrap().to_string(),
+                part.parse_version(output).unwrap().to_string(),
                 expected,
                 "{part:?}"
             );
@@ -272,13 +283,13 @@ mod tests {
                 "Kubernetes \n",
                 "etcd Version: \n",
             ] {
-                assert!(part.read_version(garbage).is_err(), "{part:?} {garbage:?}");
+                assert!(part.parse_version(garbage).is_err(), "{part:?} {garbage:?}");
             }
         }
     }
 
     #[test]
-    fn a_candidate_of_the_path_must_fit() {
+    fn servers_in_path_must_match_exactly_and_kubectl_within_one_minor() {
         let kubernetes = "v1.34.4";
         let cases = [
             (Part::Etcd, "3.6.4", "3.6.4", true),
@@ -306,8 +317,8 @@ mod tests {
     }
 
     #[test]
-    fn pins_are_read_from_the_module_that_is_built() {
-        let pins = Pins::read(super::super::GO_MOD).unwrap();
+    fn pins_are_read_from_the_go_module_that_is_built() {
+        let pins = Pins::read(GO_MOD).unwrap();
         assert_eq!(pins.kubernetes.major, 1);
         assert_eq!(pins.etcd.major, 3);
         assert!(
@@ -318,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn the_controller_manager_is_never_newer_than_its_api_server() {
+    fn controller_manager_newer_than_its_api_server_is_rejected() {
         for (apiserver, manager, expected) in [
             ("1.34.4", "1.34.1", true),
             ("1.35.0", "1.34.4", true),
@@ -326,7 +337,7 @@ mod tests {
             ("1.36.0", "1.34.4", false),
         ] {
             assert_eq!(
-                skew(&version(apiserver), &version(manager)).is_ok(),
+                check_skew(&version(apiserver), &version(manager)).is_ok(),
                 expected,
                 "{apiserver} {manager}"
             );
@@ -334,14 +345,14 @@ mod tests {
     }
 
     #[test]
-    fn go_says_its_version_in_several_ways() {
+    fn output_of_go_version_is_parsed() {
         for (output, expected) in [
             ("go version go1.26.8 linux/amd64\n", "v1.26.8"),
             ("go version go1.24 darwin/arm64\n", "v1.24.0"),
             ("go version go1.27rc1 linux/amd64\n", "v1.27.0"),
         ] {
-            assert_eq!(read_go_version(output).unwrap().to_string(), expected);
+            assert_eq!(parse_go_version(output).unwrap().to_string(), expected);
         }
-        assert!(read_go_version("bash: go: command not found").is_err());
+        assert!(parse_go_version("bash: go: command not found").is_err());
     }
 }

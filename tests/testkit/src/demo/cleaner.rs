@@ -1,8 +1,8 @@
-//! Takes the demo's objects out of an existing cluster, however the demo ends.
+//! Removes the demo's objects from an existing cluster, however the demo exits.
 //!
-//! A process of its own, in a process group of its own, that is told over a pipe what the demo makes. The pipe's end, which the kernel
-//! brings about even after Ctrl-C or SIGKILL, is its signal. Objects are deleted by uid: what somebody else made under the same name in
-//! the meantime stays.
+//! Runs as a separate process in a separate process group. The demo reports the objects that it creates through a pipe. When the pipe
+//! closes, which the kernel ensures even after Ctrl-C or SIGKILL, the cleaner deletes them by UID: an object that another user has created
+//! under the same name is not deleted.
 
 use std::io::{BufRead, Write as _};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -17,27 +17,27 @@ use crate::until;
 
 pub(super) const CRD: &str = "envelopesecrets.envelope-secrets.io";
 const OBJECTS: &str = "/apis/envelope-secrets.io/v1/envelopesecrets?limit=1";
-/// A namespace goes in seconds; its contents have no finalizers of ours.
-const GONE_LIMIT: Duration = Duration::from_mins(3);
+/// Deleting a namespace takes seconds: this project adds no finalizers.
+const DELETION_TIMEOUT: Duration = Duration::from_mins(3);
 
-/// What the demo has made; each line on the pipe holds all of it.
+/// The objects that the demo has created; each line on the pipe has the complete list.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Made {
-    /// Its name is random: nobody else makes it, and it is ours even when its uid did not arrive.
+struct Created {
+    /// The name is random, so the namespace is the demo's even if its UID was never reported.
     namespace: Option<String>,
     namespace_uid: Option<String>,
     crd_uid: Option<String>,
 }
 
-/// The demo's handle.
+/// The demo's handle of the cleaner process.
 pub(super) struct Cleaner {
     process: Child,
     pipe: Option<ChildStdin>,
-    made: Made,
+    created: Created,
 }
 
 impl Cleaner {
-    /// `environment` is that of the demo's commands.
+    /// Starts the process with the environment of the demo's commands.
     pub(super) fn start(environment: &[(String, String)]) -> Result<Self> {
         let mut command = Command::new(testkit_binary()?);
         command
@@ -54,41 +54,41 @@ impl Cleaner {
         Ok(Self {
             process,
             pipe,
-            made: Made::default(),
+            created: Created::default(),
         })
     }
 
-    pub(super) fn made_crd(&mut self, uid: &str) -> Result<()> {
-        self.made.crd_uid = Some(uid.to_owned());
-        self.tell()
+    pub(super) fn created_crd(&mut self, uid: &str) -> Result<()> {
+        self.created.crd_uid = Some(uid.to_owned());
+        self.report()
     }
 
-    /// Said before it is made.
-    pub(super) fn makes_namespace(&mut self, name: &str) -> Result<()> {
-        self.made.namespace = Some(name.to_owned());
-        self.tell()
+    /// To be called before the namespace is created, so that a crash in between leaves nothing.
+    pub(super) fn will_create_namespace(&mut self, name: &str) -> Result<()> {
+        self.created.namespace = Some(name.to_owned());
+        self.report()
     }
 
-    pub(super) fn made_namespace(&mut self, name: &str, uid: &str) -> Result<()> {
-        self.made.namespace_uid = Some(uid.to_owned());
-        self.makes_namespace(name)
+    pub(super) fn created_namespace(&mut self, name: &str, uid: &str) -> Result<()> {
+        self.created.namespace_uid = Some(uid.to_owned());
+        self.will_create_namespace(name)
     }
 
-    fn tell(&mut self) -> Result<()> {
-        let mut line = serde_json::to_string(&self.made)?;
+    fn report(&mut self) -> Result<()> {
+        let mut line = serde_json::to_string(&self.created)?;
         line.push('\n');
-        let pipe = self.pipe.as_mut().context("the cleaner was ended")?;
+        let pipe = self.pipe.as_mut().context("the cleaner was stopped")?;
         pipe.write_all(line.as_bytes())
-            .context("the cleaner does not listen any more")
+            .context("the cleaner process no longer reads its input")
     }
 
-    /// Lets it clean, and waits for it.
+    /// Closes the pipe, so that the cleaner starts, and waits for it.
     pub(super) fn finish(mut self) -> Result<()> {
         drop(self.pipe.take());
         let status = self.process.wait()?;
         ensure!(
             status.success(),
-            "not everything could be taken out of the cluster; see above"
+            "not all of the demo's objects were removed from the cluster; see above"
         );
         Ok(())
     }
@@ -96,19 +96,19 @@ impl Cleaner {
 
 /// The cleaner's side: `testkit demo-cleaner`.
 pub fn clean(input: impl BufRead) -> Result<()> {
-    let mut made = Made::default();
+    let mut created = Created::default();
     for line in input.lines() {
         let Ok(line) = line else { break };
-        made = serde_json::from_str(&line).context("line not understood")?;
+        created = serde_json::from_str(&line).context("invalid input line")?;
     }
-    let namespace = made
+    let namespace = created
         .namespace
-        .map_or(Ok(()), |name| namespace(&name, made.namespace_uid));
-    let crd = made.crd_uid.map_or(Ok(()), |uid| crd(&uid));
+        .map_or(Ok(()), |name| delete_namespace(&name, created.namespace_uid));
+    let crd = created.crd_uid.map_or(Ok(()), |uid| delete_unused_crd(&uid));
     namespace.and(crd)
 }
 
-fn namespace(name: &str, uid: Option<String>) -> Result<()> {
+fn delete_namespace(name: &str, uid: Option<String>) -> Result<()> {
     let path = format!("/api/v1/namespaces/{name}");
     let uid = match uid {
         Some(uid) => uid,
@@ -118,37 +118,37 @@ fn namespace(name: &str, uid: Option<String>) -> Result<()> {
         },
     };
     delete(&path, &uid)?;
-    until(GONE_LIMIT, &format!("the end of namespace {name}"), || {
+    until(DELETION_TIMEOUT, &format!("deletion of namespace {name}"), || {
         let found = get(&path)?;
-        let ours = found
+        let exists = found
             .as_ref()
             .map(uid_of)
             .transpose()?
             .is_some_and(|found| found == uid);
-        Ok((!ours).then_some(()))
+        Ok((!exists).then_some(()))
     })?;
-    crate::say(&format!("namespace {name} is gone"));
+    crate::say(&format!("deleted namespace {name}"));
     Ok(())
 }
 
-fn crd(uid: &str) -> Result<()> {
+fn delete_unused_crd(uid: &str) -> Result<()> {
     let path = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{CRD}");
     let Some(found) = get(&path)? else { return Ok(()) };
     if uid_of(&found)? != uid {
-        crate::say("the custom resource was made anew by somebody else and stays");
+        crate::say("the CRD is kept: another user has re-created it");
         return Ok(());
     }
-    let objects = get(OBJECTS)?.context("the custom resource is not served")?;
-    let none = objects["items"]
+    let objects = get(OBJECTS)?.context("the API server does not serve EnvelopeSecrets")?;
+    let is_unused = objects["items"]
         .as_array()
-        .context("no list of EnvelopeSecrets")?
+        .context("not a list of EnvelopeSecrets")?
         .is_empty();
-    if !none {
-        crate::say("the custom resource stays: there are EnvelopeSecrets in other namespaces by now");
+    if !is_unused {
+        crate::say("the CRD is kept: there are EnvelopeSecrets in other namespaces");
         return Ok(());
     }
     delete(&path, uid)?;
-    crate::say("the custom resource is gone");
+    crate::say("deleted the CRD");
     Ok(())
 }
 
@@ -156,10 +156,10 @@ fn uid_of(object: &Value) -> Result<&str> {
     object
         .pointer("/metadata/uid")
         .and_then(Value::as_str)
-        .context("an object without uid")
+        .context("the object has no UID")
 }
 
-/// `None`: there is no such object.
+/// Returns the object, or `None` if there is none.
 fn get(path: &str) -> Result<Option<Value>> {
     let output = Command::new("kubectl")
         .args(["get", "--raw", path])
@@ -175,7 +175,7 @@ fn get(path: &str) -> Result<Option<Value>> {
     bail!("kubectl get --raw {path}: {}", error.trim_end())
 }
 
-/// Only the object with this uid.
+/// Deletes the object if it has this UID.
 fn delete(path: &str, uid: &str) -> Result<()> {
     let options = json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": uid}});
     let mut command = Command::new("kubectl");

@@ -1,4 +1,4 @@
-//! The demo on a cluster that is there: it asks, stays in one namespace, and takes away only what it made.
+//! The demo on an existing cluster: asks for confirmation, uses one namespace, and removes only what it created.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 
@@ -9,64 +9,64 @@ use super::stage::Stage;
 use super::story::{self, Story};
 
 pub(super) fn run(story: &mut dyn Story, stage: &mut Stage<'_>, yes: bool) -> Result<()> {
-    stage.say("The cluster of this kubeconfig.")?;
-    stage.shows_environment()?;
-    let context = stage.runs("kubectl config current-context")?;
+    stage.say("Use the cluster of this kubeconfig.")?;
+    stage.show_environment()?;
+    let context = stage.run("kubectl config current-context")?;
     let server =
-        stage.runs("kubectl config view --minify -o jsonpath='{.clusters[0].cluster.server}{\"\\n\"}'")?;
+        stage.run("kubectl config view --minify -o jsonpath='{.clusters[0].cluster.server}{\"\\n\"}'")?;
     let namespace = format!("envelope-demo-{:08x}", crate::random() >> 32);
     if !yes {
         confirm(context.trim(), server.trim(), &namespace)?;
     }
-    let found = stage.runs(&format!("kubectl get crd {CRD} --ignore-not-found -o name"))?;
-    let missing = found.trim().is_empty();
+    let found = stage.run(&format!("kubectl get crd {CRD} --ignore-not-found -o name"))?;
+    let create_crd = found.trim().is_empty();
 
     story.seal(stage, &namespace)?;
     let mut cleaner = Cleaner::start(stage.environment())?;
-    let done = acts(story, stage, &namespace, missing, &mut cleaner);
-    // In any case, and before an error is shown: what it says belongs to the end.
-    let gone = cleaner.finish();
+    let done = run_with_cleaner(story, stage, &namespace, create_crd, &mut cleaner);
+    // Even after an error, and before it is shown: the cleaner's output comes first.
+    let cleaned = cleaner.finish();
     done?;
-    gone
+    cleaned
 }
 
-fn acts(
+fn run_with_cleaner(
     story: &mut dyn Story,
     stage: &mut Stage<'_>,
     namespace: &str,
-    missing: bool,
+    create_crd: bool,
     cleaner: &mut Cleaner,
 ) -> Result<()> {
-    if missing {
-        stage.say("The custom resource is not there. It is created, and removed at the end unless somebody uses it by then.")?;
-        stage.runs("envelope crd > crd.yaml")?;
-        // `create`, not `apply`: if it is there by now, it is not ours.
-        let made = stage.runs("kubectl create -f crd.yaml -o jsonpath='{.metadata.uid}{\"\\n\"}'")?;
-        cleaner.made_crd(last_line(&made)?)?;
-        stage.runs(&format!(
+    if create_crd {
+        stage.say("The cluster does not have the CRD. Create it; it is deleted at the end unless it is in use by then.")?;
+        stage.run("envelope crd > crd.yaml")?;
+        // `create` instead of `apply`: it fails if another user has created the CRD in the meantime.
+        let output = stage.run("kubectl create -f crd.yaml -o jsonpath='{.metadata.uid}{\"\\n\"}'")?;
+        cleaner.created_crd(uid(&output)?)?;
+        stage.run(&format!(
             "kubectl wait --for=condition=Established crd/{CRD} --timeout=60s"
         ))?;
     } else {
         stage.say(
-            "The custom resource is there already and stays as it is. A controller that serves the whole cluster will look at the \
-             demo's object too; it has not its key and cannot open it.",
+            "The cluster already has the CRD, which the demo does not change. A controller that serves the whole cluster will also reconcile \
+             the demo's object, but cannot open it without the key.",
         )?;
     }
-    stage.say("A namespace for this demo alone.")?;
-    cleaner.makes_namespace(namespace)?;
-    let made = stage.runs(&format!(
+    stage.say("Create a namespace for this demo.")?;
+    cleaner.will_create_namespace(namespace)?;
+    let output = stage.run(&format!(
         "kubectl create namespace {namespace} -o jsonpath='{{.metadata.uid}}{{\"\\n\"}}'"
     ))?;
-    cleaner.made_namespace(namespace, last_line(&made)?)?;
-    story::cluster(story, stage, namespace)
+    cleaner.created_namespace(namespace, uid(&output)?)?;
+    story::run_in_cluster(story, stage, namespace)
 }
 
-/// The uid that a `create` printed, behind any warnings.
-fn last_line(text: &str) -> Result<&str> {
-    let uid = text.lines().last().unwrap_or_default();
+/// The UID that `kubectl create` printed, after any warnings.
+fn uid(output: &str) -> Result<&str> {
+    let uid = output.lines().last().unwrap_or_default();
     ensure!(
         uid.len() == 36 && uid.split('-').count() == 5,
-        "kubectl printed no uid"
+        "kubectl did not print a UID"
     );
     Ok(uid)
 }
@@ -74,7 +74,9 @@ fn last_line(text: &str) -> Result<&str> {
 fn confirm(context: &str, server: &str, namespace: &str) -> Result<()> {
     let input = std::io::stdin();
     if !input.is_terminal() {
-        bail!("nobody can be asked whether context {context} at {server} is meant; if it is, add --yes");
+        bail!(
+            "cannot ask for confirmation: standard input is not a terminal; add --yes to use context {context} at {server}"
+        );
     }
     let mut error = std::io::stderr();
     write!(
@@ -84,6 +86,9 @@ fn confirm(context: &str, server: &str, namespace: &str) -> Result<()> {
     error.flush()?;
     let mut answer = String::new();
     input.lock().read_line(&mut answer).context("standard input")?;
-    ensure!(matches!(answer.trim(), "y" | "Y" | "yes"), "nothing was done");
+    ensure!(
+        matches!(answer.trim(), "y" | "Y" | "yes"),
+        "canceled; the cluster was not changed"
+    );
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! The product's main job from nothing, as a person would do it: `cargo xtask demo`.
+//! `cargo xtask demo`: the product's main job from scratch, as a user would do it.
 //!
-//! Every command is shown and then run exactly as shown, by a shell whose environment holds nothing of the caller's settings; what a
-//! command must have come to is checked, so that a demo that ends well is also a test.
+//! Every command is shown and then run exactly as shown, by a shell that inherits none of the caller's settings. The results are checked,
+//! so the demo is also a test.
 
 mod cleaner;
 mod existing;
@@ -20,17 +20,14 @@ use crate::binaries::Part;
 use crate::plane::{ControlPlane, Options};
 pub use cleaner::clean;
 use stage::Stage;
-use story::Story;
+use story::{NAMESPACE, Story};
 
-/// Of the demo's objects, but in a cluster that is there.
-const NAMESPACE: &str = "demo";
-
-/// Whose keys seal and open.
+/// The KMS to seal and open with.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum Provider {
     /// A keyring file.
     Local,
-    /// Tencent Cloud KMS, which the emulator plays.
+    /// Tencent Cloud KMS, as an emulator.
     TencentKms,
 }
 
@@ -46,20 +43,20 @@ impl Provider {
 /// Where the demo runs.
 #[derive(Clone, Debug)]
 pub enum Place {
-    /// Seal, open, tamper: no Kubernetes.
+    /// Seal, open and tamper only, without Kubernetes.
     NoCluster,
-    /// A control plane of its own, gone at the end.
+    /// A new control plane, removed at the end.
     Own,
-    /// A cluster that is there, in one namespace of its own.
+    /// A new namespace in an existing cluster.
     Existing {
         kubeconfig: PathBuf,
-        /// Do not ask.
+        /// Do not ask for confirmation.
         yes: bool,
     },
 }
 
-/// Runs the demo with this `envelope` binary. All that it made is gone when this returns, and also when this process ends in any other
-/// way: processes and files by the guard, objects in an existing cluster by the cleaner; the emulator is a part of this process.
+/// Runs the demo with this `envelope` binary. However this process exits, everything that the demo created is removed: processes and files
+/// by the guard, objects in an existing cluster by the cleaner. The emulator runs in this process.
 pub fn run(envelope: &Path, provider: Provider, place: &Place, out: &mut dyn Write) -> Result<()> {
     let mut story = provider.story()?;
     match place {
@@ -67,7 +64,7 @@ pub fn run(envelope: &Path, provider: Provider, place: &Place, out: &mut dyn Wri
             let mut stage = Stage::new(out, envelope, None)?;
             story.seal(&mut stage, NAMESPACE)?;
             story.open(&mut stage)?;
-            stage.say("Nothing is left behind: keys and files end with this demo.")
+            stage.say("Nothing is left behind: the keys and files are removed.")
         }
         Place::Own => {
             let kubernetes = ControlPlane::start(&Options::default())?;
@@ -76,17 +73,15 @@ pub fn run(envelope: &Path, provider: Provider, place: &Place, out: &mut dyn Wri
                 kubeconfig: kubernetes.kubeconfig(),
             };
             let mut stage = Stage::new(out, envelope, Some(&cluster))?;
-            stage.say("A Kubernetes control plane runs for this demo alone.")?;
-            stage.shows_environment()?;
+            stage.say("Start a Kubernetes control plane for this demo.")?;
+            stage.show_environment()?;
             story.seal(&mut stage, NAMESPACE)?;
-            stage.say("The custom resource, and a namespace.")?;
-            stage.runs("envelope crd > crd.yaml")?;
-            stage.runs("kubectl create -f crd.yaml")?;
-            stage.runs(&format!("kubectl create namespace {NAMESPACE}"))?;
-            story::cluster(&mut *story, &mut stage, NAMESPACE)?;
-            stage.say(
-                "Nothing is left behind: the control plane, its data, keys and files end with this demo.",
-            )
+            stage.say("Create the CRD and a namespace.")?;
+            stage.run("envelope crd > crd.yaml")?;
+            stage.run("kubectl create -f crd.yaml")?;
+            stage.run(&format!("kubectl create namespace {NAMESPACE}"))?;
+            story::run_in_cluster(&mut *story, &mut stage, NAMESPACE)?;
+            stage.say("Nothing is left behind: the control plane, its data, the keys and files are removed.")
         }
         Place::Existing { kubeconfig, yes } => {
             let kubeconfig =
@@ -102,6 +97,6 @@ pub fn run(envelope: &Path, provider: Provider, place: &Place, out: &mut dyn Wri
 fn kubectl_in_path() -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
-        .map(|folder| folder.join("kubectl"))
+        .map(|directory| directory.join("kubectl"))
         .find(|file| file.is_absolute() && file.is_file())
 }

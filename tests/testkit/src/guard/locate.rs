@@ -1,4 +1,4 @@
-//! Where the `testkit` binary is: cargo tells a test of another package nothing about it.
+//! Finds the `testkit` binary: cargo sets no variable with its path for tests of another package.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -7,17 +7,17 @@ use std::sync::OnceLock;
 use anyhow::{Context as _, Result, bail};
 use sha2::{Digest as _, Sha256};
 
-/// The `testkit` binary that belongs to this build.
+/// Returns the `testkit` binary of this build.
 ///
-/// It is this very process, or lies beside the running executable (`target/debug/testkit` for `target/debug/deps/it-...`), where a plain
-/// `cargo test` puts it. A narrower cargo command may have left none or an old one there: then cargo builds it, once.
+/// It is the running executable itself, or the file next to it (`target/debug/testkit` for `target/debug/deps/it-...`), where a plain
+/// `cargo test` puts it. If a narrower cargo command left none or an outdated one there, cargo builds it, once per process.
 pub fn testkit_binary() -> Result<PathBuf> {
     static FOUND: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
     let found = FOUND.get_or_init(|| find().map_err(|error| format!("{error:#}")));
     found.clone().map_err(anyhow::Error::msg)
 }
 
-/// Tells one build of the guard from another: a hash over its sources.
+/// Identifies the version of the guard: a hash of its sources.
 pub fn protocol_hash() -> String {
     let mut hash = Sha256::new();
     hash.update(include_bytes!("protocol.rs"));
@@ -26,39 +26,41 @@ pub fn protocol_hash() -> String {
 }
 
 fn find() -> Result<PathBuf> {
-    let me = std::env::current_exe()?;
-    if me.file_name().is_some_and(|name| name == "testkit") {
-        return Ok(me);
+    let executable = std::env::current_exe()?;
+    if executable.file_name().is_some_and(|name| name == "testkit") {
+        return Ok(executable);
     }
-    let profile = me
+    let profile = executable
         .parent()
         .filter(|dir| !dir.ends_with("deps"))
-        .or_else(|| me.parent()?.parent());
-    let beside = profile.context("this executable has no folder")?.join("testkit");
-    if speaks(&beside) {
-        return Ok(beside);
+        .or_else(|| executable.parent()?.parent());
+    let sibling = profile
+        .context("this executable has no directory")?
+        .join("testkit");
+    if is_current(&sibling) {
+        return Ok(sibling);
     }
     let built = build(
         profile
             .and_then(Path::file_name)
             .is_some_and(|name| name == "release"),
     )?;
-    if !speaks(&built) {
+    if !is_current(&built) {
         bail!(
-            "{} is not the testkit of this build; run: cargo build --package testkit",
+            "{} does not match this build; run: cargo build --package testkit",
             built.display()
         );
     }
     Ok(built)
 }
 
-fn speaks(binary: &Path) -> bool {
-    let answer = Command::new(binary)
+fn is_current(binary: &Path) -> bool {
+    let output = Command::new(binary)
         .arg("protocol")
         .stdin(Stdio::null())
         .stderr(Stdio::null())
         .output();
-    answer.is_ok_and(|answer| answer.stdout.trim_ascii() == protocol_hash().as_bytes())
+    output.is_ok_and(|output| output.stdout.trim_ascii() == protocol_hash().as_bytes())
 }
 
 fn build(release: bool) -> Result<PathBuf> {
@@ -80,16 +82,16 @@ fn build(release: bool) -> Result<PathBuf> {
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(Stdio::null())
         .stderr(Stdio::inherit());
-    let advice = "build it by hand: cargo build --package testkit";
+    let advice = "build it manually: cargo build --package testkit";
     let output = command
         .output()
         .with_context(|| format!("cannot run cargo to build testkit; {advice}"))?;
     if !output.status.success() {
-        bail!("cargo cannot build testkit ({}); {advice}", output.status);
+        bail!("building testkit failed ({}); {advice}", output.status);
     }
     String::from_utf8_lossy(&output.stdout)
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
         .find_map(|message| message.get("executable")?.as_str().map(PathBuf::from))
-        .with_context(|| format!("cargo built testkit but names no file; {advice}"))
+        .with_context(|| format!("cargo built testkit but did not report its path; {advice}"))
 }

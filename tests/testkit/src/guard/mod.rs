@@ -1,8 +1,8 @@
-//! `testkit guard`: a small process that starts children for its owner and ends them when the owner is gone.
+//! `testkit guard`: a small process that starts children for its owner and terminates them when the owner is gone.
 //!
-//! The owner holds the other end of the guard's standard input. However the owner ends, by return, panic, Ctrl-C or SIGKILL, the kernel
-//! closes that pipe; the guard then sends SIGTERM, after a grace SIGKILL, and removes the temporary folders that it made. Owner and
-//! children share no process group, so that a terminal's Ctrl-C reaches the owner alone.
+//! The owner holds the write end of the guard's standard input. However the owner exits (return, panic, Ctrl-C or SIGKILL), the kernel
+//! closes that pipe. The guard then sends SIGTERM to the children, SIGKILL after a grace period, and removes the temporary directories
+//! that it created. Owner and children are in different process groups, so that Ctrl-C in a terminal reaches only the owner.
 
 mod locate;
 mod protocol;
@@ -22,13 +22,13 @@ pub use protocol::{Id, Spec, State};
 use protocol::{Reply, Request};
 pub use server::{exec, serve};
 
-/// The owner's handle. Dropping it ends every child, and waits for that.
+/// The owner's handle. Dropping it terminates every child and waits until all have exited.
 pub struct Guard {
-    link: Mutex<Link>,
+    connection: Mutex<Connection>,
     pid: u32,
 }
 
-struct Link {
+struct Connection {
     process: Child,
     requests: Option<ChildStdin>,
     replies: BufReader<ChildStdout>,
@@ -38,7 +38,7 @@ struct Link {
 #[derive(Clone, Copy, Debug)]
 pub struct Started {
     pub id: Id,
-    /// The process id, which is also the id of its process group.
+    /// The process ID, which is also the ID of its process group.
     pub pid: u32,
 }
 
@@ -56,7 +56,7 @@ impl Guard {
         let replies = process.stdout.take().context("guard without standard output")?;
         let pid = process.id();
         Ok(Self {
-            link: Mutex::new(Link {
+            connection: Mutex::new(Connection {
                 process,
                 requests,
                 replies: BufReader::new(replies),
@@ -65,67 +65,68 @@ impl Guard {
         })
     }
 
-    /// The guard's own process id.
+    /// The guard's own process ID.
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// A new temporary folder, mode 0700, which the guard removes at its end.
-    pub fn folder(&self, prefix: &str) -> Result<PathBuf> {
-        match self.ask(&Request::Folder {
+    /// Creates a temporary directory with mode 0700, which the guard removes when it exits.
+    pub fn temporary_directory(&self, prefix: &str) -> Result<PathBuf> {
+        match self.request(&Request::TemporaryDirectory {
             prefix: prefix.to_owned(),
         })? {
-            Reply::Folder(path) => Ok(path),
+            Reply::TemporaryDirectory(path) => Ok(path),
             other => bail!("guard: unexpected reply {other:?}"),
         }
     }
 
-    /// Starts a process in a group of its own.
+    /// Starts a process in a new process group.
     pub fn spawn(&self, spec: Spec) -> Result<Started> {
-        match self.ask(&Request::Start(spec))? {
+        match self.request(&Request::Start(spec))? {
             Reply::Started { id, pid } => Ok(Started { id, pid }),
             other => bail!("guard: unexpected reply {other:?}"),
         }
     }
 
+    /// Returns whether a process is running.
     pub fn state(&self, id: Id) -> Result<State> {
-        self.ask_state(&Request::State(id))
+        self.request_state(&Request::State(id))
     }
 
-    /// Sends a signal to the process group; an ended process is left alone.
+    /// Sends a signal to the process group, unless the process has exited.
     pub fn signal(&self, id: Id, signal: Signal) -> Result<State> {
-        self.ask_state(&Request::Signal {
+        self.request_state(&Request::Signal {
             id,
             signal: signal.as_raw(),
         })
     }
 
-    /// Ends a process: SIGTERM, then SIGKILL after `grace`. Returns when it is gone.
+    /// Stops a process with SIGTERM, then SIGKILL after `grace`. Returns when it has exited.
     pub fn stop(&self, id: Id, grace: Duration) -> Result<State> {
         let grace_ms = u64::try_from(grace.as_millis())?;
-        self.ask_state(&Request::Stop { id, grace_ms })
+        self.request_state(&Request::Stop { id, grace_ms })
     }
 
-    fn ask_state(&self, request: &Request) -> Result<State> {
-        match self.ask(request)? {
+    fn request_state(&self, request: &Request) -> Result<State> {
+        match self.request(request)? {
             Reply::State(state) => Ok(state),
             other => bail!("guard: unexpected reply {other:?}"),
         }
     }
 
-    fn ask(&self, request: &Request) -> Result<Reply> {
-        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+    fn request(&self, request: &Request) -> Result<Reply> {
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let mut text = serde_json::to_string(request)?;
         text.push('\n');
-        let requests = link.requests.as_mut().context("the guard was ended")?;
+        let requests = connection.requests.as_mut().context("the guard was stopped")?;
         requests
             .write_all(text.as_bytes())
-            .context("the guard does not listen any more")?;
-        let mut answer = String::new();
-        if link.replies.read_line(&mut answer)? == 0 {
-            bail!("the guard ended without an answer");
+            .context("the guard no longer accepts requests")?;
+        let mut reply = String::new();
+        if connection.replies.read_line(&mut reply)? == 0 {
+            bail!("the guard exited without a reply");
         }
-        match serde_json::from_str(&answer)? {
+        match serde_json::from_str(&reply)? {
             Reply::Failed(message) => bail!(message),
             reply => Ok(reply),
         }
@@ -134,8 +135,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        let link = self.link.get_mut().unwrap_or_else(PoisonError::into_inner);
-        drop(link.requests.take());
-        let _ = link.process.wait();
+        let connection = self.connection.get_mut().unwrap_or_else(PoisonError::into_inner);
+        drop(connection.requests.take());
+        let _ = connection.process.wait();
     }
 }

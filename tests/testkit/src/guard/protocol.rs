@@ -1,32 +1,32 @@
-//! What owner and guard say to each other: one JSON value a line, one reply for each request.
+//! The protocol between owner and guard: one JSON value per line, one reply per request.
 
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A process that the guard shall start.
+/// A process to start.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Spec {
-    /// The executable file: a path, never a name to look up.
+    /// The path of the executable; not searched in `PATH`.
     pub program: PathBuf,
     pub args: Vec<String>,
-    /// The whole environment of the process; nothing is inherited.
+    /// The complete environment of the process; nothing is inherited.
     pub env: Vec<(String, String)>,
     /// The working directory.
     pub dir: PathBuf,
-    /// Where standard output and standard error go, appended; `None`: nowhere.
+    /// The file to which standard output and standard error are appended; `None` discards them.
     pub log: Option<PathBuf>,
 }
 
-/// Names one process for as long as its guard lives; a process id could be given away again.
+/// Identifies a process for the lifetime of its guard; unlike a process ID, it is never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Id(pub u32);
 
-/// What is asked of the guard.
+/// A request from the owner.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    /// Make a temporary folder, removed when the guard ends.
-    Folder {
+    /// Create a temporary directory, which is removed when the guard exits.
+    TemporaryDirectory {
         prefix: String,
     },
     Start(Spec),
@@ -36,26 +36,26 @@ pub(crate) enum Request {
         id: Id,
         signal: i32,
     },
-    /// SIGTERM, and SIGKILL for what is left after `grace_ms`; answered when the process is gone.
+    /// Send SIGTERM, then SIGKILL after `grace_ms`. The reply comes when the process has exited.
     Stop {
         id: Id,
         grace_ms: u64,
     },
 }
 
-/// What the guard answers.
+/// The guard's reply.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Reply {
-    Folder(PathBuf),
+    TemporaryDirectory(PathBuf),
     Started { id: Id, pid: u32 },
     State(State),
     Failed(String),
 }
 
-/// How a process stands.
+/// The state of a process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum State {
     Running,
-    /// Ended, with the exit status or signal in words.
-    Ended(String),
+    /// Exited; the text describes the exit status or signal.
+    Exited(String),
 }

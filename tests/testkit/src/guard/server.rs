@@ -1,4 +1,4 @@
-//! The guard's side: starts what it is told to, and at the end of its input ends it all.
+//! The guard's side: starts processes on request and terminates them at end of input.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, Write};
@@ -13,25 +13,25 @@ use tempfile::TempDir;
 
 use super::protocol::{Id, Reply, Request, Spec, State};
 
-/// How long children have at the end between SIGTERM and SIGKILL.
+/// The time between SIGTERM and SIGKILL when the guard shuts down.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Serves requests until the input ends (the owner is gone, however that came about), then ends every child and removes the folders.
+/// Serves requests until end of input, when the owner is gone. Then terminates every child and removes the temporary directories.
 ///
-/// Must run on the main thread: children are told to die with the thread that started them.
+/// Must run on the main thread: the kernel kills the children when the thread that started them exits.
 pub fn serve(input: impl BufRead, mut output: impl Write) -> Result<()> {
-    // Asked for now: after a rebuild the kernel would name a deleted file.
+    // Now rather than later: after a rebuild, this would return the path of a deleted file.
     let testkit = std::env::current_exe()?;
     let mut guard = Server {
         testkit,
         children: Vec::new(),
-        folders: Vec::new(),
+        directories: Vec::new(),
     };
     for line in input.lines() {
         let Ok(line) = line else { break };
         let reply = serde_json::from_str(&line)
-            .context("request not understood")
-            .and_then(|request| guard.answer(request))
+            .context("invalid request")
+            .and_then(|request| guard.handle(request))
             .unwrap_or_else(|error| Reply::Failed(format!("{error:#}")));
         let mut text = serde_json::to_string(&reply)?;
         text.push('\n');
@@ -43,26 +43,26 @@ pub fn serve(input: impl BufRead, mut output: impl Write) -> Result<()> {
             break;
         }
     }
-    guard.end()
+    guard.shut_down()
 }
 
 struct Server {
     testkit: PathBuf,
-    children: Vec<Guarded>,
-    folders: Vec<TempDir>,
+    children: Vec<GuardedChild>,
+    directories: Vec<TempDir>,
 }
 
 impl Server {
-    fn answer(&mut self, request: Request) -> Result<Reply> {
+    fn handle(&mut self, request: Request) -> Result<Reply> {
         Ok(match request {
-            Request::Folder { prefix } => {
-                let folder = tempfile::Builder::new().prefix(&prefix).tempdir()?;
-                let path = folder.path().to_owned();
-                self.folders.push(folder);
-                Reply::Folder(path)
+            Request::TemporaryDirectory { prefix } => {
+                let directory = tempfile::Builder::new().prefix(&prefix).tempdir()?;
+                let path = directory.path().to_owned();
+                self.directories.push(directory);
+                Reply::TemporaryDirectory(path)
             }
             Request::Start(spec) => {
-                let child = Guarded::start(&self.testkit, &spec)?;
+                let child = GuardedChild::start(&self.testkit, &spec)?;
                 let pid = child.pid.as_raw_nonzero().get().unsigned_abs();
                 self.children.push(child);
                 let id = u32::try_from(self.children.len() - 1)?;
@@ -86,11 +86,11 @@ impl Server {
         })
     }
 
-    fn child(&self, id: Id) -> Result<&Guarded> {
+    fn child(&self, id: Id) -> Result<&GuardedChild> {
         self.children.get(id.0 as usize).context("no such process")
     }
 
-    fn end(self) -> Result<()> {
+    fn shut_down(self) -> Result<()> {
         for child in &self.children {
             child.signal(Signal::TERM);
         }
@@ -102,23 +102,23 @@ impl Server {
             child.signal(Signal::KILL);
             child.wait(None);
         }
-        self.folders
+        self.directories
             .into_iter()
-            .try_for_each(|folder| folder.close().context("temporary folder"))
+            .try_for_each(|directory| directory.close().context("cannot remove a temporary directory"))
     }
 }
 
-/// One child, in a process group of its own, with a thread that waits for its end.
-struct Guarded {
+/// A child in a separate process group, with a thread that waits for its exit.
+struct GuardedChild {
     pid: Pid,
     shared: Arc<(Mutex<State>, Condvar)>,
 }
 
-impl Guarded {
+impl GuardedChild {
     fn start(testkit: &Path, spec: &Spec) -> Result<Self> {
         check_executable(&spec.program)?;
-        // Through `testkit exec`, which asks the kernel to end it with us before it becomes the program: so even the guard's own
-        // SIGKILL leaves nothing.
+        // Through `testkit exec`, which requests a parent death signal before it executes the program. So even SIGKILL of the guard
+        // leaves no process behind.
         let mut command = Command::new(testkit);
         command
             .arg("exec")
@@ -148,10 +148,10 @@ impl Guarded {
             .with_context(|| format!("cannot start {}", spec.program.display()))?;
         let pid = Pid::from_child(&child);
         let shared = Arc::new((Mutex::new(State::Running), Condvar::new()));
-        let seen = Arc::clone(&shared);
+        let reaped = Arc::clone(&shared);
         std::thread::Builder::new()
             .name(format!("wait {pid:?}"))
-            .spawn(move || reap(pid, child, &seen))?;
+            .spawn(move || reap(pid, child, &reaped))?;
         Ok(Self { pid, shared })
     }
 
@@ -163,7 +163,7 @@ impl Guarded {
         self.lock().clone()
     }
 
-    /// Nothing is sent to a process that has ended: its id may belong to another by now.
+    /// Sends nothing to a process that has exited: its ID may have been reused.
     fn signal(&self, signal: Signal) {
         let state = self.lock();
         if *state == State::Running {
@@ -190,7 +190,7 @@ impl Guarded {
     }
 }
 
-/// Waits for the end without reaping, so that the id stays taken until what is left of the process group is killed too.
+/// Waits for the exit without reaping, so that the ID is not reused before the rest of the process group has been killed.
 fn reap(pid: Pid, mut child: Child, shared: &(Mutex<State>, Condvar)) {
     while let Err(error) = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
         if error != rustix::io::Errno::INTR {
@@ -199,7 +199,7 @@ fn reap(pid: Pid, mut child: Child, shared: &(Mutex<State>, Condvar)) {
     }
     let mut state = shared.0.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = kill_process_group(pid, Signal::KILL);
-    *state = State::Ended(match child.wait() {
+    *state = State::Exited(match child.wait() {
         Ok(status) => status.to_string(),
         Err(error) => format!("unknown status: {error}"),
     });
@@ -215,11 +215,11 @@ fn check_executable(path: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Becomes `program`, after asking the kernel for SIGKILL at the death of `owner`, our parent. Returns only on failure.
+/// Replaces this process with `program`, which the kernel kills when `owner`, the parent process, exits. Returns only on failure.
 pub fn exec(owner: u32, program: &Path, args: &[String]) -> Result<std::convert::Infallible> {
     #[cfg(target_os = "linux")]
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
-    // The owner may have died before the request to the kernel.
+    // The owner may have exited before the request to the kernel.
     if std::os::unix::process::parent_id() != owner {
         bail!("the owner is gone");
     }

@@ -1,30 +1,31 @@
-//! `CiphertextBlob`: three parts of standard base64 joined by `-k-`, of the sizes that published samples have.
+//! `CiphertextBlob`: three parts in standard base64, joined by `-k-`, with the lengths of published samples.
 //!
-//! The first names the key's version, the second depends on the context alone, the third is `4 + 16 + 16 * ceil((n + 1) / 16)` bytes for
-//! `n` bytes of plaintext: a salt, a synthetic tag over everything, and the padded plaintext under a key stream that begins at the tag.
-//! Tag and stream are HMAC-SHA256 (a deterministic AEAD of the SIV kind), so a change of any bit of any part is refused.
+//! The first part identifies the key's version. The second depends only on the encryption context. The third has
+//! `4 + 16 + 16 * ceil((n + 1) / 16)` bytes for `n` bytes of plaintext: a salt, a synthetic tag over everything, and the padded plaintext
+//! XORed with a key stream that is derived from the tag. Tag and stream are HMAC-SHA256 (a deterministic AEAD in the style of SIV), so a
+//! change of any bit is detected.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::world::{Version, random};
+use super::account::{Version, random};
 
 const JOINT: &str = "-k-";
 const SALT: usize = 4;
 const TAG: usize = 16;
 const BLOCK: usize = 16;
 
-/// The parts of a text that has the shape.
+/// The parts of a well-formed ciphertext.
 pub(super) struct Parts {
-    /// Names the version of a key.
+    /// Identifies the version of a key.
     pub(super) version: Vec<u8>,
     context: Vec<u8>,
     body: Vec<u8>,
 }
 
 impl Parts {
-    pub(super) fn of(blob: &str) -> Option<Self> {
+    pub(super) fn parse(blob: &str) -> Option<Self> {
         let parts: Vec<&str> = blob.split(JOINT).collect();
         let [version, context, body] = parts[..] else {
             return None;
@@ -59,7 +60,7 @@ pub(super) fn seal(version: &Version, context: &str, plaintext: &[u8]) -> String
         .join(JOINT)
 }
 
-/// `None` when it was not made by this version, for this context, exactly so.
+/// Decrypts. Returns `None` if the key version or the context is another, or if any part was changed.
 pub(super) fn open(version: &Version, context: &str, parts: &Parts) -> Option<Vec<u8>> {
     if parts.version != version.tag.0 || parts.context != context_part(context) {
         return None;
@@ -76,7 +77,7 @@ pub(super) fn open(version: &Version, context: &str, parts: &Parts) -> Option<Ve
     Some(padded)
 }
 
-/// The same for equal contexts under every key, as in the published samples.
+/// The second part: equal for equal contexts with every key, as in the published samples.
 fn context_part(context: &str) -> Vec<u8> {
     mac(b"envelope-secrets emulator: context", &[context.as_bytes()])[..16].to_vec()
 }
@@ -94,7 +95,7 @@ fn stream(version: &Version, tag: &[u8], data: &mut [u8]) {
     }
 }
 
-/// HMAC-SHA256 over the parts, one behind the other; all but the last have fixed lengths.
+/// HMAC-SHA256 over the concatenated parts. All but the last have fixed lengths.
 fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
     let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
     for part in parts {
@@ -106,7 +107,7 @@ fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kms::world::Bytes;
+    use crate::kms::account::Bytes;
 
     fn version(of: u8) -> Version {
         Version {
@@ -116,35 +117,35 @@ mod tests {
     }
 
     fn opened(version: &Version, context: &str, blob: &str) -> Option<Vec<u8>> {
-        open(version, context, &Parts::of(blob)?)
+        open(version, context, &Parts::parse(blob)?)
     }
 
     #[test]
-    fn the_shape_of_the_published_sample() {
+    fn ciphertexts_have_the_lengths_of_the_published_sample() {
         // Encrypt of `dGVzdAo=`, 5 bytes, with a context.
         let published = "GPJUsGlmPcSjHKIktXGyzn33yestz+7NteW36M6FuL8hPfJ1xVfdO6Akr8sF69x3yBXMwto4njumJMIsi9WKow==-k-\
                          XqqalxTyNKIC1rITRePFGQ==-k-GqsANzNxvjjXhKwJAOY85vxYYm/2RtsCXRq7Q1iWbCAoeAtZ";
         let ours = seal(&version(1), "{\"key1\":\"value1\"}", b"test\n");
         let lengths = |blob: &str| blob.split(JOINT).map(str::len).collect::<Vec<_>>();
         assert_eq!(lengths(&ours), lengths(published));
-        assert!(Parts::of(published).is_some());
+        assert!(Parts::parse(published).is_some());
         assert_eq!(
             seal(&version(1), "", &[7; 32]).len(),
             210,
             "a data key of 32 bytes"
         );
-        assert!(STANDARD.decode(&ours).is_err(), "the whole is no base64");
+        assert!(STANDARD.decode(&ours).is_err(), "the whole is not base64");
     }
 
     #[test]
-    fn the_first_parts_depend_on_version_and_context_alone() {
+    fn first_two_parts_depend_only_on_version_and_context() {
         let parts = |of, context| {
             let blob = seal(&version(of), context, b"x");
             blob.split(JOINT).map(str::to_owned).collect::<Vec<_>>()
         };
         let (a, b) = (parts(1, "{\"a\":\"b\"}"), parts(1, "{\"a\":\"b\"}"));
         assert_eq!(a[..2], b[..2]);
-        assert_ne!(a[2], b[2], "the same plaintext twice does not show");
+        assert_ne!(a[2], b[2], "equal plaintexts are not recognizable");
         let other = parts(2, "{\"a\":\"b\"}");
         assert_ne!(a[0], other[0]);
         assert_eq!(a[1], other[1]);
@@ -152,18 +153,22 @@ mod tests {
     }
 
     #[test]
-    fn every_length_comes_back() {
+    fn plaintexts_of_any_length_round_trip() {
         for length in (0..70).chain([1024, 4096]) {
             let plaintext = random(length);
             let blob = seal(&version(3), "", &plaintext);
             assert_eq!(opened(&version(3), "", &blob), Some(plaintext));
             let body = 4 + 16 + 16 * (length + 1).div_ceil(16);
-            assert_eq!(Parts::of(&blob).expect("the shape").body.len(), body, "{length}");
+            assert_eq!(
+                Parts::parse(&blob).expect("the shape").body.len(),
+                body,
+                "{length}"
+            );
         }
     }
 
     #[test]
-    fn flips_transplants_other_contexts_and_other_keys_are_refused() {
+    fn flipped_bits_mixed_parts_other_contexts_and_other_keys_are_rejected() {
         let (one, two) = (version(1), version(2));
         let context = "{\"name\":\"db\"}";
         let blob = seal(&one, context, &[7; 32]);
@@ -203,7 +208,7 @@ mod tests {
             ),
             None
         );
-        // What is no such text at all.
+        // Not well-formed.
         for bad in [
             "",
             "-k--k-",
@@ -212,7 +217,7 @@ mod tests {
             &blob.replace('=', ""),
             &format!("{blob}-k-"),
         ] {
-            assert!(Parts::of(bad).is_none(), "{bad}");
+            assert!(Parts::parse(bad).is_none(), "{bad}");
         }
     }
 }

@@ -1,110 +1,110 @@
-//! Orders to the emulator: in the process, or as JSON over HTTP on a port of its own.
+//! Control commands: in the process, or as JSON over HTTP on a separate port.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::account::{Account, Credential, KeyState, Provider, Quotas, REGIONS, Role};
 use super::dispatch::State;
 use super::fault::Fault;
-use super::http::{Answer, Request, Way};
+use super::http::{Delivery, Request, Response};
 use super::sts;
-use super::world::{Credential, KeyState, Provider, Quotas, REGIONS, Role, World};
 
-/// An order. As JSON: `"clearFaults"`, `{"rotate":{"key":"23e80852-..."}}`.
+/// A control command. As JSON: `"clearFaults"`, `{"rotate":{"key":"23e80852-..."}}`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Command {
-    /// Makes a key; answers with its `key` and `uri`.
+    /// Creates a key; returns its `key` ID and `uri`.
     CreateKey {
         region: String,
         alias: String,
     },
-    /// Gives a key any state; what is to be deleted gets a date.
+    /// Sets a key's state; in `PendingDelete` the key gets a deletion date.
     KeyState {
         key: String,
         state: KeyState,
     },
-    /// A new version of the key's material encrypts from now on; the old ones still decrypt.
+    /// Creates a new version of the key's material, which encrypts from now on. Old versions still decrypt.
     Rotate {
         key: String,
     },
-    /// The key is gone for good, as after the end of its deletion window.
+    /// Deletes the key, as at the end of its deletion window.
     DeleteKey {
         key: String,
     },
-    /// From now on this goes wrong, besides what already does.
+    /// Adds a fault.
     Fault(Fault),
-    /// Nothing goes wrong any more.
+    /// Removes all faults.
     ClearFaults,
-    /// The emulator's clock is so many seconds ahead of the machine's.
+    /// Sets the emulator's clock this many seconds ahead of the host's.
     Clock {
         ahead: i64,
     },
-    /// These credentials are good; they replace those of the same id.
+    /// Adds credentials, or replaces those with the same ID.
     Credential(Credential),
-    /// The secret id is unknown from now on.
+    /// Removes credentials.
     RemoveCredential {
         secret_id: String,
     },
-    /// Temporary credentials have expired.
+    /// Lets credentials expire now.
     Expire {
         secret_id: String,
     },
-    /// All temporary credentials have expired.
+    /// Lets all temporary credentials expire now.
     ExpireTemporary,
-    /// Temporary credentials that are given from now on live no longer than this; `null`: as long as is asked for.
+    /// Sets the maximum lifetime of temporary credentials; `null` for the requested lifetime.
     Life {
         seconds: Option<i64>,
     },
-    /// A role, in place of that of the same name; answers with its `arn`.
+    /// Adds a role, or replaces the one with the same name; returns its `arn`.
     Role(Role),
-    /// An identity provider, in place of that of the same id.
+    /// Adds an identity provider, or replaces the one with the same ID.
     Provider(Provider),
-    /// The role of this name is bound to the machine; `null`: none is.
+    /// Binds the role with this name to the instance; `null` for none.
     MachineRole {
         name: Option<String>,
     },
     Quotas(Quotas),
-    /// Answers with the latest requests to KMS and STS, the newest first: `action`, `headers`, `body`.
+    /// Returns the latest requests to KMS and STS, newest first: `action`, `headers`, `body`.
     Requests,
-    /// Answers with what was called how often.
+    /// Returns the number of calls by action, region and key.
     Counts,
-    /// Forgets what was called so far, the latest requests too.
+    /// Resets the numbers of calls and the latest requests.
     ClearCounts,
-    /// Answers with everything that is saved.
+    /// Returns the account.
     Save,
-    /// Replaces everything that is saved.
+    /// Replaces the account.
     Load(Box<Saved>),
 }
 
-/// What [`Command::Save`] answers with. No Debug: it holds keys.
+/// The account that [`Command::Save`] returns. No Debug: it contains keys.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub struct Saved(World);
+pub struct Saved(Account);
 
-/// Carries out an order; whether what is saved has changed.
+/// Carries out a command. Returns its result, and whether the account has changed.
 pub(super) fn apply(state: &mut State, command: Command) -> Result<(Value, bool), String> {
     let done = || Ok((json!({}), true));
     let now = state.now();
-    let world = &mut state.world;
+    let account = &mut state.account;
     match command {
         Command::CreateKey { region, alias } => {
             if !REGIONS.contains(&region.as_str()) {
                 return Err(format!("there is no region {region:?}"));
             }
-            let key = world.add_key(&region, &alias, "", now);
+            let key = account.add_key(&region, &alias, "", now);
             let uri = uri(&region, &key);
             Ok((json!({"key": key, "uri": uri}), true))
         }
         Command::KeyState { key, state } => {
-            existing(world, &key)?.set_state(state, now);
+            existing(account, &key)?.set_state(state, now);
             done()
         }
         Command::Rotate { key } => {
-            existing(world, &key)?.turn_over(now);
+            existing(account, &key)?.rotate(now);
             done()
         }
         Command::DeleteKey { key } => {
-            existing(world, &key)?.deleted = true;
+            existing(account, &key)?.deleted = true;
             done()
         }
         Command::Fault(fault) => {
@@ -116,56 +116,59 @@ pub(super) fn apply(state: &mut State, command: Command) -> Result<(Value, bool)
             Ok((json!({}), false))
         }
         Command::Clock { ahead } => {
-            world.ahead = ahead;
+            account.ahead = ahead;
             done()
         }
         Command::Credential(credential) => {
-            world
+            account
                 .credentials
                 .retain(|it| it.secret_id != credential.secret_id);
-            world.credentials.push(credential);
+            account.credentials.push(credential);
             done()
         }
         Command::RemoveCredential { secret_id } => {
-            let before = world.credentials.len();
-            world.credentials.retain(|it| it.secret_id != secret_id);
-            if world.credentials.len() == before {
-                return Err(format!("there is no secret id {secret_id:?}"));
+            let before = account.credentials.len();
+            account.credentials.retain(|it| it.secret_id != secret_id);
+            if account.credentials.len() == before {
+                return Err(format!("there is no secret ID {secret_id:?}"));
             }
             done()
         }
         Command::Expire { secret_id } => {
-            let credential = world.credentials.iter_mut().find(|it| it.secret_id == secret_id);
-            let credential = credential.ok_or_else(|| format!("there is no secret id {secret_id:?}"))?;
+            let credential = account
+                .credentials
+                .iter_mut()
+                .find(|it| it.secret_id == secret_id);
+            let credential = credential.ok_or_else(|| format!("there is no secret ID {secret_id:?}"))?;
             credential.expires = Some(now);
             done()
         }
         Command::ExpireTemporary => {
-            let temporary = world.credentials.iter_mut().filter(|it| it.token.is_some());
+            let temporary = account.credentials.iter_mut().filter(|it| it.token.is_some());
             temporary.for_each(|it| it.expires = Some(now));
             done()
         }
         Command::Life { seconds } => {
-            world.life = seconds;
+            account.life = seconds;
             done()
         }
         Command::Role(role) => {
             let arn = sts::arn(&role.name);
-            world.roles.retain(|it| it.name != role.name);
-            world.roles.push(role);
+            account.roles.retain(|it| it.name != role.name);
+            account.roles.push(role);
             Ok((json!({"arn": arn}), true))
         }
         Command::Provider(provider) => {
-            world.providers.retain(|it| it.id != provider.id);
-            world.providers.push(provider);
+            account.providers.retain(|it| it.id != provider.id);
+            account.providers.push(provider);
             done()
         }
         Command::MachineRole { name } => {
-            world.machine_role = name;
+            account.machine_role = name;
             done()
         }
         Command::Quotas(quotas) => {
-            world.quotas = quotas;
+            account.quotas = quotas;
             done()
         }
         Command::Requests => Ok((state.requests.iter().cloned().collect(), false)),
@@ -175,23 +178,23 @@ pub(super) fn apply(state: &mut State, command: Command) -> Result<(Value, bool)
             Ok((json!({}), false))
         }
         Command::Save => {
-            let saved = serde_json::to_value(world).map_err(|error| error.to_string())?;
+            let saved = serde_json::to_value(account).map_err(|error| error.to_string())?;
             Ok((saved, false))
         }
         Command::Load(saved) => {
-            *world = saved.0;
+            *account = saved.0;
             done()
         }
     }
 }
 
-/// How the product names a key.
+/// The URI with which the product names a key.
 pub(super) fn uri(region: &str, key: &str) -> String {
     format!("tencent-kms://{region}/{key}")
 }
 
-fn existing<'a>(world: &'a mut World, id: &str) -> Result<&'a mut super::world::Key, String> {
-    world
+fn existing<'a>(account: &'a mut Account, id: &str) -> Result<&'a mut super::account::Key, String> {
+    account
         .any_key_mut(id)
         .ok_or_else(|| format!("there is no key {id:?}"))
 }
@@ -209,24 +212,27 @@ fn counts(state: &State) -> Value {
     rows.collect()
 }
 
-/// An order over HTTP: `POST /` with its JSON; `GET /` answers with the counts.
-pub(super) fn answer(request: &Request, carry_out: impl FnOnce(Command) -> Result<Value, String>) -> Answer {
+/// Handles a command over HTTP: `POST /` with the command as JSON; `GET /` returns the numbers of calls.
+pub(super) fn response(
+    request: &Request,
+    carry_out: impl FnOnce(Command) -> Result<Value, String>,
+) -> Response {
     let result = match request.method.as_str() {
         "GET" => carry_out(Command::Counts),
         "POST" => serde_json::from_slice(&request.body)
-            .map_err(|error| format!("no order: {error}"))
+            .map_err(|error| format!("invalid command: {error}"))
             .and_then(carry_out),
-        _ => Err("only GET and POST are served here".to_owned()),
+        _ => Err("only GET and POST are supported".to_owned()),
     };
     let (status, body) = match result {
         Ok(body) => (200, body),
         Err(error) => (400, json!({"error": error})),
     };
-    Answer {
+    Response {
         status,
         content_type: "application/json".to_owned(),
         body: format!("{body}\n").into_bytes(),
         date: None,
-        way: Way::Whole,
+        delivery: Delivery::Whole,
     }
 }

@@ -1,39 +1,39 @@
-//! Faults on demand.
+//! Injected faults.
 
 use serde::{Deserialize, Serialize};
 
-use super::world::KeyState;
+use super::account::KeyState;
 
-/// What goes wrong.
+/// The effect of a fault on a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Effect {
-    /// The answer comes this much later.
+    /// Delays the response.
     Latency { ms: u64 },
-    /// The connection ends without an answer; the call was carried out.
+    /// Carries out the call, but closes the connection without a response.
     Cut,
-    /// Another HTTP status, with a page instead of JSON; the call was not carried out.
+    /// Returns this HTTP status and an HTML page without carrying out the call.
     Status { status: u16 },
-    /// This error of the API: `RequestLimitExceeded`, `InternalError`, anything.
+    /// Returns this API error, such as `RequestLimitExceeded` or `InternalError`.
     Error { code: String },
-    /// The answer's head comes at once, its body in pieces over this time.
+    /// Sends the headers immediately and the body in pieces over this time.
     SlowBody { ms: u64 },
-    /// The connection ends in the middle of the body.
+    /// Closes the connection in the middle of the body.
     CutBody,
-    /// Half of the JSON, as if it were all.
+    /// Sends half of the JSON as a complete body.
     Truncated,
-    /// Another `Content-Type`.
+    /// Sets the `Content-Type`.
     ContentType { value: String },
-    /// The answer is about another key, wherever it names one.
+    /// Replaces every key ID in the response.
     OtherKey { key: String },
-    /// The answer's `Plaintext` has so many bytes.
+    /// Returns a `Plaintext` of this length.
     PlaintextBytes { bytes: usize },
-    /// Before the call, the key that it is about gets this state, and keeps it; what is to be deleted gets a date.
+    /// Sets the state of the key before the call, permanently; in `PendingDelete` the key gets a deletion date.
     KeyState { state: KeyState },
 }
 
 impl Effect {
-    /// The error of the API that it is.
+    /// The code of the API error, if this is one.
     pub(super) fn code(&self) -> Option<&str> {
         match self {
             Effect::Error { code } => Some(code),
@@ -41,8 +41,8 @@ impl Effect {
         }
     }
 
-    /// Whether a call that it hits counts as failed, though it may have been carried out.
-    pub(super) fn spoils(&self) -> bool {
+    /// Whether the call counts as failed, even if it was carried out.
+    pub(super) fn counts_as_failure(&self) -> bool {
         !matches!(
             self,
             Effect::Latency { .. } | Effect::SlowBody { .. } | Effect::KeyState { .. }
@@ -50,7 +50,7 @@ impl Effect {
     }
 }
 
-/// Which calls are hit, and how. What is not named is not looked at.
+/// A fault: which calls it affects, and how. Criteria that are not set match every call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
@@ -58,20 +58,20 @@ pub struct Fault {
     pub action: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub region: Option<String>,
-    /// The key that the call is about, or whose ciphertext it brings.
+    /// The key that the call names or whose ciphertext it contains.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// So many calls pass first.
+    /// The number of matching calls before the first affected one.
     #[serde(default)]
     pub after: u64,
-    /// So many calls are hit; without it, all.
+    /// The number of affected calls; `None` for all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub times: Option<u64>,
     pub effect: Effect,
 }
 
 impl Fault {
-    /// Hits every call.
+    /// Affects every call.
     pub fn new(effect: Effect) -> Self {
         Fault {
             action: None,
@@ -83,7 +83,7 @@ impl Fault {
         }
     }
 
-    /// Hits calls of this action only.
+    /// Affects only calls of this action.
     #[must_use]
     pub fn action(self, action: &str) -> Self {
         Fault {
@@ -92,7 +92,7 @@ impl Fault {
         }
     }
 
-    /// Hits calls for this region only.
+    /// Affects only calls in this region.
     #[must_use]
     pub fn region(self, region: &str) -> Self {
         Fault {
@@ -101,7 +101,7 @@ impl Fault {
         }
     }
 
-    /// Hits calls about this key only.
+    /// Affects only calls for this key.
     #[must_use]
     pub fn key(self, key: &str) -> Self {
         Fault {
@@ -110,13 +110,13 @@ impl Fault {
         }
     }
 
-    /// Lets so many calls pass first.
+    /// Skips this many matching calls.
     #[must_use]
     pub fn after(self, calls: u64) -> Self {
         Fault { after: calls, ..self }
     }
 
-    /// Hits so many calls, then no more.
+    /// Affects at most this many calls.
     #[must_use]
     pub fn times(self, calls: u64) -> Self {
         Fault {
@@ -125,8 +125,8 @@ impl Fault {
         }
     }
 
-    /// Whether it hits this call; counts down.
-    fn hits(&mut self, action: &str, region: &str, key: &str) -> bool {
+    /// Whether the fault affects this call. Counts the call.
+    fn affects(&mut self, action: &str, region: &str, key: &str) -> bool {
         let is =
             |wanted: &Option<String>, there: &str| wanted.as_deref().is_none_or(|wanted| wanted == there);
         if !is(&self.action, action) || !is(&self.region, region) || !is(&self.key, key) {
@@ -147,11 +147,11 @@ impl Fault {
     }
 }
 
-/// What hits this call; faults that are used up go.
+/// Returns the effects on this call, and removes faults that are used up.
 pub(super) fn effects(faults: &mut Vec<Fault>, action: &str, region: &str, key: &str) -> Vec<Effect> {
     let hit: Vec<Effect> = faults
         .iter_mut()
-        .filter_map(|fault| fault.hits(action, region, key).then(|| fault.effect.clone()))
+        .filter_map(|fault| fault.affects(action, region, key).then(|| fault.effect.clone()))
         .collect();
     faults.retain(|fault| fault.times != Some(0));
     hit
@@ -162,7 +162,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fault_hits_what_it_names_as_often_as_it_says() {
+    fn fault_affects_matching_calls_after_and_times() {
         let mut faults = vec![
             Fault::new(Effect::Cut)
                 .action("Decrypt")
@@ -172,7 +172,7 @@ mod tests {
             Fault::new(Effect::Truncated).key("k"),
         ];
         let mut hit = |action: &str, region: &str, key: &str| effects(&mut faults, action, region, key);
-        assert_eq!(hit("Decrypt", "ap-guangzhou", ""), [], "one passes");
+        assert_eq!(hit("Decrypt", "ap-guangzhou", ""), [], "the first is skipped");
         assert_eq!(hit("Encrypt", "ap-guangzhou", ""), []);
         assert_eq!(hit("Decrypt", "ap-beijing", ""), []);
         assert_eq!(
@@ -184,13 +184,13 @@ mod tests {
         assert_eq!(
             hit("Encrypt", "ap-guangzhou", "k"),
             [Effect::Truncated],
-            "without an end"
+            "without a limit"
         );
         assert_eq!(faults.len(), 1);
     }
 
     #[test]
-    fn a_fault_is_written_as_people_type_it() {
+    fn fault_is_parsed_from_json_and_unknown_members_are_rejected() {
         let text = r#"{"action":"Decrypt","times":3,"effect":{"error":{"code":"RequestLimitExceeded"}}}"#;
         let fault: Fault = serde_json::from_str(text).expect("a fault");
         let effect = Effect::Error {

@@ -1,35 +1,35 @@
-//! HTTP/1.1 as a server, small and strict: one request, one answer, and the connection stays.
+//! A small and strict HTTP/1.1 server with persistent connections.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::time::Duration;
 
-/// What the API takes with TC3 (10 MB).
+/// The API's limit for requests signed with TC3: 10 MB.
 const MAX_BODY: u64 = 10 << 20;
 const MAX_HEAD: u64 = 32 << 10;
 
-/// A request as it came over the wire.
+/// A request.
 pub(super) struct Request {
     pub(super) method: String,
     /// Without the query.
     pub(super) path: String,
-    /// What stands behind `?`, as it was sent.
+    /// The raw query, after `?`.
     pub(super) query: String,
-    /// Names in lower case, in the order in which they came.
+    /// Names in lower case, in the order of the request.
     headers: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
-    /// The client wants the connection to stay.
-    pub(super) keep: bool,
+    /// Whether the client wants to keep the connection open.
+    pub(super) keep_alive: bool,
 }
 
 impl Request {
-    /// `None` when it is missing or given twice.
+    /// Returns the value of a header; `None` if it is missing or duplicated.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         let mut of_name = self.headers.iter().filter(|(other, _)| other == name);
         let (_, value) = of_name.next()?;
         of_name.next().is_none().then_some(value)
     }
 
-    /// Names in lower case, in the order in which they came.
+    /// Names in lower case with values, in the order of the request.
     pub(super) fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
         self.headers
             .iter()
@@ -45,32 +45,32 @@ impl Request {
             query: query.to_owned(),
             headers: headers.iter().map(owned).collect(),
             body: body.to_vec(),
-            keep: true,
+            keep_alive: true,
         }
     }
 }
 
-/// What came instead of a request.
-pub(super) enum Unread {
-    /// The client is gone, or was quiet for too long.
-    Ended,
-    /// No HTTP/1.1 as it is spoken here: the status to answer with.
+/// Why no request was read.
+pub(super) enum ReadError {
+    /// The client closed the connection or was idle for too long.
+    Closed,
+    /// The request is invalid or not supported; the HTTP status to respond with.
     Bad(u16),
 }
 
-impl From<io::Error> for Unread {
+impl From<io::Error> for ReadError {
     fn from(_: io::Error) -> Self {
-        Unread::Ended
+        ReadError::Closed
     }
 }
 
 /// Reads the next request of a connection.
-pub(super) fn read<S: Read>(stream: &mut BufReader<S>) -> Result<Request, Unread> {
+pub(super) fn read<S: Read>(stream: &mut BufReader<S>) -> Result<Request, ReadError> {
     let mut head = stream.by_ref().take(MAX_HEAD);
     let first = line(&mut head)?;
     let words: Vec<&str> = first.split(' ').collect();
     let [method, target, version @ ("HTTP/1.1" | "HTTP/1.0")] = words[..] else {
-        return Err(Unread::Bad(400));
+        return Err(ReadError::Bad(400));
     };
     let mut headers = Vec::new();
     loop {
@@ -78,9 +78,9 @@ pub(super) fn read<S: Read>(stream: &mut BufReader<S>) -> Result<Request, Unread
         if line.is_empty() {
             break;
         }
-        let (name, value) = line.split_once(':').ok_or(Unread::Bad(400))?;
+        let (name, value) = line.split_once(':').ok_or(ReadError::Bad(400))?;
         if name.is_empty() || name.contains(char::is_whitespace) {
-            return Err(Unread::Bad(400));
+            return Err(ReadError::Bad(400));
         }
         headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
@@ -91,106 +91,106 @@ pub(super) fn read<S: Read>(stream: &mut BufReader<S>) -> Result<Request, Unread
         query: query.to_owned(),
         headers,
         body: Vec::new(),
-        keep: version == "HTTP/1.1",
+        keep_alive: version == "HTTP/1.1",
     };
     match request
         .header("connection")
         .map(str::to_ascii_lowercase)
         .as_deref()
     {
-        Some("close") => request.keep = false,
-        Some("keep-alive") => request.keep = true,
+        Some("close") => request.keep_alive = false,
+        Some("keep_alive-alive") => request.keep_alive = true,
         _ => {}
     }
     if request.header("transfer-encoding").is_some() {
-        return Err(Unread::Bad(411)); // no client of the API sends its body in pieces
+        return Err(ReadError::Bad(411)); // no client of the API sends chunked bodies
     }
     let length = match request.header("content-length") {
         None if request.headers.iter().any(|(name, _)| name == "content-length") => {
-            return Err(Unread::Bad(400));
+            return Err(ReadError::Bad(400));
         }
         None => 0,
-        Some(text) => text.parse().map_err(|_| Unread::Bad(400))?,
+        Some(text) => text.parse().map_err(|_| ReadError::Bad(400))?,
     };
     if length > MAX_BODY {
-        return Err(Unread::Bad(413));
+        return Err(ReadError::Bad(413));
     }
     let read = stream.by_ref().take(length).read_to_end(&mut request.body)?;
     if u64::try_from(read).unwrap_or_default() < length {
-        return Err(Unread::Ended);
+        return Err(ReadError::Closed);
     }
     Ok(request)
 }
 
-fn line(stream: &mut io::Take<impl BufRead>) -> Result<String, Unread> {
+fn line(stream: &mut io::Take<impl BufRead>) -> Result<String, ReadError> {
     let mut bytes = Vec::new();
     stream.read_until(b'\n', &mut bytes)?;
     match bytes.pop() {
         Some(b'\n') => {}
-        _ if stream.limit() == 0 => return Err(Unread::Bad(431)),
-        _ => return Err(Unread::Ended),
+        _ if stream.limit() == 0 => return Err(ReadError::Bad(431)),
+        _ => return Err(ReadError::Closed),
     }
     if bytes.last() == Some(&b'\r') {
         bytes.pop();
     }
-    String::from_utf8(bytes).map_err(|_| Unread::Bad(400))
+    String::from_utf8(bytes).map_err(|_| ReadError::Bad(400))
 }
 
-/// An answer, and how it goes out.
-pub(super) struct Answer {
+/// A response, and how it is sent.
+pub(super) struct Response {
     pub(super) status: u16,
     pub(super) content_type: String,
     pub(super) body: Vec<u8>,
-    /// The server's clock, in Unix seconds, when it is told.
+    /// The server's clock for the `Date` header, in Unix seconds; `None` omits the header.
     pub(super) date: Option<i64>,
-    pub(super) way: Way,
+    pub(super) delivery: Delivery,
 }
 
-/// How an answer goes out.
+/// How a response is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Way {
-    /// At once and whole.
+pub(super) enum Delivery {
+    /// Immediately and completely.
     Whole,
-    /// The head at once, the body in pieces over this time.
+    /// The headers immediately, the body in pieces over this time.
     Slow(Duration),
-    /// The head and half of the body, then the end of the connection.
+    /// The headers and half of the body; then the connection is closed.
     Cut,
-    /// The end of the connection, without a byte.
-    Nothing,
+    /// Not at all: the connection is closed.
+    Dropped,
 }
 
-/// How many pieces a slow body comes in.
+/// The number of pieces of a slow body.
 const PIECES: usize = 8;
 
-/// Writes it; whether the connection may stay. `sleep` gives `false` when the server is being stopped.
+/// Writes a response and returns whether the connection stays open. `sleep` returns `false` if the server is stopping.
 pub(super) fn write(
     stream: &mut impl Write,
-    answer: &Answer,
-    keep: bool,
+    response: &Response,
+    keep_alive: bool,
     sleep: impl Fn(Duration) -> bool,
 ) -> io::Result<bool> {
-    let keep = keep && !matches!(answer.way, Way::Cut | Way::Nothing);
+    let keep_alive = keep_alive && !matches!(response.delivery, Delivery::Cut | Delivery::Dropped);
     let head = format!(
         "HTTP/1.1 {} {}\r\n{}Content-Type: {}\r\nContent-Length: {}\r\nConnection: {}\r\n\r\n",
-        answer.status,
-        reason(answer.status),
-        answer.date.map(date).unwrap_or_default(),
-        answer.content_type,
-        answer.body.len(),
-        if keep { "keep-alive" } else { "close" },
+        response.status,
+        reason(response.status),
+        response.date.map(date).unwrap_or_default(),
+        response.content_type,
+        response.body.len(),
+        if keep_alive { "keep_alive-alive" } else { "close" },
     );
-    match answer.way {
-        Way::Nothing => {}
-        Way::Whole => stream.write_all(&[head.as_bytes(), &answer.body].concat())?,
-        Way::Cut => {
-            let half = &answer.body[..answer.body.len() / 2];
+    match response.delivery {
+        Delivery::Dropped => {}
+        Delivery::Whole => stream.write_all(&[head.as_bytes(), &response.body].concat())?,
+        Delivery::Cut => {
+            let half = &response.body[..response.body.len() / 2];
             stream.write_all(&[head.as_bytes(), half].concat())?;
         }
-        Way::Slow(time) => {
+        Delivery::Slow(time) => {
             stream.write_all(head.as_bytes())?;
             stream.flush()?;
-            let piece = answer.body.len().div_ceil(PIECES).max(1);
-            for piece in answer.body.chunks(piece) {
+            let piece = response.body.len().div_ceil(PIECES).max(1);
+            for piece in response.body.chunks(piece) {
                 if !sleep(time / u32::try_from(PIECES).unwrap_or(1)) {
                     return Ok(false);
                 }
@@ -200,7 +200,7 @@ pub(super) fn write(
         }
     }
     stream.flush()?;
-    Ok(keep)
+    Ok(keep_alive)
 }
 
 fn reason(status: u16) -> &'static str {
@@ -220,7 +220,7 @@ fn reason(status: u16) -> &'static str {
     }
 }
 
-/// The header, as RFC 9110 writes it.
+/// The `Date` header in the format of RFC 9110.
 fn date(seconds: i64) -> String {
     let time = jiff::Timestamp::from_second(seconds).unwrap_or_default();
     time.strftime("Date: %a, %d %b %Y %H:%M:%S GMT\r\n").to_string()
@@ -230,20 +230,20 @@ fn date(seconds: i64) -> String {
 mod tests {
     use super::*;
 
-    fn of(text: &str) -> Result<Request, Unread> {
+    fn of(text: &str) -> Result<Request, ReadError> {
         read(&mut BufReader::new(text.as_bytes()))
     }
 
     fn status(text: &str) -> u16 {
         match of(text) {
-            Err(Unread::Bad(status)) => status,
-            Err(Unread::Ended) => 0,
+            Err(ReadError::Bad(status)) => status,
+            Err(ReadError::Closed) => 0,
             Ok(_) => 200,
         }
     }
 
     #[test]
-    fn requests_follow_one_another_on_a_connection() {
+    fn consecutive_requests_on_one_connection_are_read() {
         let text = "POST /?a=b%20c HTTP/1.1\r\nHost: x:1\r\nX-Tc-Action:  Decrypt \r\nContent-Length: 3\r\n\r\n{ }\
                     GET /latest HTTP/1.1\nhost: y\nConnection: Close\n\n";
         let mut stream = BufReader::new(text.as_bytes());
@@ -253,19 +253,23 @@ mod tests {
             ("POST", "/", "a=b%20c")
         );
         assert_eq!(
-            (first.header("x-tc-action"), first.body.as_slice(), first.keep),
+            (
+                first.header("x-tc-action"),
+                first.body.as_slice(),
+                first.keep_alive
+            ),
             (Some("Decrypt"), &b"{ }"[..], true)
         );
         let second = read(&mut stream).ok().expect("a request");
         assert_eq!(
-            (second.path.as_str(), second.header("host"), second.keep),
+            (second.path.as_str(), second.header("host"), second.keep_alive),
             ("/latest", Some("y"), false)
         );
-        assert!(matches!(read(&mut stream), Err(Unread::Ended)));
+        assert!(matches!(read(&mut stream), Err(ReadError::Closed)));
     }
 
     #[test]
-    fn what_is_no_request_is_told_apart_from_an_end() {
+    fn invalid_requests_and_closed_connections_are_distinguished() {
         for (text, expected) in [
             ("", 0),
             ("POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\n{}", 0),
@@ -292,31 +296,34 @@ mod tests {
         let twice = of("POST / HTTP/1.1\r\nHost: a\r\nhost: b\r\n\r\n")
             .ok()
             .expect("a request");
-        assert_eq!(twice.header("host"), None, "which of two is meant?");
+        assert_eq!(twice.header("host"), None, "a duplicate header is ambiguous");
     }
 
     #[test]
-    fn the_answer_says_how_long_it_is_and_what_time_it_is() {
-        let answer = |way| Answer {
+    fn responses_have_length_and_date_and_can_be_cut() {
+        let response = |delivery| Response {
             status: 200,
             content_type: "application/json".to_owned(),
             body: b"{\"a\":1}".to_vec(),
             date: Some(1_700_000_000),
-            way,
+            delivery,
         };
-        let written = |way, keep| {
+        let written = |delivery, keep_alive| {
             let mut out = Vec::new();
-            let keep = write(&mut out, &answer(way), keep, |_| true).expect("written");
-            (String::from_utf8(out).expect("text"), keep)
+            let keep_alive = write(&mut out, &response(delivery), keep_alive, |_| true).expect("written");
+            (String::from_utf8(out).expect("text"), keep_alive)
         };
         let whole = "HTTP/1.1 200 OK\r\nDate: Tue, 14 Nov 2023 22:13:20 GMT\r\nContent-Type: application/json\r\n\
-                     Content-Length: 7\r\nConnection: keep-alive\r\n\r\n{\"a\":1}";
-        assert_eq!(written(Way::Whole, true), (whole.to_owned(), true));
-        assert_eq!(written(Way::Slow(Duration::ZERO), true), (whole.to_owned(), true));
-        assert_eq!(written(Way::Nothing, true), (String::new(), false));
-        let (cut, keep) = written(Way::Cut, true);
+                     Content-Length: 7\r\nConnection: keep_alive-alive\r\n\r\n{\"a\":1}";
+        assert_eq!(written(Delivery::Whole, true), (whole.to_owned(), true));
+        assert_eq!(
+            written(Delivery::Slow(Duration::ZERO), true),
+            (whole.to_owned(), true)
+        );
+        assert_eq!(written(Delivery::Dropped, true), (String::new(), false));
+        let (cut, keep_alive) = written(Delivery::Cut, true);
         assert!(
-            cut.contains("Content-Length: 7") && cut.ends_with("\r\n\r\n{\"a") && !keep,
+            cut.contains("Content-Length: 7") && cut.ends_with("\r\n\r\n{\"a") && !keep_alive,
             "{cut}"
         );
     }

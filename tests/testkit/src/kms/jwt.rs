@@ -1,4 +1,4 @@
-//! Tokens of a Kubernetes API server, checked (RFC 7515, 7517, 7518, 7519): what a cloud's identity provider does with a projected token.
+//! Verifies tokens of a Kubernetes API server (RFC 7515, 7517, 7518, 7519), as a cloud's identity provider does with projected tokens.
 
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, RSA_PKCS1_2048_8192_SHA256, RsaPublicKeyComponents, UnparsedPublicKey,
@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::world::Provider;
+use super::account::Provider;
 
 #[derive(Deserialize)]
 struct Header {
@@ -20,22 +20,22 @@ struct Header {
 struct Claims {
     iss: Option<String>,
     sub: Option<String>,
-    /// A text or a list of them.
+    /// A string or a list of strings.
     #[serde(default)]
     aud: Value,
     exp: Option<i64>,
     nbf: Option<i64>,
 }
 
-/// The token's subject, when a key of the provider signed it, for the provider's audience, and it is valid `now` (Unix seconds).
-/// The error says what is wrong, and nothing of the token.
-pub(super) fn subject(token: &str, provider: &Provider, now: i64) -> Result<String, String> {
+/// Returns the token's subject if a key of the provider signed it, its issuer and audience are the provider's, and it is valid at `now`
+/// (Unix seconds). Errors state the reason without parts of the token.
+pub(super) fn verified_subject(token: &str, provider: &Provider, now: i64) -> Result<String, String> {
     let parts: Vec<&str> = token.trim().split('.').collect();
     let [header, claims, signature] = parts[..] else {
-        return Err("it has not three parts".to_owned());
+        return Err("it does not have three parts".to_owned());
     };
     let signed = &token.trim()[..header.len() + 1 + claims.len()];
-    let header: Header = part(header).ok_or("its header cannot be read")?;
+    let header: Header = decode_part(header).ok_or("its header cannot be read")?;
     let signature = URL_SAFE_NO_PAD
         .decode(signature)
         .map_err(|_| "its signature cannot be read")?;
@@ -45,11 +45,11 @@ pub(super) fn subject(token: &str, provider: &Provider, now: i64) -> Result<Stri
         named && verifies(&header.alg, key, signed.as_bytes(), &signature)
     });
     if !holds {
-        return Err("no key of the identity provider has signed it".to_owned());
+        return Err("it is not signed with a key of the identity provider".to_owned());
     }
-    let claims: Claims = part(claims).ok_or("its claims cannot be read")?;
+    let claims: Claims = decode_part(claims).ok_or("its claims cannot be read")?;
     if claims.iss.as_deref() != Some(provider.issuer.as_str()) {
-        return Err("its issuer is another".to_owned());
+        return Err("it has another issuer".to_owned());
     }
     let audiences = match &claims.aud {
         Value::Array(list) => list.as_slice(),
@@ -59,7 +59,7 @@ pub(super) fn subject(token: &str, provider: &Provider, now: i64) -> Result<Stri
         .iter()
         .any(|audience| audience.as_str() == Some(provider.audience.as_str()))
     {
-        return Err("its audience is another".to_owned());
+        return Err("it has another audience".to_owned());
     }
     if claims.exp.is_none_or(|end| end <= now) {
         return Err("it has expired".to_owned());
@@ -70,11 +70,11 @@ pub(super) fn subject(token: &str, provider: &Provider, now: i64) -> Result<Stri
     claims.sub.ok_or_else(|| "it has no subject".to_owned())
 }
 
-fn part<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
+fn decode_part<T: for<'de> Deserialize<'de>>(text: &str) -> Option<T> {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
 }
 
-/// Only the two algorithms with which API servers sign by default; a key is never used with another than its own.
+/// Accepts only the two algorithms with which API servers sign by default, and only with a key of the matching type.
 fn verifies(algorithm: &str, key: &Value, signed: &[u8], signature: &[u8]) -> bool {
     let number = |name: &str| URL_SAFE_NO_PAD.decode(key[name].as_str()?).ok();
     let text = |name: &str| key[name].as_str().unwrap_or_default();
@@ -104,7 +104,7 @@ pub(super) mod tests {
     const AUDIENCE: &str = "sts.cloud.tencent.com";
     const NOW: i64 = 1_700_000_000;
 
-    /// An API server's key.
+    /// An API server's signing key.
     pub(in crate::kms) struct Signer(EcdsaKeyPair);
 
     impl Signer {
@@ -149,24 +149,24 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_token_of_the_cluster_gives_its_subject_and_any_other_a_reason() {
+    fn subject_of_a_valid_token_is_returned_and_other_tokens_are_rejected_with_the_reason() {
         let signer = Signer::new();
         let provider = signer.provider();
-        let of = |token: &str| subject(token, &provider, NOW);
+        let of = |token: &str| verified_subject(token, &provider, NOW);
         assert_eq!(of(&signer.token(&claims(NOW))).as_deref(), Ok(SUBJECT));
         let one = signer.token(&with("aud", json!(AUDIENCE)));
         assert_eq!(
             of(&format!("{one}\n")).as_deref(),
             Ok(SUBJECT),
-            "as Python sends it"
+            "Python's SDK sends a trailing line feed"
         );
         for (changed, why) in [
             (
                 with("iss", json!("https://other.example")),
-                "its issuer is another",
+                "it has another issuer",
             ),
-            (with("aud", json!(["kubernetes"])), "its audience is another"),
-            (with("aud", Value::Null), "its audience is another"),
+            (with("aud", json!(["kubernetes"])), "it has another audience"),
+            (with("aud", Value::Null), "it has another audience"),
             (with("exp", json!(NOW)), "it has expired"),
             (with("exp", Value::Null), "it has expired"),
             (with("nbf", json!(NOW + 1)), "it is not valid yet"),
@@ -174,7 +174,7 @@ pub(super) mod tests {
         ] {
             assert_eq!(of(&signer.token(&changed)), Err(why.to_owned()), "{changed}");
         }
-        let unsigned = Err("no key of the identity provider has signed it".to_owned());
+        let unsigned = Err("it is not signed with a key of the identity provider".to_owned());
         assert_eq!(of(&Signer::new().token(&claims(NOW))), unsigned);
         for header in [
             json!({"alg": "none", "kid": "k1"}),
@@ -187,13 +187,13 @@ pub(super) mod tests {
         }
         let (bare, _) = one.rsplit_once('.').expect("three parts");
         assert_eq!(of(&format!("{bare}.")), unsigned);
-        assert_eq!(of(bare), Err("it has not three parts".to_owned()));
+        assert_eq!(of(bare), Err("it does not have three parts".to_owned()));
         assert_eq!(of(".."), Err("its header cannot be read".to_owned()));
     }
 
     /// RFC 7515, appendices A.2 and A.3.
     #[test]
-    fn the_examples_of_the_rfc_are_signed_by_their_keys_and_no_longer_when_a_bit_changes() {
+    fn signatures_of_the_rfc_examples_verify_and_fail_with_a_flipped_bit() {
         let claims =
             "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
         let rsa = json!({"kty": "RSA", "e": "AQAB", "n":

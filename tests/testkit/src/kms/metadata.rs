@@ -1,19 +1,20 @@
-//! The metadata service of a machine: the credentials of the role that is bound to it. Plain HTTP, unsigned: it answers by who asks.
+//! The instance metadata service: returns the credentials of the role that is bound to the instance, over plain HTTP and without
+//! authentication.
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::dispatch::{Outcome, State, Subject, on_the_way};
+use super::dispatch::{Outcome, State, Subject, apply_to_response};
 use super::fault::{Effect, effects};
-use super::http::{Answer, Request, Way};
-use super::sts::end;
+use super::http::{Delivery, Request, Response};
+use super::sts::expiry;
 
-/// What requests to it are counted as, and what a fault names as its action.
+/// The action under which its requests are counted and matched by faults.
 pub const METADATA: &str = "Metadata";
 
 const PATH: &str = "/latest/meta-data/cam/security-credentials/";
-/// How long what it gives lives. Seconds.
+/// The lifetime of the credentials, in seconds.
 const LIFE: i64 = 7200;
 
 pub(super) fn handle(state: &mut State, request: &Request) -> Outcome {
@@ -25,7 +26,7 @@ pub(super) fn handle(state: &mut State, request: &Request) -> Outcome {
     let hit = effects(&mut state.faults, METADATA, "", "");
     let now = state.now();
     let role = request.path.strip_prefix(PATH);
-    let bound = state.world.machine_role.clone();
+    let bound = state.account.machine_role.clone();
     let (status, body, changed) = match (request.method.as_str(), role, bound) {
         ("GET", Some(""), Some(bound)) => (200, bound, false),
         ("GET", Some(name), Some(bound)) if name == bound => match hit.iter().find_map(Effect::code) {
@@ -37,30 +38,30 @@ pub(super) fn handle(state: &mut State, request: &Request) -> Outcome {
     };
     let count = state.counts.entry(subject).or_default();
     count.total += 1;
-    count.failed += u64::from(status != 200 || hit.iter().any(Effect::spoils));
+    count.failed += u64::from(status != 200 || hit.iter().any(Effect::counts_as_failure));
     let mut outcome = Outcome {
-        answer: Answer {
+        response: Response {
             status,
             content_type: "text/plain".to_owned(),
             body: body.into_bytes(),
             date: Some(now),
-            way: Way::Whole,
+            delivery: Delivery::Whole,
         },
         latency: Duration::ZERO,
         changed,
     };
     for effect in &hit {
-        on_the_way(effect, &mut outcome);
+        apply_to_response(effect, &mut outcome);
     }
     outcome
 }
 
 fn credentials(state: &mut State, role: &str, now: i64) -> Value {
-    let world = &mut state.world;
-    let known = world.roles.iter().find(|known| known.name == role);
+    let account = &mut state.account;
+    let known = account.roles.iter().find(|known| known.name == role);
     let actions = known.and_then(|role| role.actions.clone());
-    let given = world.temporary(LIFE, actions, now);
-    let (expires, expiration) = end(&given);
+    let given = account.issue_temporary(LIFE, actions, now);
+    let (expires, expiration) = expiry(&given);
     json!({
         "TmpSecretId": given.secret_id,
         "TmpSecretKey": given.secret_key,

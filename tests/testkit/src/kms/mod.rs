@@ -1,19 +1,22 @@
-//! An emulator of Tencent Cloud KMS, of STS and of a machine's metadata service over real HTTP(S) on loopback. Ours, not Tencent's: what it answers is what documentation, official SDKs
-//! and published samples show; where they are silent it chooses, and says so beside the choice.
+//! An emulator of Tencent Cloud KMS, STS and the instance metadata service, over real HTTP(S) on loopback. It is this project's, not
+//! Tencent's: its responses follow the documentation, the official SDKs and published samples. Where these are silent, a comment says what
+//! was chosen.
 //!
 //! ```text
-//! http, server   connections and HTTP/1.1
-//! auth           TC3-HMAC-SHA256, checked
-//! dispatch       a request becomes an answer: who calls, which action, counted, disturbed by faults
-//! sts, jwt       temporary credentials, and the tokens of pods that they are given for
-//! metadata       the role of a machine
-//! actions        what each action takes and does; parameters: their tables
-//! world          the account: keys, versions, credentials, quotas; what is saved
-//! blob           the ciphertext's shape
-//! fault, control faults and orders
+//! http, server    connections and HTTP/1.1
+//! auth            verification of TC3-HMAC-SHA256 signatures
+//! dispatch        from request to response: authentication, actions, counts, faults
+//! sts, jwt        temporary credentials, and the pod tokens that they are issued for
+//! metadata        credentials of the instance's role
+//! actions         the parameters and the behavior of each action
+//! account         the persistent state: keys, versions, credentials, quotas
+//! blob            the format of ciphertexts
+//! fault, control  injected faults and control commands
 //! ```
 
+mod account;
 mod actions;
+mod api_error;
 mod auth;
 mod blob;
 mod control;
@@ -23,10 +26,8 @@ mod http;
 mod jwt;
 mod metadata;
 mod parameters;
-mod refusal;
 mod server;
 mod sts;
-mod world;
 
 use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -36,11 +37,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use anyhow::{Context as _, Result, anyhow, bail};
 use serde_json::Value;
 
+pub use account::{Credential, KeyState, Provider, Quotas, REGIONS, Role, Trust};
 pub use control::{Command, Saved};
 pub use dispatch::Count;
 pub use fault::{Effect, Fault};
 pub use metadata::METADATA;
-pub use world::{Credential, KeyState, Provider, Quotas, REGIONS, Role, Trust};
 
 use crate::guard::Guard;
 use crate::plane::pki::Authority;
@@ -48,27 +49,27 @@ use dispatch::{Outcome, State};
 use http::Request;
 use server::{Handler, Server};
 
-/// The credentials that are good in every emulator.
+/// The secret ID of the credentials that every emulator accepts.
 pub const SECRET_ID: &str = "AKIDEXAMPLE00000000000000000000kms01";
-/// See [`SECRET_ID`].
+/// The secret key for [`SECRET_ID`].
 pub const SECRET_KEY: &str = "EXAMPLEsecretKEYforTestsOnly0123";
-/// The role that it has at its start; whoever has credentials may take it.
+/// The initial role, which all callers with credentials may assume.
 pub const ROLE: &str = "emulator";
-/// Where the key is that it makes at its start.
+/// The region of the initial key.
 pub const REGION: &str = "ap-guangzhou";
 
-/// What can be chosen.
+/// Options of an emulator.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where the API is served; only loopback. Port 0: any that is free.
+    /// The loopback address of the API. Port 0 selects a free port.
     pub listen: SocketAddr,
-    /// HTTPS, with a certificate of an authority made for the run.
+    /// Serve HTTPS, with a certificate from a CA that is created for this run.
     pub tls: bool,
-    /// Where the metadata service is, always plain HTTP; only loopback.
+    /// The loopback address of the metadata service, which is always plain HTTP.
     pub metadata: SocketAddr,
-    /// Where orders are taken ([`Command`]), when they are to come over HTTP; only loopback.
+    /// The loopback address for control commands over HTTP ([`Command`]), if any.
     pub control: Option<SocketAddr>,
-    /// A file that holds the account: read at the start if it is there, written at every change.
+    /// The file with the account: read at startup if it exists, written on every change.
     pub state: Option<PathBuf>,
 }
 
@@ -84,23 +85,24 @@ impl Default for Options {
     }
 }
 
-/// This machine's, and Tencent Cloud's own: behind a proxy that leads here, the emulator stands where the real hosts do.
-fn names_of_the_service() -> Vec<String> {
-    let places = ["internal", "intl"].into_iter().chain(REGIONS);
+/// The names in the server certificate: those of the loopback address, and those of Tencent Cloud, for clients that reach the emulator
+/// through a proxy.
+fn server_names() -> Vec<String> {
+    let subdomains = ["internal", "intl"].into_iter().chain(REGIONS);
     let mut names = vec!["*.tencentcloudapi.com".to_owned()];
-    names.extend(places.map(|place| format!("*.{place}.tencentcloudapi.com")));
+    names.extend(subdomains.map(|subdomain| format!("*.{subdomain}.tencentcloudapi.com")));
     names.extend(["localhost", "127.0.0.1", "::1"].map(str::to_owned));
     names
 }
 
-/// A running emulator; ends when it is dropped.
+/// A running emulator, which stops when dropped.
 pub struct Emulator {
     shared: Arc<Shared>,
     server: Server,
     metadata: Server,
     control: Option<Server>,
     key: (String, String),
-    /// The authority's certificate, and the guard that removes its folder however this process ends.
+    /// The CA certificate, and the guard that removes its directory however this process exits.
     authority: Option<(PathBuf, Guard)>,
 }
 
@@ -114,39 +116,39 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Carries out an order.
+    /// Carries out a control command.
     fn order(&self, command: Command) -> std::result::Result<Value, String> {
         let mut state = self.lock();
-        let (answer, changed) = control::apply(&mut state, command)?;
+        let (response, changed) = control::apply(&mut state, command)?;
         if changed {
             self.save(&state).map_err(|error| format!("{error:#}"))?;
         }
-        Ok(answer)
+        Ok(response)
     }
 
-    /// Answers requests, and saves what they change.
-    fn handler(self: &Arc<Self>, answer: fn(&mut State, &Request) -> Outcome) -> Arc<Handler> {
+    /// Returns a handler that responds to requests and saves what they change.
+    fn handler(self: &Arc<Self>, response: fn(&mut State, &Request) -> Outcome) -> Arc<Handler> {
         let shared = Arc::clone(self);
         Arc::new(move |request| {
             let mut state = shared.lock();
-            let outcome = answer(&mut state, request);
+            let outcome = response(&mut state, request);
             if outcome.changed
                 && let Err(error) = shared.save(&state)
             {
-                crate::say(&format!("the emulator's state is not saved: {error:#}"));
+                crate::say(&format!("cannot save the emulator's state: {error:#}"));
             }
-            (outcome.answer, outcome.latency)
+            (outcome.response, outcome.latency)
         })
     }
 
-    /// Writes the file beside and renames: whoever reads it, reads a whole one.
+    /// Writes a temporary file and renames it, so that readers never see an incomplete file.
     fn save(&self, state: &State) -> Result<()> {
         let Some(path) = &self.file else {
             return Ok(());
         };
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let mut file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
-        serde_json::to_writer_pretty(&mut file, &state.world)?;
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let mut file = tempfile::NamedTempFile::new_in(directory.unwrap_or(Path::new(".")))?;
+        serde_json::to_writer_pretty(&mut file, &state.account)?;
         file.flush()?;
         file.persist(path).with_context(|| path.display().to_string())?;
         Ok(())
@@ -154,7 +156,7 @@ impl Shared {
 }
 
 impl Emulator {
-    /// Starts with the known credentials and one key, or with what the file holds.
+    /// Starts an emulator, with the well-known credentials and one key or with the account in the file.
     pub fn start(options: &Options) -> Result<Self> {
         for address in [Some(options.listen), Some(options.metadata), options.control]
             .into_iter()
@@ -162,22 +164,22 @@ impl Emulator {
         {
             if !address.ip().is_loopback() {
                 bail!(
-                    "{address} is not on this machine's loopback: the emulator's credentials are known to everybody"
+                    "{address} is not a loopback address; the emulator's credentials are public, so it must not be reachable from other hosts"
                 );
             }
         }
         let mut state = State::default();
         if let Some(path) = options.state.as_ref().filter(|path| path.exists()) {
             let text = std::fs::read(path).with_context(|| path.display().to_string())?;
-            state.world = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
+            state.account = serde_json::from_slice(&text).with_context(|| path.display().to_string())?;
         }
         let key = first_key(&mut state);
         let (authority, pair) = if options.tls {
             let authority = Authority::new()?;
             let guard = Guard::start()?;
-            let file = guard.folder("envelope-secrets-kms-")?.join("ca.pem");
+            let file = guard.temporary_directory("envelope-secrets-kms-")?.join("ca.pem");
             std::fs::write(&file, &authority.certificate)?;
-            let names = names_of_the_service();
+            let names = server_names();
             let names: Vec<&str> = names.iter().map(String::as_str).collect();
             let pair = authority.server("kms emulator", &names)?;
             (Some((file, guard)), Some(pair))
@@ -192,8 +194,8 @@ impl Emulator {
         let control = options.control.map(|address| {
             let shared = Arc::clone(&shared);
             let handler: Arc<Handler> = Arc::new(move |request| {
-                let answer = control::answer(request, |command| shared.order(command));
-                (answer, std::time::Duration::ZERO)
+                let response = control::response(request, |command| shared.order(command));
+                (response, std::time::Duration::ZERO)
             });
             Server::start(address, None, handler)
         });
@@ -210,56 +212,56 @@ impl Emulator {
         })
     }
 
-    /// With everything as it is by default: plain HTTP on a free port.
+    /// Starts an emulator with the default options: plain HTTP on a free port.
     ///
     /// # Panics
-    /// When it cannot be started.
-    #[expect(clippy::panic, reason = "for tests: there is nothing to go on with")]
+    /// If it cannot be started.
+    #[expect(clippy::panic, reason = "the calling test cannot continue")]
     pub fn fresh() -> Self {
         match Self::start(&Options::default()) {
             Ok(emulator) => emulator,
-            Err(error) => panic!("no KMS emulator: {error:#}"),
+            Err(error) => panic!("cannot start the KMS emulator: {error:#}"),
         }
     }
 
-    /// `http://127.0.0.1:40001`
+    /// The URL of KMS and STS, such as `http://127.0.0.1:40001`.
     pub fn endpoint(&self) -> String {
         let scheme = if self.authority.is_some() { "https" } else { "http" };
         format!("{scheme}://{}", self.server.address())
     }
 
-    /// Where the metadata service is: plain HTTP, as in Tencent Cloud.
+    /// The URL of the metadata service: plain HTTP, as in Tencent Cloud.
     pub fn metadata_endpoint(&self) -> String {
         format!("http://{}", self.metadata.address())
     }
 
-    /// `qcs::cam::uin/100000000001:roleName/NAME`
+    /// The ARN of a role: `qcs::cam::uin/100000000001:roleName/NAME`.
     pub fn role_arn(&self, name: &str) -> String {
         sts::arn(name)
     }
 
-    /// Where orders are taken over HTTP.
+    /// The URL for control commands.
     pub fn control_endpoint(&self) -> Option<String> {
         let control = self.control.as_ref()?;
         Some(format!("http://{}", control.address()))
     }
 
-    /// The certificate of the authority, in PEM, when it serves HTTPS.
+    /// The file with the CA certificate in PEM, if the emulator serves HTTPS.
     pub fn ca_file(&self) -> Option<&Path> {
         self.authority.as_ref().map(|(file, _)| file.as_path())
     }
 
-    /// The id of the key that it made at its start.
+    /// The ID of the initial key.
     pub fn key(&self) -> &str {
         &self.key.1
     }
 
-    /// `tencent-kms://REGION/KEY-ID` of that key.
+    /// The URI of the initial key: `tencent-kms://REGION/KEY-ID`.
     pub fn key_uri(&self) -> String {
         control::uri(&self.key.0, &self.key.1)
     }
 
-    /// What a process needs to use it, as names and values of its environment.
+    /// The environment variables with which a process uses the emulator.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut variables = vec![
             ("ENVELOPE_TENCENT_ENDPOINT", self.endpoint()),
@@ -277,51 +279,51 @@ impl Emulator {
         variables
     }
 
-    /// Carries out an order, as the control port does.
+    /// Carries out a control command, like the control port.
     pub fn order(&self, command: Command) -> Result<Value> {
         self.shared.order(command).map_err(|error| anyhow!(error))
     }
 
-    /// Makes a key and gives its id.
+    /// Creates a key and returns its ID.
     pub fn create_key(&self, region: &str, alias: &str) -> Result<String> {
-        let answer = self.order(Command::CreateKey {
+        let response = self.order(Command::CreateKey {
             region: region.to_owned(),
             alias: alias.to_owned(),
         })?;
-        let key = answer["key"].as_str().context("the key's id")?;
+        let key = response["key"].as_str().context("no key ID in the response")?;
         Ok(key.to_owned())
     }
 
-    /// From now on this goes wrong, besides what already does.
+    /// Adds a fault.
     pub fn fault(&self, fault: Fault) {
         self.shared.lock().faults.push(fault);
     }
 
-    /// Nothing goes wrong any more.
+    /// Removes all faults.
     pub fn clear_faults(&self) {
         self.shared.lock().faults.clear();
     }
 
-    /// How often this action was called, whatever the region, key and outcome.
+    /// The number of calls of this action, in all regions, for all keys, with any outcome.
     pub fn calls(&self, action: &str) -> u64 {
         self.count(|it, _, _| it == action).total
     }
 
-    /// How often this action was called for this key.
+    /// The number of calls of this action for this key.
     pub fn calls_with(&self, action: &str, key: &str) -> Count {
         self.count(|it, _, of| it == action && of == key)
     }
 
-    /// How often it was called at all.
+    /// The number of all calls.
     pub fn all_calls(&self) -> u64 {
         self.count(|_, _, _| true).total
     }
 
-    /// The sum over all (action, region, key) that are `wanted`.
-    pub fn count(&self, wanted: impl Fn(&str, &str, &str) -> bool) -> Count {
+    /// The number of calls whose action, region and key match `filter`.
+    pub fn count(&self, filter: impl Fn(&str, &str, &str) -> bool) -> Count {
         let mut sum = Count::default();
         for (subject, count) in &self.shared.lock().counts {
-            if wanted(&subject.action, &subject.region, &subject.key) {
+            if filter(&subject.action, &subject.region, &subject.key) {
                 sum.total += count.total;
                 sum.failed += count.failed;
             }
@@ -330,12 +332,12 @@ impl Emulator {
     }
 }
 
-/// Region and id of the first key; it is made, as are the known credentials and the role, when there is none.
+/// Creates the well-known credentials, the initial role and the initial key if the account has none. Returns the key's region and ID.
 fn first_key(state: &mut State) -> (String, String) {
     let now = state.now();
-    let world = &mut state.world;
-    if world.credential(SECRET_ID).is_none() {
-        world.credentials.push(Credential {
+    let account = &mut state.account;
+    if account.credential(SECRET_ID).is_none() {
+        account.credentials.push(Credential {
             secret_id: SECRET_ID.to_owned(),
             secret_key: SECRET_KEY.to_owned(),
             token: None,
@@ -343,16 +345,16 @@ fn first_key(state: &mut State) -> (String, String) {
             actions: None,
         });
     }
-    if world.roles.is_empty() {
-        world.roles.push(Role {
+    if account.roles.is_empty() {
+        account.roles.push(Role {
             name: ROLE.to_owned(),
             trust: Trust::Account { external_id: None },
             actions: None,
         });
     }
-    match world.keys.iter().find(|key| !key.deleted) {
+    match account.keys.iter().find(|key| !key.deleted) {
         Some(key) => (key.region.clone(), key.id.clone()),
-        None => (REGION.to_owned(), world.add_key(REGION, "emulator", "", now)),
+        None => (REGION.to_owned(), account.add_key(REGION, "emulator", "", now)),
     }
 }
 

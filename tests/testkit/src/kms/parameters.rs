@@ -1,45 +1,46 @@
-//! The parameters of each action: which there are, of which type, which must be given.
+//! Checks the parameters of a request against the table of its action.
 
 use serde_json::{Map, Value};
 
-use super::refusal::{Refusal, Result};
+use super::api_error::{ApiError, Result};
 
-/// A parameter's type, and what it may be.
+/// The type of a parameter and its permitted values.
 #[derive(Clone, Copy)]
 pub(super) enum Kind {
-    /// At most so many bytes.
+    /// A string of at most this many bytes.
     Text(usize),
-    /// One of these.
+    /// One of these strings.
     Word(&'static [&'static str]),
+    /// An integer between these bounds, inclusive.
     Integer(i64, i64),
-    /// Texts, at most so many.
+    /// At most this many strings.
     Texts(usize),
-    /// Objects with members of these types.
+    /// A list of objects with members of these types.
     Objects(&'static [(&'static str, Kind)]),
     Object,
 }
 
-/// A parameter: name, type, whether it must be given.
+/// A parameter: name, type, whether it is required.
 pub(super) type Parameter = (&'static str, Kind, bool);
 
-/// The parameters of a request that fit their table.
+/// The valid parameters of a request.
 #[derive(Debug)]
 pub(super) struct Parameters(Map<String, Value>);
 
 impl Parameters {
-    /// Checks a body: what is not in the table is refused, as is what is missing or has another type. `null` is the same as absent.
+    /// Parses a body. Rejects unknown parameters, missing required ones and values of another type. `null` is the same as absent.
     pub(super) fn read(body: &[u8], table: &[Parameter]) -> Result<Self> {
         let value: Value = serde_json::from_slice(body)
-            .map_err(|_| Refusal::new("InvalidRequest", "The body is not a JSON object."))?;
+            .map_err(|_| ApiError::new("InvalidRequest", "The body is not a JSON object."))?;
         let Value::Object(mut given) = value else {
-            return Err(Refusal::new("InvalidRequest", "The body is not a JSON object."));
+            return Err(ApiError::new("InvalidRequest", "The body is not a JSON object."));
         };
         if let Some(name) = given
             .keys()
             .find(|name| !table.iter().any(|(known, ..)| known == name))
         {
             let message = format!("The parameter `{name}` is not recognized.");
-            return Err(Refusal::new("UnknownParameter", message));
+            return Err(ApiError::new("UnknownParameter", message));
         }
         given.retain(|_, value| !value.is_null());
         for (name, kind, required) in table {
@@ -52,7 +53,7 @@ impl Parameters {
         Ok(Parameters(given))
     }
 
-    /// "" when it is absent.
+    /// Returns a string; empty if the parameter is absent.
     pub(super) fn text(&self, name: &str) -> &str {
         self.0.get(name).and_then(Value::as_str).unwrap_or_default()
     }
@@ -71,19 +72,19 @@ impl Parameters {
     }
 }
 
-pub(super) fn missing(name: &str) -> Refusal {
+pub(super) fn missing(name: &str) -> ApiError {
     let message = format!("The request is missing a required parameter `{name}`.");
-    Refusal::new("MissingParameter", message)
+    ApiError::new("MissingParameter", message)
 }
 
 fn check(name: &str, kind: Kind, value: &Value) -> Result<()> {
     let of_type = |what: &str| {
-        let message = format!("The value type of parameter `{name}` is not valid: {what} is wanted.");
-        Err(Refusal::new("InvalidParameter", message))
+        let message = format!("The value type of parameter `{name}` is not valid: expected {what}.");
+        Err(ApiError::new("InvalidParameter", message))
     };
     let of_value = |what: String| {
         let message = format!("The value of parameter `{name}` is not valid: {what}.");
-        Err(Refusal::new("InvalidParameterValue", message))
+        Err(ApiError::new("InvalidParameterValue", message))
     };
     match kind {
         Kind::Text(limit) => match value.as_str() {
@@ -94,12 +95,12 @@ fn check(name: &str, kind: Kind, value: &Value) -> Result<()> {
         Kind::Word(words) => match value.as_str() {
             None => of_type("a string"),
             Some(text) if text.is_empty() || words.contains(&text) => Ok(()),
-            Some(_) => of_value(format!("it is none of {}", words.join(", "))),
+            Some(_) => of_value(format!("it must be one of {}", words.join(", "))),
         },
         Kind::Integer(low, high) => match value.as_i64() {
             None => of_type("an integer"),
             Some(number) if (low..=high).contains(&number) => Ok(()),
-            Some(_) => of_value(format!("it is not in {low} to {high}")),
+            Some(_) => of_value(format!("it must be between {low} and {high}")),
         },
         Kind::Texts(limit) => match value.as_array() {
             Some(list) if list.len() > limit => of_value(format!("it has more than {limit} members")),
@@ -118,7 +119,7 @@ fn check(name: &str, kind: Kind, value: &Value) -> Result<()> {
                     let path = format!("{name}.{at}.{member}");
                     let Some((_, kind)) = members.iter().find(|(known, _)| known == member) else {
                         let message = format!("The parameter `{path}` is not recognized.");
-                        return Err(Refusal::new("UnknownParameter", message));
+                        return Err(ApiError::new("UnknownParameter", message));
                     };
                     check(&path, *kind, value)?;
                 }
@@ -143,7 +144,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_fits_the_table_is_taken_and_nothing_else() {
+    fn parameters_that_do_not_match_the_table_are_rejected() {
         let good = br#"{"KeyId":"k","KeySpec":"AES_256","NumberOfBytes":16,"KeyIds":["a","b"],"Tags":[{"TagKey":"t"}]}"#;
         let read = Parameters::read(good, TABLE).expect("it fits");
         assert_eq!(
@@ -182,8 +183,8 @@ mod tests {
                 r#"{"KeyId":"k","Tags":[{"TagKey":"longer"}]}"#,
             ),
         ] {
-            let refused = Parameters::read(body.as_bytes(), TABLE).expect_err(body);
-            assert_eq!(refused.code, code, "{body}");
+            let error = Parameters::read(body.as_bytes(), TABLE).expect_err(body);
+            assert_eq!(error.code, code, "{body}");
         }
     }
 }

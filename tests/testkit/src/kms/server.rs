@@ -1,4 +1,4 @@
-//! Connections: a thread for each, HTTP or HTTPS on loopback.
+//! Connections: one thread for each, HTTP or HTTPS on loopback.
 
 use std::collections::HashMap;
 use std::io::{BufReader, Read, Write};
@@ -12,25 +12,25 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-use super::http::{self, Answer, Request, Unread, Way};
+use super::http::{self, Delivery, ReadError, Request, Response};
 use crate::plane::pki::Pair;
 
-/// How long a connection may be quiet.
+/// The idle timeout of a connection.
 const IDLE: Duration = Duration::from_secs(75);
 
-/// What answers: the answer, and how long to wait before it is sent.
-pub(super) type Handler = dyn Fn(&Request) -> (Answer, Duration) + Send + Sync;
+/// Returns the response to a request, and how long to wait before it is sent.
+pub(super) type Handler = dyn Fn(&Request) -> (Response, Duration) + Send + Sync;
 
-/// Serves until it is dropped.
+/// A running server, which stops when dropped.
 pub(super) struct Server {
     address: SocketAddr,
-    open: Arc<Open>,
+    open: Arc<OpenConnections>,
     accepting: Option<JoinHandle<()>>,
 }
 
-/// The connections that are open, and whether to go on.
+/// The open connections, and whether the server is stopping.
 #[derive(Default)]
-struct Open {
+struct OpenConnections {
     inner: Mutex<Connections>,
     stopping: Condvar,
 }
@@ -42,12 +42,12 @@ struct Connections {
     streams: HashMap<u64, TcpStream>,
 }
 
-impl Open {
+impl OpenConnections {
     fn lock(&self) -> MutexGuard<'_, Connections> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits; `false` when the server is being stopped.
+    /// Sleeps. Returns `false` early if the server is stopping.
     fn sleep(&self, time: Duration) -> bool {
         let deadline = Instant::now() + time;
         let mut inner = self.lock();
@@ -62,8 +62,8 @@ impl Open {
         false
     }
 
-    /// `None` when the server is being stopped.
-    fn enter(&self, stream: &TcpStream) -> Option<u64> {
+    /// Registers a connection. Returns its number, or `None` if the server is stopping.
+    fn add(&self, stream: &TcpStream) -> Option<u64> {
         let copy = stream.try_clone().ok()?;
         let mut inner = self.lock();
         if inner.stopped {
@@ -75,7 +75,7 @@ impl Open {
         Some(number)
     }
 
-    fn leave(&self, number: u64) {
+    fn remove(&self, number: u64) {
         self.lock().streams.remove(&number);
     }
 }
@@ -85,7 +85,7 @@ impl Server {
         let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
         let tls = tls.map(tls_config).transpose()?;
-        let open = Arc::new(Open::default());
+        let open = Arc::new(OpenConnections::default());
         let accepting = {
             let open = Arc::clone(&open);
             std::thread::spawn(move || accept(&listener, tls.as_ref(), &open, &handler))
@@ -112,7 +112,7 @@ impl Drop for Server {
             }
         }
         self.open.stopping.notify_all();
-        // Wakes the one who accepts.
+        // Connects to wake the accepting thread.
         let woken = TcpStream::connect_timeout(&self.address, Duration::from_secs(5)).is_ok();
         if let Some(accepting) = self.accepting.take().filter(|_| woken) {
             let _ = accepting.join();
@@ -131,16 +131,21 @@ fn tls_config(pair: &Pair) -> Result<Arc<ServerConfig>> {
     Ok(Arc::new(config))
 }
 
-fn accept(listener: &TcpListener, tls: Option<&Arc<ServerConfig>>, open: &Arc<Open>, handler: &Arc<Handler>) {
+fn accept(
+    listener: &TcpListener,
+    tls: Option<&Arc<ServerConfig>>,
+    open: &Arc<OpenConnections>,
+    handler: &Arc<Handler>,
+) {
     for stream in listener.incoming() {
         let Ok(stream) = stream else {
-            // Out of descriptors, most likely: others will be closed.
+            // Most likely out of file descriptors, until other connections are closed.
             if open.sleep(Duration::from_millis(20)) {
                 continue;
             }
             return;
         };
-        let Some(number) = open.enter(&stream) else {
+        let Some(number) = open.add(&stream) else {
             return;
         };
         let (tls, open, handler) = (tls.cloned(), Arc::clone(open), Arc::clone(handler));
@@ -156,39 +161,39 @@ fn accept(listener: &TcpListener, tls: Option<&Arc<ServerConfig>>, open: &Arc<Op
                     }
                 }
             }
-            open.leave(number);
+            open.remove(number);
         });
     }
 }
 
-/// Requests and answers of one connection, until one of both ends it.
-fn serve<S: Read + Write>(stream: S, open: &Open, handler: &Handler) {
+/// Serves one connection until either side closes it.
+fn serve<S: Read + Write>(stream: S, open: &OpenConnections, handler: &Handler) {
     let mut stream = BufReader::new(stream);
     loop {
-        let (answer, latency, keep) = match http::read(&mut stream) {
+        let (response, latency, keep_alive) = match http::read(&mut stream) {
             Ok(request) => {
-                let (answer, latency) = handler(&request);
-                (answer, latency, request.keep)
+                let (response, latency) = handler(&request);
+                (response, latency, request.keep_alive)
             }
-            Err(Unread::Bad(status)) => (bad(status), Duration::ZERO, false),
-            Err(Unread::Ended) => return,
+            Err(ReadError::Bad(status)) => (bad(status), Duration::ZERO, false),
+            Err(ReadError::Closed) => return,
         };
         if !latency.is_zero() && !open.sleep(latency) {
             return;
         }
-        let written = http::write(stream.get_mut(), &answer, keep, |time| open.sleep(time));
+        let written = http::write(stream.get_mut(), &response, keep_alive, |time| open.sleep(time));
         if !matches!(written, Ok(true)) {
             return;
         }
     }
 }
 
-fn bad(status: u16) -> Answer {
-    Answer {
+fn bad(status: u16) -> Response {
+    Response {
         status,
         content_type: "text/plain".to_owned(),
-        body: b"this is not HTTP as it is spoken here\n".to_vec(),
+        body: b"not a valid HTTP/1.1 request\n".to_vec(),
         date: None,
-        way: Way::Whole,
+        delivery: Delivery::Whole,
     }
 }

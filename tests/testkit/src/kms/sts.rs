@@ -2,24 +2,24 @@
 
 use serde_json::json;
 
-use super::actions::{Action, Call, Fields, Sort, fields};
+use super::account::{Account, Credential, Role, Trust};
+use super::actions::{Action, ActionKind, Call, Fields, fields};
+use super::api_error::{ApiError, Result};
 use super::jwt;
 use super::parameters::Kind::{Integer, Objects, Text};
 use super::parameters::Parameter;
-use super::refusal::{Refusal, Result};
-use super::world::{Credential, Role, Trust, World};
 
-/// The one action that may be called with `Authorization: SKIP`.
+/// The only action that accepts `Authorization: SKIP`.
 pub(super) const UNSIGNED: &str = "AssumeRoleWithWebIdentity";
 
-/// Seconds that credentials live when the call does not say.
+/// The default lifetime of credentials, in seconds.
 const DURATION: i64 = 7200;
 
 const ROLE: Parameter = ("RoleArn", Text(1024), true);
 const SESSION: Parameter = ("RoleSessionName", Text(128), true);
 const SECONDS: Parameter = ("DurationSeconds", Integer(1, 43_200), false);
 
-/// All of them.
+/// All STS actions.
 pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "AssumeRole",
@@ -36,7 +36,7 @@ pub(super) const ACTIONS: &[Action] = &[
             ),
         ],
         run: assume_role,
-        sort: Sort::Write,
+        kind: ActionKind::Write,
     },
     Action {
         name: UNSIGNED,
@@ -48,68 +48,70 @@ pub(super) const ACTIONS: &[Action] = &[
             ("WebIdentityToken", Text(64 << 10), true),
         ],
         run: with_web_identity,
-        sort: Sort::Write,
+        kind: ActionKind::Write,
     },
 ];
 
 /// `qcs::cam::uin/100000000001:roleName/opener`
 pub(super) fn arn(role: &str) -> String {
-    format!("qcs::cam::uin/{}:roleName/{role}", super::world::UIN)
+    format!("qcs::cam::uin/{}:roleName/{role}", super::account::UIN)
 }
 
-fn assume_role(world: &mut World, call: &Call<'_>) -> Result<Fields> {
-    let role = role(world, call)?;
+fn assume_role(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
+    let role = role(account, call)?;
     let Trust::Account { external_id } = &role.trust else {
-        return Err(untrusted("the caller"));
+        return Err(not_trusted("the caller"));
     };
-    // No telling from one another: who does not know the id learns nothing.
+    // A missing and a wrong external ID return the same error, which reveals nothing about the ID.
     let given = call.parameters.text("ExternalId");
     if external_id.as_ref().is_some_and(|wanted| wanted != given) {
-        return Err(untrusted("the caller with this ExternalId"));
+        return Err(not_trusted("the caller with this ExternalId"));
     }
     let actions = role.actions.clone();
-    Ok(give(world, call, actions))
+    Ok(issue(account, call, actions))
 }
 
-fn with_web_identity(world: &mut World, call: &Call<'_>) -> Result<Fields> {
+fn with_web_identity(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
     let id = call.parameters.text("ProviderId");
-    let provider = world.providers.iter().find(|provider| provider.id == id);
-    let provider = provider.ok_or_else(|| parameter("there is no such ProviderId"))?;
-    let role = role(world, call)?;
+    let provider = account.providers.iter().find(|provider| provider.id == id);
+    let provider = provider.ok_or_else(|| parameter_error("there is no such ProviderId"))?;
+    let role = role(account, call)?;
     let token = call.parameters.text("WebIdentityToken");
-    let subject = jwt::subject(token, provider, call.now).map_err(|why| {
-        Refusal::new(
+    let subject = jwt::verified_subject(token, provider, call.now).map_err(|why| {
+        ApiError::new(
             "InvalidParameter.WebIdentityTokenError",
             format!("The WebIdentityToken is not accepted: {why}."),
         )
     })?;
-    // Which code a condition of the trust policy gives that is not met is not documented: here CAM's.
+    // The error code for an unmet condition of the trust policy is not documented; this is CAM's.
     match &role.trust {
         Trust::WebIdentity {
             provider,
             subject: wanted,
         } if provider == id && wanted.as_ref().is_none_or(|wanted| *wanted == subject) => {}
-        _ => return Err(untrusted(&format!("the subject {subject:.256}"))),
+        _ => return Err(not_trusted(&format!("the subject {subject:.256}"))),
     }
     let actions = role.actions.clone();
-    Ok(give(world, call, actions))
+    Ok(issue(account, call, actions))
 }
 
-fn role<'a>(world: &'a World, call: &Call<'_>) -> Result<&'a Role> {
+fn role<'a>(account: &'a Account, call: &Call<'_>) -> Result<&'a Role> {
     let session = call.parameters.text("RoleSessionName");
     let fits = |c: char| c.is_alphanumeric() || "_+=,.@-".contains(c);
     if session.chars().count() < 2 || !session.chars().all(fits) {
-        return Err(parameter("RoleSessionName has 2 to 128 of [\\w+=,.@_-]"));
+        return Err(parameter_error(
+            "RoleSessionName must have 2 to 128 characters of [\\w+=,.@_-]",
+        ));
     }
     let named = call.parameters.text("RoleArn");
-    let role = world.roles.iter().find(|role| arn(&role.name) == named);
-    role.ok_or_else(|| Refusal::new("ResourceNotFound.RoleNotFound", "The role does not exist."))
+    let role = account.roles.iter().find(|role| arn(&role.name) == named);
+    role.ok_or_else(|| ApiError::new("ResourceNotFound.RoleNotFound", "The role does not exist."))
 }
 
-fn give(world: &mut World, call: &Call<'_>, actions: Option<Vec<String>>) -> Fields {
+fn issue(account: &mut Account, call: &Call<'_>, actions: Option<Vec<String>>) -> Fields {
     let seconds = call.parameters.integer("DurationSeconds").unwrap_or(DURATION);
-    let given = world.temporary(seconds, actions, call.now);
-    let (expires, expiration) = end(&given);
+    let given = account.issue_temporary(seconds, actions, call.now);
+    let (expires, expiration) = expiry(&given);
     fields(json!({
         "Credentials": {
             "Token": given.token,
@@ -121,19 +123,19 @@ fn give(world: &mut World, call: &Call<'_>, actions: Option<Vec<String>>) -> Fie
     }))
 }
 
-/// The end of temporary credentials as the API writes it, in Unix seconds and as text.
-pub(super) fn end(given: &Credential) -> (i64, String) {
+/// The expiry of temporary credentials, in Unix seconds and in the API's date format.
+pub(super) fn expiry(given: &Credential) -> (i64, String) {
     let expires = given.expires.unwrap_or_default();
     let time = jiff::Timestamp::from_second(expires).unwrap_or_default();
     (expires, time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
-fn parameter(what: &str) -> Refusal {
-    Refusal::new("InvalidParameter.ParamError", format!("Parameter error: {what}."))
+fn parameter_error(what: &str) -> ApiError {
+    ApiError::new("InvalidParameter.ParamError", format!("Parameter error: {what}."))
 }
 
-fn untrusted(whom: &str) -> Refusal {
-    Refusal::new(
+fn not_trusted(whom: &str) -> ApiError {
+    ApiError::new(
         "UnauthorizedOperation",
         format!("The role does not trust {whom}."),
     )

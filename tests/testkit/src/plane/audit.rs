@@ -1,4 +1,4 @@
-//! The API server's audit log, as facts that tests count.
+//! The API server's audit log, parsed into events that tests count.
 
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::Path;
@@ -6,9 +6,9 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-/// Everything but what the control plane's own parts do to objects that tests do not ask about.
+/// Logs every request except those of the control plane's own parts that no test is interested in.
 ///
-/// Bodies only where no value of a Secret may ever stand: status and events. The canary reads them.
+/// Includes request bodies only for status and events, which must never contain a Secret's values. The canary test searches them.
 pub(super) const POLICY: &str = r#"apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived]
@@ -33,16 +33,16 @@ rules:
 - level: Metadata
 "#;
 
-/// A place in the log; events before it are of no interest.
+/// A position in the log, from which events are read.
 #[derive(Clone, Copy, Debug)]
 pub struct AuditMark(pub(super) u64);
 
-/// One answered request (or, for a watch, also its start).
+/// A completed request, or the start of a watch.
 #[derive(Clone, Debug)]
 pub struct AuditEvent {
-    /// `ResponseStarted` for a watch that has begun, `ResponseComplete` for an answered request, `Panic`.
+    /// `ResponseStarted` for a watch that has started, `ResponseComplete` for a completed request, or `Panic`.
     pub stage: String,
-    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; HTTP's own for other paths.
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, `deletecollection`; the HTTP method for paths that are not resources.
     pub verb: String,
     pub user: String,
     pub user_agent: String,
@@ -50,14 +50,14 @@ pub struct AuditEvent {
     pub uri: String,
     /// Empty for the core group.
     pub group: String,
-    /// Empty for paths that are no resource.
+    /// Empty for paths that are not resources.
     pub resource: String,
     pub subresource: String,
     pub namespace: String,
     pub name: String,
     /// HTTP status code.
     pub code: u16,
-    /// The event as it stands in the log.
+    /// The complete event.
     pub raw: Value,
 }
 
@@ -86,13 +86,13 @@ impl AuditEvent {
         }
     }
 
-    /// A request that was answered and was not refused.
+    /// Whether the request completed with a success status.
     pub fn succeeded(&self) -> bool {
         self.stage == "ResponseComplete" && (200..300).contains(&self.code)
     }
 }
 
-/// Reads whole lines from `mark` on. The server writes each event in one piece, but a last line may still be under way.
+/// Reads the complete lines from `mark` on. The server may still be writing the last line.
 pub(super) fn read(path: &Path, mark: AuditMark) -> Result<Vec<AuditEvent>> {
     let mut file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
     file.seek(SeekFrom::Start(mark.0))?;
@@ -108,7 +108,7 @@ pub(super) fn read(path: &Path, mark: AuditMark) -> Result<Vec<AuditEvent>> {
     Ok(events)
 }
 
-/// Whether the log from `mark` on holds `text`.
+/// Whether the log contains `text` after `mark`.
 pub(super) fn contains(path: &Path, mark: AuditMark, text: &str) -> Result<bool> {
     let mut file = std::fs::File::open(path).with_context(|| path.display().to_string())?;
     file.seek(SeekFrom::Start(mark.0))?;

@@ -1,6 +1,6 @@
-//! The few requests that the plane itself makes, over TLS with a client certificate.
+//! A minimal client for the few requests that the control plane sends itself, over TLS with a client certificate.
 //!
-//! HTTP/1.0 on purpose: the answer's end is the connection's end, also for a watch, which then arrives as one JSON object a line.
+//! Deliberately HTTP/1.0: the response ends when the connection closes, and a watch arrives as one JSON object per line.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -39,25 +39,25 @@ impl Api {
         })
     }
 
-    /// Whether the server answers that it is ready. Whoever else has its port may not answer at all.
-    pub(super) fn ready(&self) -> bool {
+    /// Whether the server reports that it is ready. Another process on the port might accept the connection and never respond.
+    pub(super) fn is_ready(&self) -> bool {
         matches!(
             self.open("GET", "/readyz", None, Duration::from_secs(2)),
             Ok((200, _))
         )
     }
 
-    /// The status code and the text of the answer.
+    /// Returns the status code and the body of the response.
     pub(super) fn text(&self, method: &str, path: &str, body: Option<&Value>) -> Result<(u16, String)> {
-        let (code, mut answer) = self.open(method, path, body, Duration::from_secs(30))?;
+        let (code, mut response) = self.open(method, path, body, Duration::from_secs(30))?;
         let mut text = String::new();
-        answer
+        response
             .read_to_string(&mut text)
             .with_context(|| format!("{method} {path}"))?;
         Ok((code, text))
     }
 
-    /// The JSON of a successful answer.
+    /// Returns the JSON of a successful response.
     pub(super) fn json(&self, method: &str, path: &str, body: Option<&Value>) -> Result<Value> {
         let (code, text) = self.text(method, path, body)?;
         if !(200..300).contains(&code) {
@@ -66,23 +66,23 @@ impl Api {
         serde_json::from_str(&text).with_context(|| format!("{method} {path}: {text}"))
     }
 
-    /// The first event of a watch; it comes at once for an object that exists.
-    pub(super) fn first_event(&self, path: &str, limit: Duration) -> Result<Value> {
-        let (code, mut answer) = self.open("GET", path, None, limit)?;
+    /// Returns the first event of a watch, which arrives immediately if the object exists.
+    pub(super) fn first_event(&self, path: &str, timeout: Duration) -> Result<Value> {
+        let (code, mut response) = self.open("GET", path, None, timeout)?;
         let mut line = String::new();
-        answer
+        response
             .read_line(&mut line)
-            .with_context(|| format!("watch {path}: nothing within {} s", limit.as_secs()))?;
+            .with_context(|| format!("watch {path}: no event within {} s", timeout.as_secs()))?;
         if code != 200 || line.is_empty() {
             bail!("watch {path}: {code}: {line}");
         }
         Ok(serde_json::from_str(&line)?)
     }
 
-    fn open(&self, method: &str, path: &str, body: Option<&Value>, limit: Duration) -> Result<(u16, Body)> {
+    fn open(&self, method: &str, path: &str, body: Option<&Value>, timeout: Duration) -> Result<(u16, Body)> {
         let stream = TcpStream::connect_timeout(&self.address, Duration::from_secs(5))?;
-        stream.set_read_timeout(Some(limit))?;
-        stream.set_write_timeout(Some(limit))?;
+        stream.set_read_timeout(Some(timeout))?;
+        stream.set_write_timeout(Some(timeout))?;
         let connection = ClientConnection::new(Arc::clone(&self.tls), ServerName::from(self.address.ip()))?;
         let mut stream = StreamOwned::new(connection, stream);
         let body = body.map(Value::to_string).unwrap_or_default();
@@ -98,7 +98,7 @@ impl Api {
         let mut line = String::new();
         reader.read_line(&mut line)?;
         let code = line.split(' ').nth(1).and_then(|code| code.parse().ok());
-        let code = code.with_context(|| format!("{method} {path}: no HTTP answer: {line:?}"))?;
+        let code = code.with_context(|| format!("{method} {path}: not an HTTP response: {line:?}"))?;
         while !line.trim_end().is_empty() {
             line.clear();
             reader.read_line(&mut line)?;

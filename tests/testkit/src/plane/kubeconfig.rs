@@ -1,4 +1,4 @@
-//! Kubeconfig files: everything inside, so that one file can be handed on.
+//! Self-contained kubeconfig files, with certificates and tokens inline.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::pki::Pair;
 
-/// Who the file speaks for.
+/// The user that the file authenticates as.
 pub(super) enum Identity<'a> {
     Certificate(&'a Pair),
     Token(&'a str),
@@ -50,7 +50,7 @@ current-context: testkit
     write_private(path, &text)
 }
 
-/// Writes a file that only its owner may read.
+/// Writes a file with mode 0600.
 pub(super) fn write_private(path: &Path, text: &str) -> Result<()> {
     let file = OpenOptions::new()
         .write(true)

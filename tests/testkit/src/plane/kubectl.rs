@@ -1,4 +1,4 @@
-//! kubectl on this control plane, with nothing of the caller's own settings.
+//! Runs kubectl against this control plane, isolated from the caller's settings.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -10,38 +10,44 @@ use super::ControlPlane;
 use crate::binaries::Part;
 
 impl ControlPlane {
-    /// The environment for commands on this control plane: a HOME of its own, its kubeconfig, and neither `KUBECONFIG` nor proxies of the
-    /// caller. kubectl's folder comes first in `PATH`.
+    /// The complete environment for commands that use this control plane: a separate HOME, its kubeconfig, and kubectl's directory first in
+    /// `PATH`. The caller's `KUBECONFIG` and proxies are not in it.
     pub fn environment(&self) -> Vec<(String, String)> {
         let kubectl = self
             .binaries
             .path(Part::Kubectl)
             .parent()
-            .map(|folder| folder.display().to_string());
+            .map(|directory| directory.display().to_string());
         let path = std::env::var("PATH").unwrap_or_default();
         vec![
-            ("HOME".to_owned(), self.folder.join("home").display().to_string()),
+            (
+                "HOME".to_owned(),
+                self.directory.join("home").display().to_string(),
+            ),
             ("KUBECONFIG".to_owned(), self.kubeconfig().display().to_string()),
             (
                 "PATH".to_owned(),
-                kubectl.map_or(path.clone(), |folder| format!("{folder}:{path}")),
+                kubectl.map_or(path.clone(), |directory| format!("{directory}:{path}")),
             ),
         ]
     }
 
-    /// A kubectl command to be completed and run by the caller.
+    /// A kubectl command for the caller to complete and run.
     pub fn kubectl_command(&self) -> Command {
         let mut command = Command::new(self.binaries.path(Part::Kubectl));
         command.env_clear().envs(self.environment());
         command
     }
 
-    /// Runs kubectl; its standard output, or an error with what it said.
+    /// Runs kubectl and returns its standard output.
+    ///
+    /// # Errors
+    /// If kubectl fails, with its standard error.
     pub fn kubectl<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Result<String> {
         self.kubectl_with_input(arguments, "")
     }
 
-    /// The same with a text on standard input, for `-f -`.
+    /// Does the same with `input` on standard input, for `-f -`.
     pub fn kubectl_with_input<S: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = S>,
@@ -58,7 +64,7 @@ impl ControlPlane {
         String::from_utf8(output.stdout).context("kubectl's output")
     }
 
-    /// Runs kubectl with a text on standard input, whatever comes of it.
+    /// Runs kubectl with `input` on standard input and returns its output and exit status, whether or not it succeeds.
     pub fn kubectl_output<S: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = S>,
@@ -72,11 +78,11 @@ impl ControlPlane {
             .stderr(Stdio::piped());
         let mut child = command.spawn().context("cannot start kubectl")?;
         let mut stdin = child.stdin.take().context("kubectl without standard input")?;
-        // From a thread: kubectl may answer before it has read everything.
+        // In a thread: kubectl may write output before it has read all of its input.
         let input = input.to_owned();
         let writer = std::thread::spawn(move || stdin.write_all(input.as_bytes()));
         let output = child.wait_with_output()?;
-        // kubectl may end without reading; its status says whether that was right.
+        // kubectl may exit without reading its input; its exit status is what matters.
         let _ = writer.join();
         Ok(output)
     }

@@ -1,4 +1,4 @@
-//! A real control plane on free loopback ports, in a folder of its own, with its own certificates.
+//! A real control plane on free loopback ports, with its own data directory and certificates.
 
 mod audit;
 mod http;
@@ -28,29 +28,30 @@ use kubeconfig::Identity;
 use pki::Authority;
 pub(crate) use ports::free as free_port;
 
-/// How long a part may take to come up. Ten seconds is usual; the machine may be busy compiling.
-const START_LIMIT: Duration = Duration::from_mins(2);
-/// How long a part may take to end by itself.
+/// How long a part may take to start. Ten seconds is usual, but the host may be busy compiling.
+const START_TIMEOUT: Duration = Duration::from_mins(2);
+/// How long a part may take to shut down after SIGTERM.
 const STOP_GRACE: Duration = Duration::from_secs(5);
-const FOLDER_PREFIX: &str = "envelope-secrets-plane-";
-/// What fits into a socket's address on every system, with its ending zero.
-const LONGEST_SOCKET: usize = 103;
-/// The order in which parts need each other.
+const DIRECTORY_PREFIX: &str = "envelope-secrets-plane-";
+/// The longest path that fits into a Unix socket address on every supported system, without its terminating zero byte.
+const MAX_SOCKET_PATH: usize = 103;
+/// In the order in which they must start.
 const SERVERS: [Part; 3] = [Part::Etcd, Part::Apiserver, Part::ControllerManager];
 
-/// What can be chosen.
+/// Options of a control plane.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// The folder to live in, kept afterwards; it must be empty or absent. `None`: a temporary one, removed at the end (kept when
-    /// `TESTKIT_KEEP` is set).
-    pub folder: Option<PathBuf>,
-    /// More flags for kube-apiserver.
+    /// The data directory, which must be empty or absent and is kept. `None`: a temporary one, removed on shutdown unless
+    /// `TESTKIT_KEEP` is set.
+    pub directory: Option<PathBuf>,
+    /// Additional flags for kube-apiserver.
     pub apiserver_arguments: Vec<String>,
 }
 
-/// A running control plane. Dropping it, or the end of this process however it comes, ends its parts and removes its folder.
+/// A running control plane. When it is dropped, or when this process exits for any reason, its parts are terminated and its directory is
+/// removed.
 pub struct ControlPlane {
-    folder: PathBuf,
+    directory: PathBuf,
     server: String,
     port: u16,
     options: Options,
@@ -62,7 +63,7 @@ pub struct ControlPlane {
 }
 
 impl ControlPlane {
-    /// Starts etcd, kube-apiserver and kube-controller-manager; returns when objects can be made.
+    /// Starts etcd, kube-apiserver and kube-controller-manager. Returns when objects can be created.
     pub fn start(options: &Options) -> Result<Self> {
         let binaries = Binaries::get(&say)?;
         let started = Instant::now();
@@ -70,44 +71,46 @@ impl ControlPlane {
             let plane = Self::prepare(options.clone(), binaries.clone(), ports::free()?)?;
             match plane.start_all() {
                 Ok(()) => {
-                    let (seconds, folder) = (started.elapsed().as_secs_f32(), plane.folder.display());
+                    let seconds = started.elapsed().as_secs_f32();
                     say(&format!(
-                        "control plane up in {seconds:.1} s: {} {folder}",
-                        plane.server
+                        "control plane ready after {seconds:.1} s: {} {}",
+                        plane.server,
+                        plane.directory.display()
                     ));
                     return Ok(plane);
                 }
-                // Another process took the port between our look and our part's start.
-                Err(_) if plane.port_was_taken() && plane.options.folder.is_none() => {}
+                // Another process bound the port between the check for a free one and the start.
+                Err(_) if plane.port_was_taken() && plane.options.directory.is_none() => {}
                 Err(error) => bail!("{error:#}{}", plane.log_tails()),
             }
         }
-        bail!("cannot start the control plane: its port was taken by another again and again")
+        bail!("cannot start the control plane: other processes repeatedly bound its port first")
     }
 
     fn prepare(options: Options, binaries: Binaries, port: u16) -> Result<Self> {
         let guard = Guard::start()?;
-        let folder = match &options.folder {
-            None if std::env::var_os("TESTKIT_KEEP").is_some() => {
-                tempfile::Builder::new().prefix(FOLDER_PREFIX).tempdir()?.keep()
-            }
-            None => guard.folder(FOLDER_PREFIX)?,
-            Some(folder) => new_folder(folder)?,
+        let directory = match &options.directory {
+            None if std::env::var_os("TESTKIT_KEEP").is_some() => tempfile::Builder::new()
+                .prefix(DIRECTORY_PREFIX)
+                .tempdir()?
+                .keep(),
+            None => guard.temporary_directory(DIRECTORY_PREFIX)?,
+            Some(directory) => create_empty(directory)?,
         };
-        if folder.join(parts::ETCD_SOCKET).as_os_str().len() > LONGEST_SOCKET {
+        if directory.join(parts::ETCD_SOCKET).as_os_str().len() > MAX_SOCKET_PATH {
             bail!(
-                "{} is too long a path for a socket; name a shorter one (TMPDIR or --dir)",
-                folder.display()
+                "the path {} is too long for a socket; use a shorter one (TMPDIR or --dir)",
+                directory.display()
             );
         }
         let server = format!("https://127.0.0.1:{port}");
         let authority = Authority::new()?;
         let admin = authority.client("testkit-admin", &["system:masters"])?;
-        parts::write_files(&folder, &authority, &server, &Identity::Certificate(&admin))?;
+        parts::write_files(&directory, &authority, &server, &Identity::Certificate(&admin))?;
         let api = Api::new(port, &authority.certificate, &admin)?;
         let running = Mutex::default();
         Ok(Self {
-            folder,
+            directory,
             server,
             port,
             options,
@@ -123,51 +126,56 @@ impl ControlPlane {
         for part in SERVERS {
             self.start_part(part)?;
         }
-        // The controller manager serves nothing that could be asked; this is its first work.
+        // The controller manager has no endpoint here; creating this ServiceAccount is the first thing it does.
         let path = "/api/v1/namespaces/default/serviceaccounts/default";
-        until(START_LIMIT, "default ServiceAccount", || {
-            self.check_runs(Part::ControllerManager)?;
+        until(START_TIMEOUT, "default ServiceAccount", || {
+            self.ensure_running(Part::ControllerManager)?;
             Ok(matches!(self.api.text("GET", path, None)?, (200, _)).then_some(()))
         })
     }
 
-    fn check_runs(&self, part: Part) -> Result<()> {
+    fn ensure_running(&self, part: Part) -> Result<()> {
         let name = part.file_name();
         let started = self
             .lock()
             .get(&part)
             .copied()
             .with_context(|| format!("{name} was not started"))?;
-        if let State::Ended(how) = self.guard.state(started.id)? {
-            bail!("{name} ended while starting: {how}");
+        if let State::Exited(status) = self.guard.state(started.id)? {
+            bail!("{name} exited while starting: {status}");
         }
         Ok(())
     }
 
-    /// Starts a part that was stopped, on the same port and data, and waits until it serves.
+    /// Starts a part, after [`Self::stop_part`] with the same port and data, and waits until it is ready.
     pub fn start_part(&self, part: Part) -> Result<()> {
         let spec = Spec {
             program: self.binaries.path(part).to_owned(),
-            args: parts::arguments(part, &self.folder, self.port, &self.options),
+            args: parts::arguments(
+                part,
+                &self.directory,
+                self.port,
+                &self.options.apiserver_arguments,
+            ),
             env: self.environment(),
-            dir: self.folder.clone(),
+            dir: self.directory.clone(),
             log: Some(self.log(part)),
         };
         let started = self.guard.spawn(spec)?;
         self.lock().insert(part, started);
-        until(START_LIMIT, part.file_name(), || {
-            self.check_runs(part)?;
+        until(START_TIMEOUT, part.file_name(), || {
+            self.ensure_running(part)?;
             let ready = match part {
-                Part::Etcd => UnixStream::connect(self.folder.join(parts::ETCD_SOCKET)).is_ok(),
-                Part::Apiserver => self.api.ready(),
-                // What it does is waited for by who needs it.
+                Part::Etcd => UnixStream::connect(self.directory.join(parts::ETCD_SOCKET)).is_ok(),
+                Part::Apiserver => self.api.is_ready(),
+                // Callers wait for the effects that they need.
                 Part::ControllerManager | Part::Kubectl => true,
             };
             Ok(ready.then_some(()))
         })
     }
 
-    /// Ends a part and waits until it is gone: SIGTERM, after some seconds SIGKILL. Not for the shared plane.
+    /// Stops a part with SIGTERM, then SIGKILL after 5 s, and waits until it has exited. Not for the shared plane.
     pub fn stop_part(&self, part: Part) -> Result<()> {
         if let Some(started) = self.lock().remove(&part) {
             self.guard.stop(started.id, STOP_GRACE)?;
@@ -175,7 +183,7 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Sends a signal to a part (`KILL`: a crash; `STOP` and `CONT`: one that hangs and comes back). Not for the shared plane.
+    /// Sends a signal to a part: `KILL` for a crash, `STOP` and `CONT` for a hang. Not for the shared plane.
     pub fn signal_part(&self, part: Part, signal: Signal) -> Result<()> {
         let started = self.lock().get(&part).copied();
         let started = started.with_context(|| format!("{} is not running", part.file_name()))?;
@@ -187,22 +195,22 @@ impl ControlPlane {
         &self.server
     }
 
-    /// Everything of this control plane lies here: certificates, kubeconfigs, logs, `audit.log`, etcd's data in `etcd/`.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// The data directory: certificates, kubeconfigs, logs, `audit.log`, and etcd's data in `etcd/`.
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 
     /// The kubeconfig of an administrator (group `system:masters`).
     pub fn kubeconfig(&self) -> PathBuf {
-        self.folder.join("kubeconfig")
+        self.directory.join("kubeconfig")
     }
 
-    /// The executable and version of a part.
+    /// The executables and versions of the parts.
     pub fn binaries(&self) -> &Binaries {
         &self.binaries
     }
 
-    /// Process ids: of the guard, and of each running part.
+    /// Process IDs of the guard and of each running part.
     pub fn process_ids(&self) -> (u32, Vec<u32>) {
         (
             self.guard.pid(),
@@ -210,74 +218,76 @@ impl ControlPlane {
         )
     }
 
-    /// A kubeconfig for a user with a client certificate; at most two groups. The user has the rights that RBAC gives it, at first none.
+    /// A kubeconfig for a user with a client certificate; at most two groups. The user has no permissions until RBAC grants some.
     pub fn kubeconfig_for_user(&self, user: &str, groups: &[&str]) -> Result<PathBuf> {
         let pair = self.authority.client(user, groups)?;
         self.write_kubeconfig(&Identity::Certificate(&pair))
     }
 
-    /// A kubeconfig with a token of a `ServiceAccount`, valid for ten hours.
+    /// A kubeconfig with a token of a `ServiceAccount`, valid for 10 hours.
     pub fn kubeconfig_for_service_account(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 36_000}});
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
-        let answer = self.api.json("POST", &path, Some(&request))?;
-        let token = answer
+        let response = self.api.json("POST", &path, Some(&request))?;
+        let token = response
             .pointer("/status/token")
             .and_then(|token| token.as_str())
-            .context("no token in the answer")?;
+            .context("no token in the response")?;
         self.write_kubeconfig(&Identity::Token(token))
     }
 
     fn write_kubeconfig(&self, identity: &Identity<'_>) -> Result<PathBuf> {
-        let path = self.folder.join(format!("kubeconfig-{:016x}", crate::random()));
+        let path = self
+            .directory
+            .join(format!("kubeconfig-{:016x}", crate::random()));
         kubeconfig::write(&path, &self.server, &self.authority.certificate, identity)?;
         Ok(path)
     }
 
-    /// Makes a namespace named `<prefix>-<random>` and waits until its default `ServiceAccount` exists. Returns the name.
+    /// Creates a namespace named `<prefix>-<random>` and waits until its default `ServiceAccount` exists. Returns the name.
     pub fn namespace(&self, prefix: &str) -> Result<String> {
         let name = format!("{prefix}-{:08x}", crate::random() >> 32);
         let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
         self.api.json("POST", "/api/v1/namespaces", Some(&object))?;
         let path = format!(
             "/api/v1/namespaces/{name}/serviceaccounts?watch=true&fieldSelector=metadata.name%3Ddefault&timeoutSeconds={}",
-            START_LIMIT.as_secs()
+            START_TIMEOUT.as_secs()
         );
-        let event = self.api.first_event(&path, START_LIMIT)?;
+        let event = self.api.first_event(&path, START_TIMEOUT)?;
         if event["type"] != "ADDED" {
             bail!("default ServiceAccount of {name}: unexpected event {event}");
         }
         Ok(name)
     }
 
-    /// The end of the audit log as it stands now.
+    /// The current end of the audit log.
     pub fn audit_mark(&self) -> Result<AuditMark> {
         Ok(AuditMark(std::fs::metadata(self.audit_log())?.len()))
     }
 
-    /// Every event since `mark`, of all requests that were answered before this call: a request of our own goes behind them, and is
-    /// waited for in the log.
+    /// Returns the events since `mark` of all requests that were answered before this call. To be sure that they are complete, it sends a
+    /// request itself and waits until the log contains it.
     pub fn audit_since(&self, mark: AuditMark) -> Result<Vec<AuditEvent>> {
         let marker = format!("audit-marker-{:016x}", crate::random());
-        let here = self.audit_mark()?;
+        let end = self.audit_mark()?;
         self.api
             .text("GET", &format!("/api/v1/namespaces/{marker}"), None)?;
         let log = self.audit_log();
         until(Duration::from_secs(30), "audit log", || {
-            Ok(audit::contains(&log, here, &marker)?.then_some(()))
+            Ok(audit::contains(&log, end, &marker)?.then_some(()))
         })?;
         let events = audit::read(&log, mark)?;
         Ok(events.into_iter().filter(|event| event.name != marker).collect())
     }
 
-    /// One JSON event a line, as the API server writes it.
+    /// The API server's audit log: one JSON event per line.
     pub fn audit_log(&self) -> PathBuf {
-        self.folder.join("audit.log")
+        self.directory.join("audit.log")
     }
 
-    /// Standard output and error of a part.
+    /// The file with the standard output and standard error of a part.
     pub fn log(&self, part: Part) -> PathBuf {
-        self.folder.join(format!("{}.log", part.file_name()))
+        self.directory.join(format!("{}.log", part.file_name()))
     }
 
     fn log_tails(&self) -> String {
@@ -303,12 +313,12 @@ impl ControlPlane {
     }
 }
 
-fn new_folder(folder: &Path) -> Result<PathBuf> {
-    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    if std::fs::read_dir(folder)?.next().is_some() {
-        bail!("{} is not empty; name a new folder", folder.display());
+fn create_empty(directory: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    if std::fs::read_dir(directory)?.next().is_some() {
+        bail!("{} is not empty; use a new directory", directory.display());
     }
-    Ok(std::fs::canonicalize(folder)?)
+    Ok(std::fs::canonicalize(directory)?)
 }
 
 #[cfg(test)]
@@ -316,24 +326,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_port_that_somebody_else_has_is_told_from_other_failures() {
+    fn port_in_use_is_distinguished_from_other_failures() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let taken = listener.local_addr().unwrap().port();
         let binaries = Binaries::get(&say).unwrap();
         let plane = ControlPlane::prepare(Options::default(), binaries, taken).unwrap();
         let error = plane.start_all().unwrap_err().to_string();
-        assert!(error.contains("kube-apiserver ended while starting"), "{error}");
+        assert!(error.contains("kube-apiserver exited while starting"), "{error}");
         assert!(plane.port_was_taken());
         assert!(plane.log_tails().contains("address already in use"));
     }
 
     #[test]
-    fn a_folder_must_be_new_and_its_path_short() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("notes"), "mine").unwrap();
+    fn directory_that_is_not_empty_or_has_a_long_path_is_rejected() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("notes"), "mine").unwrap();
         let start = |path: PathBuf| {
             let options = Options {
-                folder: Some(path),
+                directory: Some(path),
                 ..Options::default()
             };
             ControlPlane::start(&options)
@@ -341,10 +351,10 @@ mod tests {
                 .expect("no control plane")
                 .to_string()
         };
-        assert!(start(folder.path().to_owned()).contains("is not empty"));
-        assert!(start(folder.path().join("x".repeat(100))).contains("too long"));
+        assert!(start(directory.path().to_owned()).contains("is not empty"));
+        assert!(start(directory.path().join("x".repeat(100))).contains("too long"));
         assert_eq!(
-            std::fs::read_to_string(folder.path().join("notes")).unwrap(),
+            std::fs::read_to_string(directory.path().join("notes")).unwrap(),
             "mine"
         );
     }

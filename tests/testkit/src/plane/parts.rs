@@ -1,27 +1,27 @@
-//! How each part is started: its files and its flags.
+//! The files and flags that each part starts with.
 
 use std::path::Path;
 
 use anyhow::Result;
 
+use super::audit;
 use super::kubeconfig::{Identity, write, write_private};
 use super::pki::{Authority, token_key};
-use super::{Options, audit};
 use crate::binaries::Part;
 
-/// etcd listens on a socket file only: no port to conflict with another's, and nobody else's data within reach.
+/// etcd listens only on a Unix socket, so its port cannot conflict and other processes cannot reach it by accident.
 pub(super) const ETCD_SOCKET: &str = "etcd.sock";
-/// etcd wants an address to tell its peers and clients. It has no peers, and its client does not ask.
-const NOWHERE: &str = "http://127.0.0.1:1";
+/// etcd requires an address to advertise to peers and clients. It has no peers here, and its client does not use the address.
+const UNUSED_ADDRESS: &str = "http://127.0.0.1:1";
 
-/// Writes what the parts read: certificates, keys, kubeconfigs, the audit policy.
+/// Writes the files that the parts read: certificates, keys, kubeconfigs, the audit policy.
 pub(super) fn write_files(
-    folder: &Path,
+    directory: &Path,
     authority: &Authority,
     server: &str,
     admin: &Identity<'_>,
 ) -> Result<()> {
-    let file = |name: &str, text: &str| write_private(&folder.join(name), text);
+    let file = |name: &str, text: &str| write_private(&directory.join(name), text);
     let serving = authority.server(
         "kube-apiserver",
         &[
@@ -41,31 +41,41 @@ pub(super) fn write_files(
     file("token.key", &private)?;
     file("token.pub", &public)?;
     file("audit-policy.yaml", audit::POLICY)?;
-    write(&folder.join("kubeconfig"), server, &authority.certificate, admin)?;
+    write(
+        &directory.join("kubeconfig"),
+        server,
+        &authority.certificate,
+        admin,
+    )?;
     let manager = Identity::Certificate(&manager);
     write(
-        &folder.join("controller-manager.kubeconfig"),
+        &directory.join("controller-manager.kubeconfig"),
         server,
         &authority.certificate,
         &manager,
     )?;
-    std::fs::create_dir_all(folder.join("home"))?;
+    std::fs::create_dir_all(directory.join("home"))?;
     Ok(())
 }
 
-/// The command line of a part, without the program.
-pub(super) fn arguments(part: Part, folder: &Path, secure_port: u16, options: &Options) -> Vec<String> {
-    let at = |name: &str| folder.join(name).display().to_string();
+/// The arguments of a part; `apiserver_arguments` are added to those of kube-apiserver.
+pub(super) fn arguments(
+    part: Part,
+    directory: &Path,
+    secure_port: u16,
+    apiserver_arguments: &[String],
+) -> Vec<String> {
+    let at = |name: &str| directory.join(name).display().to_string();
     match part {
         Part::Etcd => vec![
             format!("--data-dir={}", at("etcd")),
             "--name=testkit".to_owned(),
             format!("--listen-client-urls=unix://{ETCD_SOCKET}"),
             "--listen-peer-urls=unix://etcd-peer.sock".to_owned(),
-            format!("--advertise-client-urls={NOWHERE}"),
-            format!("--initial-advertise-peer-urls={NOWHERE}"),
-            format!("--initial-cluster=testkit={NOWHERE}"),
-            // The data lives as long as the run: no reason to wait for a disk.
+            format!("--advertise-client-urls={UNUSED_ADDRESS}"),
+            format!("--initial-advertise-peer-urls={UNUSED_ADDRESS}"),
+            format!("--initial-cluster=testkit={UNUSED_ADDRESS}"),
+            // The data is discarded after the run and need not survive a crash of the host.
             "--unsafe-no-fsync".to_owned(),
             "--quota-backend-bytes=8589934592".to_owned(),
             "--log-level=warn".to_owned(),
@@ -83,15 +93,15 @@ pub(super) fn arguments(part: Part, folder: &Path, secure_port: u16, options: &O
                 "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
                 "--service-cluster-ip-range=10.96.0.0/16".to_owned(),
                 "--authorization-mode=Node,RBAC".to_owned(),
-                // A loopback address is no valid endpoint: the server would try for ever to publish itself.
+                // A loopback address is not a valid endpoint; the server would retry publishing it indefinitely.
                 "--endpoint-reconciler-type=none".to_owned(),
                 format!("--audit-policy-file={}", at("audit-policy.yaml")),
                 format!("--audit-log-path={}", at("audit.log")),
-                // An event is written before its answer's end is sent, and into one file, never rotated.
+                // Each event is written before its response is completed, to one file that is never rotated.
                 "--audit-log-mode=blocking".to_owned(),
                 "--audit-log-maxsize=1000000".to_owned(),
             ];
-            arguments.extend(options.apiserver_arguments.iter().cloned());
+            arguments.extend(apiserver_arguments.iter().cloned());
             arguments
         }
         Part::ControllerManager => vec![
@@ -100,10 +110,10 @@ pub(super) fn arguments(part: Part, folder: &Path, secure_port: u16, options: &O
             format!("--root-ca-file={}", at("ca.crt")),
             "--use-service-account-credentials".to_owned(),
             "--leader-elect=false".to_owned(),
-            // Each controller first makes an account and a token for itself: the default of 20 requests a second costs seconds of start.
+            // At startup, each controller creates a ServiceAccount and a token: the default limit of 20 requests/s would add seconds.
             "--kube-api-qps=500".to_owned(),
             "--kube-api-burst=1000".to_owned(),
-            // It serves nobody here.
+            // No metrics or health endpoint is needed.
             "--secure-port=0".to_owned(),
         ],
         Part::Kubectl => Vec::new(),

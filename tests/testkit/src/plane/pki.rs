@@ -1,4 +1,4 @@
-//! The certificates of one control plane: its own authority, made anew for each run.
+//! Certificates, signed by a CA that is created for each run.
 
 use anyhow::{Context as _, Result, bail};
 use rcgen::{
@@ -13,7 +13,7 @@ pub(crate) struct Pair {
     pub(crate) key: String,
 }
 
-/// The authority that signs servers and clients alike.
+/// A CA that signs server and client certificates.
 pub(crate) struct Authority {
     pub(crate) certificate: String,
     issuer: Issuer<'static, KeyPair>,
@@ -23,7 +23,7 @@ impl Authority {
     pub(crate) fn new() -> Result<Self> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name = name("envelope-secrets test authority", &[])?;
+        params.distinguished_name = name("envelope-secrets test CA", &[])?;
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
         let key = KeyPair::generate()?;
         let certificate = params.self_signed(&key)?.pem();
@@ -33,7 +33,7 @@ impl Authority {
         })
     }
 
-    /// A server certificate for addresses and names.
+    /// A server certificate for these addresses and DNS names.
     pub(crate) fn server(&self, common_name: &str, names: &[&str]) -> Result<Pair> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names)?;
@@ -41,7 +41,7 @@ impl Authority {
         self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
-    /// A client certificate: the common name is the user, the organisations are its groups.
+    /// A client certificate: the common name is the user, the organizations are its groups.
     pub(super) fn client(&self, user: &str, groups: &[&str]) -> Result<Pair> {
         let mut params = CertificateParams::default();
         params.distinguished_name = name(user, groups)?;
@@ -61,7 +61,7 @@ impl Authority {
     }
 }
 
-/// The key that signs `ServiceAccount` tokens, and its public half: both PEM.
+/// The key pair for `ServiceAccount` tokens: private and public key, both PEM.
 pub(super) fn token_key() -> Result<(String, String)> {
     let key = KeyPair::generate()?;
     Ok((key.serialize_pem(), key.public_key_pem()))
@@ -69,10 +69,10 @@ pub(super) fn token_key() -> Result<(String, String)> {
 
 fn name(common_name: &str, groups: &[&str]) -> Result<DistinguishedName> {
     let mut name = DistinguishedName::new();
-    // rcgen keeps one value a type: the second organisation goes in under its bare object identifier.
+    // rcgen keeps one value per type, so the second organization is added under the plain object identifier.
     let kinds = [DnType::OrganizationName, DnType::CustomDnType(vec![2, 5, 4, 10])];
     if groups.len() > kinds.len() {
-        bail!("a client certificate is made for at most {} groups", kinds.len());
+        bail!("a client certificate can have at most {} groups", kinds.len());
     }
     for (kind, group) in kinds.into_iter().zip(groups) {
         name.push(kind, *group);

@@ -1,4 +1,4 @@
-//! A free port on the loopback address.
+//! Free ports on the loopback address.
 
 use std::net::{Ipv4Addr, TcpListener};
 
@@ -6,10 +6,10 @@ use anyhow::{Result, bail};
 
 const LOWEST: u16 = 10_000;
 
-/// A port that was free a moment ago; a conflict is met by another try.
+/// Returns a port that is free at the moment. Another process may bind it first; the caller then retries with another port.
 ///
-/// It lies below the range from which the kernel gives ports to outgoing connections. Otherwise a client could take the port of an API
-/// server that a test has stopped, or, trying to reach it, even connect to itself.
+/// The port is below the kernel's range for outgoing connections. Otherwise a client could be assigned the port of an API server that a
+/// test has stopped or, when connecting to that server, even connect to itself.
 pub(crate) fn free() -> Result<u16> {
     let end = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
         .ok()

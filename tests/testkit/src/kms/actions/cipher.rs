@@ -1,35 +1,35 @@
-//! Actions with plaintext and ciphertext.
+//! The cryptographic actions.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::{Call, Fields, fields, key, not_found, usable};
+use super::call::{Call, Fields, check_state, fields, key, not_found};
+use crate::kms::account::{Account, Key, Version, random};
+use crate::kms::api_error::{ApiError, Result};
 use crate::kms::blob::{self, Parts};
-use crate::kms::refusal::{Refusal, Result};
-use crate::kms::world::{Key, Version, World, random};
 
-/// Of a context, in bytes.
+/// The maximum length of an encryption context, in bytes.
 const MAX_CONTEXT: usize = 1024;
-/// What Encrypt takes, in bytes.
+/// The maximum length of the plaintext for Encrypt, in bytes.
 const MAX_PLAINTEXT: usize = 4096;
 
-pub(super) fn generate_data_key(world: &mut World, call: &Call<'_>) -> Result<Fields> {
+pub(super) fn generate_data_key(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
     for (name, why) in [
         (
             "EncryptionPublicKey",
-            "The emulator encrypts no answer to a public key.",
+            "The emulator does not encrypt responses with a public key.",
         ),
-        ("DataKeyName", "The emulator hosts no data keys."),
+        ("DataKeyName", "The emulator does not host data keys."),
     ] {
         if call.parameters.has(name) {
-            return Err(Refusal::new("UnsupportedOperation", why));
+            return Err(ApiError::new("UnsupportedOperation", why));
         }
     }
     if call.parameters.integer("IsHostedByKms") == Some(1) {
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             "UnsupportedOperation",
-            "The emulator hosts no data keys.",
+            "The emulator does not host data keys.",
         ));
     }
     let length = match (
@@ -41,12 +41,12 @@ pub(super) fn generate_data_key(world: &mut World, call: &Call<'_>) -> Result<Fi
         (None, "AES_256") => 32,
         (None, _) => {
             let message = "One of KeySpec and NumberOfBytes must be given.";
-            return Err(Refusal::new("InvalidParameter", message));
+            return Err(ApiError::new("InvalidParameter", message));
         }
     };
     let context = context(call, "EncryptionContext")?;
-    let key = key(world, call, "KeyId")?;
-    usable(key, false)?;
+    let key = key(account, call, "KeyId")?;
+    check_state(key, false)?;
     let plaintext = random(length);
     Ok(fields(json!({
         "KeyId": key.id,
@@ -58,17 +58,17 @@ pub(super) fn generate_data_key(world: &mut World, call: &Call<'_>) -> Result<Fi
     })))
 }
 
-pub(super) fn encrypt(world: &mut World, call: &Call<'_>) -> Result<Fields> {
+pub(super) fn encrypt(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
     let context = context(call, "EncryptionContext")?;
-    let key = key(world, call, "KeyId")?;
-    usable(key, false)?;
+    let key = key(account, call, "KeyId")?;
+    check_state(key, false)?;
     let plaintext = STANDARD
         .decode(call.parameters.text("Plaintext"))
         .ok()
         .filter(|plaintext| (1..=MAX_PLAINTEXT).contains(&plaintext.len()))
         .ok_or_else(|| {
             let message = "The Plaintext is not the base64 of 1 to 4096 bytes.";
-            Refusal::new("InvalidParameterValue.InvalidPlaintext", message)
+            ApiError::new("InvalidParameterValue.InvalidPlaintext", message)
         })?;
     Ok(fields(json!({
         "KeyId": key.id,
@@ -76,26 +76,26 @@ pub(super) fn encrypt(world: &mut World, call: &Call<'_>) -> Result<Fields> {
     })))
 }
 
-pub(super) fn decrypt(world: &mut World, call: &Call<'_>) -> Result<Fields> {
+pub(super) fn decrypt(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
     if call.parameters.has("EncryptionPublicKey") {
-        let message = "The emulator encrypts no answer to a public key.";
-        return Err(Refusal::new("UnsupportedOperation", message));
+        let message = "The emulator does not encrypt responses with a public key.";
+        return Err(ApiError::new("UnsupportedOperation", message));
     }
-    let opened = open(world, call, "EncryptionContext")?;
+    let opened = open(account, call, "EncryptionContext")?;
     Ok(fields(json!({
         "KeyId": opened.key.id,
         "Plaintext": STANDARD.encode(&opened.plaintext),
     })))
 }
 
-pub(super) fn re_encrypt(world: &mut World, call: &Call<'_>) -> Result<Fields> {
-    let source = open(world, call, "SourceEncryptionContext")?;
+pub(super) fn re_encrypt(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
+    let source = open(account, call, "SourceEncryptionContext")?;
     let context = context(call, "DestinationEncryptionContext")?;
     let destination = match call.parameters.text("DestinationKeyId") {
         "" => source.key,
-        _ => key(world, call, "DestinationKeyId")?,
+        _ => key(account, call, "DestinationKeyId")?,
     };
-    usable(destination, false)?;
+    check_state(destination, false)?;
     let newest = destination.newest()?;
     let same = newest.tag == source.version.tag && context == self::context(call, "SourceEncryptionContext")?;
     let old = call.parameters.text("CiphertextBlob");
@@ -112,26 +112,28 @@ pub(super) fn re_encrypt(world: &mut World, call: &Call<'_>) -> Result<Fields> {
     })))
 }
 
-/// What a ciphertext held.
+/// A decrypted ciphertext.
 struct Opened<'a> {
     key: &'a Key,
     version: &'a Version,
     plaintext: Vec<u8>,
 }
 
-fn open<'a>(world: &'a World, call: &Call<'_>, context_name: &str) -> Result<Opened<'a>> {
-    let refused = || {
+fn open<'a>(account: &'a Account, call: &Call<'_>, context_name: &str) -> Result<Opened<'a>> {
+    let invalid = || {
         let message = "The CiphertextBlob is not valid.";
-        Refusal::new("InvalidParameterValue.InvalidCiphertext", message)
+        ApiError::new("InvalidParameterValue.InvalidCiphertext", message)
     };
     let context = context(call, context_name)?;
-    let parts = Parts::of(call.parameters.text("CiphertextBlob")).ok_or_else(refused)?;
-    let (key, version) = world.of_tag(call.region, &parts.version).ok_or_else(refused)?;
+    let parts = Parts::parse(call.parameters.text("CiphertextBlob")).ok_or_else(invalid)?;
+    let (key, version) = account
+        .key_by_tag(call.region, &parts.version)
+        .ok_or_else(invalid)?;
     if key.deleted {
         return Err(not_found());
     }
-    usable(key, true)?;
-    let plaintext = blob::open(version, context, &parts).ok_or_else(refused)?;
+    check_state(key, true)?;
+    let plaintext = blob::open(version, context, &parts).ok_or_else(invalid)?;
     Ok(Opened {
         key,
         version,
@@ -139,7 +141,7 @@ fn open<'a>(world: &'a World, call: &Call<'_>, context_name: &str) -> Result<Ope
     })
 }
 
-/// The context's text; "" is the same as none.
+/// Returns the encryption context; an empty text is the same as none.
 fn context<'a>(call: &'a Call<'_>, name: &str) -> Result<&'a str> {
     let text = call.parameters.text(name);
     let is_pairs = || {
@@ -148,7 +150,7 @@ fn context<'a>(call: &'a Call<'_>, name: &str) -> Result<&'a str> {
     };
     if text.len() > MAX_CONTEXT || !(text.is_empty() || is_pairs()) {
         let message = format!("`{name}` is not a JSON object of strings of at most {MAX_CONTEXT} bytes.");
-        return Err(Refusal::new("InvalidParameter", message));
+        return Err(ApiError::new("InvalidParameter", message));
     }
     Ok(text)
 }

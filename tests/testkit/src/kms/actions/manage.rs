@@ -1,42 +1,42 @@
-//! Actions on keys and on the service.
-#![expect(clippy::unnecessary_wraps, reason = "all actions have one signature")]
+//! The actions that manage keys and describe the service.
+#![expect(clippy::unnecessary_wraps, reason = "all actions have the same signature")]
 
 use serde_json::{Value, json};
 
-use super::{Call, Fields, fields, key, key_mut, not_found, usable};
-use crate::kms::refusal::{Refusal, Result};
-use crate::kms::world::{DAY, Key, KeyState, REGIONS, UIN, World};
+use super::call::{Call, Fields, check_state, fields, key, key_mut, not_found};
+use crate::kms::account::{Account, DAY, Key, KeyState, REGIONS, UIN};
+use crate::kms::api_error::{ApiError, Result};
 
 const USAGE: &str = "ENCRYPT_DECRYPT";
 
-pub(super) fn create_key(world: &mut World, call: &Call<'_>) -> Result<Fields> {
+pub(super) fn create_key(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
     let alias = call.parameters.text("Alias");
     if !is_alias(alias) {
-        let message = "An alias has 1 to 60 letters, digits, - and _, begins with a letter or digit, and not with KMS-.";
-        return Err(Refusal::new("InvalidParameterValue.InvalidAlias", message));
+        let message = "An alias consists of 1 to 60 letters, digits, - and _, and starts with a letter or digit, but not with KMS-.";
+        return Err(ApiError::new("InvalidParameterValue.InvalidAlias", message));
     }
     if !matches!(call.parameters.text("KeyUsage"), "" | USAGE) {
-        let message = "The emulator has symmetric keys only.";
-        return Err(Refusal::new(
+        let message = "The emulator only supports symmetric keys.";
+        return Err(ApiError::new(
             "UnsupportedOperation.UnsupportedKeyUsageInCurrentRegion",
             message,
         ));
     }
-    if world.keys_in(call.region).any(|key| key.alias == alias) {
+    if account.keys_in(call.region).any(|key| key.alias == alias) {
         let message = "Another CMK has this alias.";
-        return Err(Refusal::new("InvalidParameterValue.AliasAlreadyExists", message));
+        return Err(ApiError::new("InvalidParameterValue.AliasAlreadyExists", message));
     }
-    if world.keys_in(call.region).count() >= world.quotas.keys {
-        let message = "The account has no room for another CMK in this region.";
-        return Err(Refusal::new("LimitExceeded.CmkLimitExceeded", message));
+    if account.keys_in(call.region).count() >= account.quotas.keys {
+        let message = "The account's limit of CMKs in this region is reached.";
+        return Err(ApiError::new("LimitExceeded.CmkLimitExceeded", message));
     }
-    let id = world.add_key(call.region, alias, call.parameters.text("Description"), call.now);
+    let id = account.add_key(call.region, alias, call.parameters.text("Description"), call.now);
     if call.parameters.integer("Type") == Some(2)
-        && let Some(key) = world.key_mut(call.region, &id)
+        && let Some(key) = account.key_mut(call.region, &id)
     {
         key.set_state(KeyState::PendingImport, call.now);
     }
-    let key = world.key(call.region, &id).ok_or_else(not_found)?;
+    let key = account.key(call.region, &id).ok_or_else(not_found)?;
     Ok(fields(json!({
         "KeyId": key.id,
         "Alias": key.alias,
@@ -90,21 +90,21 @@ fn metadata(key: &Key) -> Value {
     })
 }
 
-pub(super) fn describe_key(world: &mut World, call: &Call<'_>) -> Result<Fields> {
-    let key = key(world, call, "KeyId")?;
+pub(super) fn describe_key(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
+    let key = key(account, call, "KeyId")?;
     Ok(fields(json!({"KeyMetadata": metadata(key)})))
 }
 
-pub(super) fn describe_keys(world: &mut World, call: &Call<'_>) -> Result<Fields> {
+pub(super) fn describe_keys(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
     let ids = call.parameters.texts("KeyIds");
     let keys: Option<Vec<Value>> = ids
         .iter()
-        .map(|id| world.key(call.region, id).map(metadata))
+        .map(|id| account.key(call.region, id).map(metadata))
         .collect();
     Ok(fields(json!({"KeyMetadatas": keys.ok_or_else(not_found)?})))
 }
 
-/// A page of a list.
+/// Returns the total and the requested page of a list.
 fn page<T>(call: &Call<'_>, all: Vec<T>) -> (usize, Vec<T>) {
     let number = |name, default| {
         let number = call.parameters.integer(name).unwrap_or(default);
@@ -118,27 +118,27 @@ fn page<T>(call: &Call<'_>, all: Vec<T>) -> (usize, Vec<T>) {
     (total, page.collect())
 }
 
-/// Those of the account's own keys that a list shows, the newest first.
-fn listed<'a>(world: &'a World, call: &'a Call<'_>) -> Vec<&'a Key> {
+/// The keys in a list, newest first.
+fn listed<'a>(account: &'a Account, call: &'a Call<'_>) -> Vec<&'a Key> {
     let own = call.parameters.integer("Role").unwrap_or(0) == 0;
-    let mut keys: Vec<&Key> = world.keys_in(call.region).filter(|_| own).collect();
+    let mut keys: Vec<&Key> = account.keys_in(call.region).filter(|_| own).collect();
     keys.reverse();
     keys
 }
 
-pub(super) fn list_keys(world: &mut World, call: &Call<'_>) -> Result<Fields> {
-    let mut keys = listed(world, call);
+pub(super) fn list_keys(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
+    let mut keys = listed(account, call);
     keys.retain(|key| !matches!(key.state, KeyState::PendingDelete | KeyState::Archived));
     let (total, page) = page(call, keys);
     let page: Vec<Value> = page.into_iter().map(|key| json!({"KeyId": key.id})).collect();
     Ok(fields(json!({"Keys": page, "TotalCount": total})))
 }
 
-pub(super) fn list_key_detail(world: &mut World, call: &Call<'_>) -> Result<Fields> {
+pub(super) fn list_key_detail(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
     let parameters = &call.parameters;
     let state = parameters.integer("KeyState").unwrap_or(0);
     let search = parameters.text("SearchKeyAlias");
-    let mut keys = listed(world, call);
+    let mut keys = listed(account, call);
     keys.retain(|key| {
         let external = key.state == KeyState::PendingImport;
         let origin = match parameters.text("Origin") {
@@ -162,65 +162,65 @@ pub(super) fn list_key_detail(world: &mut World, call: &Call<'_>) -> Result<Fiel
     Ok(fields(json!({"KeyMetadatas": page, "TotalCount": total})))
 }
 
-/// Enables or disables; only a key that is one of both can become the other.
-fn switch(world: &mut World, call: &Call<'_>, state: KeyState) -> Result<Fields> {
-    let key = key_mut(world, call)?;
+/// Enables or disables a key, which must be enabled or disabled before.
+fn switch(account: &mut Account, call: &Call<'_>, state: KeyState) -> Result<Fields> {
+    let key = key_mut(account, call)?;
     if !matches!(key.state, KeyState::Enabled | KeyState::Disabled) {
         let message = "The state of the CMK does not allow this.";
-        return Err(Refusal::new("ResourceUnavailable.CmkStateNotSupport", message));
+        return Err(ApiError::new("ResourceUnavailable.CmkStateNotSupport", message));
     }
     key.set_state(state, call.now);
     Ok(Fields::new())
 }
 
-pub(super) fn enable_key(world: &mut World, call: &Call<'_>) -> Result<Fields> {
-    switch(world, call, KeyState::Enabled)
+pub(super) fn enable_key(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
+    switch(account, call, KeyState::Enabled)
 }
 
-pub(super) fn disable_key(world: &mut World, call: &Call<'_>) -> Result<Fields> {
-    switch(world, call, KeyState::Disabled)
+pub(super) fn disable_key(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
+    switch(account, call, KeyState::Disabled)
 }
 
-pub(super) fn schedule_deletion(world: &mut World, call: &Call<'_>) -> Result<Fields> {
+pub(super) fn schedule_deletion(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
     let date = call.now + call.parameters.integer("PendingWindowInDays").unwrap_or_default() * DAY;
-    let key = key_mut(world, call)?;
+    let key = key_mut(account, call)?;
     if key.state != KeyState::Disabled {
         let message = "Only a CMK that is disabled can be deleted.";
-        return Err(Refusal::new("ResourceUnavailable.CmkShouldBeDisabled", message));
+        return Err(ApiError::new("ResourceUnavailable.CmkShouldBeDisabled", message));
     }
     key.deletion = Some(date);
     key.set_state(KeyState::PendingDelete, call.now);
     Ok(fields(json!({"KeyId": key.id, "DeletionDate": date})))
 }
 
-pub(super) fn enable_rotation(world: &mut World, call: &Call<'_>) -> Result<Fields> {
-    let key = key_mut(world, call)?;
+pub(super) fn enable_rotation(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
+    let key = key_mut(account, call)?;
     if key.state == KeyState::PendingImport {
         let message = "A CMK with external material cannot rotate.";
-        return Err(Refusal::new(
+        return Err(ApiError::new(
             "UnsupportedOperation.ExternalCmkCanNotRotate",
             message,
         ));
     }
-    usable(key, false)?;
+    check_state(key, false)?;
     key.rotate_days = Some(call.parameters.integer("RotateDays").unwrap_or(365));
     Ok(Fields::new())
 }
 
-pub(super) fn disable_rotation(world: &mut World, call: &Call<'_>) -> Result<Fields> {
-    let key = key_mut(world, call)?;
-    usable(key, false)?;
+pub(super) fn disable_rotation(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
+    let key = key_mut(account, call)?;
+    check_state(key, false)?;
     key.rotate_days = None;
     Ok(Fields::new())
 }
 
-pub(super) fn rotation_status(world: &mut World, call: &Call<'_>) -> Result<Fields> {
-    let key = key(world, call, "KeyId")?;
+pub(super) fn rotation_status(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
+    let key = key(account, call, "KeyId")?;
     Ok(fields(json!({"KeyRotationEnabled": key.rotate_days.is_some()})))
 }
 
-pub(super) fn service_status(world: &mut World, call: &Call<'_>) -> Result<Fields> {
-    let qps = world.quotas.calls.unwrap_or(300);
+pub(super) fn service_status(account: &mut Account, call: &Call<'_>) -> Result<Fields> {
+    let qps = account.quotas.calls.unwrap_or(300);
     Ok(fields(json!({
         "ServiceEnabled": true,
         "InvalidType": 1,
@@ -231,18 +231,18 @@ pub(super) fn service_status(world: &mut World, call: &Call<'_>) -> Result<Field
         "ExclusiveVSMEnabled": false,
         "ExclusiveHSMEnabled": false,
         "SubscriptionInfo": "",
-        "CmkUserCount": world.keys_in(call.region).count(),
-        "CmkLimit": world.quotas.keys,
+        "CmkUserCount": account.keys_in(call.region).count(),
+        "CmkLimit": account.quotas.keys,
         "QpsLimit": qps,
         "QpsTotalLimit": qps,
     })))
 }
 
-pub(super) fn regions(_: &mut World, _: &Call<'_>) -> Result<Fields> {
+pub(super) fn regions(_: &mut Account, _: &Call<'_>) -> Result<Fields> {
     Ok(fields(json!({"Regions": REGIONS})))
 }
 
-pub(super) fn algorithms(_: &mut World, call: &Call<'_>) -> Result<Fields> {
+pub(super) fn algorithms(_: &mut Account, call: &Call<'_>) -> Result<Fields> {
     let algorithm = if call.region.starts_with("ap-") {
         "SM4"
     } else {

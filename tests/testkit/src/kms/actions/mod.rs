@@ -1,43 +1,32 @@
-//! The actions of KMS: their parameters, and what they do.
+//! The table of KMS actions: their parameters and functions.
 
+mod call;
 mod cipher;
 mod manage;
 
-use serde_json::{Map, Value};
-
+use super::account::Account;
+use super::api_error::Result;
 use super::parameters::Kind::{Integer, Object, Objects, Text, Texts, Word};
-use super::parameters::{Parameter, Parameters};
-use super::refusal::{Refusal, Result};
-use super::world::{Key, KeyState, World, is_key_id};
+use super::parameters::Parameter;
+pub(super) use call::{Call, Fields, fields};
 
-/// The fields of an answer.
-pub(super) type Fields = Map<String, Value>;
+type Run = fn(&mut Account, &Call<'_>) -> Result<Fields>;
 
-/// A call whose caller is known.
-pub(super) struct Call<'a> {
-    pub(super) region: &'a str,
-    pub(super) parameters: Parameters,
-    /// The server's clock, in Unix seconds.
-    pub(super) now: i64,
-}
-
-type Run = fn(&mut World, &Call<'_>) -> Result<Fields>;
-
-/// One action.
+/// An action.
 pub(super) struct Action {
     pub(super) name: &'static str,
     pub(super) table: &'static [Parameter],
     pub(super) run: Run,
-    pub(super) sort: Sort,
+    pub(super) kind: ActionKind,
 }
 
-/// What an action costs and leaves behind.
+/// Whether an action counts against the quota and changes the account.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sort {
-    /// It counts against the quota of cryptographic calls.
-    Cipher,
+pub(super) enum ActionKind {
+    /// Counts against the quota of cryptographic calls.
+    Crypto,
     Read,
-    /// It changes what the emulator knows.
+    /// Changes the account, which is then saved.
     Write,
 }
 
@@ -48,7 +37,7 @@ const TAGS: Parameter = (
     Objects(&[("TagKey", Text(127)), ("TagValue", Text(255))]),
     false,
 );
-/// Longer contexts are refused by the actions themselves.
+/// The actions themselves reject contexts that are too long.
 const CONTEXT: Parameter = ("EncryptionContext", Text(64 << 10), false);
 const BLOB: Parameter = ("CiphertextBlob", Text(64 << 10), true);
 const PUBLIC_KEY: Parameter = ("EncryptionPublicKey", Text(4096), false);
@@ -68,7 +57,7 @@ const OFFSET: Parameter = ("Offset", Integer(0, i64::MAX), false);
 const LIMIT: Parameter = ("Limit", Integer(1, 200), false);
 const ROLE: Parameter = ("Role", Integer(0, 1), false);
 
-/// All of them.
+/// All KMS actions.
 pub(super) const ACTIONS: &[Action] = &[
     Action {
         name: "GenerateDataKey",
@@ -86,19 +75,19 @@ pub(super) const ACTIONS: &[Action] = &[
             TAGS,
         ],
         run: cipher::generate_data_key,
-        sort: Sort::Cipher,
+        kind: ActionKind::Crypto,
     },
     Action {
         name: "Encrypt",
         table: &[KEY_ID, ("Plaintext", Text(64 << 10), true), CONTEXT],
         run: cipher::encrypt,
-        sort: Sort::Cipher,
+        kind: ActionKind::Crypto,
     },
     Action {
         name: "Decrypt",
         table: &[BLOB, CONTEXT, PUBLIC_KEY, ALGORITHM],
         run: cipher::decrypt,
-        sort: Sort::Cipher,
+        kind: ActionKind::Crypto,
     },
     Action {
         name: "ReEncrypt",
@@ -109,7 +98,7 @@ pub(super) const ACTIONS: &[Action] = &[
             ("DestinationEncryptionContext", Text(64 << 10), false),
         ],
         run: cipher::re_encrypt,
-        sort: Sort::Cipher,
+        kind: ActionKind::Crypto,
     },
     Action {
         name: "CreateKey",
@@ -122,7 +111,7 @@ pub(super) const ACTIONS: &[Action] = &[
             HSM,
         ],
         run: manage::create_key,
-        sort: Sort::Write,
+        kind: ActionKind::Write,
     },
     read("DescribeKey", &[KEY_ID, MEMBER], manage::describe_key),
     read(
@@ -172,61 +161,21 @@ pub(super) const ACTIONS: &[Action] = &[
 ];
 
 const fn read(name: &'static str, table: &'static [Parameter], run: Run) -> Action {
-    let sort = Sort::Read;
+    let kind = ActionKind::Read;
     Action {
         name,
         table,
         run,
-        sort,
+        kind,
     }
 }
 
 const fn write(name: &'static str, table: &'static [Parameter], run: Run) -> Action {
-    let sort = Sort::Write;
+    let kind = ActionKind::Write;
     Action {
         name,
         table,
         run,
-        sort,
+        kind,
     }
-}
-
-/// Fields from `json!({...})`.
-pub(super) fn fields(value: Value) -> Fields {
-    match value {
-        Value::Object(fields) => fields,
-        _ => Fields::new(),
-    }
-}
-
-/// The key that a parameter names.
-fn key<'a>(world: &'a World, call: &Call<'_>, name: &str) -> Result<&'a Key> {
-    let id = call.parameters.text(name);
-    if !is_key_id(id) {
-        let message = format!("The KeyId `{id:.64}` is not valid.");
-        return Err(Refusal::new("InvalidParameterValue.InvalidKeyId", message));
-    }
-    world.key(call.region, id).ok_or_else(not_found)
-}
-
-fn key_mut<'a>(world: &'a mut World, call: &Call<'_>) -> Result<&'a mut Key> {
-    let id = key(world, call, "KeyId")?.id.clone();
-    world.key_mut(call.region, &id).ok_or_else(not_found)
-}
-
-fn not_found() -> Refusal {
-    Refusal::new("ResourceUnavailable.CmkNotFound", "The CMK does not exist.")
-}
-
-/// Refuses a key whose state does not allow what is asked; archived keys still decrypt.
-fn usable(key: &Key, decrypts: bool) -> Result<()> {
-    let (code, message) = match key.state {
-        KeyState::Enabled => return Ok(()),
-        KeyState::Archived if decrypts => return Ok(()),
-        KeyState::Archived => ("CmkArchived", "The CMK is archived."),
-        KeyState::Disabled => ("CmkDisabled", "The CMK is disabled."),
-        KeyState::PendingDelete => ("KeyPendingDelete", "The CMK is waiting for its deletion."),
-        KeyState::PendingImport => ("CmkStateNotSupport", "The CMK has no material yet."),
-    };
-    Err(Refusal::new(format!("ResourceUnavailable.{code}"), message))
 }

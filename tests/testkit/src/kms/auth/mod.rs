@@ -1,22 +1,22 @@
-//! Who calls: TC3-HMAC-SHA256, checked from the request as it came. Written from the documentation and the vectors, apart from the client's
-//! signing, and on another implementation of the primitives.
+//! Verifies TC3-HMAC-SHA256 signatures. Written from the documentation and the test vectors, independently of the client's signing and with
+//! another implementation of the primitives.
 
 use std::fmt::Write as _;
 
 use aws_lc_rs::{digest, hmac};
 
+use super::account::Credential;
+use super::api_error::{ApiError, Result};
 use super::http::Request;
-use super::refusal::{Refusal, Result};
-use super::world::Credential;
 
 const ALGORITHM: &str = "TC3-HMAC-SHA256";
 const TERMINATOR: &str = "tc3_request";
 const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
-/// The greatest difference of clocks, in seconds.
+/// The maximum difference between the clocks, in seconds.
 const SKEW: u64 = 300;
 
-/// `Authorization`, taken apart.
-struct Claim<'a> {
+/// The parsed `Authorization` header.
+struct Authorization<'a> {
     secret_id: &'a str,
     date: &'a str,
     service: &'a str,
@@ -24,14 +24,14 @@ struct Claim<'a> {
     signature: &'a str,
 }
 
-/// Finds who signed the request for `service` (`kms`, `sts`); `now` is the server's clock in Unix seconds.
+/// Returns the credentials that signed the request for `service` (`kms`, `sts`). `now` is the server's clock in Unix seconds.
 pub(super) fn verify<'a>(
     request: &Request,
     service: &str,
     now: i64,
     credential: impl FnOnce(&str) -> Option<&'a Credential>,
 ) -> Result<&'a Credential> {
-    let claim = claim(request)?;
+    let claim = parse_authorization(request)?;
     let timestamp = timestamp(request, now)?;
     if claim.date != utc_date(timestamp) {
         let message = "The date in the credential scope is not the UTC date of X-TC-Timestamp.";
@@ -40,7 +40,7 @@ pub(super) fn verify<'a>(
     if !claim.secret_id.starts_with("AKID") {
         return Err(failure(
             "InvalidSecretId",
-            "This is not the id of a cloud API key.",
+            "This is not the ID of a cloud API key.",
         ));
     }
     let Some(credential) = credential(claim.secret_id) else {
@@ -48,7 +48,7 @@ pub(super) fn verify<'a>(
     };
     let key = signing_key(&credential.secret_key, claim.date, claim.service);
     let host = request.header("host").unwrap_or_default();
-    // Node's SDK signs the host without the port, and takes what stands before the first dot for the service: `127`.
+    // The Node SDK signs the host without the port, and uses the part before the first dot (`127`) as the service.
     let bare = host.rsplit_once(':').map_or(host, |(bare, _)| bare);
     let first = host.split('.').next().unwrap_or_default();
     let local = host.starts_with("127.") || host.starts_with("localhost");
@@ -69,11 +69,11 @@ pub(super) fn verify<'a>(
     Ok(credential)
 }
 
-fn failure(code: &str, message: &str) -> Refusal {
-    Refusal::new(format!("AuthFailure.{code}"), message)
+fn failure(code: &str, message: &str) -> ApiError {
+    ApiError::new(format!("AuthFailure.{code}"), message)
 }
 
-fn claim(request: &Request) -> Result<Claim<'_>> {
+fn parse_authorization(request: &Request) -> Result<Authorization<'_>> {
     let malformed = |what: &str| {
         failure(
             "InvalidAuthorization",
@@ -82,14 +82,14 @@ fn claim(request: &Request) -> Result<Claim<'_>> {
     };
     let text = request
         .header("authorization")
-        .ok_or_else(|| malformed("there is none"))?;
+        .ok_or_else(|| malformed("it is missing"))?;
     let rest = text
         .strip_prefix(ALGORITHM)
         .and_then(|rest| rest.strip_prefix(' '))
         .ok_or_else(|| malformed("the algorithm is not TC3-HMAC-SHA256"))?;
     let parts: Vec<&str> = rest.split(',').map(str::trim).collect();
     let [credential, signed, signature] = parts[..] else {
-        return Err(malformed("it has not three parts"));
+        return Err(malformed("it does not have three parts"));
     };
     let (Some(credential), Some(signed), Some(signature)) = (
         credential.strip_prefix("Credential="),
@@ -104,12 +104,14 @@ fn claim(request: &Request) -> Result<Claim<'_>> {
     };
     let signed: Vec<&str> = signed.split(';').collect();
     if !signed.is_sorted() || !["content-type", "host"].iter().all(|name| signed.contains(name)) {
-        return Err(malformed("content-type and host must be signed, names ascending"));
+        return Err(malformed(
+            "content-type and host must be signed, and names must be in ascending order",
+        ));
     }
     if signed.iter().any(|name| request.header(name).is_none()) {
-        return Err(malformed("a signed header is missing or given twice"));
+        return Err(malformed("a signed header is missing or duplicated"));
     }
-    Ok(Claim {
+    Ok(Authorization {
         secret_id,
         date,
         service,
@@ -118,18 +120,18 @@ fn claim(request: &Request) -> Result<Claim<'_>> {
     })
 }
 
-/// When the request was made, by its own clock.
+/// Returns the request's timestamp, if it does not differ too much from the server's clock.
 pub(super) fn timestamp(request: &Request, now: i64) -> Result<i64> {
     let text = request.header("x-tc-timestamp").ok_or_else(|| {
-        Refusal::new(
+        ApiError::new(
             "MissingParameter",
             "The request is missing a required parameter `Timestamp`.",
         )
     })?;
     let timestamp: i64 = text.parse().map_err(|_| {
-        Refusal::new(
+        ApiError::new(
             "InvalidParameterValue",
-            "`X-TC-Timestamp` is no number of seconds.",
+            "`X-TC-Timestamp` is not a number of seconds.",
         )
     })?;
     if now.abs_diff(timestamp) > SKEW {
@@ -144,8 +146,13 @@ fn utc_date(timestamp: i64) -> String {
     time.strftime("%Y-%m-%d").to_string()
 }
 
-/// `None` when a signed header is not there.
-fn string_to_sign(request: &Request, claim: &Claim<'_>, host: &str, timestamp: i64) -> Option<String> {
+/// Returns `None` if a signed header is missing.
+fn string_to_sign(
+    request: &Request,
+    claim: &Authorization<'_>,
+    host: &str,
+    timestamp: i64,
+) -> Option<String> {
     let mut canonical = format!("{}\n/\n{}\n", request.method, request.query);
     for name in &claim.signed {
         let value = match *name {

@@ -1,4 +1,4 @@
-//! The vectors that the client's signing is tested with: accepted as they are, refused when anything that counts is changed.
+//! The test vectors of the client's signing: accepted unchanged, rejected if any signed part changes.
 
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ impl Case {
         &mut found.expect("the header").1
     }
 
-    /// The code of the refusal; "" when it is accepted.
+    /// The error code; empty if the request is accepted.
     fn code(&self) -> String {
         let headers: Vec<(&str, &str)> = self
             .headers
@@ -76,11 +76,11 @@ impl Case {
         let known = |id: &str| (id == self.credential.secret_id).then_some(&self.credential);
         match verify(&request, &self.service, self.now, known) {
             Ok(_) => String::new(),
-            Err(refusal) => refusal.code,
+            Err(error) => error.code,
         }
     }
 
-    /// The code after a change.
+    /// The error code after a change.
     fn changed(&self, change: impl FnOnce(&mut Case)) -> String {
         let mut case = self.clone();
         change(&mut case);
@@ -88,7 +88,7 @@ impl Case {
     }
 }
 
-/// Every vector that carries a signature.
+/// Every vector with a signature.
 fn cases() -> Vec<Case> {
     let text = std::fs::read_to_string(VECTORS).expect("the vectors");
     let mut file: Value = serde_json::from_str(&text).expect("JSON");
@@ -107,7 +107,7 @@ fn cases() -> Vec<Case> {
 }
 
 #[test]
-fn tc3_vectors_are_accepted_at_their_time() {
+fn tc3_vectors_are_accepted_within_the_clock_tolerance() {
     for case in cases() {
         assert_eq!(case.code(), "", "{}", case.name);
         for seconds in [-300, 300] {
@@ -122,7 +122,7 @@ fn tc3_vectors_are_accepted_at_their_time() {
 }
 
 #[test]
-fn tc3_vectors_are_refused_when_anything_that_counts_is_changed() {
+fn tc3_vectors_with_any_signed_part_changed_are_rejected() {
     for case in cases() {
         let name = &case.name;
         let failure = "AuthFailure.SignatureFailure";
@@ -162,7 +162,7 @@ type Change = fn(&mut Case);
 
 fn changes<'a>(failure: &'a str, malformed: &'a str) -> Vec<(&'a str, &'static str, Change)> {
     vec![
-        (failure, "one second on", |case| {
+        (failure, "one second earlier", |case| {
             let later = (case.now - 1).to_string();
             *case.header("X-TC-Timestamp") = later;
         }),
@@ -191,7 +191,7 @@ fn changes<'a>(failure: &'a str, malformed: &'a str) -> Vec<(&'a str, &'static s
         }),
         (
             "AuthFailure.InvalidSecretId",
-            "no id of a cloud API key",
+            "not the ID of a cloud API key",
             |case| {
                 let text = case.header("Authorization");
                 *text = text.replacen("=AKID", "=XKID", 1);
@@ -206,7 +206,7 @@ fn changes<'a>(failure: &'a str, malformed: &'a str) -> Vec<(&'a str, &'static s
         ("MissingParameter", "no timestamp", |case| {
             case.headers.retain(|(name, _)| name != "X-TC-Timestamp");
         }),
-        ("InvalidParameterValue", "no number", |case| {
+        ("InvalidParameterValue", "not a number", |case| {
             case.header("X-TC-Timestamp").push('x');
         }),
         (malformed, "no Authorization", |case| {
@@ -235,7 +235,7 @@ fn changes<'a>(failure: &'a str, malformed: &'a str) -> Vec<(&'a str, &'static s
             let text = case.header("Authorization");
             *text = text.replacen("content-type;host", "host", 1);
         }),
-        (malformed, "a signed header that is not there", |case| {
+        (malformed, "a signed header that is missing", |case| {
             let text = case.header("Authorization");
             *text = text.replacen("content-type;host", "content-type;host;x-other", 1);
         }),
@@ -243,7 +243,7 @@ fn changes<'a>(failure: &'a str, malformed: &'a str) -> Vec<(&'a str, &'static s
 }
 
 #[test]
-fn a_temporary_id_without_its_token_and_a_lasting_one_with_a_token_are_refused() {
+fn temporary_credentials_without_token_and_permanent_ones_with_token_are_rejected() {
     for case in cases() {
         let code = case.changed(|case| match case.credential.token {
             Some(_) => case.headers.retain(|(name, _)| name != "X-TC-Token"),
@@ -254,7 +254,7 @@ fn a_temporary_id_without_its_token_and_a_lasting_one_with_a_token_are_refused()
 }
 
 #[test]
-fn the_parts_may_follow_without_a_blank() {
+fn authorization_without_spaces_after_commas_is_accepted() {
     for case in cases() {
         let code = case.changed(|case| {
             let text = case.header("Authorization");
@@ -264,7 +264,7 @@ fn the_parts_may_follow_without_a_blank() {
     }
 }
 
-/// `Authorization` as a client makes it that signs `content-type;host` of a JSON body.
+/// The `Authorization` header of a client that signs `content-type;host` and a JSON body.
 pub(in crate::kms) fn authorization(
     id: &str,
     key: &str,
@@ -275,7 +275,7 @@ pub(in crate::kms) fn authorization(
 ) -> String {
     let request = Request::new("POST", "", &[("content-type", "application/json")], body);
     let date = utc_date(now);
-    let claim = Claim {
+    let claim = Authorization {
         secret_id: id,
         date: &date,
         service,
@@ -290,7 +290,7 @@ pub(in crate::kms) fn authorization(
 }
 
 #[test]
-fn the_host_may_be_signed_without_its_port_and_name_the_service() {
+fn signature_of_the_host_without_port_and_with_its_name_as_service_is_accepted() {
     let local = cases()
         .into_iter()
         .find(|case| case.name == "kms-local-emulator-host");
@@ -302,7 +302,7 @@ fn the_host_may_be_signed_without_its_port_and_name_the_service() {
         ("127.0.0.2", "kms", "AuthFailure.SignatureFailure"),
         ("127.0.0.1:8099", "sts", "AuthFailure.SignatureFailure"),
     ] {
-        let got = local.changed(|case| {
+        let received = local.changed(|case| {
             let Credential {
                 secret_id,
                 secret_key,
@@ -311,6 +311,6 @@ fn the_host_may_be_signed_without_its_port_and_name_the_service() {
             let text = authorization(secret_id, secret_key, host, service, &case.body, case.now);
             *case.header("Authorization") = text;
         });
-        assert_eq!(got, code, "{host} {service}");
+        assert_eq!(received, code, "{host} {service}");
     }
 }

@@ -1,4 +1,4 @@
-//! A small client: keeps one connection, signs, and reads what comes.
+//! A small client with one persistent connection, which signs requests and reads responses.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::kms::auth::tests::authorization;
 use crate::kms::{Emulator, REGION, SECRET_ID, SECRET_KEY};
 
-/// Who calls, and from where.
+/// A connection, and the credentials and parameters of its requests.
 pub(super) struct Client {
     stream: BufReader<TcpStream>,
     host: String,
@@ -23,24 +23,24 @@ pub(super) struct Client {
     /// `Authorization: SKIP`.
     pub(super) unsigned: bool,
     pub(super) content_type: String,
-    /// What the client's clock is ahead of the machine's, in seconds.
+    /// How far the client's clock is ahead of the host's, in seconds.
     pub(super) ahead: i64,
 }
 
-/// An answer as it came.
-pub(super) struct Got {
+/// A response.
+pub(super) struct Received {
     pub(super) status: u16,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: Vec<u8>,
 }
 
 impl Client {
-    pub(super) fn of(emulator: &Emulator) -> Self {
+    pub(super) fn new(emulator: &Emulator) -> Self {
         let host = emulator.endpoint().replace("http://", "");
         let stream = TcpStream::connect(&host).expect("connected");
         stream
             .set_read_timeout(Some(Duration::from_mins(1)))
-            .expect("a limit");
+            .expect("a timeout");
         Client {
             stream: BufReader::new(stream),
             host,
@@ -56,34 +56,34 @@ impl Client {
         }
     }
 
-    /// The same for STS.
-    pub(super) fn of_sts(emulator: &Emulator) -> Self {
+    /// A client for STS.
+    pub(super) fn for_sts(emulator: &Emulator) -> Self {
         Client {
             service: "sts".to_owned(),
             version: "2018-08-13".to_owned(),
-            ..Client::of(emulator)
+            ..Client::new(emulator)
         }
     }
 
-    /// Goes on with what STS gave.
-    pub(super) fn take(&mut self, given: &Value) {
+    /// Uses the credentials in a response of STS from now on.
+    pub(super) fn use_credentials(&mut self, given: &Value) {
         let text = |name: &str| given["Credentials"][name].as_str().expect(name).to_owned();
         (self.secret_id, self.secret_key) = (text("TmpSecretId"), text("TmpSecretKey"));
         self.token = Some(text("Token"));
     }
 
-    /// `GET` of a path: status and body.
+    /// Sends a `GET` request and returns the status and the body.
     pub(super) fn get(endpoint: &str, path: &str) -> (u16, String) {
         let host = endpoint.replace("http://", "");
         let mut stream = TcpStream::connect(&host).expect("connected");
         let head = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).expect("sent");
-        let got = read(&mut BufReader::new(stream)).expect("an answer");
-        (got.status, String::from_utf8(got.body).expect("text"))
+        let received = read(&mut BufReader::new(stream)).expect("a response");
+        (received.status, String::from_utf8(received.body).expect("text"))
     }
 
-    /// Sends and reads the whole answer.
-    pub(super) fn send(&mut self, action: &str, body: &str) -> io::Result<Got> {
+    /// Sends a request and reads the complete response.
+    pub(super) fn send(&mut self, action: &str, body: &str) -> io::Result<Received> {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock");
         let now = i64::try_from(since.as_secs()).expect("a clock") + self.ahead;
         let mut authorization = authorization(
@@ -113,27 +113,27 @@ impl Client {
         read(&mut self.stream)
     }
 
-    /// The fields of the answer, or of its error.
+    /// Sends a request and returns the fields of the response.
     pub(super) fn call(&mut self, action: &str, body: &Value) -> Value {
-        let got = self.send(action, &body.to_string()).expect("an answer");
+        let received = self.send(action, &body.to_string()).expect("a response");
         assert_eq!(
-            (got.status, got.headers["content-type"].as_str()),
+            (received.status, received.headers["content-type"].as_str()),
             (200, "application/json")
         );
-        let mut envelope: Value = serde_json::from_slice(&got.body).expect("JSON");
+        let mut envelope: Value = serde_json::from_slice(&received.body).expect("JSON");
         let fields = envelope["Response"].take();
         assert_eq!(fields["RequestId"].as_str().map(str::len), Some(36));
         fields
     }
 
-    /// The code of the error; "" when there is none.
+    /// Sends a request and returns the error code; empty for success.
     pub(super) fn code(&mut self, action: &str, body: &Value) -> String {
         let fields = self.call(action, body);
         fields["Error"]["Code"].as_str().unwrap_or_default().to_owned()
     }
 }
 
-fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Got> {
+fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Received> {
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
@@ -159,7 +159,7 @@ fn read(stream: &mut BufReader<TcpStream>) -> io::Result<Got> {
     let length: usize = headers["content-length"].parse().expect("a length");
     let mut body = vec![0; length];
     stream.read_exact(&mut body)?;
-    Ok(Got {
+    Ok(Received {
         status,
         headers,
         body,

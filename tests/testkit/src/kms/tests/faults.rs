@@ -1,4 +1,4 @@
-//! Faults as they come over the wire, and orders over HTTP.
+//! Injected faults, and control commands over HTTP.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -11,20 +11,20 @@ fn key(emulator: &Emulator) -> Value {
 }
 
 #[test]
-fn errors_statuses_and_cut_connections_come_as_often_as_ordered() {
+fn errors_statuses_and_closed_connections_are_injected_as_often_as_requested() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let code = "RequestLimitExceeded".to_owned();
     emulator.fault(Fault::new(Effect::Error { code }).action("DescribeKey").times(2));
     for expected in ["RequestLimitExceeded", "RequestLimitExceeded", ""] {
         assert_eq!(client.code("DescribeKey", &key(&emulator)), expected);
     }
     emulator.fault(Fault::new(Effect::Status { status: 503 }).times(1));
-    let got = client
+    let received = client
         .send("DisableKey", &key(&emulator).to_string())
-        .expect("an answer");
+        .expect("a response");
     assert_eq!(
-        (got.status, got.headers["content-type"].as_str()),
+        (received.status, received.headers["content-type"].as_str()),
         (503, "text/html")
     );
     assert_eq!(
@@ -35,7 +35,7 @@ fn errors_statuses_and_cut_connections_come_as_often_as_ordered() {
     emulator.fault(Fault::new(Effect::Cut).region(REGION).after(1).times(1));
     assert_eq!(client.code("DescribeKey", &key(&emulator)), "");
     assert!(client.send("DisableKey", &key(&emulator).to_string()).is_err());
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     assert_eq!(
         client.call("DescribeKey", &key(&emulator))["KeyMetadata"]["KeyState"],
         "Disabled",
@@ -52,9 +52,9 @@ fn errors_statuses_and_cut_connections_come_as_often_as_ordered() {
 }
 
 #[test]
-fn a_fault_does_not_let_in_who_may_not_call() {
+fn fault_does_not_bypass_authentication() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     client.secret_key.push('x');
     let code = "InternalError".to_owned();
     emulator.fault(Fault::new(Effect::Error { code }));
@@ -65,32 +65,32 @@ fn a_fault_does_not_let_in_who_may_not_call() {
 }
 
 #[test]
-fn bodies_come_slowly_cut_or_spoiled() {
+fn bodies_are_delayed_cut_or_altered() {
     let emulator = Emulator::fresh();
     let body = key(&emulator).to_string();
     let with = |effect: Effect| {
         emulator.clear_faults();
         emulator.fault(Fault::new(effect).times(1));
-        Client::of(&emulator).send("DescribeKey", &body)
+        Client::new(&emulator).send("DescribeKey", &body)
     };
     assert!(with(Effect::CutBody).is_err());
     let truncated = with(Effect::Truncated).expect("whole HTTP");
     assert!(serde_json::from_slice::<Value>(&truncated.body).is_err());
     let value = "application/json; charset=utf-8".to_owned();
-    let other = with(Effect::ContentType { value: value.clone() }).expect("an answer");
+    let other = with(Effect::ContentType { value: value.clone() }).expect("a response");
     assert_eq!(other.headers["content-type"], value);
     for effect in [Effect::SlowBody { ms: 80 }, Effect::Latency { ms: 80 }] {
         let begun = Instant::now();
-        let slow = with(effect).expect("an answer");
+        let slow = with(effect).expect("a response");
         assert!(begun.elapsed() >= Duration::from_millis(80));
         assert!(serde_json::from_slice::<Value>(&slow.body).is_ok());
     }
 }
 
 #[test]
-fn answers_are_about_another_key_or_of_another_length() {
+fn responses_name_another_key_or_have_another_plaintext_length() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let other = "23e80852-1e38-11e9-b129-5cb9019b4b01";
     emulator.fault(
         Fault::new(Effect::OtherKey {
@@ -118,9 +118,9 @@ fn answers_are_about_another_key_or_of_another_length() {
 }
 
 #[test]
-fn a_key_is_disabled_in_mid_run_and_the_clock_goes_wrong() {
+fn fault_disables_a_key_and_the_clock_can_be_changed() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let blob = generate(&mut client, emulator.key())["CiphertextBlob"].take();
     let state = KeyState::Disabled;
     emulator.fault(
@@ -137,29 +137,29 @@ fn a_key_is_disabled_in_mid_run_and_the_clock_goes_wrong() {
         assert_eq!(client.code("Decrypt", &decrypt(&blob)), expected);
     }
     emulator.order(Command::Clock { ahead: 600 }).expect("set");
-    let got = client
+    let received = client
         .send("DescribeKey", &key(&emulator).to_string())
-        .expect("an answer");
-    assert!(String::from_utf8_lossy(&got.body).contains("AuthFailure.SignatureExpire"));
-    let date = jiff::fmt::rfc2822::parse(&got.headers["date"])
+        .expect("a response");
+    assert!(String::from_utf8_lossy(&received.body).contains("AuthFailure.SignatureExpire"));
+    let date = jiff::fmt::rfc2822::parse(&received.headers["date"])
         .expect("a date")
         .timestamp();
     let ahead = date.as_second() - jiff::Timestamp::now().as_second();
     assert!(
         (590..=600).contains(&ahead),
-        "its Date tells its own time: {ahead}"
+        "the Date header follows the emulator's clock: {ahead}"
     );
     client.ahead = 600;
     assert_eq!(client.code("DescribeKey", &key(&emulator)), "");
 }
 
 #[test]
-fn a_slow_answer_does_not_keep_the_emulator_from_ending() {
+fn pending_slow_response_does_not_delay_drop() {
     let emulator = Emulator::fresh();
     emulator.fault(Fault::new(Effect::Latency { ms: 3_600_000 }));
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let waiting = std::thread::spawn(move || client.send("GetRegions", "{}").is_err());
-    crate::until(Duration::from_mins(1), "the call is there", || {
+    crate::until(Duration::from_mins(1), "the call arrives", || {
         Ok((emulator.all_calls() == 1).then_some(()))
     })
     .expect("called");
@@ -167,7 +167,7 @@ fn a_slow_answer_does_not_keep_the_emulator_from_ending() {
     assert!(waiting.join().expect("no panic"));
 }
 
-/// Sends an order over HTTP.
+/// Sends a control command over HTTP.
 fn order(emulator: &Emulator, method: &str, body: &str) -> (u16, Value) {
     let endpoint = emulator.control_endpoint().expect("a control port");
     let mut stream = TcpStream::connect(endpoint.replace("http://", "")).expect("connected");
@@ -177,7 +177,7 @@ fn order(emulator: &Emulator, method: &str, body: &str) -> (u16, Value) {
     );
     stream.write_all(head.as_bytes()).expect("sent");
     let mut text = String::new();
-    stream.read_to_string(&mut text).expect("an answer");
+    stream.read_to_string(&mut text).expect("a response");
     let (head, body) = text.split_once("\r\n\r\n").expect("a body");
     let status = head
         .split(' ')
@@ -189,13 +189,13 @@ fn order(emulator: &Emulator, method: &str, body: &str) -> (u16, Value) {
 }
 
 #[test]
-fn orders_come_over_http_on_a_port_of_their_own() {
+fn control_commands_are_accepted_over_http() {
     let options = Options {
         control: Some((Ipv4Addr::LOCALHOST, 0).into()),
         ..Options::default()
     };
     let emulator = Emulator::start(&options).expect("started");
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let throttled =
         r#"{"fault":{"action":"DescribeKey","times":1,"effect":{"error":{"code":"RequestLimitExceeded"}}}}"#;
     assert_eq!(order(&emulator, "POST", throttled), (200, json!({})));
@@ -231,7 +231,10 @@ fn orders_come_over_http_on_a_port_of_their_own() {
         r#"{"rotate":{"key":"none"}}"#,
         r#"{"createKey":{"region":"x","alias":"a"}}"#,
     ] {
-        let (status, answer) = order(&emulator, "POST", bad);
-        assert!(status == 400 && answer["error"].is_string(), "{bad}: {answer}");
+        let (status, response) = order(&emulator, "POST", bad);
+        assert!(
+            status == 400 && response["error"].is_string(),
+            "{bad}: {response}"
+        );
     }
 }

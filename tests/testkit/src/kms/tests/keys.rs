@@ -1,12 +1,12 @@
-//! Keys: what they are called, which states they have, how they turn over.
+//! Keys: aliases, states, quotas and rotation.
 
 use super::*;
-use crate::kms::world::is_key_id;
+use crate::kms::account::is_key_id;
 
 #[test]
-fn a_key_is_created_described_and_listed() {
+fn created_key_is_described_and_listed() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let made = client.call(
         "CreateKey",
         &json!({"Alias": "sealing", "Description": "for Git", "Tags": [{"TagKey": "a", "TagValue": "b"}]}),
@@ -75,7 +75,7 @@ fn a_key_is_created_described_and_listed() {
     assert_eq!(
         client.call("ListKeys", &json!({}))["TotalCount"],
         0,
-        "keys are of a region"
+        "keys belong to a region"
     );
     assert_eq!(
         client.call("ListAlgorithms", &json!({}))["SymmetricAlgorithms"][0]["Algorithm"],
@@ -84,9 +84,9 @@ fn a_key_is_created_described_and_listed() {
 }
 
 #[test]
-fn aliases_are_checked_and_the_account_has_quotas() {
+fn invalid_aliases_and_exceeded_quotas_are_rejected() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     for bad in ["", "-a", "a b", "KMS-a", &"a".repeat(61)] {
         let code = client.code("CreateKey", &json!({"Alias": bad}));
         assert_eq!(code, "InvalidParameterValue.InvalidAlias", "{bad}");
@@ -106,7 +106,7 @@ fn aliases_are_checked_and_the_account_has_quotas() {
         client.code("CreateKey", &json!({"Alias": "third"})),
         "LimitExceeded.CmkLimitExceeded"
     );
-    // Calls of more than one second are needed for none of a hundred to be held back.
+    // Some of 100 calls are throttled unless they take more than 50 seconds.
     let encrypt = json!({"KeyId": emulator.key(), "Plaintext": "BwcH"});
     let codes: Vec<String> = (0..100).map(|_| client.code("Encrypt", &encrypt)).collect();
     assert!(codes[..2].iter().all(String::is_empty), "{codes:?}");
@@ -117,14 +117,14 @@ fn aliases_are_checked_and_the_account_has_quotas() {
     assert_eq!(
         client.code("GetRegions", &json!({})),
         "",
-        "only cryptographic calls are held back"
+        "only cryptographic calls are throttled"
     );
 }
 
 #[test]
-fn a_key_must_be_disabled_before_its_deletion_is_scheduled() {
+fn deletion_of_a_key_that_is_not_disabled_is_rejected() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let named = json!({"KeyId": emulator.key()});
     let in_days = |days| json!({"KeyId": emulator.key(), "PendingWindowInDays": days});
     let action = "ScheduleKeyDeletion";
@@ -146,9 +146,9 @@ fn a_key_must_be_disabled_before_its_deletion_is_scheduled() {
 }
 
 #[test]
-fn a_key_that_is_to_be_deleted_has_a_date_however_it_came_so_far() {
+fn key_in_pending_delete_has_a_deletion_date_however_the_state_was_set() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let named = json!({"KeyId": emulator.key()});
     let mut set = |state| {
         let key = emulator.key().to_owned();
@@ -159,8 +159,8 @@ fn a_key_that_is_to_be_deleted_has_a_date_however_it_came_so_far() {
     };
     let (date, created) = set(KeyState::PendingDelete);
     assert_eq!((date - created) / 86_400, 7);
-    assert_eq!(set(KeyState::PendingDelete).0, date, "it stays");
-    assert_eq!(set(KeyState::Disabled).0, 0, "it was cancelled");
+    assert_eq!(set(KeyState::PendingDelete).0, date, "the date is kept");
+    assert_eq!(set(KeyState::Disabled).0, 0, "the deletion is canceled");
     let state = KeyState::PendingDelete;
     emulator.fault(Fault::new(Effect::KeyState { state }).times(1));
     let key = client.call("DescribeKey", &named)["KeyMetadata"].take();
@@ -171,9 +171,9 @@ fn a_key_that_is_to_be_deleted_has_a_date_however_it_came_so_far() {
 }
 
 #[test]
-fn a_state_allows_what_it_allows() {
+fn each_key_state_allows_only_its_actions() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let key = emulator.key().to_owned();
     let blob = generate(&mut client, &key)["CiphertextBlob"].take();
     let named = json!({"KeyId": key});
@@ -259,9 +259,9 @@ fn a_state_allows_what_it_allows() {
 }
 
 #[test]
-fn old_versions_decrypt_and_reencrypt_moves_to_the_newest() {
+fn old_versions_decrypt_and_re_encrypt_uses_the_newest() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let key = emulator.key().to_owned();
     let old = generate(&mut client, &key);
     let re_encrypt = |blob: &Value, to: &str, context: &str| {
@@ -322,7 +322,7 @@ fn old_versions_decrypt_and_reencrypt_moves_to_the_newest() {
         client.code("ReEncrypt", &wrong),
         "InvalidParameterValue.InvalidCiphertext"
     );
-    // What another region's key made is no ciphertext here.
+    // A ciphertext of another region's key is invalid in this region.
     client.region = "ap-beijing".to_owned();
     assert_eq!(
         client.code("Decrypt", &decrypt(&old["CiphertextBlob"])),
@@ -331,9 +331,9 @@ fn old_versions_decrypt_and_reencrypt_moves_to_the_newest() {
 }
 
 #[test]
-fn rotation_is_switched_on_and_off() {
+fn rotation_can_be_enabled_and_disabled() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let named = json!({"KeyId": emulator.key()});
     let on = |client: &mut Client| client.call("GetKeyRotationStatus", &named)["KeyRotationEnabled"].take();
     assert_eq!(on(&mut client), false);

@@ -1,4 +1,4 @@
-//! The emulator as a client sees it, over a connection.
+//! Tests of the emulator through its HTTP interface.
 
 mod client;
 mod faults;
@@ -26,9 +26,9 @@ fn decrypt(blob: &Value) -> Value {
 }
 
 #[test]
-fn a_data_key_is_generated_decrypted_and_bound_to_its_context() {
+fn data_key_is_generated_decrypted_and_bound_to_its_context() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let generated = generate(&mut client, emulator.key());
     let plaintext = STANDARD
         .decode(generated["Plaintext"].as_str().expect("text"))
@@ -45,7 +45,7 @@ fn a_data_key_is_generated_decrypted_and_bound_to_its_context() {
         json!({"CiphertextBlob": blob}),
         json!({"CiphertextBlob": blob, "EncryptionContext": ""}),
         json!({"CiphertextBlob": blob, "EncryptionContext": "{\"namespace\":\"prod\",\"name\":\"db\"}"}),
-        json!({"CiphertextBlob": "no ciphertext", "EncryptionContext": CONTEXT}),
+        json!({"CiphertextBlob": "not a ciphertext", "EncryptionContext": CONTEXT}),
     ] {
         assert_eq!(
             client.code("Decrypt", &wrong),
@@ -53,7 +53,7 @@ fn a_data_key_is_generated_decrypted_and_bound_to_its_context() {
             "{wrong}"
         );
     }
-    // "" is the same as none.
+    // An empty context is the same as none.
     let bare = client.call(
         "GenerateDataKey",
         &json!({"KeyId": emulator.key(), "NumberOfBytes": 7, "KeySpec": "AES_128"}),
@@ -73,7 +73,7 @@ fn a_data_key_is_generated_decrypted_and_bound_to_its_context() {
         Count { total: 5, failed: 3 }
     );
     assert_eq!(emulator.all_calls(), 8);
-    let requests = emulator.order(Command::Requests).expect("kept");
+    let requests = emulator.order(Command::Requests).expect("recorded");
     assert_eq!(requests.as_array().map(Vec::len), Some(8));
     assert_eq!(
         (&requests[0]["action"], &requests[7]["body"]["KeySpec"]),
@@ -83,9 +83,9 @@ fn a_data_key_is_generated_decrypted_and_bound_to_its_context() {
 }
 
 #[test]
-fn encrypt_takes_up_to_4096_bytes_in_base64() {
+fn encrypt_accepts_up_to_4096_bytes_in_base64() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     let body = |plaintext: &str| json!({"KeyId": emulator.key(), "Plaintext": plaintext, "EncryptionContext": CONTEXT});
     for length in [1, 32, 4096] {
         let text = STANDARD.encode(vec![7; length]);
@@ -105,11 +105,11 @@ fn encrypt_takes_up_to_4096_bytes_in_base64() {
 }
 
 #[test]
-fn every_refusal_on_the_way_to_an_action_has_its_code() {
+fn invalid_requests_are_rejected_with_their_codes() {
     let emulator = Emulator::fresh();
     let body = json!({"KeyId": emulator.key()});
     let of = |change: fn(&mut Client)| {
-        let mut client = Client::of(&emulator);
+        let mut client = Client::new(&emulator);
         change(&mut client);
         client.code("DescribeKey", &body)
     };
@@ -145,7 +145,7 @@ fn every_refusal_on_the_way_to_an_action_has_its_code() {
     ] {
         assert_eq!(code, expected);
     }
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     for (code, action, body) in [
         ("InvalidAction", "describeKey", json!({"KeyId": emulator.key()})),
         (
@@ -196,9 +196,9 @@ fn every_refusal_on_the_way_to_an_action_has_its_code() {
 }
 
 #[test]
-fn credentials_come_expire_and_go_and_may_be_granted_less() {
+fn credentials_can_be_added_restricted_expired_and_removed() {
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     client.secret_id = "AKIDtemporary".to_owned();
     client.secret_key = "a key".to_owned();
     client.token = Some("a token".to_owned());
@@ -214,7 +214,7 @@ fn credentials_come_expire_and_go_and_may_be_granted_less() {
         client.code("DescribeKey", &describe),
         "AuthFailure.SecretIdNotFound"
     );
-    emulator.order(Command::Credential(credential)).expect("taken");
+    emulator.order(Command::Credential(credential)).expect("added");
     assert_eq!(client.code("DescribeKey", &describe), "");
     assert_eq!(client.code("DisableKey", &describe), "UnauthorizedOperation");
     let secret_id = client.secret_id.clone();
@@ -237,14 +237,14 @@ fn credentials_come_expire_and_go_and_may_be_granted_less() {
 }
 
 #[test]
-fn the_account_is_saved_at_every_change_and_loaded_again() {
-    let folder = tempfile::tempdir().expect("a folder");
+fn account_is_saved_on_every_change_and_loaded_at_startup() {
+    let directory = tempfile::tempdir().expect("a directory");
     let options = Options {
-        state: Some(folder.path().join("kms.json")),
+        state: Some(directory.path().join("kms.json")),
         ..Options::default()
     };
     let first = Emulator::start(&options).expect("started");
-    let mut client = Client::of(&first);
+    let mut client = Client::new(&first);
     let generated = generate(&mut client, first.key());
     let made = client.call("CreateKey", &json!({"Alias": "second"}));
     first
@@ -256,39 +256,39 @@ fn the_account_is_saved_at_every_change_and_loaded_again() {
     drop(first);
     let again = Emulator::start(&options).expect("started");
     assert_eq!(again.key_uri(), uri);
-    let mut client = Client::of(&again);
+    let mut client = Client::new(&again);
     let opened = client.call("Decrypt", &decrypt(&generated["CiphertextBlob"]));
     assert_eq!(opened["Plaintext"], generated["Plaintext"]);
     assert_eq!(client.code("DescribeKey", &json!({"KeyId": made["KeyId"]})), "");
-    // The same through an order, into another emulator.
+    // The same through control commands, into another emulator.
     let saved = again.order(Command::Save).expect("saved");
-    let order: Command = serde_json::from_value(json!({"load": saved})).expect("an order");
+    let load: Command = serde_json::from_value(json!({"load": saved})).expect("a command");
     let other = Emulator::fresh();
-    other.order(order).expect("loaded");
-    let opened = Client::of(&other).call("Decrypt", &decrypt(&generated["CiphertextBlob"]));
+    other.order(load).expect("loaded");
+    let opened = Client::new(&other).call("Decrypt", &decrypt(&generated["CiphertextBlob"]));
     assert_eq!(opened["Plaintext"], generated["Plaintext"]);
 }
 
 #[test]
-fn only_loopback_is_served_and_a_dropped_emulator_gives_its_port_back() {
+fn non_loopback_address_is_rejected_and_drop_releases_the_port() {
     let everywhere = Options {
         listen: "0.0.0.0:0".parse().expect("an address"),
         ..Options::default()
     };
     assert!(Emulator::start(&everywhere).is_err());
     let emulator = Emulator::fresh();
-    let mut client = Client::of(&emulator);
+    let mut client = Client::new(&emulator);
     assert_eq!(client.code("GetRegions", &json!({})), "");
     let listen = emulator.server.address();
     drop(emulator);
     assert!(
         client.send("GetRegions", "{}").is_err(),
-        "open connections end with it"
+        "open connections are closed"
     );
     let again = Emulator::start(&Options {
         listen,
         ..Options::default()
     })
     .expect("the same port");
-    assert_eq!(Client::of(&again).code("GetRegions", &json!({})), "");
+    assert_eq!(Client::new(&again).code("GetRegions", &json!({})), "");
 }

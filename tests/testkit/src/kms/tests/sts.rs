@@ -1,4 +1,4 @@
-//! Temporary credentials: given by STS and the metadata service, good at KMS with their token and until they end.
+//! Temporary credentials of STS and the metadata service, which KMS accepts with their token until they expire.
 
 use super::*;
 use crate::kms::jwt::tests::{SUBJECT, Signer, claims};
@@ -18,18 +18,18 @@ fn role(name: &str, trust: Trust) -> Command {
     })
 }
 
-/// What the KMS says to these credentials.
+/// The error code of a KMS call with these credentials; empty for success.
 fn at_kms(emulator: &Emulator, given: &Value, change: fn(&mut Client)) -> String {
-    let mut client = Client::of(emulator);
-    client.take(given);
+    let mut client = Client::new(emulator);
+    client.use_credentials(given);
     change(&mut client);
     client.code("DescribeKey", &json!({"KeyId": emulator.key()}))
 }
 
 #[test]
-fn a_role_is_taken_and_its_credentials_are_good_with_their_token_until_they_end() {
+fn credentials_of_an_assumed_role_are_accepted_with_their_token_until_they_expire() {
     let emulator = Emulator::fresh();
-    let mut sts = Client::of_sts(&emulator);
+    let mut sts = Client::for_sts(&emulator);
     let body = json!({"RoleArn": emulator.role_arn(ROLE), "RoleSessionName": "test"});
     let before = emulator.shared.lock().now();
     let given = sts.call("AssumeRole", &body);
@@ -47,11 +47,11 @@ fn a_role_is_taken_and_its_credentials_are_good_with_their_token_until_they_end(
     order(&emulator, Command::ExpireTemporary);
     assert_eq!(at_kms(&emulator, &given, |_| {}), refused);
     assert_eq!(
-        Client::of(&emulator).code("GetRegions", &json!({})),
+        Client::new(&emulator).code("GetRegions", &json!({})),
         "",
-        "lasting ones go on"
+        "permanent credentials do not expire"
     );
-    // Short lives on demand, and those that are asked for.
+    // The requested lifetime, limited by the maximum.
     let lives = |seconds: i64, asked: i64| {
         order(
             &emulator,
@@ -62,7 +62,7 @@ fn a_role_is_taken_and_its_credentials_are_good_with_their_token_until_they_end(
         let mut body = body.clone();
         body["DurationSeconds"] = json!(asked);
         let now = emulator.shared.lock().now();
-        let given = Client::of_sts(&emulator).call("AssumeRole", &body);
+        let given = Client::for_sts(&emulator).call("AssumeRole", &body);
         given["ExpiredTime"].as_i64().expect("an end") - now
     };
     assert!((3..=4).contains(&lives(3, 900)), "short");
@@ -70,14 +70,14 @@ fn a_role_is_taken_and_its_credentials_are_good_with_their_token_until_they_end(
 }
 
 #[test]
-fn every_refusal_of_a_role_has_its_code() {
+fn failed_assume_role_calls_have_their_codes() {
     let emulator = Emulator::fresh();
     let wanted = Trust::Account {
         external_id: Some("id-7".to_owned()),
     };
     order(&emulator, role("guarded", wanted));
     let guarded = emulator.role_arn("guarded");
-    let mut sts = Client::of_sts(&emulator);
+    let mut sts = Client::for_sts(&emulator);
     for (code, body) in [
         (
             "",
@@ -117,14 +117,14 @@ fn every_refusal_of_a_role_has_its_code() {
     }
     let body = json!({"RoleArn": guarded, "RoleSessionName": "test", "ExternalId": "id-7"});
     let given = sts.call("AssumeRole", &body);
-    let mut client = Client::of(&emulator);
-    client.take(&given);
+    let mut client = Client::new(&emulator);
+    client.use_credentials(&given);
     let describe = json!({"KeyId": emulator.key()});
     assert_eq!(client.code("DescribeKey", &describe), "");
     assert_eq!(client.code("DisableKey", &describe), "UnauthorizedOperation");
-    // Signed for STS, of its version, and never unsigned.
+    // The signature and the version must be those of STS, and the request must be signed.
     let of = |change: fn(&mut Client)| {
-        let mut client = Client::of_sts(&emulator);
+        let mut client = Client::for_sts(&emulator);
         change(&mut client);
         client.code("AssumeRole", &body)
     };
@@ -134,7 +134,7 @@ fn every_refusal_of_a_role_has_its_code() {
     );
     assert_eq!(of(|sts| sts.version = "2019-01-18".to_owned()), "NoSuchVersion");
     assert_eq!(of(|sts| sts.unsigned = true), "AuthFailure.InvalidAuthorization");
-    let mut unsigned = Client::of(&emulator);
+    let mut unsigned = Client::new(&emulator);
     unsigned.unsigned = true;
     assert_eq!(
         unsigned.code("DescribeKey", &describe),
@@ -143,7 +143,7 @@ fn every_refusal_of_a_role_has_its_code() {
 }
 
 #[test]
-fn a_pod_takes_its_role_unsigned_with_its_token_and_with_no_other() {
+fn pod_assumes_its_role_unsigned_with_its_token_and_no_other_role_or_token() {
     let emulator = Emulator::fresh();
     let signer = Signer::new();
     let provider = signer.provider();
@@ -162,7 +162,7 @@ fn a_pod_takes_its_role_unsigned_with_its_token_and_with_no_other() {
         body(&signer.token(&claims))
     };
     let good = body(&signer.token(&claims(now)));
-    let mut sts = Client::of_sts(&emulator);
+    let mut sts = Client::for_sts(&emulator);
     sts.unsigned = true;
     let given = sts.call(UNSIGNED, &good);
     assert_eq!(at_kms(&emulator, &given, |_| {}), "");
@@ -202,7 +202,10 @@ fn a_pod_takes_its_role_unsigned_with_its_token_and_with_no_other() {
         let fields = sts.call(UNSIGNED, &body);
         assert_eq!(fields["Error"]["Code"], code, "{body}");
         let token = body["WebIdentityToken"].as_str().expect("a token");
-        assert!(!fields.to_string().contains(token), "no answer holds the token");
+        assert!(
+            !fields.to_string().contains(token),
+            "the response does not contain the token"
+        );
     }
     sts.ahead = 600;
     assert_eq!(sts.code(UNSIGNED, &good), "AuthFailure.SignatureExpire");
@@ -210,7 +213,7 @@ fn a_pod_takes_its_role_unsigned_with_its_token_and_with_no_other() {
 }
 
 #[test]
-fn a_machine_tells_its_role_and_gives_its_credentials() {
+fn metadata_service_returns_the_role_and_its_credentials() {
     let emulator = Emulator::fresh();
     let get = |path: &str| Client::get(&emulator.metadata_endpoint(), path);
     assert_eq!(get(PATH).0, 404, "no role is bound");
@@ -219,11 +222,11 @@ fn a_machine_tells_its_role_and_gives_its_credentials() {
     assert_eq!(get(PATH), (200, "machine".to_owned()));
     assert_eq!(get(&format!("{PATH}other")).0, 404);
     assert_eq!(get("/latest/meta-data/").0, 404);
-    let answer = |(status, body): (u16, String)| {
+    let response = |(status, body): (u16, String)| {
         assert_eq!(status, 200);
         serde_json::from_str::<Value>(&body).expect("JSON")
     };
-    let given = answer(get(&format!("{PATH}machine")));
+    let given = response(get(&format!("{PATH}machine")));
     assert_eq!(given["Code"], "Success");
     let given = json!({"Credentials": given});
     assert_eq!(at_kms(&emulator, &given, |_| {}), "");
@@ -236,7 +239,7 @@ fn a_machine_tells_its_role_and_gives_its_credentials() {
     );
     assert_eq!(get(PATH).0, 200);
     assert_eq!(
-        answer(get(&format!("{PATH}machine"))),
+        response(get(&format!("{PATH}machine"))),
         json!({"Code": "InternalError"})
     );
     assert_eq!(emulator.calls(METADATA), 7);

@@ -1,20 +1,20 @@
-//! Errors as the API answers them.
+//! Errors of the API.
 
 /// `{"Error":{"Code":...,"Message":...}}`, with HTTP status 200.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct ApiError {
     pub(super) code: String,
     pub(super) message: String,
 }
 
-impl Refusal {
+impl ApiError {
     pub(super) fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Refusal {
+        ApiError {
             code: code.into(),
             message: message.into(),
         }
     }
 }
 
-/// Of an action.
-pub(super) type Result<T> = std::result::Result<T, Refusal>;
+/// The result of an action.
+pub(super) type Result<T> = std::result::Result<T, ApiError>;

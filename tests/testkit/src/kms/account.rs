@@ -1,4 +1,4 @@
-//! What the emulator knows: one account, its keys, who may call. This is what is saved.
+//! The persistent state of the emulator: one account with its keys, credentials and roles.
 
 use std::fmt::Write as _;
 
@@ -8,14 +8,14 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 
-use super::refusal::{Refusal, Result};
+use super::api_error::{ApiError, Result};
 
 pub(super) const DAY: i64 = 86_400;
 
-/// The account that owns everything.
+/// The ID of the account.
 pub(super) const UIN: &str = "100000000001";
 
-/// Some of the regions of KMS; calls for others are refused.
+/// The supported regions, a subset of those of KMS.
 pub const REGIONS: [&str; 14] = [
     "ap-beijing",
     "ap-chengdu",
@@ -33,7 +33,7 @@ pub const REGIONS: [&str; 14] = [
     "na-siliconvalley",
 ];
 
-/// Bytes that are text in base64 when saved. No Debug: they are keys.
+/// Bytes, serialized as base64. No Debug: they are keys.
 #[derive(Clone, PartialEq, Eq)]
 pub(super) struct Bytes(pub(super) Vec<u8>);
 
@@ -50,7 +50,7 @@ impl<'de> Deserialize<'de> for Bytes {
     }
 }
 
-/// `KeyState` of the API.
+/// The API's `KeyState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyState {
     Enabled,
@@ -61,7 +61,7 @@ pub enum KeyState {
 }
 
 impl KeyState {
-    /// The number that `ListKeyDetail` filters by.
+    /// The state's number in the filter of `ListKeyDetail`.
     pub(super) fn number(self) -> i64 {
         match self {
             KeyState::Enabled => 1,
@@ -73,7 +73,7 @@ impl KeyState {
     }
 }
 
-/// One version of a key's material.
+/// A version of a key's material.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Version {
@@ -103,16 +103,16 @@ pub(super) struct Key {
     pub(super) state: KeyState,
     /// Unix seconds.
     pub(super) created: i64,
-    /// Days between rotations, when they are on.
+    /// Days between rotations; `None` if rotation is disabled.
     pub(super) rotate_days: Option<i64>,
     /// Unix seconds.
     pub(super) rotated: Option<i64>,
-    /// When it will be deleted, in Unix seconds; only of a key in `PendingDelete`.
+    /// The deletion date in Unix seconds, if the state is `PendingDelete`.
     #[serde(default)]
     pub(super) deletion: Option<i64>,
-    /// The newest last; it encrypts.
+    /// Newest last. The newest version encrypts.
     pub(super) versions: Vec<Version>,
-    /// It is gone for good; its ciphertexts are still recognised, as those of a key that does not exist.
+    /// Whether the key has been deleted. It is kept to recognize its ciphertexts, which then fail because the key does not exist.
     #[serde(default)]
     pub(super) deleted: bool,
 }
@@ -121,10 +121,10 @@ impl Key {
     pub(super) fn newest(&self) -> Result<&Version> {
         self.versions
             .last()
-            .ok_or_else(|| Refusal::new("InternalError", "the key has no version"))
+            .ok_or_else(|| ApiError::new("InternalError", "the key has no version"))
     }
 
-    /// Any state at once. What is to be deleted has the date of the shortest window, unless it has one.
+    /// Sets any state. A key in `PendingDelete` keeps its deletion date, or gets that of the shortest window.
     pub(super) fn set_state(&mut self, state: KeyState, now: i64) {
         self.state = state;
         self.deletion = match state {
@@ -133,25 +133,25 @@ impl Key {
         };
     }
 
-    pub(super) fn turn_over(&mut self, now: i64) {
+    pub(super) fn rotate(&mut self, now: i64) {
         self.versions.push(Version::new());
         self.rotated = Some(now);
     }
 }
 
-/// Who may call. No Debug: it holds keys.
+/// Credentials of a caller. No Debug: they contain keys.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Credential {
     pub secret_id: String,
     pub secret_key: String,
-    /// Of temporary ones.
+    /// The session token of temporary credentials.
     #[serde(default)]
     pub token: Option<String>,
-    /// Unix seconds; `None`: for ever.
+    /// Unix seconds; `None` for credentials that do not expire.
     #[serde(default)]
     pub expires: Option<i64>,
-    /// The actions that CAM grants; `None`: all.
+    /// The actions that CAM allows; `None` for all.
     #[serde(default)]
     pub actions: Option<Vec<String>>,
 }
@@ -162,45 +162,45 @@ pub struct Credential {
 pub struct Role {
     pub name: String,
     pub trust: Trust,
-    /// The actions that CAM grants to whoever has the role; `None`: all.
+    /// The actions that CAM allows to sessions of the role; `None` for all.
     #[serde(default)]
     pub actions: Option<Vec<String>>,
 }
 
-/// Who may take a role.
+/// The trust policy of a role: who may assume it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]
 pub enum Trust {
-    /// Whoever has credentials, and names the id where there is one.
+    /// Callers with credentials, which must give the external ID if there is one.
     Account { external_id: Option<String> },
-    /// A pod whose token this identity provider accepts, of this subject; `None`: of any.
+    /// Pods with a token that this identity provider accepts, for this subject; `None` for any subject.
     WebIdentity {
         provider: String,
         subject: Option<String>,
     },
 }
 
-/// An OIDC identity provider of the account: a cluster.
+/// An OIDC identity provider: a cluster.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Provider {
     /// `cls-...` in TKE.
     pub id: String,
-    /// `iss` of its tokens.
+    /// The `iss` claim of its tokens.
     pub issuer: String,
-    /// What `aud` of its tokens must hold.
+    /// The audience that the `aud` claim of its tokens must contain.
     pub audience: String,
-    /// Its public keys, as the API server answers under `/openid/v1/jwks`.
+    /// Its public keys, as the API server returns them under `/openid/v1/jwks`.
     pub jwks: Value,
 }
 
-/// Quotas of the account.
+/// The account's quotas.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Quotas {
-    /// Keys in a region.
+    /// Keys per region.
     pub keys: usize,
-    /// Cryptographic calls in a second and region; `None`: not held back.
+    /// Cryptographic calls per second and region; `None` for no limit.
     #[serde(default)]
     pub calls: Option<u32>,
 }
@@ -214,25 +214,25 @@ impl Default for Quotas {
     }
 }
 
-/// Everything that is saved. No Debug: it holds keys.
+/// The account, which is saved to the state file. No Debug: it contains keys.
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub(super) struct World {
+pub(super) struct Account {
     pub(super) keys: Vec<Key>,
     pub(super) credentials: Vec<Credential>,
     pub(super) roles: Vec<Role>,
     pub(super) providers: Vec<Provider>,
-    /// The name of the role that is bound to the machine.
+    /// The name of the role that is bound to the instance.
     pub(super) machine_role: Option<String>,
-    /// Temporary credentials live no longer than this, in seconds.
+    /// The maximum lifetime of temporary credentials, in seconds.
     pub(super) life: Option<i64>,
     pub(super) quotas: Quotas,
-    /// What the emulator's clock is ahead of the machine's, in seconds.
+    /// How far the emulator's clock is ahead of the host's, in seconds.
     pub(super) ahead: i64,
 }
 
-impl World {
-    /// A key that exists in this region.
+impl Account {
+    /// Returns a key of this region that is not deleted.
     pub(super) fn key(&self, region: &str, id: &str) -> Option<&Key> {
         self.keys
             .iter()
@@ -245,7 +245,7 @@ impl World {
             .find(|key| key.region == region && key.id == id && !key.deleted)
     }
 
-    /// By its id alone.
+    /// Returns a key of any region that is not deleted.
     pub(super) fn any_key_mut(&mut self, id: &str) -> Option<&mut Key> {
         self.keys.iter_mut().find(|key| key.id == id && !key.deleted)
     }
@@ -256,8 +256,8 @@ impl World {
             .filter(move |key| key.region == region && !key.deleted)
     }
 
-    /// The key and version that a first part of a ciphertext names, in this region, even of a key that is gone.
-    pub(super) fn of_tag(&self, region: &str, tag: &[u8]) -> Option<(&Key, &Version)> {
+    /// Returns the key and version with the tag of a ciphertext in this region, even if the key is deleted.
+    pub(super) fn key_by_tag(&self, region: &str, tag: &[u8]) -> Option<(&Key, &Version)> {
         let in_region = self.keys.iter().filter(|key| key.region == region);
         in_region.into_iter().find_map(|key| {
             let version = key.versions.iter().find(|version| version.tag.0 == tag)?;
@@ -265,7 +265,7 @@ impl World {
         })
     }
 
-    /// Makes a key without a look at quotas or the alias.
+    /// Creates a key without checking quotas and the alias.
     pub(super) fn add_key(&mut self, region: &str, alias: &str, description: &str, now: i64) -> String {
         let id = key_id();
         self.keys.push(Key {
@@ -288,33 +288,38 @@ impl World {
         self.credentials.iter().find(|it| it.secret_id == secret_id)
     }
 
-    /// Makes credentials that end, at most so many seconds from now.
-    pub(super) fn temporary(&mut self, seconds: i64, actions: Option<Vec<String>>, now: i64) -> Credential {
-        // What ended long ago is forgotten, so that a saved account does not grow for ever.
+    /// Creates credentials that expire after at most this many seconds.
+    pub(super) fn issue_temporary(
+        &mut self,
+        seconds: i64,
+        actions: Option<Vec<String>>,
+        now: i64,
+    ) -> Credential {
+        // Forget credentials that expired more than a day ago, so that a saved account does not grow without bound.
         self.credentials
             .retain(|it| it.expires.is_none_or(|end| end > now - DAY));
         let text = |bytes| URL_SAFE_NO_PAD.encode(random(bytes));
-        let given = Credential {
+        let issued = Credential {
             secret_id: format!("AKID{}", crate::to_hex(&random(16))),
             secret_key: text(32),
             token: Some(text(96)),
             expires: Some(now + self.life.map_or(seconds, |life| life.min(seconds))),
             actions,
         };
-        self.credentials.push(given.clone());
-        given
+        self.credentials.push(issued.clone());
+        issued
     }
 }
 
-/// Random bytes of the operating system.
-#[expect(clippy::expect_used, reason = "for tests: there is nothing to go on with")]
+/// Random bytes from the operating system.
+#[expect(clippy::expect_used, reason = "the calling test cannot continue")]
 pub(super) fn random(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
-    rand::fill(&mut bytes).expect("the system's randomness");
+    rand::fill(&mut bytes).expect("the system's random number generator");
     bytes
 }
 
-/// A random text in the form of a UUID of this version.
+/// A random UUID of this version.
 pub(super) fn uuid(version: u8) -> String {
     let mut bytes = random(16);
     bytes[6] = bytes[6] & 0x0f | version << 4;
@@ -333,7 +338,7 @@ fn key_id() -> String {
     uuid(1)
 }
 
-/// Whether it has the form of a `KeyId`.
+/// Whether the text has the form of a `KeyId`.
 pub(super) fn is_key_id(text: &str) -> bool {
     let lengths: Vec<usize> = text.split('-').map(str::len).collect();
     lengths == [8, 4, 4, 4, 12]
