@@ -322,7 +322,7 @@ fn docs_name_commands_and_flags_that_exist() {
         }
     }
     assert!(checked > 20, "only {checked} commands found");
-    assert!(unknown.is_empty(), "{}", broken.join("\n"));
+    assert!(unknown.is_empty(), "{}", unknown.join("\n"));
 }
 
 #[test]

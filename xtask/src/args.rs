@@ -24,7 +24,7 @@ pub(crate) enum Task {
         #[arg(value_enum, default_value_t = Suite::Core)]
         suite: Suite,
     },
-    /// Write the generated files: the CRD and the CLI reference
+    /// Write the generated files: the CRD, the CLI reference and the diagrams
     Generate {
         /// Only compare; fail if a file is out of date
         #[arg(long)]
