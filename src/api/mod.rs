@@ -15,7 +15,7 @@ pub use names::{
     CATEGORY, GROUP, MANAGED_BY_LABEL, MANAGED_LABEL, PLURAL, SEALED_FOR_ANNOTATION, SECRET_MANAGER,
     SHORT_NAME, SINGULAR, STATUS_MANAGER, SUSPEND_ANNOTATION, VERSION,
 };
-pub use outcome::{Kept, KmsResponse, Outcome, Rejection, Unsupported, sealed_elsewhere};
+pub use outcome::{Kept, KmsKey, KmsResponse, Outcome, Rejection, Unsupported, sealed_elsewhere};
 pub use reason::{Reason, Verdict};
 pub use status::{Applied, EnvelopeSecretStatus, Mode, Sealed};
 

@@ -25,6 +25,17 @@ pub struct KmsResponse {
     pub request_id: Option<String>,
 }
 
+/// A KMS key, and how messages name its service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KmsKey {
+    /// The key's URI.
+    pub uri: String,
+    /// The service: `Tencent Cloud KMS`.
+    pub service: String,
+    /// The region, where the service has regions.
+    pub region: Option<String>,
+}
+
 /// Why the API server rejected a Secret. Its message is dropped: it can quote what was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Rejection {
@@ -52,18 +63,18 @@ pub enum Outcome {
         older_than: Option<SealTime>,
     },
     Progressing {
-        key: String,
+        key: KmsKey,
     },
     KmsUnavailable {
-        key: String,
+        key: KmsKey,
         response: KmsResponse,
     },
     KmsThrottled {
-        key: String,
+        key: KmsKey,
         response: KmsResponse,
     },
     CredentialsUnavailable {
-        key: String,
+        key: KmsKey,
         /// Where the credentials come from, or should come from.
         source: String,
         response: KmsResponse,
@@ -95,19 +106,21 @@ pub enum Outcome {
     NoUsableKey {
         keys: Vec<String>,
         namespace: String,
+        /// What to do, by the provider of the keys.
+        advice: String,
     },
     KmsDenied {
         identity: String,
-        key: String,
+        key: KmsKey,
         response: KmsResponse,
     },
     KmsMisconfigured {
-        key: String,
+        key: KmsKey,
         response: KmsResponse,
         advice: String,
     },
     KmsKeyUnusable {
-        key: String,
+        key: KmsKey,
         /// As the KMS reports it.
         state: String,
         response: KmsResponse,

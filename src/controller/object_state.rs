@@ -124,7 +124,7 @@ impl ObjectState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::KmsResponse;
+    use crate::api::{KmsKey, KmsResponse};
     use crate::controller::object::RawObject;
     use serde_json::json;
 
@@ -144,7 +144,7 @@ mod tests {
             request_id: Some(request.into()),
         };
         Outcome::KmsThrottled {
-            key: "local://x".into(),
+            key: KmsKey::default(),
             response,
         }
     }

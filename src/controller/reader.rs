@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use super::key::ObjectKey;
 use super::object::Object;
-use crate::api::{KmsResponse, Outcome, sealed_elsewhere};
+use crate::api::{KmsKey, KmsResponse, Outcome, sealed_elsewhere};
 use crate::envelope::{Accepted, Document, OpenError, Opened, Place, ReaderPolicy, Refusal, SealTime};
-use crate::kms::{self, Class, KmsError, Registry};
+use crate::kms::{self, Capability, Class, KeyUri, KmsError, Registry};
 
 /// Reads and opens documents with this controller's audiences and KMS providers.
 pub(super) struct Reader {
@@ -35,6 +35,7 @@ impl Reader {
             .map_err(|refusal| match refusal {
                 Refusal::Policy(error) => Outcome::from_policy(error, &key.namespace),
                 Refusal::NoUsableWrap(none) => Outcome::NoUsableKey {
+                    advice: allow_advice(&none.keys).to_owned(),
                     keys: none.keys,
                     namespace: key.namespace.to_string(),
                 },
@@ -60,15 +61,44 @@ pub(super) fn outcome_of(error: OpenError<KmsError>, key: &ObjectKey, object: &O
             Some(failure) => kms_outcome(failure),
             // Unreachable: there is always at least one failure.
             None => Outcome::KmsUnavailable {
-                key: String::new(),
+                key: KmsKey::default(),
                 response: KmsResponse::default(),
             },
         },
     }
 }
 
+/// Names the service of a KMS key as its provider does.
+fn kms_key(uri: &KeyUri) -> KmsKey {
+    let provider = kms::provider_of(uri);
+    KmsKey {
+        uri: uri.to_string(),
+        service: provider
+            .map_or(uri.scheme(), |provider| provider.title())
+            .to_owned(),
+        region: provider
+            .and_then(|provider| provider.region(uri))
+            .map(str::to_owned),
+    }
+}
+
+/// What to do if none of `keys` may be used: the advice of their provider, or of a cloud if there are several.
+fn allow_advice(keys: &[String]) -> &'static str {
+    let providers: Vec<_> = keys
+        .iter()
+        .filter_map(|key| kms::provider_of(&KeyUri::parse(key).ok()?))
+        .collect();
+    let cloud = providers
+        .iter()
+        .find(|provider| !provider.can(Capability::HoldKeys));
+    cloud.or(providers.first()).map_or(
+        "re-seal with a KMS key that this controller supports",
+        |provider| provider.allow_advice(),
+    )
+}
+
 fn kms_outcome(error: &KmsError) -> Outcome {
-    let key = error.key.to_string();
+    let key = kms_key(&error.key);
     let response = KmsResponse {
         code: error.code.as_deref().map(str::to_owned),
         message: Some(error.message.to_string()),

@@ -101,26 +101,27 @@ impl Outcome {
             Outcome::Progressing { key } => {
                 format!(
                     "waiting for capacity to call {}; {kept}; no action needed",
-                    field(key)
+                    field(&key.uri)
                 )
             }
             Outcome::KmsUnavailable { key, .. } => {
-                let (provider, region) = provider(key);
+                let region = key.region.as_deref().map(field);
                 let region = region.map_or_else(String::new, |region| format!(" in {region}"));
                 format!(
-                    "cannot reach {provider}{region}; {kept}; retrying with backoff; no action needed unless the KMS or \
-                     network needs repair"
+                    "cannot reach {}{region}; {kept}; retrying with backoff; no action needed unless the KMS or \
+                     network needs repair",
+                    field(&key.service)
                 )
             }
             Outcome::KmsThrottled { key, response } => format!(
                 "{} is throttling calls for {}{response}; {kept}; retrying with backoff; raise the quota if this \
                  persists",
-                provider(key).0,
-                field(key)
+                field(&key.service),
+                field(&key.uri)
             ),
             Outcome::CredentialsUnavailable { key, source, .. } => format!(
                 "no valid credentials for {} from {}; {kept}; check the controller's credentials",
-                provider(key).0,
+                field(&key.service),
                 field(source)
             ),
             Outcome::ApiUnavailable { code } => {
@@ -151,19 +152,16 @@ impl Outcome {
                 )
             }
             Outcome::PolicyDenied { error, namespace } => denied(error, &field(namespace), kept),
-            Outcome::NoUsableKey { keys, namespace } => {
-                // To add: "or run envelope rewrap --add-key", once that command is built.
-                let advice = if keys.iter().all(|key| key.starts_with("local://")) {
-                    "add one to the controller's keyring or re-seal with a key of that keyring"
-                } else {
-                    "allow one in the policy (--allow-key) or re-seal with an allowed key"
-                };
-                format!(
-                    "none of {} may be used in namespace {}; {kept}; {advice}",
-                    text::list(keys),
-                    field(namespace)
-                )
-            }
+            Outcome::NoUsableKey {
+                keys,
+                namespace,
+                advice,
+            } => format!(
+                "none of {} may be used in namespace {}; {kept}; {}",
+                text::list(keys),
+                field(namespace),
+                field(advice)
+            ),
             // To add: "then set envelope-secrets.io/reconcile-at", once the controller honours that annotation.
             Outcome::KmsDenied {
                 identity,
@@ -172,7 +170,7 @@ impl Outcome {
             } => format!(
                 "{} is not allowed to decrypt with {}{response}; {kept}; grant Decrypt; retrying with backoff",
                 field(identity),
-                field(key)
+                field(&key.uri)
             ),
             Outcome::KmsMisconfigured {
                 key,
@@ -180,13 +178,13 @@ impl Outcome {
                 advice,
             } => format!(
                 "{} rejected the request{response}; {kept}; {}",
-                provider(key).0,
+                field(&key.service),
                 field(advice)
             ),
             // "or rewrap to another", once `envelope rewrap` is built.
             Outcome::KmsKeyUnusable { key, state, response } => format!(
                 "{} is {}{response}; {kept}; enable the KMS key or re-seal with another",
-                field(key),
+                field(&key.uri),
                 field(state)
             ),
             Outcome::IntegrityError { elsewhere } => {
@@ -250,18 +248,6 @@ impl Outcome {
             ),
         }
     }
-}
-
-/// Returns the display name of the key's provider, and the region if the URI has one.
-fn provider(key: &str) -> (String, Option<String>) {
-    let (scheme, rest) = key.split_once("://").unwrap_or((key, ""));
-    let name = match scheme {
-        "local" => "the local keyring".to_owned(),
-        "tencent-kms" => "Tencent Cloud KMS".to_owned(),
-        other => text::field(other),
-    };
-    let region = rest.split_once('/').map(|(region, _)| text::field(region));
-    (name, region)
 }
 
 fn not_restored(what: &str, cause: Reason) -> String {

@@ -1,7 +1,7 @@
 use super::*;
 use std::collections::BTreeSet;
 
-use crate::api::outcome::sealed_elsewhere;
+use crate::api::outcome::{KmsKey, sealed_elsewhere};
 use crate::envelope::render::{RenderError, RenderErrorKind};
 use crate::envelope::{SealTime, StructureError, StructureKind};
 
@@ -18,7 +18,12 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
         message: Some("message of the KMS".to_owned()),
         request_id: Some(s()),
     };
-    let key = || format!("tencent-kms://ap-guangzhou/{text}");
+    let uri = || format!("tencent-kms://ap-guangzhou/{text}");
+    let key = || KmsKey {
+        uri: uri(),
+        service: "Tencent Cloud KMS".to_owned(),
+        region: Some("ap-guangzhou".to_owned()),
+    };
     vec![
         (
             Outcome::Synced {
@@ -105,19 +110,12 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
         ),
         (
             Outcome::NoUsableKey {
-                keys: vec![key(), s()],
+                keys: vec![uri(), s()],
                 namespace: s(),
+                advice: "allow one with --allow-key, or re-seal with an allowed KMS key".to_owned(),
             },
-            "none of tencent-kms://ap-guangzhou/x, x may be used in namespace x; {kept}; allow one in the policy \
-             (--allow-key) or re-seal with an allowed key",
-        ),
-        (
-            Outcome::NoUsableKey {
-                keys: vec!["local://fa1975b2".to_owned()],
-                namespace: s(),
-            },
-            "none of local://fa1975b2 may be used in namespace x; {kept}; add one to the controller's keyring or re-seal \
-             with a key of that keyring",
+            "none of tencent-kms://ap-guangzhou/x, x may be used in namespace x; {kept}; allow one with --allow-key, or \
+             re-seal with an allowed KMS key",
         ),
         (
             Outcome::KmsDenied {
@@ -130,14 +128,14 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
         ),
         (
             Outcome::KmsMisconfigured {
-                key: "local://fa1975b2".into(),
+                key: key(),
                 response: KmsResponse {
                     message: Some(s()),
                     ..KmsResponse::default()
                 },
                 advice: s(),
             },
-            "the local keyring rejected the request (x); {kept}; x",
+            "Tencent Cloud KMS rejected the request (x); {kept}; x",
         ),
         (
             Outcome::KmsKeyUnusable {
@@ -315,7 +313,7 @@ fn note_adds_the_error_of_the_kms_or_network() {
     for (outcome, added) in [
         (
             Outcome::KmsUnavailable {
-                key: "tencent-kms://ap-guangzhou/k".into(),
+                key: KmsKey::default(),
                 response: KmsResponse {
                     message: Some("cannot connect to kms.example: refused".into()),
                     ..KmsResponse::default()
@@ -325,7 +323,7 @@ fn note_adds_the_error_of_the_kms_or_network() {
         ),
         (
             Outcome::CredentialsUnavailable {
-                key: "tencent-kms://ap-guangzhou/k".into(),
+                key: KmsKey::default(),
                 source: "environment".into(),
                 response: KmsResponse {
                     code: Some("AuthFailure".into()),
@@ -338,7 +336,7 @@ fn note_adds_the_error_of_the_kms_or_network() {
         (
             Outcome::KmsDenied {
                 identity: "x".into(),
-                key: "tencent-kms://ap-guangzhou/k".into(),
+                key: KmsKey::default(),
                 response: KmsResponse {
                     code: Some("UnauthorizedOperation".into()),
                     message: Some("ask".into()),
@@ -350,7 +348,7 @@ fn note_adds_the_error_of_the_kms_or_network() {
         // Without a code, the message already contains it.
         (
             Outcome::KmsMisconfigured {
-                key: "local://fa1975b2".into(),
+                key: KmsKey::default(),
                 response: KmsResponse {
                     message: Some("detail".into()),
                     ..KmsResponse::default()

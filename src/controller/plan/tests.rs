@@ -233,6 +233,7 @@ fn disallowed_document_is_refused_even_if_its_secret_exists() {
     let unchanged = object(|_| {});
     let refusal = Outcome::NoUsableKey {
         keys: vec!["local://x".into()],
+        advice: String::new(),
         namespace: "prod".into(),
     };
     for secret in [None, Some(&secret())] {

@@ -174,7 +174,11 @@ async fn live_read_does_not_replace_a_newer_event() {
 
     cache.object_request(&key("a"));
     cache.object_read(&key("a"), read("2"));
-    assert_eq!(version().as_deref(), Some("2"), "no event arrived in the meantime");
+    assert_eq!(
+        version().as_deref(),
+        Some("2"),
+        "no event arrived in the meantime"
+    );
 
     cache.object_request(&key("a"));
     cache.object_event(Event::Apply(raw("a", "3")));
