@@ -144,7 +144,7 @@ fn compare(expected: &Value, computed: &Value, at: &str, complete: bool, failure
             for (name, computed) in computed {
                 match expected.get(name) {
                     Some(expected) => {
-                        compare(expected, computed, &format!("{at}.{name}"), complete, failures)
+                        compare(expected, computed, &format!("{at}.{name}"), complete, failures);
                     }
                     None if complete => failures.push(format!("{at}.{name}: is not in the vectors")),
                     None => {}

@@ -57,7 +57,7 @@ fn a_document_without_place_takes_that_of_the_flags() {
     let elsewhere = shell.run(&[&named[..], &["-n", "stage"]].concat(), &bare);
     elsewhere.failed(
         1,
-        "the document does not open: it was changed after sealing, or sealed for another place or key",
+        "the document cannot be opened: it was changed after sealing, or sealed for another namespace, name or KMS key",
     );
 }
 
@@ -67,7 +67,7 @@ fn a_copy_in_another_place_hears_where_it_belongs() {
     let sealed = shell.seal(&[], SECRET.as_bytes());
     let moved = sealed.text().replacen("namespace: prod", "namespace: stage", 1);
     let ran = shell.run(&["open", "--keyring", "keyring"], moved.as_bytes());
-    ran.failed(1, "the document does not open")
+    ran.failed(1, "the document cannot be opened")
         .failed(1, "help: its annotation says that it was sealed for prod/db\n");
     // Damage in its own place is told in the same words, without that hint.
     let damaged = sealed
@@ -76,7 +76,7 @@ fn a_copy_in_another_place_hears_where_it_belongs() {
         .replacen("esl1.", "esl1.A", 1);
     let ran = shell
         .run(&["open", "--keyring", "keyring"], damaged.as_bytes())
-        .failed(1, "the document does not open");
+        .failed(1, "the document cannot be opened");
     assert!(!ran.stderr.contains("its annotation says"), "{}", ran.stderr);
 }
 
@@ -202,7 +202,7 @@ fn several_files_go_on_after_one_that_fails() {
     );
     for message in [
         "error: cannot read missing.yaml: no such file\n",
-        "error: bad.yaml: EnvelopeSecret/web: the document does not open",
+        "error: bad.yaml: EnvelopeSecret/web: the document cannot be opened",
         "error: 2 failed, see above\n",
     ] {
         assert!(ran.stderr.contains(message), "{}", ran.stderr);

@@ -8,8 +8,7 @@ use super::shell::{Ran, Shell, value};
 pub(super) const SECRET: &[u8] = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n\
     stringData: {password: planted-9f2kq}\n";
 /// What a document says that does not open, whatever the reason.
-const DOES_NOT_OPEN: &str =
-    "the document does not open: it was changed after sealing, or sealed for another place or key";
+const DOES_NOT_OPEN: &str = "the document cannot be opened: it was changed after sealing, or sealed for another namespace, name or KMS key";
 
 /// An emulator, and the program in the environment that the emulator prints.
 pub(super) struct Cloud {
