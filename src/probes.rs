@@ -95,8 +95,8 @@ pub fn probes(live: Check, ready: Check) -> Router {
 /// Returns the route `/metrics`.
 pub fn metrics(metrics: Arc<Metrics>) -> Router {
     let scrape = move || {
-        let answer = ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.encode()).into_response();
-        std::future::ready(answer)
+        let response = ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], metrics.encode()).into_response();
+        std::future::ready(response)
     };
     Router::new().route("/metrics", get(scrape))
 }
@@ -154,9 +154,9 @@ mod tests {
         let mut stream = TcpStream::connect(address).await.expect("connected");
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.expect("sent");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.expect("an answer");
-        answer
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.expect("a response");
+        response
     }
 
     #[tokio::test]
@@ -180,17 +180,17 @@ mod tests {
         let server = tokio::spawn(serve(listener, router, stop.clone().cancelled_owned()));
 
         assert!(fetch(address, "/livez").await.starts_with("HTTP/1.1 200"));
-        let answer = fetch(address, "/readyz").await;
+        let response = fetch(address, "/readyz").await;
         assert!(
-            answer.starts_with("HTTP/1.1 503") && answer.contains("no list is complete"),
-            "{answer}"
+            response.starts_with("HTTP/1.1 503") && response.contains("no list is complete"),
+            "{response}"
         );
         is_ready.store(true, Ordering::Relaxed);
         assert!(fetch(address, "/readyz").await.starts_with("HTTP/1.1 200"));
-        let answer = fetch(address, "/metrics").await;
+        let response = fetch(address, "/metrics").await;
         assert!(
-            answer.contains("openmetrics-text") && answer.contains("envelope_secrets_build_info"),
-            "{answer}"
+            response.contains("openmetrics-text") && response.contains("envelope_secrets_build_info"),
+            "{response}"
         );
         assert!(fetch(address, "/secrets").await.starts_with("HTTP/1.1 404"));
 

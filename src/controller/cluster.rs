@@ -1,5 +1,5 @@
-//! The API requests of a reconcile. Requests on Secrets ask for metadata-only responses (`PartialObjectMetadata`), so
-//! Secret data is sent but never received.
+//! The API requests of a reconcile. Requests on Secrets use metadata-only responses (`PartialObjectMetadata`), so Secret
+//! data is sent but never received.
 
 use http::header::{ACCEPT, HeaderValue};
 use k8s_openapi::api::core::v1::Secret;

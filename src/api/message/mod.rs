@@ -309,7 +309,7 @@ fn rejected(rejection: &Rejection) -> (String, &'static str) {
         ),
         Rejection::Admission => (
             "denied by an admission policy or webhook".to_owned(),
-            "ask the owner of that policy; the controller's log names it",
+            "ask the owner of that policy",
         ),
         Rejection::TooLarge => ("it is too large".to_owned(), "split it into several secrets"),
     }

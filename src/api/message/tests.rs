@@ -276,7 +276,7 @@ fn variants(text: &str) -> Vec<(Outcome, &'static str)> {
         (
             rejected(Rejection::Admission),
             "the API server rejected the secret: denied by an admission policy or webhook; {kept}; ask the owner of that \
-             policy; the controller's log names it",
+             policy",
         ),
         (
             rejected(Rejection::TooLarge),
