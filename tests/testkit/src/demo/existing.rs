@@ -25,9 +25,9 @@ pub(super) fn run(story: &mut dyn Story, stage: &mut Stage<'_>, yes: bool) -> Re
     let mut cleaner = Cleaner::start(stage.environment())?;
     let done = run_with_cleaner(story, stage, &namespace, create_crd, &mut cleaner);
     // Even after an error, and before it is shown: the cleaner's output comes first.
-    let cleaned = cleaner.finish();
+    let removal = cleaner.finish();
     done?;
-    cleaned
+    removal
 }
 
 fn run_with_cleaner(

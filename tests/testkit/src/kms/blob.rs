@@ -1,9 +1,9 @@
 //! `CiphertextBlob`: three parts in standard base64, joined by `-k-`, with the lengths of published samples.
 //!
 //! The first part identifies the key's version. The second depends only on the encryption context. The third has
-//! `4 + 16 + 16 * ceil((n + 1) / 16)` bytes for `n` bytes of plaintext: a salt, a synthetic tag over everything, and the padded plaintext
-//! XORed with a key stream that is derived from the tag. Tag and stream are HMAC-SHA256 (a deterministic AEAD in the style of SIV), so a
-//! change of any bit is detected.
+//! `4 + 16 + 16 * ceil((n + 1) / 16)` bytes for `n` bytes of plaintext: a salt, a synthetic tag over everything, and the padded plaintext,
+//! combined by XOR with a key stream that is derived from the tag. Tag and stream are HMAC-SHA256 (a deterministic AEAD in the style of
+//! SIV), so a change of any bit is detected.
 
 use aws_lc_rs::hmac;
 use base64::Engine as _;

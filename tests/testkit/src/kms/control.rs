@@ -84,6 +84,7 @@ pub struct Saved(Account);
 /// Carries out a command. Returns its result, and whether the account has changed.
 pub(super) fn apply(state: &mut State, command: Command) -> Result<(Value, bool), String> {
     let done = || Ok((json!({}), true));
+    let unsaved = || Ok((json!({}), false));
     let now = state.now();
     let account = &mut state.account;
     match command {
@@ -109,11 +110,11 @@ pub(super) fn apply(state: &mut State, command: Command) -> Result<(Value, bool)
         }
         Command::Fault(fault) => {
             state.faults.push(fault);
-            Ok((json!({}), false))
+            unsaved()
         }
         Command::ClearFaults => {
             state.faults.clear();
-            Ok((json!({}), false))
+            unsaved()
         }
         Command::Clock { ahead } => {
             account.ahead = ahead;
@@ -127,11 +128,12 @@ pub(super) fn apply(state: &mut State, command: Command) -> Result<(Value, bool)
             done()
         }
         Command::RemoveCredential { secret_id } => {
-            let before = account.credentials.len();
-            account.credentials.retain(|it| it.secret_id != secret_id);
-            if account.credentials.len() == before {
-                return Err(format!("there is no secret ID {secret_id:?}"));
-            }
+            let found = account
+                .credentials
+                .iter()
+                .position(|it| it.secret_id == secret_id);
+            let at = found.ok_or_else(|| format!("there is no secret ID {secret_id:?}"))?;
+            account.credentials.remove(at);
             done()
         }
         Command::Expire { secret_id } => {
@@ -175,7 +177,7 @@ pub(super) fn apply(state: &mut State, command: Command) -> Result<(Value, bool)
         Command::Counts => Ok((counts(state), false)),
         Command::ClearCounts => {
             (state.counts, state.requests) = Default::default();
-            Ok((json!({}), false))
+            unsaved()
         }
         Command::Save => {
             let saved = serde_json::to_value(account).map_err(|error| error.to_string())?;

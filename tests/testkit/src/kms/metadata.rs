@@ -60,12 +60,12 @@ fn credentials(state: &mut State, role: &str, now: i64) -> Value {
     let account = &mut state.account;
     let known = account.roles.iter().find(|known| known.name == role);
     let actions = known.and_then(|role| role.actions.clone());
-    let given = account.issue_temporary(LIFE, actions, now);
-    let (expires, expiration) = expiry(&given);
+    let issued = account.issue_temporary(LIFE, actions, now);
+    let (expires, expiration) = expiry(&issued);
     json!({
-        "TmpSecretId": given.secret_id,
-        "TmpSecretKey": given.secret_key,
-        "Token": given.token,
+        "TmpSecretId": issued.secret_id,
+        "TmpSecretKey": issued.secret_key,
+        "Token": issued.token,
         "ExpiredTime": expires,
         "Expiration": expiration,
         "Code": "Success",

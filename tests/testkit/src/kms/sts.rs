@@ -110,13 +110,13 @@ fn role<'a>(account: &'a Account, call: &Call<'_>) -> Result<&'a Role> {
 
 fn issue(account: &mut Account, call: &Call<'_>, actions: Option<Vec<String>>) -> Fields {
     let seconds = call.parameters.integer("DurationSeconds").unwrap_or(DURATION);
-    let given = account.issue_temporary(seconds, actions, call.now);
-    let (expires, expiration) = expiry(&given);
+    let issued = account.issue_temporary(seconds, actions, call.now);
+    let (expires, expiration) = expiry(&issued);
     fields(json!({
         "Credentials": {
-            "Token": given.token,
-            "TmpSecretId": given.secret_id,
-            "TmpSecretKey": given.secret_key,
+            "Token": issued.token,
+            "TmpSecretId": issued.secret_id,
+            "TmpSecretKey": issued.secret_key,
         },
         "ExpiredTime": expires,
         "Expiration": expiration,
@@ -124,8 +124,8 @@ fn issue(account: &mut Account, call: &Call<'_>, actions: Option<Vec<String>>) -
 }
 
 /// The expiry of temporary credentials, in Unix seconds and in the API's date format.
-pub(super) fn expiry(given: &Credential) -> (i64, String) {
-    let expires = given.expires.unwrap_or_default();
+pub(super) fn expiry(issued: &Credential) -> (i64, String) {
+    let expires = issued.expires.unwrap_or_default();
     let time = jiff::Timestamp::from_second(expires).unwrap_or_default();
     (expires, time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }

@@ -33,7 +33,7 @@ pub(super) fn run(cloud: &Tencent, stage: &mut Stage<'_>, namespace: &str) -> Re
     stage.stop_controller(&controller)
 }
 
-/// Registers the cluster with the cloud, and allows one ServiceAccount to decrypt.
+/// Registers the cluster with the cloud, and allows one `ServiceAccount` to decrypt.
 fn configure_trust(cloud: &Tencent, stage: &mut Stage<'_>, namespace: &str) -> Result<()> {
     stage.say("The controller has no long-lived credentials: like a pod in TKE, it assumes a role with its ServiceAccount's token.")?;
     stage.say("Register the cluster's public keys with the cloud, and create a role with which this ServiceAccount may only call Decrypt (in the TKE and CAM consoles; here through the emulator).")?;

@@ -66,8 +66,8 @@ impl Client {
     }
 
     /// Uses the credentials in a response of STS from now on.
-    pub(super) fn use_credentials(&mut self, given: &Value) {
-        let text = |name: &str| given["Credentials"][name].as_str().expect(name).to_owned();
+    pub(super) fn use_credentials(&mut self, issued: &Value) {
+        let text = |name: &str| issued["Credentials"][name].as_str().expect(name).to_owned();
         (self.secret_id, self.secret_key) = (text("TmpSecretId"), text("TmpSecretKey"));
         self.token = Some(text("Token"));
     }

@@ -19,9 +19,9 @@ fn role(name: &str, trust: Trust) -> Command {
 }
 
 /// The error code of a KMS call with these credentials; empty for success.
-fn at_kms(emulator: &Emulator, given: &Value, change: fn(&mut Client)) -> String {
+fn at_kms(emulator: &Emulator, issued: &Value, change: fn(&mut Client)) -> String {
     let mut client = Client::new(emulator);
-    client.use_credentials(given);
+    client.use_credentials(issued);
     change(&mut client);
     client.code("DescribeKey", &json!({"KeyId": emulator.key()}))
 }
@@ -32,27 +32,27 @@ fn credentials_of_an_assumed_role_are_accepted_with_their_token_until_they_expir
     let mut sts = Client::for_sts(&emulator);
     let body = json!({"RoleArn": emulator.role_arn(ROLE), "RoleSessionName": "test"});
     let before = emulator.shared.lock().now();
-    let given = sts.call("AssumeRole", &body);
-    let end = given["ExpiredTime"].as_i64().expect("an end");
+    let issued = sts.call("AssumeRole", &body);
+    let end = issued["ExpiredTime"].as_i64().expect("an end");
     assert!((before + 7200..before + 7260).contains(&end), "{end}");
     assert_eq!(
-        given["Expiration"].as_str().map(str::len),
+        issued["Expiration"].as_str().map(str::len),
         Some("2018-12-04T09:06:16Z".len())
     );
-    assert_eq!(at_kms(&emulator, &given, |_| {}), "");
+    assert_eq!(at_kms(&emulator, &issued, |_| {}), "");
     let refused = "AuthFailure.TokenFailure";
-    assert_eq!(at_kms(&emulator, &given, |client| client.token = None), refused);
+    assert_eq!(at_kms(&emulator, &issued, |client| client.token = None), refused);
     let other = |client: &mut Client| client.token = Some("other".to_owned());
-    assert_eq!(at_kms(&emulator, &given, other), refused);
+    assert_eq!(at_kms(&emulator, &issued, other), refused);
     order(&emulator, Command::ExpireTemporary);
-    assert_eq!(at_kms(&emulator, &given, |_| {}), refused);
+    assert_eq!(at_kms(&emulator, &issued, |_| {}), refused);
     assert_eq!(
         Client::new(&emulator).code("GetRegions", &json!({})),
         "",
         "permanent credentials do not expire"
     );
     // The requested lifetime, limited by the maximum.
-    let lives = |seconds: i64, asked: i64| {
+    let lives = |seconds: i64, requested: i64| {
         order(
             &emulator,
             Command::Life {
@@ -60,13 +60,13 @@ fn credentials_of_an_assumed_role_are_accepted_with_their_token_until_they_expir
             },
         );
         let mut body = body.clone();
-        body["DurationSeconds"] = json!(asked);
+        body["DurationSeconds"] = json!(requested);
         let now = emulator.shared.lock().now();
-        let given = Client::for_sts(&emulator).call("AssumeRole", &body);
-        given["ExpiredTime"].as_i64().expect("an end") - now
+        let issued = Client::for_sts(&emulator).call("AssumeRole", &body);
+        issued["ExpiredTime"].as_i64().expect("an end") - now
     };
-    assert!((3..=4).contains(&lives(3, 900)), "short");
-    assert!((900..=901).contains(&lives(5000, 900)), "as asked");
+    assert!((3..=4).contains(&lives(3, 900)), "limited");
+    assert!((900..=901).contains(&lives(5000, 900)), "as requested");
 }
 
 #[test]
@@ -116,9 +116,9 @@ fn failed_assume_role_calls_have_their_codes() {
         assert_eq!(sts.code("AssumeRole", &body), code, "{body}");
     }
     let body = json!({"RoleArn": guarded, "RoleSessionName": "test", "ExternalId": "id-7"});
-    let given = sts.call("AssumeRole", &body);
+    let issued = sts.call("AssumeRole", &body);
     let mut client = Client::new(&emulator);
-    client.use_credentials(&given);
+    client.use_credentials(&issued);
     let describe = json!({"KeyId": emulator.key()});
     assert_eq!(client.code("DescribeKey", &describe), "");
     assert_eq!(client.code("DisableKey", &describe), "UnauthorizedOperation");
@@ -164,8 +164,8 @@ fn pod_assumes_its_role_unsigned_with_its_token_and_no_other_role_or_token() {
     let good = body(&signer.token(&claims(now)));
     let mut sts = Client::for_sts(&emulator);
     sts.unsigned = true;
-    let given = sts.call(UNSIGNED, &good);
-    assert_eq!(at_kms(&emulator, &given, |_| {}), "");
+    let issued = sts.call(UNSIGNED, &good);
+    assert_eq!(at_kms(&emulator, &issued, |_| {}), "");
     let changed = |name: &str, value: &str| {
         let mut body = good.clone();
         body[name] = json!(value);
@@ -226,10 +226,10 @@ fn metadata_service_returns_the_role_and_its_credentials() {
         assert_eq!(status, 200);
         serde_json::from_str::<Value>(&body).expect("JSON")
     };
-    let given = response(get(&format!("{PATH}machine")));
-    assert_eq!(given["Code"], "Success");
-    let given = json!({"Credentials": given});
-    assert_eq!(at_kms(&emulator, &given, |_| {}), "");
+    let issued = response(get(&format!("{PATH}machine")));
+    assert_eq!(issued["Code"], "Success");
+    let issued = json!({"Credentials": issued});
+    assert_eq!(at_kms(&emulator, &issued, |_| {}), "");
     let code = "InternalError".to_owned();
     emulator.fault(
         Fault::new(Effect::Error { code })
