@@ -1,11 +1,12 @@
 //! The providers of this build, and those that a process has configured.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use super::provider::{Capability, Names, Provider};
 use super::{Class, KeyUri, Kms, KmsError, local, tencent};
+use crate::sync;
 
 /// Every built-in provider. A new one is a directory and an entry here.
 static BUILT_IN: [&dyn Provider; 2] = [&local::PROVIDER, &tencent::PROVIDER];
@@ -16,13 +17,13 @@ static REGISTERED: RwLock<Vec<&'static dyn Provider>> = RwLock::new(Vec::new());
 /// Adds a provider to this process, for programs that embed this library. Call it before anything is parsed: flags and
 /// key URIs of the provider are unknown until then.
 pub fn register(provider: &'static dyn Provider) {
-    let mut registered = REGISTERED.write().unwrap_or_else(PoisonError::into_inner);
+    let mut registered = sync::write(&REGISTERED);
     registered.push(provider);
 }
 
 /// All providers, the built-in ones first.
 pub fn providers() -> Vec<&'static dyn Provider> {
-    let registered = REGISTERED.read().unwrap_or_else(PoisonError::into_inner);
+    let registered = sync::read(&REGISTERED);
     BUILT_IN
         .iter()
         .copied()

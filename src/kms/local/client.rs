@@ -1,7 +1,7 @@
 //! A keyring as a KMS.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
@@ -16,6 +16,7 @@ use crate::files::Stamp;
 use crate::kms::{
     Access, Change, Class, Evidence, Finding, KeyDescription, KeyUri, Kms, KmsError, Severity, action,
 };
+use crate::sync;
 
 /// A keyring as a KMS. Cheap to clone. No Debug: it holds keys.
 #[derive(Clone)]
@@ -73,14 +74,14 @@ impl LocalKms {
         let Some(source) = &self.0.source else {
             return Refresh::Unchanged;
         };
-        let mut loaded = source.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = sync::lock(&source.loaded);
         if Stamp::of(&source.path).is_ok_and(|now| now == *loaded) {
             return Refresh::Unchanged;
         }
         match load(&source.path, source.rules) {
             Ok((ring, stamp)) => {
                 let kids = ring.kids();
-                *self.0.ring.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(ring);
+                *sync::write(&self.0.ring) = Arc::new(ring);
                 *loaded = stamp;
                 Refresh::Reloaded(kids)
             }
@@ -99,7 +100,7 @@ impl LocalKms {
     }
 
     fn ring(&self) -> Arc<Keyring> {
-        Arc::clone(&self.0.ring.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&sync::read(&self.0.ring))
     }
 
     /// Runs `work` with the key of `uri`.

@@ -263,6 +263,6 @@ fn a_proxy_that_the_api_servers_client_cannot_use_is_told_without_its_password()
         b"",
         &[("HTTPS_PROXY", "ftp://someone:planted-9f2kq@127.0.0.1:9")],
     );
-    let ran = ran.failed(2, "its proxy (HTTPS_PROXY, or proxy-url in the kubeconfig)");
+    let ran = ran.failed(2, "the proxy (HTTPS_PROXY, or proxy-url in the kubeconfig)");
     assert!(!ran.stderr.contains("planted"), "{}", ran.stderr);
 }
