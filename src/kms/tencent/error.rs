@@ -1,32 +1,62 @@
-//! What goes wrong between us and Tencent Cloud.
+//! The error of the Tencent Cloud client.
 
 use crate::kms::error::answer;
 use crate::kms::{Class, KeyUri, KmsError};
 
-/// A failed call of KMS or STS. Carries no body, no credential and no text of a request.
+/// A failed call of KMS or STS, or the lack of credentials for one. Holds no request or response body and no credential.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{action}: {message}{}", answer(.code.as_deref(), .request_id.as_deref()))]
 pub struct TencentError {
-    /// What it means.
+    /// The kind of failure, which decides who can fix it.
     pub class: Class,
-    /// The action of the API.
+    /// The API action, such as `Decrypt`.
     pub action: &'static str,
-    /// The API's error code, if it answered with one.
+    /// The API's error code, if the API responded with one.
     pub code: Option<Box<str>>,
-    /// Why, in one line.
+    /// The cause, in one line.
     pub message: Box<str>,
-    /// The API's id of the request.
+    /// The API's id of the request, if the API responded.
     pub request_id: Option<Box<str>>,
-    /// What a person can do.
+    /// What the user can do about it.
     pub advice: Box<str>,
-    /// As [`KmsError::subject`].
+    /// See [`KmsError::subject`].
     pub subject: Option<Box<str>>,
-    /// As [`KmsError::retryable`].
+    /// See [`KmsError::retryable`].
     pub retryable: bool,
+    /// What the call itself does next.
+    pub(super) retry_action: RetryAction,
+    /// How far the request got.
+    pub(super) progress: Progress,
+}
+
+/// What a call tries before it returns an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RetryAction {
+    /// Nothing: another attempt would fail as well.
+    Fail,
+    /// Another attempt after a pause, up to the configured number of attempts.
+    Retry,
+    /// One more attempt after a pause.
+    RetryOnce,
+    /// One more attempt with refreshed credentials.
+    RefreshCredentials,
+    /// One more attempt, signed with the server's time.
+    CorrectClock,
+}
+
+/// How far a request got before it failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// No TCP connection was established.
+    NotConnected,
+    /// A server or proxy was reached, but the request was not sent.
+    NotSent,
+    /// The API may have executed the request.
+    MaybeSent,
 }
 
 impl TencentError {
-    /// A failure without an answer.
+    /// A failure before anything was sent, with the advice of its class.
     pub(super) fn new(class: Class, action: &'static str, message: impl Into<Box<str>>) -> Self {
         TencentError {
             class,
@@ -37,39 +67,72 @@ impl TencentError {
             advice: class.advice().into(),
             subject: None,
             retryable: false,
+            retry_action: RetryAction::Fail,
+            progress: Progress::NotSent,
         }
     }
 
-    /// With advice of its own.
+    /// A failure to get credentials. The caller adds the source.
+    pub(super) fn credentials(message: impl Into<Box<str>>, advice: impl Into<Box<str>>) -> Self {
+        TencentError::new(Class::Credentials, "credentials", message).with_advice(advice)
+    }
+
+    /// Replaces the advice.
     #[must_use]
     pub(super) fn with_advice(mut self, advice: impl Into<Box<str>>) -> Self {
         self.advice = advice.into();
         self
     }
 
-    /// With why there are no other credentials to try.
+    /// Sets the id of the failed request.
     #[must_use]
-    pub(super) fn and_no_others(mut self, why: &TencentError) -> Self {
-        let names = answer(why.code.as_deref(), why.request_id.as_deref());
-        self.message = format!(
-            "{}; others could not be had: {}{names}",
-            self.message, why.message
-        )
-        .into();
-        self.advice.clone_from(&why.advice);
-        self.retryable = why.retryable;
-        self
-    }
-
-    /// With the id of the request that it is about.
-    #[must_use]
-    pub(super) fn of_request(mut self, request_id: Option<&str>) -> Self {
+    pub(super) fn with_request_id(mut self, request_id: Option<&str>) -> Self {
         self.request_id = request_id.map(Into::into);
         self
     }
 
-    /// The same, about the key that was to be used.
-    pub(super) fn about(self, key: &KeyUri) -> KmsError {
+    /// Sets the next step of the call, and how far the request got.
+    #[must_use]
+    pub(super) fn with_retry(mut self, retry_action: RetryAction, progress: Progress) -> Self {
+        self.retry_action = retry_action;
+        self.progress = progress;
+        self
+    }
+
+    /// Marks the failure as transient although its class is not.
+    #[must_use]
+    pub(super) fn retryable(mut self) -> Self {
+        self.retryable = true;
+        self
+    }
+
+    /// Turns a failed STS call into the reason why there are no credentials. Code and request id are kept.
+    #[must_use]
+    pub(super) fn into_credentials_error(self) -> Self {
+        TencentError {
+            retryable: self.class.is_retryable(),
+            code: self.code,
+            request_id: self.request_id,
+            ..TencentError::credentials(format!("{}: {}", self.action, self.message), self.advice)
+        }
+    }
+
+    /// Adds why refreshing the rejected credentials failed, and the advice for that.
+    #[must_use]
+    pub(super) fn with_failed_refresh(mut self, refresh: &TencentError) -> Self {
+        let details = answer(refresh.code.as_deref(), refresh.request_id.as_deref());
+        self.message = format!(
+            "{}; refreshing the credentials failed: {}{details}",
+            self.message, refresh.message
+        )
+        .into();
+        self.advice.clone_from(&refresh.advice);
+        self.retryable = refresh.retryable;
+        self
+    }
+
+    /// Converts to the error of the [`Kms`](crate::kms::Kms) trait, about the key that was used.
+    pub(super) fn into_kms_error(self, key: &KeyUri) -> KmsError {
         KmsError {
             class: self.class,
             key: key.clone(),
@@ -84,65 +147,19 @@ impl TencentError {
     }
 }
 
-/// The most of a server's message that is repeated, in characters.
-const MESSAGE_LEN: usize = 300;
-
-/// A text of the server as it may be shown: one line, not too long, and nothing at all if it repeats one of the
-/// secrets that were sent.
-pub(super) fn shown(text: &str, secrets: &[&str]) -> String {
-    if secrets
-        .iter()
-        .any(|secret| !secret.is_empty() && text.contains(secret))
-    {
-        return "the answer's text repeats what was sent and is withheld".to_owned();
-    }
-    let mut line: String = text
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(MESSAGE_LEN)
-        .collect();
-    if text.chars().count() > MESSAGE_LEN {
-        line.push('…');
-    }
-    let line = line.trim();
-    if line.is_empty() {
-        "no message".to_owned()
-    } else {
-        line.to_owned()
-    }
-}
-
-/// An error code or request id as it may be shown: they are words, so anything else is cut off.
-pub(super) fn word(text: &str) -> Box<str> {
-    let fits = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    text.chars().take_while(fits).take(128).collect::<String>().into()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_servers_text_is_one_line_and_repeats_no_secret() {
-        assert_eq!(shown("no\r\nright\u{1b}[31m", &[]), "no  right [31m");
-        assert_eq!(shown(" \n", &[]), "no message");
-        assert_eq!(shown(&"x".repeat(1000), &[]).chars().count(), MESSAGE_LEN + 1);
-        let withheld = shown("bad Plaintext c2VjcmV0", &["c2VjcmV0"]);
-        assert!(!withheld.contains("c2Vj"), "{withheld}");
-        assert_eq!(shown("fine", &[""]), "fine");
-        assert_eq!(&*word("Invalid.Code\nx"), "Invalid.Code");
-        assert_eq!(&*word("eac6b301-a322 evil"), "eac6b301-a322");
-    }
-
-    #[test]
-    fn an_error_names_code_and_request() {
-        let mut error = TencentError::new(Class::Denied, "Decrypt", "no right").of_request(Some("r-1"));
-        assert_eq!(error.to_string(), "Decrypt: no right (request r-1)");
+    fn error_names_code_and_request_id() {
+        let mut error = TencentError::new(Class::Denied, "Decrypt", "no permission").with_request_id(Some("r-1"));
+        assert_eq!(error.to_string(), "Decrypt: no permission (request r-1)");
         error.code = Some("UnauthorizedOperation".into());
         let key = KeyUri::parse("tencent-kms://ap-guangzhou/k").expect("a key URI");
         assert_eq!(
-            error.about(&key).to_string(),
-            "Decrypt with tencent-kms://ap-guangzhou/k: no right (UnauthorizedOperation, request r-1)"
+            error.into_kms_error(&key).to_string(),
+            "Decrypt with tencent-kms://ap-guangzhou/k: no permission (UnauthorizedOperation, request r-1)"
         );
     }
 }

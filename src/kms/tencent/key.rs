@@ -1,59 +1,87 @@
-//! What a `tencent-kms://` URI names (format-es1 section 10).
+//! The URIs of KMS keys: `tencent-kms://REGION/KEY-ID` (docs/format-es1.md, Key URIs).
 
-use super::FORM;
 use super::error::TencentError;
 use crate::kms::{Class, KeyUri};
 
-/// A KMS key of one region. Borrowed from its URI, so that text compares bytewise.
+/// The scheme of this provider's key URIs.
+pub const SCHEME: &str = "tencent-kms";
+
+/// The form of a key URI, as advice.
+pub const FORM: &str = "write it as tencent-kms://REGION/KEY-ID, with the key id in lower case";
+
+/// Whether `uri` has the form of a key of this provider. The key need not exist.
+///
+/// ```
+/// use envelope_secrets::kms::{KeyUri, tencent};
+///
+/// let key = KeyUri::parse("tencent-kms://ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01")?;
+/// assert!(tencent::is_key(&key));
+/// let alias = KeyUri::parse("tencent-kms://ap-guangzhou/prod")?;
+/// assert!(!tencent::is_key(&alias), "the API addresses keys by id only");
+/// # Ok::<(), envelope_secrets::kms::KeyUriError>(())
+/// ```
+pub fn is_key(uri: &KeyUri) -> bool {
+    TencentKey::of_uri(uri).is_some()
+}
+
+/// A KMS key of one region, borrowed from its URI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TencentKey<'a> {
-    /// `ap-guangzhou`.
+    /// The region, such as `ap-guangzhou`.
     pub(super) region: &'a str,
-    /// `KeyId`: a UUID in lower case.
+    /// The API's `KeyId`: a UUID in lower case.
     pub(super) id: &'a str,
 }
 
 impl<'a> TencentKey<'a> {
-    /// `None` when what stands behind `tencent-kms://` is no region and key id: never a URL, never a host.
+    /// Returns `None` unless the URI is a region and a key id: the URI can never name a host or a path.
     pub(super) fn of_uri(uri: &'a KeyUri) -> Option<Self> {
-        if uri.scheme() != super::SCHEME {
+        if uri.scheme() != SCHEME {
             return None;
         }
         let (region, id) = uri.rest().split_once('/')?;
         (is_region(region) && is_key_id(id)).then_some(TencentKey { region, id })
     }
 
-    /// The same, or the error that says how to write one.
-    pub(super) fn named(uri: &'a KeyUri, action: &'static str) -> Result<Self, TencentError> {
+    /// Like [`TencentKey::of_uri`], with an error for `action` that explains the form.
+    pub(super) fn require(uri: &'a KeyUri, action: &'static str) -> Result<Self, TencentError> {
         TencentKey::of_uri(uri).ok_or_else(|| {
-            TencentError::new(Class::NotFound, action, "the URI names no KMS key").with_advice(FORM)
+            let message = "the URI is not a valid KMS key of Tencent Cloud";
+            TencentError::new(Class::NotFound, action, message).with_advice(FORM)
         })
     }
 
-    /// The URI of a key; `None` when these name none.
+    /// Returns the URI of a key, or `None` if the region or the id is not valid.
     pub(super) fn uri(region: &str, id: &str) -> Option<KeyUri> {
-        let uri = KeyUri::parse(&format!("{}://{region}/{id}", super::SCHEME)).ok()?;
-        TencentKey::of_uri(&uri).is_some().then_some(uri)
+        let uri = KeyUri::parse(&format!("{SCHEME}://{region}/{id}")).ok()?;
+        is_key(&uri).then_some(uri)
     }
 }
 
-/// `[a-z]{2}(-[a-z0-9]{2,20}){1,3}`.
+/// Whether `text` has the form of a region: `[a-z]{2}(-[a-z0-9]{2,20}){1,3}`.
+///
+/// ```
+/// use envelope_secrets::kms::tencent::is_region;
+///
+/// assert!(is_region("ap-shanghai-fsi"));
+/// assert!(!is_region("ap-guangzhou.example.com"));
+/// ```
 pub fn is_region(text: &str) -> bool {
     let mut parts = text.split('-');
     let area = parts.next().unwrap_or("");
-    let mut rest = 0;
+    let mut count = 0;
     for part in parts {
-        rest += 1;
-        let fits = (2..=20).contains(&part.len())
+        count += 1;
+        let is_valid = (2..=20).contains(&part.len())
             && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        if !fits {
+        if !is_valid {
             return false;
         }
     }
-    area.len() == 2 && area.bytes().all(|b| b.is_ascii_lowercase()) && (1..=3).contains(&rest)
+    area.len() == 2 && area.bytes().all(|b| b.is_ascii_lowercase()) && (1..=3).contains(&count)
 }
 
-/// A UUID in lower case.
+/// Whether `text` is a UUID in lower case.
 fn is_key_id(text: &str) -> bool {
     text.len() == 36
         && text.bytes().enumerate().all(|(at, b)| match at {
@@ -67,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_region_and_a_uuid_and_nothing_else() {
+    fn uri_must_be_a_region_and_a_uuid() {
         let uri = |text: &str| KeyUri::parse(text).expect("a key URI");
         let good = uri("tencent-kms://ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01");
         assert_eq!(
@@ -108,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uri_is_made_of_a_region_and_an_id_alone() {
+    fn uri_is_built_from_a_valid_region_and_id_only() {
         let id = "23e80852-1e38-11e9-b129-5cb9019b4b01";
         let made = TencentKey::uri("ap-guangzhou", id).expect("a key");
         assert_eq!(made.as_str(), format!("tencent-kms://ap-guangzhou/{id}"));

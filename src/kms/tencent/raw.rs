@@ -1,26 +1,23 @@
-//! Calls with parameters that the client itself never sends. Only for suite `live`, which asks what the KMS makes of them.
+//! Calls with arbitrary parameters, for the suites `live` and `conformance` only.
 
 use serde_json::Value;
 
-use super::TencentKms;
+use super::client::{Request, TencentKms};
 use super::error::TencentError;
-use super::reply::Reply;
-use super::rpc::Nature;
 
 impl TencentKms {
-    /// Calls `action` with exactly these parameters and gives the fields of the answer, a plaintext among them; signed,
-    /// limited and tried again as every call is.
+    /// Calls `action` with exactly these parameters and returns all fields of the response, including a plaintext. Signed,
+    /// limited and retried like every call.
     pub async fn raw(
         &self,
         action: &'static str,
         region: &str,
         parameters: &Value,
     ) -> Result<Value, TencentError> {
-        let nature = match parameters.get("CiphertextBlob") {
-            Some(_) => Nature::OnCiphertext,
-            None => Nature::Repeatable,
+        let request = Request {
+            reads_ciphertext: parameters.get("CiphertextBlob").is_some(),
+            ..Request::new(action, region, parameters)
         };
-        let reply: Reply<Value> = self.kms_with(action, region, parameters, &[], nature).await?;
-        Ok(reply.value)
+        Ok(self.call::<_, Value>(&request).await?.value)
     }
 }

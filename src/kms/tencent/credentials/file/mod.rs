@@ -1,123 +1,124 @@
-//! Credentials in files: a profile (INI), or a folder as a Secret volume lays it out.
+//! Credentials in files: a profile (INI), or a directory in the layout of a mounted Secret.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use zeroize::Zeroizing;
 
-use super::env::{self, Environment};
-use super::{Credentials, Fetched, Found, Provide, Source};
-use crate::files::{self, ReadError, Stamp};
+use super::environment::{self, Environment};
+use super::source::{CredentialSource, Fetched, Lookup, Source};
+use super::text_file::read_text;
+use crate::files::Stamp;
+use crate::kms::tencent::transport::identity::Credentials;
+use crate::sync::lock;
 
-/// More than any of these files holds. Bytes.
-const MAX_LEN: u64 = 64 << 10;
+/// The profile in the home directory, and for the whole host.
+const HOME_PROFILE: &str = ".tencentcloud/credentials";
+const SYSTEM_PROFILE: &str = "/etc/tencentcloud/credentials";
 
-/// The keys of a folder, as they stand in a Secret.
+/// The files of a directory: the keys of a Secret.
 const SECRET_ID: &str = "secretId";
 const SECRET_KEY: &str = "secretKey";
 const TOKEN: &str = "token";
 
-/// A file or a folder, read again when it changes.
+/// A file or directory, re-read when it changes.
 pub(super) struct FileSource {
     source: Source,
-    /// The first that is there is used.
-    places: Vec<PathBuf>,
-    /// Whether one of them must be there.
-    required: bool,
-    /// The state of what was read last.
-    read: Mutex<Option<Vec<Stamp>>>,
+    /// The first one that exists is used.
+    paths: Vec<PathBuf>,
+    /// Whether one of them must exist.
+    is_required: bool,
+    /// The stamps of the files that were read last.
+    last_read: Mutex<Option<Vec<Stamp>>>,
 }
 
 impl FileSource {
-    /// A place that somebody named.
-    pub(super) fn named(path: PathBuf) -> Self {
+    /// The path in the configuration.
+    pub(super) fn configured(path: PathBuf) -> Self {
         FileSource::new(Source::File, vec![path], true)
     }
 
-    /// The profile file: where a variable says, else at its usual places.
+    /// The profile file: the one that its variable names, else in the default locations.
     pub(super) fn profile(environment: &Environment) -> Self {
-        if let Some(path) = environment.text(env::PROFILE) {
+        if let Some(path) = environment.text(environment::PROFILE) {
             return FileSource::new(Source::Profile, vec![path.into()], true);
         }
-        let home = environment.text(env::HOME).map(Path::new);
-        let usual = ".tencentcloud/credentials";
-        let places = home.map(|home| home.join(usual)).into_iter();
-        let places = places.chain([PathBuf::from("/etc/tencentcloud/credentials")]);
-        FileSource::new(Source::Profile, places.collect(), false)
+        let home = environment.text(environment::HOME).map(Path::new);
+        let paths = home.map(|home| home.join(HOME_PROFILE)).into_iter();
+        let paths = paths.chain([PathBuf::from(SYSTEM_PROFILE)]);
+        FileSource::new(Source::Profile, paths.collect(), false)
     }
 
-    fn new(source: Source, places: Vec<PathBuf>, required: bool) -> Self {
+    fn new(source: Source, paths: Vec<PathBuf>, is_required: bool) -> Self {
         FileSource {
             source,
-            places,
-            required,
-            read: Mutex::new(None),
+            paths,
+            is_required,
+            last_read: Mutex::new(None),
         }
     }
 
-    fn place(&self) -> Option<&PathBuf> {
-        self.places.iter().find(|path| path.exists())
+    fn existing_path(&self) -> Option<&PathBuf> {
+        self.paths.iter().find(|path| path.exists())
     }
 
-    fn load(&self) -> Found {
-        let Some(path) = self.place() else {
-            let names: Vec<String> = self
-                .places
+    fn load(&self) -> Lookup {
+        let Some(path) = self.existing_path() else {
+            *lock(&self.last_read) = None;
+            let paths: Vec<String> = self
+                .paths
                 .iter()
                 .map(|path| path.display().to_string())
                 .collect();
-            *self.read.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            let why = format!("{} is not there", names.join(" or "));
-            return if self.required {
-                Found::unusable(
-                    why,
-                    "name a credentials file, or a folder with secretId and secretKey",
-                )
+            let why = format!("{} does not exist", paths.join(" or "));
+            return if self.is_required {
+                let advice = "name a credentials file, or a directory with the files secretId and secretKey";
+                Lookup::failed(why, advice)
             } else {
-                Found::Absent(why)
+                Lookup::NotConfigured(why)
             };
         };
-        // Before the reading: a change in between is seen the next time.
+        // Stamped before reading, so that a change in between is noticed next time.
         let stamps = stamps(path);
-        let found = if path.is_dir() {
-            read_folder(path)
+        let credentials = if path.is_dir() {
+            read_directory(path)
         } else {
             read_profile(path)
         };
-        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = stamps;
-        match found {
-            Ok(credentials) => Found::Credentials(Fetched::for_good(credentials)),
-            Err(why) => Found::unusable(
+        *lock(&self.last_read) = stamps;
+        match credentials {
+            Ok(credentials) => Lookup::Found(Fetched::permanent(credentials)),
+            Err(why) => Lookup::failed(
                 format!("{}: {why}", path.display()),
-                "write a profile with secret_id and secret_key under [default], or a folder with the files secretId \
+                "write a profile with secret_id and secret_key under [default], or a directory with the files secretId \
                  and secretKey",
             ),
         }
     }
 }
 
-impl Provide for FileSource {
+impl CredentialSource for FileSource {
     fn source(&self) -> Source {
         self.source
     }
 
-    fn fetch(&self) -> BoxFuture<'_, Found> {
+    fn fetch(&self) -> BoxFuture<'_, Lookup> {
         async { self.load() }.boxed()
     }
 
-    fn changed(&self) -> bool {
-        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        // A file that is gone has not changed: what it held stays in use.
-        let now = self.place().and_then(|path| stamps(path));
-        now.is_some() && *read != now
+    fn has_changed(&self) -> bool {
+        let last_read = lock(&self.last_read);
+        // A missing file has not changed: what it contained stays in use.
+        let current = self.existing_path().and_then(|path| stamps(path));
+        current.is_some() && *last_read != current
     }
 }
 
-/// The state of what credentials are read from, through all symlinks.
+/// Returns the stamps of the files that credentials are read from, through all symlinks.
 fn stamps(path: &Path) -> Option<Vec<Stamp>> {
     if !path.is_dir() {
         return Stamp::of(path).ok().map(|stamp| vec![stamp]);
@@ -127,11 +128,11 @@ fn stamps(path: &Path) -> Option<Vec<Stamp>> {
     Some([id?, key?].into_iter().chain(token).collect())
 }
 
-/// A Secret volume swaps all its files at once by moving the link `..data`: its target is read, so that an id and a
-/// key are of one revision.
-fn read_folder(path: &Path) -> Result<Credentials, String> {
-    let folder = fs::canonicalize(path.join("..data")).unwrap_or_else(|_| path.to_owned());
-    let read = |name: &str| match read_text(&folder.join(name)) {
+/// Reads a directory. The kubelet replaces all files of a Secret volume in one step by moving the link `..data`: its target
+/// is read, so that secret id and key are of the same revision.
+fn read_directory(path: &Path) -> Result<Credentials, String> {
+    let directory = fs::canonicalize(path.join("..data")).unwrap_or_else(|_| path.to_owned());
+    let read = |name: &str| match read_text(&directory.join(name)) {
         Ok(text) => Ok(Some(Zeroizing::new(text.trim().to_owned()))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(format!("cannot read {name}: {error}")),
@@ -147,7 +148,7 @@ fn read_profile(path: &Path) -> Result<Credentials, String> {
     parse_profile(&text)
 }
 
-/// The section `[default]`: `name = value`, without quotes; `#` and `;` begin comments.
+/// Parses the section `[default]` of a profile: lines `name = value` without quotes; `#` and `;` start comments.
 fn parse_profile(text: &str) -> Result<Credentials, String> {
     let mut found = [None, None, None];
     let mut section = "";
@@ -164,7 +165,7 @@ fn parse_profile(text: &str) -> Result<Credentials, String> {
         }
         let (name, value) = line
             .split_once('=')
-            .ok_or_else(|| format!("line {} is no section, comment or name = value", number + 1))?;
+            .ok_or_else(|| format!("line {} is not a section, a comment or name = value", number + 1))?;
         if section != "default" {
             continue;
         }
@@ -172,11 +173,11 @@ fn parse_profile(text: &str) -> Result<Credentials, String> {
             "secret_id" => 0,
             "secret_key" => 1,
             "token" => 2,
-            _ => continue, // role_arn and others, of other programs
+            _ => continue, // role_arn and others, for other programs
         };
         let value = Zeroizing::new(value.trim().to_owned());
         if found[slot].replace(value).is_some() {
-            return Err(format!("line {}: {} stands twice", number + 1, name.trim()));
+            return Err(format!("line {}: duplicate {}", number + 1, name.trim()));
         }
     }
     if sections == 0 {
@@ -186,22 +187,6 @@ fn parse_profile(text: &str) -> Result<Credentials, String> {
     let id = id.ok_or("it has no secret_id under [default]")?;
     let key = key.ok_or("it has no secret_key under [default]")?;
     Credentials::new(id.to_string(), key, token.filter(|token| !token.is_empty())).map_err(str::to_owned)
-}
-
-/// A small text file, without the byte order mark that some editors put first. It is wiped.
-pub(super) fn read_text(path: &Path) -> io::Result<Zeroizing<String>> {
-    let file = files::open(path)?;
-    let (bytes, _) = files::read(&file, MAX_LEN).map_err(|error| match error {
-        ReadError::Io(error) => error,
-        ReadError::NotRegular => io::Error::other(
-            "not a regular file (a pipe cannot be used: credentials are read again when their file changes)",
-        ),
-        error => io::Error::other(error),
-    })?;
-    let text = std::str::from_utf8(&bytes).map_err(|_| io::Error::other("it is no text in UTF-8"))?;
-    Ok(Zeroizing::new(
-        text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(),
-    ))
 }
 
 #[cfg(test)]

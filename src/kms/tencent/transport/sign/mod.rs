@@ -1,7 +1,6 @@
 //! TC3-HMAC-SHA256, the signature of Tencent Cloud's API 3.0, as pure functions.
 //!
-//! Source: Tencent Cloud's page "Signature Method v3"; every intermediate value is tested against
-//! `tests/vectors/tc3.json`.
+//! Source: Tencent Cloud's page "Signature Method v3". `tests/vectors/tc3.json` covers every intermediate value.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
@@ -12,28 +11,28 @@ use crate::envelope::encoding::to_hex;
 const ALGORITHM: &str = "TC3-HMAC-SHA256";
 const TERMINATOR: &str = "tc3_request";
 
-/// `Authorization` of a call that is not signed. Only STS takes it, for `AssumeRoleWithWebIdentity`.
+/// The `Authorization` header of an unsigned call. Only STS accepts it, for `AssumeRoleWithWebIdentity`.
 pub(super) const UNSIGNED: &str = "SKIP";
 
-/// What is signed, exactly as it is sent.
-pub(super) struct Signable<'a> {
-    /// `POST`.
-    pub(super) method: &'a str,
-    /// The query as it stands in the URL, without `?`; "" for POST.
-    pub(super) query: &'a str,
-    /// The signed headers, names in lower case and ascending; `content-type` and `host` must be among them.
-    pub(super) headers: &'a [(&'a str, &'a str)],
-    /// The body's bytes.
-    pub(super) body: &'a [u8],
-    /// Unix seconds: `X-TC-Timestamp`.
-    pub(super) timestamp: i64,
+/// The signed parts of a request, exactly as they are sent.
+pub(in crate::kms::tencent) struct Signable<'a> {
+    /// The HTTP method: `POST`.
+    pub(in crate::kms::tencent) method: &'a str,
+    /// The query as in the URL, without `?`; empty for POST.
+    pub(in crate::kms::tencent) query: &'a str,
+    /// The signed headers by ascending name, names in lower case. `content-type` and `host` are required.
+    pub(in crate::kms::tencent) headers: &'a [(&'a str, &'a str)],
+    /// The body.
+    pub(in crate::kms::tencent) body: &'a [u8],
+    /// `X-TC-Timestamp`, in Unix seconds.
+    pub(in crate::kms::tencent) timestamp: i64,
     /// `kms` or `sts`.
-    pub(super) service: &'a str,
+    pub(in crate::kms::tencent) service: &'a str,
 }
 
 impl Signable<'_> {
-    /// The value of the header `Authorization`.
-    pub(super) fn authorization(&self, secret_id: &str, secret_key: &str) -> String {
+    /// Returns the value of the `Authorization` header.
+    pub(in crate::kms::tencent) fn authorization(&self, secret_id: &str, secret_key: &str) -> String {
         self.authorization_with(
             secret_id,
             &SigningKeys::derive(secret_key, &self.date(), self.service),
@@ -49,10 +48,10 @@ impl Signable<'_> {
         )
     }
 
-    /// The date of the scope: the UTC date of the timestamp, `2023-11-14`.
+    /// The date in the credential scope: the UTC date of the timestamp, such as `2023-11-14`.
     fn date(&self) -> String {
         jiff::Timestamp::from_second(self.timestamp)
-            .unwrap_or_default() // beyond the year 9999: the KMS refuses the signature
+            .unwrap_or_default() // beyond the year 9999: the API rejects the signature
             .strftime("%Y-%m-%d")
             .to_string()
     }
@@ -90,7 +89,7 @@ impl Signable<'_> {
     }
 }
 
-/// The chain of keys from the secret key to the one that signs. Wiped, no Debug.
+/// The keys derived from the secret key. Wiped on drop; no Debug.
 struct SigningKeys {
     #[cfg(test)]
     date: Zeroizing<[u8; 32]>,
@@ -119,8 +118,8 @@ impl SigningKeys {
 }
 
 fn hmac(key: &[u8], message: &[u8]) -> Zeroizing<[u8; 32]> {
-    #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
+    #[expect(clippy::expect_used, reason = "HMAC accepts keys of any length")]
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("keys of any length are valid");
     mac.update(message);
     Zeroizing::new(mac.finalize().into_bytes().into())
 }

@@ -1,147 +1,141 @@
-//! What each error code of KMS and STS means: the one table.
+//! The error codes of KMS and STS, and what each one means.
 //!
-//! The class decides the controller's reason (controller.md 9): transient `KmsUnavailable`, throttled `KmsThrottled`,
-//! credentials `CredentialsUnavailable`, denied `KmsDenied`, key unusable and not found `KmsKeyUnusable`,
-//! configuration `KmsMisconfigured`, integrity `IntegrityError`.
+//! The class selects the reason that the controller reports: transient `KmsUnavailable`, throttled `KmsThrottled`,
+//! credentials `CredentialsUnavailable`, denied `KmsDenied`, key unusable and not found `KmsKeyUnusable`, configuration
+//! `KmsMisconfigured`, integrity `IntegrityError`.
 //!
-//! On an action that reads a ciphertext a code is a refusal of it, and so integrity, unless it says that the ciphertext was
-//! not looked at (design 5): throttling, denial, the key's state, authentication, the account, the region, the
-//! service. To the last belong the codes of an endpoint that does not offer the action at all (`InvalidAction`,
-//! `NoSuchVersion`, ...): to seal again would cure nothing.
+//! On an action that takes a ciphertext, every code is a refusal of the ciphertext (integrity), unless it shows that the
+//! KMS did not examine it: throttling, denial, key state, authentication, an account, region or service fault. The codes
+//! of an endpoint that does not offer the action (`InvalidAction`, `NoSuchVersion`, ...) are such faults: re-sealing would
+//! not help.
 //!
-//! Codes are matched exactly, then by the part before the first dot. Sources: the error pages of Tencent Cloud's API
-//! 3.0, KMS 2019-01-18 and STS 2018-08-13.
+//! A code is looked up as a whole, then by the part before its first dot. Sources: the error code pages of Tencent Cloud's
+//! API 3.0, KMS 2019-01-18 and STS 2018-08-13.
 
-use super::rpc::Service;
+use super::service::Service;
 use crate::kms::Class;
+use crate::kms::tencent::error::RetryAction;
 
-/// What to try inside the same call before giving up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Then {
-    /// Nothing helps.
-    Fail,
-    /// Ask again after a pause, as often as the limits allow.
-    Retry,
-    /// Ask again once.
-    RetryOnce,
-    /// Once with fresh credentials.
-    Refresh,
-    /// Once with the clock of the server.
-    CorrectClock,
-}
-
-/// A row of the table, as it applies to one action.
+/// What a code means for one action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Meaning {
     pub(super) class: Class,
-    pub(super) then: Then,
-    /// `{action}` stands for the action. Empty: the class's own.
+    pub(super) retry_action: RetryAction,
+    /// A template: `{action}` is replaced. Empty for the advice of the class.
     pub(super) advice: &'static str,
-    /// The state of a key that cannot be used: "the key is {state}". Empty where the code tells none.
+    /// The state of an unusable key, as in "the key is {state}". Empty if the code does not show it.
     pub(super) state: &'static str,
 }
 
+/// A row of the table.
 #[derive(Clone, Copy)]
 struct Row {
     code: &'static str,
-    class: Class,
-    then: Then,
-    advice: &'static str,
-    state: &'static str,
-    /// On an action that reads a ciphertext this is the KMS's refusal of it, whatever the class says (design 5).
-    refuses: bool,
+    meaning: Meaning,
+    /// Whether the code is a refusal of the ciphertext on an action that takes one, whatever its class.
+    refuses_ciphertext: bool,
 }
 
+/// A code that says nothing about a ciphertext.
 const fn row(code: &'static str, class: Class, advice: &'static str) -> Row {
-    let then = match class {
-        Class::Transient | Class::Throttled => Then::Retry,
-        Class::Credentials => Then::Refresh,
-        _ => Then::Fail,
+    let retry_action = match class {
+        Class::Transient | Class::Throttled => RetryAction::Retry,
+        Class::Credentials => RetryAction::RefreshCredentials,
+        _ => RetryAction::Fail,
     };
     Row {
         code,
-        class,
-        then,
-        advice,
-        state: "",
-        refuses: false,
+        meaning: Meaning {
+            class,
+            retry_action,
+            advice,
+            state: "",
+        },
+        refuses_ciphertext: false,
     }
 }
 
+/// A code that refuses the request, and on an action that takes a ciphertext the ciphertext.
 const fn refusal(code: &'static str, class: Class, advice: &'static str) -> Row {
-    let then = match class {
-        Class::Transient => Then::RetryOnce,
-        _ => Then::Fail,
+    let retry_action = match class {
+        Class::Transient => RetryAction::RetryOnce,
+        _ => RetryAction::Fail,
     };
     Row {
-        code,
-        class,
-        then,
-        advice,
-        state: "",
-        refuses: true,
+        refuses_ciphertext: true,
+        ..with_retry(row(code, class, advice), retry_action)
     }
 }
 
+/// A code for a key in a state that does not allow the action.
 const fn unusable(code: &'static str, state: &'static str, advice: &'static str) -> Row {
+    let row = row(code, Class::KeyUnusable, advice);
     Row {
-        state,
-        ..row(code, Class::KeyUnusable, advice)
+        meaning: Meaning {
+            state,
+            ..row.meaning
+        },
+        ..row
     }
 }
 
-const fn then(row: Row, then: Then) -> Row {
-    Row { then, ..row }
+const fn with_retry(row: Row, retry_action: RetryAction) -> Row {
+    Row {
+        meaning: Meaning {
+            retry_action,
+            ..row.meaning
+        },
+        ..row
+    }
 }
 
-const PARAMETER: &str = "this request does not suit this KMS key or region: check what was asked for; if it is right, \
-                         report it with the request id";
-const BUG: &str =
-    "report this with the request id: it is an error of this program, or of a proxy that changes requests";
+const PARAMETER: &str = "check that the KMS key and the region support this request; if they do, report it with the \
+                         request id";
+const BUG: &str = "report this with the request id: it is a bug in this program, or a proxy changes requests";
 const GRANT: &str = "grant kms:{action} on this KMS key in CAM to the identity whose credentials are used";
 const STATE: &str = "enable the KMS key, or cancel its deletion, in the Tencent Cloud console";
-const RENEW: &str = "the secret id is gone or disabled: give the credentials of a key that exists";
-const ENDPOINT: &str = "check the endpoint: this KMS does not know the request";
+const RENEW: &str = "the secret id has been deleted or disabled: use the credentials of an existing API key";
+const ENDPOINT: &str = "check the endpoint: this KMS does not support the request";
 const ROLE: &str = "check the role's ARN, its trust policy (issuer, audience, subject, external id) and whether these \
-                    credentials may take it";
+                    credentials may assume it";
 
-/// In the order of the codes.
+/// Sorted by code.
 const TABLE: &[Row] = &[
     row("ActionOffline", Class::Configuration, ENDPOINT),
     row("AuthFailure", Class::Credentials, ""),
-    then(
+    with_retry(
         row("AuthFailure.InvalidAuthorization", Class::Credentials, BUG),
-        Then::Fail,
+        RetryAction::Fail,
     ),
     row(
         "AuthFailure.InvalidSecretId",
         Class::Credentials,
-        "give the secret id of a cloud API key (CAM, API keys)",
+        "use the secret id of a cloud API key (CAM, API keys)",
     ),
     row(
         "AuthFailure.MFAFailure",
         Class::Credentials,
-        "use an identity that needs no multi-factor check for API calls",
+        "use an identity that needs no multi-factor authentication for API calls",
     ),
     row("AuthFailure.SecretIdNotFound", Class::Credentials, RENEW),
-    then(
+    with_retry(
         row(
             "AuthFailure.SignatureExpire",
             Class::Configuration,
-            "set this machine's clock (NTP): it may be off by 5 minutes at most",
+            "synchronize the local clock (NTP): it must not be off by more than 5 minutes",
         ),
-        Then::CorrectClock,
+        RetryAction::CorrectClock,
     ),
     row(
         "AuthFailure.SignatureFailure",
         Class::Credentials,
-        "check that the secret key belongs to the secret id and that both are of the right site (tencentcloud.com or \
-         cloud.tencent.com); a proxy that changes Host or Content-Type looks like this too",
+        "check that the secret key belongs to the secret id and that both are from the right site (tencentcloud.com or \
+         cloud.tencent.com); a proxy that changes Host or Content-Type has the same effect",
     ),
     row(
         "AuthFailure.TokenFailure",
         Class::Credentials,
-        "the session token is wrong or has expired: get new temporary credentials",
+        "the session token is not valid or has expired: get new temporary credentials",
     ),
     row("AuthFailure.UnauthorizedOperation", Class::Denied, GRANT),
     row("DryRunOperation", Class::Configuration, BUG),
@@ -151,7 +145,7 @@ const TABLE: &[Row] = &[
     refusal(
         "FailedOperation.RotateTaskRunning",
         Class::KeyUnusable,
-        "a rotation of this KMS key is under way: wait for it",
+        "a rotation of this KMS key is in progress: wait until it has finished",
     ),
     refusal(
         "FailedOperation.TaggingError",
@@ -161,7 +155,7 @@ const TABLE: &[Row] = &[
     refusal(
         "FailedOperation.TempKeyNotAllowed",
         Class::Credentials,
-        "these temporary credentials may not assume a role: use others",
+        "these temporary credentials must not assume a role: use other credentials",
     ),
     row("InternalError", Class::Transient, ""),
     row("InvalidAction", Class::Configuration, ENDPOINT),
@@ -176,7 +170,7 @@ const TABLE: &[Row] = &[
     refusal(
         "InvalidParameterValue.AliasAlreadyExists",
         Class::Configuration,
-        "choose another alias, or use the KMS key that has it",
+        "choose another alias, or use the KMS key that has this one",
     ),
     refusal(
         "InvalidParameterValue.DataKeyNameAlreadyExists",
@@ -186,7 +180,7 @@ const TABLE: &[Row] = &[
     refusal(
         "InvalidParameterValue.InvalidAlias",
         Class::Configuration,
-        "an alias has 1 to 60 letters, digits, - and _, begins with a letter or digit, and not with kms-",
+        "use 1 to 60 letters, digits, - and _; an alias starts with a letter or digit, and not with kms-",
     ),
     refusal(
         "InvalidParameterValue.InvalidCiphertext",
@@ -233,27 +227,27 @@ const TABLE: &[Row] = &[
     row(
         "IpInBlacklist",
         Class::Denied,
-        "the account refuses this IP address: ask whoever keeps the list",
+        "the account blocks this IP address: ask the account's administrator",
     ),
     row(
         "IpNotInWhitelist",
         Class::Denied,
-        "the account does not admit this IP address: ask whoever keeps the list",
+        "the account's allow list lacks this IP address: ask the account's administrator",
     ),
     row(
         "LimitExceeded",
         Class::Configuration,
-        "a quota of the account is used up: raise it or remove what is not needed",
+        "a quota of the account is exhausted: raise it, or delete unused resources",
     ),
     row(
         "LimitExceeded.CmkLimitExceeded",
         Class::Configuration,
-        "the account has no room for another KMS key in this region",
+        "the account's quota of KMS keys in this region is exhausted: raise it, or delete unused keys",
     ),
     row(
         "LimitExceeded.DataKeyLimitExceeded",
         Class::Configuration,
-        "the account has no room for another data key",
+        "the account's quota of data keys is exhausted: raise it, or delete unused data keys",
     ),
     refusal("MissingParameter", Class::Configuration, BUG),
     row("NoSuchProduct", Class::Configuration, ENDPOINT),
@@ -268,14 +262,14 @@ const TABLE: &[Row] = &[
     row(
         "RequestLimitExceeded.RotateRateLimited",
         Class::KeyUnusable,
-        "a KMS key can be rotated by hand once in 24 hours",
+        "wait: a KMS key can be rotated manually once in 24 hours",
     ),
     row("RequestLimitExceeded.UinLimitExceeded", Class::Throttled, ""),
     refusal("RequestSizeLimitExceeded", Class::Configuration, BUG),
     row(
         "ResourceInUse",
         Class::KeyUnusable,
-        "something else uses this: wait, or look it up in the console",
+        "the resource is in use: wait, or check it in the console",
     ),
     row("ResourceInsufficient", Class::Transient, ""),
     row("ResourceNotFound", Class::NotFound, ""),
@@ -284,7 +278,7 @@ const TABLE: &[Row] = &[
     unusable(
         "ResourceUnavailable.CmkArchived",
         "archived",
-        "the KMS key is archived, it only decrypts: seal with another",
+        "the KMS key is archived and can only decrypt: seal with another KMS key",
     ),
     unusable(
         "ResourceUnavailable.CmkDisabled",
@@ -294,13 +288,13 @@ const TABLE: &[Row] = &[
     row("ResourceUnavailable.CmkNotFound", Class::NotFound, ""),
     unusable(
         "ResourceUnavailable.CmkStateNotSupport",
-        "in a state that does not allow it",
+        "in a state that does not allow this",
         STATE,
     ),
     unusable(
         "ResourceUnavailable.KeyPendingDelete",
-        "about to be deleted",
-        "cancel the deletion of the KMS key before its window ends",
+        "pending deletion",
+        "cancel the deletion of the KMS key before its waiting period ends",
     ),
     refusal("ResponseSizeLimitExceeded", Class::Configuration, BUG),
     row("ServiceUnavailable", Class::Transient, ""),
@@ -309,22 +303,22 @@ const TABLE: &[Row] = &[
     row(
         "UnsupportedOperation",
         Class::Configuration,
-        "check that KMS is bought and paid for in this account, and that the region and the KMS key support this",
+        "check that the account has an active KMS subscription, and that the region and the KMS key support this",
     ),
     row(
         "UnsupportedOperation.ExternalCmkCanNotRotate",
         Class::Configuration,
-        "a KMS key with imported material cannot rotate",
+        "use a KMS key whose material the KMS generated: imported material cannot be rotated",
     ),
     row(
         "UnsupportedOperation.NotRoleOperation",
         Class::Configuration,
-        "this KMS key belongs to a cloud product: use one of your own",
+        "this KMS key is managed by a cloud product: use one of your own",
     ),
     row(
         "UnsupportedOperation.RotateNotSupported",
         Class::Configuration,
-        "this KMS key cannot rotate: use a symmetric one",
+        "use a symmetric KMS key: this one cannot be rotated",
     ),
     row(
         "UnsupportedOperation.ServiceTemporaryUnavailable",
@@ -334,59 +328,55 @@ const TABLE: &[Row] = &[
     row(
         "UnsupportedOperation.UnsupportedKeyUsageInCurrentRegion",
         Class::Configuration,
-        "this region has no such KMS keys: choose another",
+        "choose another region: this one does not offer such KMS keys",
     ),
     row("UnsupportedProtocol", Class::Configuration, BUG),
     row(
         "UnsupportedRegion",
         Class::Configuration,
-        "KMS is not in this region: check the region in the KMS key's URI",
+        "check the region in the KMS key's URI: KMS is not available in this one",
     ),
 ];
 
-/// What `code` means for an action; `on_ciphertext` for those that read one (Decrypt, ReEncrypt).
-pub(super) fn meaning(code: &str, on_ciphertext: bool) -> Meaning {
-    let exact = |code: &str| TABLE.iter().find(|row| row.code == code);
+/// Returns what `code` means for an action, which may take a ciphertext (Decrypt, ReEncrypt).
+pub(super) fn meaning(code: &str, reads_ciphertext: bool) -> Meaning {
+    let find = |code: &str| TABLE.iter().find(|row| row.code == code);
     let family = code.split_once('.').map_or(code, |(family, _)| family);
-    let row = exact(code).or_else(|| exact(family));
-    let refused = Meaning {
-        class: Class::Integrity,
-        then: Then::Fail,
-        advice: "",
-        state: "",
-    };
-    match row {
-        Some(row) if row.refuses && on_ciphertext => refused,
-        None if on_ciphertext => refused,
-        Some(row) => Meaning {
-            class: row.class,
-            then: row.then,
-            advice: row.advice,
-            state: row.state,
-        },
-        None => Meaning {
+    let row = find(code).or_else(|| find(family));
+    let refuses = row.is_none_or(|row| row.refuses_ciphertext);
+    if reads_ciphertext && refuses {
+        return Meaning {
+            class: Class::Integrity,
+            retry_action: RetryAction::Fail,
+            advice: "",
+            state: "",
+        };
+    }
+    row.map_or(
+        Meaning {
             class: Class::Transient,
-            then: Then::RetryOnce,
-            advice: "this version does not know the KMS's error code: try again; if it lasts, look the code up",
+            retry_action: RetryAction::RetryOnce,
+            advice: "this version does not know the KMS's error code: try again; if the error persists, look the code up",
             state: "",
         },
-    }
+        |row| row.meaning,
+    )
 }
 
-/// What a person can do; `{action}` stands for the action. STS is not the KMS: what it denies is the role.
+/// Returns the advice, with `{action}` for the action. What STS denies or does not find is the role, not a KMS key.
 pub(super) fn advice(meaning: &Meaning, service: Service) -> &'static str {
     match (service, meaning.class) {
         (Service::Sts, Class::Denied | Class::NotFound) => ROLE,
         (Service::Sts, Class::Configuration)
-            if meaning.advice != BUG && meaning.then != Then::CorrectClock =>
+            if meaning.advice != BUG && meaning.retry_action != RetryAction::CorrectClock =>
         {
             ROLE
         }
         (Service::Sts, Class::Throttled) => {
-            "try again later: Tencent Cloud limits calls of STS for the whole account"
+            "try again later: Tencent Cloud limits STS calls for the whole account"
         }
         (Service::Sts, Class::Transient) if meaning.advice.is_empty() => {
-            "try again; if it lasts, check the network and Tencent Cloud's own status"
+            "try again; if the error persists, check the network and Tencent Cloud's own status"
         }
         _ if meaning.advice.is_empty() => meaning.class.advice(),
         _ => meaning.advice,

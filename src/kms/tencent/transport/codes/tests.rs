@@ -3,20 +3,19 @@ use std::collections::BTreeSet;
 use super::*;
 
 #[test]
-fn each_code_stands_once_and_in_order() {
+fn table_is_sorted_and_has_no_duplicate_codes() {
     let codes: Vec<&str> = TABLE.iter().map(|row| row.code).collect();
     let sorted: BTreeSet<&str> = codes.iter().copied().collect();
     assert_eq!(codes, sorted.into_iter().collect::<Vec<_>>());
-    // A code without its family would make its unknown sisters unknown codes.
+    // Without the family, unlisted codes of that family would be unknown.
     for code in &codes {
         let family = code.split('.').next().expect("the first part");
         assert!(codes.contains(&family), "{code}");
     }
 }
 
-/// Design 5, sentence by sentence: what is a refusal of the ciphertext, and what is not.
 #[test]
-fn a_refusal_of_the_ciphertext_is_integrity_and_nothing_else_is() {
+fn only_refusals_of_the_ciphertext_are_integrity_failures() {
     for code in [
         "FailedOperation",
         "FailedOperation.DecryptError",
@@ -37,8 +36,8 @@ fn a_refusal_of_the_ciphertext_is_integrity_and_nothing_else_is() {
     ] {
         let found = meaning(code, true);
         assert_eq!(
-            (found.class, found.then),
-            (Class::Integrity, Then::Fail),
+            (found.class, found.retry_action),
+            (Class::Integrity, RetryAction::Fail),
             "{code}"
         );
     }
@@ -74,7 +73,7 @@ fn a_refusal_of_the_ciphertext_is_integrity_and_nothing_else_is() {
     for row in TABLE {
         assert_eq!(
             meaning(row.code, true).class == Class::Integrity,
-            row.refuses,
+            row.refuses_ciphertext,
             "{}",
             row.code
         );
@@ -83,47 +82,50 @@ fn a_refusal_of_the_ciphertext_is_integrity_and_nothing_else_is() {
 }
 
 #[test]
-fn other_actions_take_the_tables_class_and_an_unknown_code_is_tried_once_more() {
-    for (code, class, then) in [
+fn actions_without_a_ciphertext_use_the_table_and_retry_unknown_codes_once() {
+    for (code, class, retry_action) in [
         (
             "FailedOperation.EncryptionError",
             Class::Transient,
-            Then::RetryOnce,
+            RetryAction::RetryOnce,
         ),
-        ("InvalidParameterValue.InvalidKeyId", Class::NotFound, Then::Fail),
+        ("InvalidParameterValue.InvalidKeyId", Class::NotFound, RetryAction::Fail),
         (
             "InvalidParameterValue.SomethingNew",
             Class::Configuration,
-            Then::Fail,
+            RetryAction::Fail,
         ),
-        ("RequestLimitExceeded", Class::Throttled, Then::Retry),
+        ("RequestLimitExceeded", Class::Throttled, RetryAction::Retry),
         (
             "RequestLimitExceeded.RotateRateLimited",
             Class::KeyUnusable,
-            Then::Fail,
+            RetryAction::Fail,
         ),
-        ("InternalError.X", Class::Transient, Then::Retry),
-        ("AuthFailure.SecretIdNotFound", Class::Credentials, Then::Refresh),
-        ("AuthFailure.TokenFailure", Class::Credentials, Then::Refresh),
+        ("InternalError.X", Class::Transient, RetryAction::Retry),
+        ("AuthFailure.SecretIdNotFound", Class::Credentials, RetryAction::RefreshCredentials),
+        ("AuthFailure.TokenFailure", Class::Credentials, RetryAction::RefreshCredentials),
         (
             "AuthFailure.SignatureExpire",
             Class::Configuration,
-            Then::CorrectClock,
+            RetryAction::CorrectClock,
         ),
-        ("Gibberish.X", Class::Transient, Then::RetryOnce),
+        ("Gibberish.X", Class::Transient, RetryAction::RetryOnce),
     ] {
         let found = meaning(code, false);
-        assert_eq!((found.class, found.then), (class, then), "{code}");
+        assert_eq!((found.class, found.retry_action), (class, retry_action), "{code}");
     }
     let unknown = meaning("Gibberish", false);
     assert!(unknown.advice.contains("does not know"), "{}", unknown.advice);
 }
 
-/// Only what passes by itself, a refused credential and a wrong clock are tried again.
 #[test]
-fn nothing_that_a_person_must_repair_is_retried() {
+fn only_retryable_classes_are_retried() {
     for row in TABLE {
-        let again = matches!(row.then, Then::Retry | Then::RetryOnce);
-        assert_eq!(again, row.class.is_retryable(), "{}", row.code);
+        let meaning = row.meaning;
+        let is_retried = matches!(
+            meaning.retry_action,
+            RetryAction::Retry | RetryAction::RetryOnce
+        );
+        assert_eq!(is_retried, meaning.class.is_retryable(), "{}", row.code);
     }
 }

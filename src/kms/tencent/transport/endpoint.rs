@@ -1,10 +1,12 @@
-//! Where calls go. Chosen by whoever runs the binary; nothing in a document or a policy can name a host.
+//! The hosts to call. Only the operator of the program chooses them; nothing in a document or a policy can name a host.
 
 use std::net::IpAddr;
 
 use reqwest::Url;
 
-/// An HTTP(S) origin: scheme, host and port, nothing behind.
+use super::service::Service;
+
+/// An HTTP(S) origin: scheme, host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     url: Url,
@@ -12,31 +14,41 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Reads `https://HOST[:PORT]`, or `HOST[:PORT]`, which means https. `http://` goes to loopback only, unless
-    /// `allow_http`: requests carry plaintext data keys.
+    /// Parses `https://HOST[:PORT]`, or `HOST[:PORT]`, which means `https://`. Plain `http://` is accepted for loopback
+    /// only, unless `allow_http` is set: requests carry plaintext data keys.
+    ///
+    /// ```
+    /// use envelope_secrets::kms::tencent::{Endpoint, EndpointError};
+    ///
+    /// assert!(Endpoint::parse("kms.tencentcloudapi.com", false).is_ok());
+    /// assert!(Endpoint::parse("http://127.0.0.1:8099", false).is_ok());
+    ///
+    /// let error = Endpoint::parse("http://kms.example", false).unwrap_err();
+    /// assert_eq!(error, EndpointError::PlainHttp("kms.example".to_owned()));
+    /// ```
     pub fn parse(text: &str, allow_http: bool) -> Result<Self, EndpointError> {
-        let bad = |why: &'static str| EndpointError::Malformed {
+        let malformed = |why: &'static str| EndpointError::Malformed {
             text: text.to_owned(),
             why,
         };
-        let whole = if text.contains("://") {
+        let with_scheme = if text.contains("://") {
             text.to_owned()
         } else {
             format!("https://{text}")
         };
-        let url = Url::parse(&whole).map_err(|_| bad("it is no URL"))?;
+        let url = Url::parse(&with_scheme).map_err(|_| malformed("it is not a URL"))?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(bad("only https:// and http:// are known"));
+            return Err(malformed("only https:// and http:// are supported"));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(EndpointError::Credentials);
         }
         if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-            return Err(bad("nothing may stand behind host and port"));
+            return Err(malformed("nothing may follow the host and port"));
         }
-        let host = url.host_str().ok_or_else(|| bad("it has no host"))?;
+        let host = url.host_str().ok_or_else(|| malformed("it has no host"))?;
         let host = match url.port() {
-            Some(port) => format!("{host}:{port}"), // as it goes into `Host`: without the scheme's own port
+            Some(port) => format!("{host}:{port}"), // `None` for the scheme's default port
             None => host.to_owned(),
         };
         let endpoint = Endpoint { url, host };
@@ -46,7 +58,7 @@ impl Endpoint {
         Ok(endpoint)
     }
 
-    /// Of a host name that is made of checked parts.
+    /// An endpoint whose host name is built from checked parts.
     fn https(host: String) -> Self {
         #[expect(
             clippy::expect_used,
@@ -56,8 +68,8 @@ impl Endpoint {
         Endpoint { url, host }
     }
 
-    /// The metadata service of Tencent Cloud's machines, on a network of their host's own: plain HTTP by design.
-    pub(super) fn metadata() -> Self {
+    /// The metadata service of Tencent Cloud's instances. It is link-local and offers plain HTTP only.
+    pub(in crate::kms::tencent) fn metadata() -> Self {
         #[expect(clippy::expect_used, reason = "a constant")]
         let endpoint = Endpoint::parse("http://metadata.tencentyun.com", true).expect("an endpoint");
         endpoint
@@ -67,40 +79,43 @@ impl Endpoint {
         &self.url
     }
 
-    /// The value of the header `Host`: with the port unless it is the scheme's own.
-    pub(super) fn host(&self) -> &str {
+    /// The value of the header `Host`: with the port unless it is the scheme's default.
+    pub(in crate::kms::tencent) fn host(&self) -> &str {
         &self.host
     }
 
-    /// This machine: never through a proxy, and plain HTTP is fine.
+    /// Whether this is the local host, which is never reached through a proxy and may use plain HTTP.
     pub(super) fn is_loopback(&self) -> bool {
         let name = self.url.host_str().unwrap_or_default();
-        let bare = name.trim_start_matches('[').trim_end_matches(']');
-        name == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        let address = name.trim_start_matches('[').trim_end_matches(']');
+        name == "localhost"
+            || address
+                .parse::<IpAddr>()
+                .is_ok_and(|address| address.is_loopback())
     }
 }
 
-/// Why a text is no [`Endpoint`].
+/// Why a text is not a valid [`Endpoint`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// Not of the form.
-    #[error("{text:?} is no endpoint: {why}")]
+    /// It does not have the form of an endpoint.
+    #[error("{text:?} is not a valid endpoint: {why}")]
     Malformed {
-        /// As it was given.
+        /// The text as given.
         text: String,
-        /// What is wrong.
+        /// What is wrong with it.
         why: &'static str,
     },
-    /// A user name or password in it. Not repeated.
-    #[error("an endpoint has no user name and no password")]
+    /// It contains a user name or password, which the message does not repeat.
+    #[error("an endpoint must not contain a user name or password")]
     Credentials,
-    /// Plain HTTP to another machine.
-    #[error("plain HTTP to {0} would show data keys to the network")]
+    /// It is plain HTTP to another host. Holds the host.
+    #[error("plain HTTP to {0} would expose data keys on the network")]
     PlainHttp(String),
 }
 
 impl EndpointError {
-    /// What a person can do.
+    /// What the user can do about it.
     pub fn advice(&self) -> &'static str {
         match self {
             EndpointError::Malformed { .. } | EndpointError::Credentials => {
@@ -113,25 +128,25 @@ impl EndpointError {
     }
 }
 
-/// Which hosts of Tencent Cloud are called.
+/// Which of Tencent Cloud's hosts to call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Site {
-    /// `kms.tencentcloudapi.com`, the access point next to the caller, whatever the region of the key.
+    /// `kms.tencentcloudapi.com`: the access point closest to the caller, whatever the key's region.
     #[default]
     Nearest,
-    /// `kms.<region>.tencentcloudapi.com`: the region of the key, so that nothing depends on another one.
+    /// `kms.<region>.tencentcloudapi.com`: the key's region, independent of all other regions.
     Regional,
-    /// `kms.internal.tencentcloudapi.com`: inside a VPC of Tencent Cloud, without a way to the internet.
+    /// `kms.internal.tencentcloudapi.com`: inside a Tencent Cloud VPC, without internet access.
     Internal,
     /// `kms.intl.tencentcloudapi.com`: accounts of the international site.
     International,
 }
 
 impl Site {
-    /// All of them.
+    /// All sites.
     pub const ALL: [Site; 4] = [Site::Nearest, Site::Regional, Site::Internal, Site::International];
 
-    /// The word on the command line.
+    /// The name on the command line.
     pub fn as_str(self) -> &'static str {
         match self {
             Site::Nearest => "nearest",
@@ -141,27 +156,40 @@ impl Site {
         }
     }
 
-    /// The inverse of [`Site::as_str`].
+    /// Parses a name as [`Site::as_str`] returns it.
+    ///
+    /// ```
+    /// use envelope_secrets::kms::tencent::Site;
+    ///
+    /// assert_eq!(Site::parse("internal"), Some(Site::Internal));
+    /// assert_eq!(Site::parse("moon"), None);
+    /// ```
     pub fn parse(text: &str) -> Option<Self> {
         Site::ALL.into_iter().find(|site| site.as_str() == text)
     }
 
-    /// The endpoint that whoever runs the program named, else the site's.
-    pub(super) fn endpoint_unless(self, named: Option<&Endpoint>, service: &str, region: &str) -> Endpoint {
-        named.cloned().unwrap_or_else(|| self.endpoint(service, region))
+    /// Returns the configured endpoint if there is one, else the site's endpoint of `service` for `region`.
+    pub(in crate::kms::tencent) fn endpoint_unless(
+        self,
+        configured: Option<&Endpoint>,
+        service: Service,
+        region: &str,
+    ) -> Endpoint {
+        configured
+            .cloned()
+            .unwrap_or_else(|| self.endpoint(service, region))
     }
 
-    /// The endpoint of `kms` or `sts` for a region. Finance zones are isolated and have hosts of their own, whatever
-    /// the site.
-    fn endpoint(self, service: &str, region: &str) -> Endpoint {
-        let between = match self {
+    /// Finance zones (`-fsi`) are isolated: they have their own hosts, whatever the site.
+    fn endpoint(self, service: Service, region: &str) -> Endpoint {
+        let infix = match self {
             _ if region.ends_with("-fsi") => format!(".{region}"),
             Site::Nearest => String::new(),
             Site::Regional => format!(".{region}"),
             Site::Internal => ".internal".to_owned(),
             Site::International => ".intl".to_owned(),
         };
-        Endpoint::https(format!("{service}{between}.tencentcloudapi.com"))
+        Endpoint::https(format!("{}{infix}.tencentcloudapi.com", service.as_str()))
     }
 }
 
@@ -170,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_endpoint_is_an_origin() {
+    fn endpoint_must_be_an_origin() {
         for (text, url, host) in [
             (
                 "https://kms.tencentcloudapi.com",
@@ -218,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn plain_http_goes_to_loopback_unless_it_is_allowed() {
+    fn plain_http_needs_permission_unless_the_host_is_loopback() {
         for far in [
             "http://kms.example",
             "http://10.0.0.1:80",
@@ -249,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn the_region_and_the_site_choose_the_host() {
+    fn host_follows_from_site_and_region() {
         for (site, region, host) in [
             (Site::Nearest, "ap-guangzhou", "kms.tencentcloudapi.com"),
             (
@@ -274,11 +302,11 @@ mod tests {
                 "kms.ap-shenzhen-fsi.tencentcloudapi.com",
             ),
         ] {
-            let endpoint = site.endpoint("kms", region);
+            let endpoint = site.endpoint(Service::Kms, region);
             assert_eq!((endpoint.host(), endpoint.url().scheme()), (host, "https"));
         }
         assert_eq!(
-            Site::Internal.endpoint("sts", "ap-guangzhou").host(),
+            Site::Internal.endpoint(Service::Sts, "ap-guangzhou").host(),
             "sts.internal.tencentcloudapi.com"
         );
         for site in Site::ALL {

@@ -1,31 +1,36 @@
-//! The proxies of the environment, as reqwest takes them: which one stands before a host, for errors to name.
+//! The proxies in the environment as reqwest reads them, so that errors can name the proxy in front of a host.
 
 use std::env;
 
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 
-use super::HttpError;
-use crate::kms::tencent::endpoint::Endpoint;
+use super::endpoint::Endpoint;
 
-/// The variables, which are read once, as reqwest does. No Debug: they may hold a password.
+/// The proxy variables, read once, as reqwest does. No Debug: they may hold a password.
 pub(super) struct Proxies {
-    /// What reqwest goes by.
-    taken: Matcher,
-    /// Whatever `NO_PROXY` leaves to a proxy.
-    any: Matcher,
-    /// The variable whose proxy cannot be read, which reqwest would pass over: the way out might be shut for a reason.
-    https: Option<&'static str>,
-    http: Option<&'static str>,
+    /// Matches like reqwest.
+    effective: Matcher,
+    /// Matches every host that `NO_PROXY` does not exclude.
+    not_excluded: Matcher,
+    /// The variable that is in effect for `https://` if its value is not a valid address. Reqwest would ignore it and
+    /// connect directly, which the network may forbid for a reason.
+    invalid_for_https: Option<&'static str>,
+    /// The same for `http://`.
+    invalid_for_http: Option<&'static str>,
 }
 
+/// The environment variable whose proxy address is not valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InvalidProxy(pub(super) &'static str);
+
 impl Proxies {
-    pub(super) fn of_environment() -> Self {
-        Proxies::of(|name| env::var(name).ok())
+    pub(super) fn from_environment() -> Self {
+        Proxies::from_lookup(|name| env::var(name).ok())
     }
 
-    fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
-        // In a CGI program a header of the client sets HTTP_PROXY: there reqwest takes none.
+    fn from_lookup(variable: impl Fn(&str) -> Option<String>) -> Self {
+        // In a CGI program a request header sets HTTP_PROXY (httpoxy), so reqwest ignores all proxy variables there.
         let is_cgi = variable("REQUEST_METHOD").is_some();
         let variable = |name: &str| variable(name).filter(|_| !is_cgi);
         let first =
@@ -37,47 +42,48 @@ impl Proxies {
             ["ALL_PROXY", "all_proxy"],
             ["NO_PROXY", "no_proxy"],
         ];
-        let unreadable = |own| {
-            let set = [own, all].into_iter().filter_map(first);
+        let invalid = |scheme_specific| {
+            let set = [scheme_specific, all].into_iter().filter_map(first);
             let mut set = set.filter(|(_, value)| !value.is_empty());
             set.next()
-                .filter(|(_, value)| !is_address(value))
+                .filter(|(_, value)| !is_unambiguous_address(value))
                 .map(|(name, _)| name)
         };
         Proxies {
-            taken: Matcher::builder()
+            effective: Matcher::builder()
                 .https(text(https))
                 .http(text(http))
                 .all(text(all))
                 .no(text(no))
                 .build(),
-            any: Matcher::builder()
+            not_excluded: Matcher::builder()
                 .all("http://proxy.invalid")
                 .no(text(no))
                 .build(),
-            https: unreadable(https),
-            http: unreadable(http),
+            invalid_for_https: invalid(https),
+            invalid_for_http: invalid(http),
         }
     }
 
-    /// The host as errors name it, with the proxy that stands before it: its host and port, nothing else of it.
-    pub(super) fn way_to(&self, endpoint: &Endpoint) -> Result<String, HttpError> {
+    /// Returns the host for error messages, with host and port of the proxy in front of it, if any. A proxy's user name
+    /// and password are left out.
+    pub(super) fn route_to(&self, endpoint: &Endpoint) -> Result<String, InvalidProxy> {
         let host = endpoint.host().to_owned();
         let Ok(url) = endpoint.url().as_str().parse::<http::Uri>() else {
             return Ok(host);
         };
-        if self.any.intercept(&url).is_none() {
+        if self.not_excluded.intercept(&url).is_none() {
             return Ok(host);
         }
-        let unreadable = if endpoint.url().scheme() == "http" {
-            self.http
+        let invalid = if endpoint.url().scheme() == "http" {
+            self.invalid_for_http
         } else {
-            self.https
+            self.invalid_for_https
         };
-        if let Some(name) = unreadable {
-            return Err(HttpError::Proxy(name));
+        if let Some(variable) = invalid {
+            return Err(InvalidProxy(variable));
         }
-        let Some(proxy) = self.taken.intercept(&url) else {
+        let Some(proxy) = self.effective.intercept(&url) else {
             return Ok(host);
         };
         let uri = proxy.uri();
@@ -87,17 +93,17 @@ impl Proxies {
     }
 }
 
-/// Whether all readers see the same address in it. A password with an `@`, `/` or `#` that is not escaped is read as a
-/// part of the host by some.
-fn is_address(value: &str) -> bool {
+/// Whether every parser reads the same host from a proxy's address. Some take an unescaped `@`, `/` or `#` in a password
+/// for a part of the host.
+fn is_unambiguous_address(value: &str) -> bool {
     let with_scheme = if value.contains("://") {
         value.to_owned()
     } else {
         format!("http://{value}")
     };
     let schemes = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
-    let is_one = value.matches('@').count() <= 1;
-    is_one
+    let has_at_most_one_at_sign = value.matches('@').count() <= 1;
+    has_at_most_one_at_sign
         && Url::parse(&with_scheme).is_ok_and(|url| {
             schemes.contains(&url.scheme())
                 && url.has_host()
@@ -117,18 +123,18 @@ mod tests {
     use super::*;
 
     fn proxies(set: &[(&str, &str)]) -> Proxies {
-        Proxies::of(|name| {
+        Proxies::from_lookup(|name| {
             let found = set.iter().find(|(set, _)| *set == name);
             found.map(|(_, value)| (*value).to_owned())
         })
     }
 
-    fn way(set: &[(&str, &str)]) -> Result<String, HttpError> {
-        proxies(set).way_to(&Endpoint::parse("https://kms.example", false).expect("an endpoint"))
+    fn route(set: &[(&str, &str)]) -> Result<String, InvalidProxy> {
+        proxies(set).route_to(&Endpoint::parse("https://kms.example", false).expect("an endpoint"))
     }
 
     #[test]
-    fn a_proxy_is_named_by_host_and_port() {
+    fn proxy_is_named_by_host_and_port() {
         for (value, named) in [
             ("http://proxy.example:3128", "proxy.example:3128"),
             ("proxy.example:3128", "proxy.example:3128"),
@@ -138,14 +144,14 @@ mod tests {
             ("http://[::1]:3128", "[::1]:3128"),
         ] {
             assert_eq!(
-                way(&[("HTTPS_PROXY", value)]),
+                route(&[("HTTPS_PROXY", value)]),
                 Ok(format!("kms.example (through the proxy {named})"))
             );
         }
     }
 
     #[test]
-    fn what_readers_would_read_differently_is_refused_without_a_word_of_it() {
+    fn ambiguous_proxy_address_is_rejected_without_its_value() {
         for value in [
             "http://user:p@ssw0rd@127.0.0.1:9",
             "http://user:p#hunter2pw@127.0.0.1:9",
@@ -157,28 +163,28 @@ mod tests {
             "http://",
         ] {
             assert_eq!(
-                way(&[("HTTPS_PROXY", value)]),
-                Err(HttpError::Proxy("HTTPS_PROXY")),
+                route(&[("HTTPS_PROXY", value)]),
+                Err(InvalidProxy("HTTPS_PROXY")),
                 "{value}"
             );
         }
     }
 
     #[test]
-    fn only_the_variable_that_is_for_the_host_counts() {
-        let straight = Ok("kms.example".to_owned());
-        assert_eq!(way(&[("HTTP_PROXY", "bad host")]), straight);
+    fn only_the_variable_in_effect_for_the_host_is_checked() {
+        let direct = Ok("kms.example".to_owned());
+        assert_eq!(route(&[("HTTP_PROXY", "bad host")]), direct);
         assert_eq!(
-            way(&[("HTTPS_PROXY", "bad host"), ("NO_PROXY", "example")]),
-            straight
+            route(&[("HTTPS_PROXY", "bad host"), ("NO_PROXY", "example")]),
+            direct
         );
-        assert_eq!(way(&[("HTTPS_PROXY", "")]), straight);
+        assert_eq!(route(&[("HTTPS_PROXY", "")]), direct);
         assert_eq!(
-            way(&[("all_proxy", "bad host")]),
-            Err(HttpError::Proxy("all_proxy"))
+            route(&[("all_proxy", "bad host")]),
+            Err(InvalidProxy("all_proxy"))
         );
         assert_eq!(
-            way(&[("HTTPS_PROXY", "http://a.example:1"), ("ALL_PROXY", "bad host")]),
+            route(&[("HTTPS_PROXY", "http://a.example:1"), ("ALL_PROXY", "bad host")]),
             Ok("kms.example (through the proxy a.example:1)".to_owned())
         );
     }

@@ -1,4 +1,4 @@
-//! Every case of the vectors with every intermediate value, and what the cases do not show.
+//! Every vector with every intermediate value, and properties that the vectors do not cover.
 
 use std::collections::BTreeMap;
 
@@ -43,7 +43,7 @@ struct Input {
 }
 
 impl Case {
-    /// A header's value: from the input, else as the case says that it was sent.
+    /// Returns a header's value from the input, else from the headers that the case says were sent.
     fn header(&self, name: &str) -> Result<&str, String> {
         let given = match name {
             "content-type" => self.input.content_type.as_deref(),
@@ -58,14 +58,14 @@ impl Case {
                     .find(|(sent, _)| sent.eq_ignore_ascii_case(name))
                     .and_then(|(_, value)| value.as_str())
             })
-            .ok_or_else(|| format!("the case has no value for the signed header {name}"))
+            .ok_or_else(|| format!("the case has no value for signed header {name}"))
     }
 
     fn run(&self) -> Result<(), String> {
         let input = &self.input;
         let expected = |field: &str| self.expected.get(field).and_then(Value::as_str);
         if expected("authorization") == Some(UNSIGNED) {
-            return Ok(()); // nothing is computed: the constant itself
+            return Ok(()); // unsigned
         }
         let names = input.signed_headers.as_deref().unwrap_or("content-type;host");
         let mut headers = Vec::new();
@@ -88,7 +88,7 @@ impl Case {
         let derived = input.secret_key.as_deref();
         let derived = derived.map(|key| SigningKeys::derive(key, &signable.date(), &input.service));
         let published = expected("secret_date_hex").and_then(bytes_of_hex);
-        // A page that masks its secret key may publish the keys that are derived from the real one.
+        // A page that masks its secret key may publish keys derived from the real one.
         let masked = input.secret_key.as_ref().is_none_or(|key| key.ends_with('*'));
         let keys = match (derived, published) {
             (Some(keys), Some(date)) if masked && *keys.date != date => {
@@ -96,7 +96,7 @@ impl Case {
             }
             (Some(keys), _) => keys,
             (None, Some(date)) => SigningKeys::from_date_key(&Zeroizing::new(date), &input.service),
-            (None, None) => return Err("neither a secret key nor the key of the date".to_owned()),
+            (None, None) => return Err("neither a secret key nor a date key".to_owned()),
         };
         let signature = to_hex(&*hmac(&keys.signing[..], signable.string_to_sign().as_bytes()));
         let authorization = signable.authorization_with(&input.secret_id, &keys);
@@ -138,16 +138,16 @@ fn bytes_of_hex(text: &str) -> Option<[u8; 32]> {
     bytes?.try_into().ok()
 }
 
-/// `TC3_VECTORS` names another file of the same shape.
+/// The variable `TC3_VECTORS` names another file of the same format.
 #[test]
-fn tc3_vectors() {
+fn tc3_vectors_match() {
     let text = match std::env::var_os("TC3_VECTORS") {
         Some(path) => std::fs::read_to_string(&path)
             .unwrap_or_else(|error| panic!("TC3_VECTORS {}: {error}", path.display())),
-        None => include_str!("../../../../tests/vectors/tc3.json").to_owned(),
+        None => include_str!("../../../../../tests/vectors/tc3.json").to_owned(),
     };
-    let vectors: Vectors = serde_json::from_str(&text).expect("a file of vectors");
-    assert!(!vectors.vectors.is_empty(), "the file has no case");
+    let vectors: Vectors = serde_json::from_str(&text).expect("a valid vector file");
+    assert!(!vectors.vectors.is_empty(), "the file has no cases");
     let failures: Vec<String> = vectors
         .vectors
         .iter()
@@ -163,7 +163,7 @@ fn tc3_vectors() {
 }
 
 #[test]
-fn tc3_signs_each_part() {
+fn tc3_signature_changes_with_each_part() {
     let headers = [
         ("content-type", "application/json"),
         ("host", "kms.tencentcloudapi.com"),
@@ -218,9 +218,8 @@ fn tc3_signs_each_part() {
     }
 }
 
-/// The scope has the UTC date, whatever the day is in China.
 #[test]
-fn tc3_date_is_that_of_utc() {
+fn tc3_scope_has_the_utc_date() {
     let date = |timestamp| {
         let signable = Signable {
             method: "",

@@ -1,0 +1,6 @@
+//! The actions of KMS.
+
+mod cryptographic;
+mod key_management;
+pub(super) mod metadata;
+mod response_check;
