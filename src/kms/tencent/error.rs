@@ -153,7 +153,8 @@ mod tests {
 
     #[test]
     fn error_names_code_and_request_id() {
-        let mut error = TencentError::new(Class::Denied, "Decrypt", "no permission").with_request_id(Some("r-1"));
+        let mut error =
+            TencentError::new(Class::Denied, "Decrypt", "no permission").with_request_id(Some("r-1"));
         assert_eq!(error.to_string(), "Decrypt: no permission (request r-1)");
         error.code = Some("UnauthorizedOperation".into());
         let key = KeyUri::parse("tencent-kms://ap-guangzhou/k").expect("a key URI");

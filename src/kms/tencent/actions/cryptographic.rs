@@ -94,7 +94,10 @@ impl TencentKms {
         check.expect_key(key, &value.key_id)?;
         let plaintext = check.plaintext(&value.plaintext)?;
         let data_key = DataKey::from_slice(plaintext.expose()).ok_or_else(|| {
-            let message = format!("the data key in the response has {} bytes, not 32", plaintext.len());
+            let message = format!(
+                "the data key in the response has {} bytes, not 32",
+                plaintext.len()
+            );
             check.unusable(Class::Integrity, message)
         })?;
         let ciphertext = check.ciphertext(value.ciphertext_blob)?;

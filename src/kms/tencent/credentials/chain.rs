@@ -263,7 +263,10 @@ impl Inner {
             }
         }
         let error = TencentError::credentials(
-            format!("no Tencent Cloud credentials found ({})", not_configured.join("; ")),
+            format!(
+                "no Tencent Cloud credentials found ({})",
+                not_configured.join("; ")
+            ),
             "set TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY, or give the pod an identity (TKE)",
         );
         Err(TencentError {

@@ -44,7 +44,8 @@ impl CvmRole {
             Ok(response) => response,
             // Outside Tencent Cloud this host does not exist. Where it has worked before, it is only unreachable.
             Err(error)
-                if error.progress == Progress::NotConnected && !self.has_succeeded.load(Ordering::Relaxed) =>
+                if error.progress == Progress::NotConnected
+                    && !self.has_succeeded.load(Ordering::Relaxed) =>
             {
                 return Lookup::NotConfigured(format!("no metadata service: {}", error.message));
             }
@@ -136,7 +137,8 @@ fn read(body: &Zeroizing<Vec<u8>>) -> Result<Fetched, TencentError> {
         return Err(unreadable());
     };
     let credentials = Credentials::new(id, key, Some(token));
-    let credentials = credentials.map_err(|why| permanent(format!("returned unusable credentials: {why}")))?;
+    let credentials =
+        credentials.map_err(|why| permanent(format!("returned unusable credentials: {why}")))?;
     Ok(Fetched {
         credentials,
         role: None,

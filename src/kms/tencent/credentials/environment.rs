@@ -61,7 +61,10 @@ impl Environment {
 
     /// Reads the variables that `lookup` returns. An empty one counts as not set.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let names = [SECRET_ID, SECRET_KEY].into_iter().chain(TOKENS).chain(OTHER_VARIABLES);
+        let names = [SECRET_ID, SECRET_KEY]
+            .into_iter()
+            .chain(TOKENS)
+            .chain(OTHER_VARIABLES);
         let set = names.filter_map(|name| {
             let value = Zeroizing::new(lookup(name)?);
             (!value.is_empty()).then_some((name, value))

@@ -45,9 +45,7 @@ impl Held {
             },
             position,
             renew_at: expires.map(|expires| renewal_time(now, expires)),
-            arrived_expired: expires
-                .filter(|expires| *expires <= now)
-                .map(|_| Instant::now()),
+            arrived_expired: expires.filter(|expires| *expires <= now).map(|_| Instant::now()),
         }
     }
 

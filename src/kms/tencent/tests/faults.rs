@@ -1,4 +1,4 @@
-//! Bad answers and no answers: the class, how often is asked, what a message carries.
+//! Errors and broken responses: their class, the retries, and the messages.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -12,7 +12,7 @@ async fn decrypt(kms: &TencentKms) -> Result<SecretBytes, KmsError> {
     kms.decrypt(&key(), BLOB, &context()).await
 }
 
-async fn refused(kms: &TencentKms) -> KmsError {
+async fn decrypt_error(kms: &TencentKms) -> KmsError {
     decrypt(kms).await.err().expect("a failure")
 }
 
@@ -21,7 +21,7 @@ fn good() -> Reply {
 }
 
 #[tokio::test]
-async fn codes_become_classes_with_code_and_request_id() {
+async fn error_code_determines_class_and_retries_and_is_reported() {
     // (code, class on Decrypt, requests)
     for (code, class, requests) in [
         ("InvalidParameterValue.InvalidCiphertext", Class::Integrity, 1),
@@ -39,13 +39,17 @@ async fn codes_become_classes_with_code_and_request_id() {
         ("ResourceUnavailable.CmkNotFound", Class::NotFound, 1),
         ("UnsupportedRegion", Class::Configuration, 1),
     ] {
-        let server = Server::start(move |_, _| Reply::Error(code, "as the server says")).await;
-        let error = refused(&kms(&server)).await;
-        assert_eq!((error.class, server.asked().len()), (class, requests), "{code}");
+        let server = Server::start(move |_, _| Reply::Error(code, "the server's message")).await;
+        let error = decrypt_error(&kms(&server)).await;
+        assert_eq!(
+            (error.class, server.received().len()),
+            (class, requests),
+            "{code}"
+        );
         assert_eq!(
             error.to_string(),
             format!(
-                "Decrypt with {}: as the server says ({code}, request {REQUEST_ID})",
+                "Decrypt with {}: the server's message ({code}, request {REQUEST_ID})",
                 key()
             )
         );
@@ -53,21 +57,21 @@ async fn codes_become_classes_with_code_and_request_id() {
 }
 
 #[tokio::test]
-async fn denied_names_the_right_to_grant() {
+async fn denied_call_names_the_permission_to_grant() {
     let server = Server::start(|_, _| Reply::Error("UnauthorizedOperation", "no")).await;
-    let error = refused(&kms(&server)).await;
+    let error = decrypt_error(&kms(&server)).await;
     assert!(error.advice().contains("kms:Decrypt"), "{}", error.advice());
 }
 
 #[tokio::test]
-async fn an_unknown_code_of_another_action_is_tried_once_more() {
+async fn unknown_code_is_retried_once_if_no_ciphertext_is_involved() {
     let server = Server::start(|_, _| Reply::Error("NeverHeardOf.It", "no")).await;
     let error = kms(&server)
         .generate_data_key(&key(), &context())
         .await
         .err()
         .expect("refused");
-    assert_eq!((error.class, server.asked().len()), (Class::Transient, 2));
+    assert_eq!((error.class, server.received().len()), (Class::Transient, 2));
     assert!(
         error.advice().contains("does not know the KMS's error code"),
         "{}",
@@ -76,13 +80,13 @@ async fn an_unknown_code_of_another_action_is_tried_once_more() {
 }
 
 #[tokio::test]
-async fn what_passes_is_waited_for_and_each_attempt_is_signed_anew() {
+async fn transient_failures_are_retried_and_each_attempt_is_signed() {
     let shared: Arc<OnceLock<Arc<TencentKms>>> = Arc::default();
     let in_script = Arc::clone(&shared);
     let server = Server::start(move |number, _| {
-        // The clock goes on between the attempts.
+        // Time passes between the attempts.
         let seconds = 100 * i64::try_from(number + 1).expect("small");
-        in_script.get().expect("set").rpc.set_correction(seconds);
+        in_script.get().expect("set").api.clock().set_correction(seconds);
         match number {
             0 => Reply::Error("RequestLimitExceeded", "slow down"),
             1 => Reply::Raw(502, "<html>bad gateway</html>"),
@@ -93,23 +97,23 @@ async fn what_passes_is_waited_for_and_each_attempt_is_signed_anew() {
     .await;
     let kms = shared.get_or_init(|| Arc::new(kms(&server)));
     assert_eq!(decrypt(kms).await.expect("decrypted").expose(), [7; 32]);
-    let asked = server.asked();
+    let requests = server.received();
     let seconds = |at: usize| {
-        asked[at]
+        requests[at]
             .header("x-tc-timestamp")
             .parse::<i64>()
             .expect("seconds")
     };
-    assert_eq!(asked.len(), 4);
-    for (at, asked) in asked.iter().enumerate() {
+    assert_eq!(requests.len(), 4);
+    for (at, request) in requests.iter().enumerate() {
         let since = seconds(at) - seconds(0) - 100 * i64::try_from(at).expect("small");
         assert!((0..10).contains(&since), "attempt {at} is {since} s off");
-        super::requests::signature_holds(asked, "kms");
+        super::requests::assert_signature(request, "kms");
     }
 }
 
 #[tokio::test]
-async fn statuses_other_than_200_are_transient_and_redirects_are_not_followed() {
+async fn http_status_other_than_200_is_transient_and_redirects_are_not_followed() {
     for (status, body, named) in [
         (500, "{\"Response\":{\"RequestId\":\"r-1\"}}", "HTTP status 500"),
         (403, "<html>secret page</html>", "HTTP status 403"),
@@ -117,9 +121,9 @@ async fn statuses_other_than_200_are_transient_and_redirects_are_not_followed() 
         (407, "", "HTTP status 407"),
     ] {
         let server = Server::start(move |_, _| Reply::Raw(status, body)).await;
-        let error = refused(&kms(&server)).await;
+        let error = decrypt_error(&kms(&server)).await;
         assert_eq!(
-            (error.class, server.asked().len()),
+            (error.class, server.received().len()),
             (Class::Transient, 4),
             "{status}"
         );
@@ -130,7 +134,7 @@ async fn statuses_other_than_200_are_transient_and_redirects_are_not_followed() 
 }
 
 #[tokio::test]
-async fn answers_that_are_no_answers_are_transient_and_never_repeated() {
+async fn malformed_response_is_transient_and_never_quoted() {
     for body in [
         "",
         "<html>",
@@ -143,7 +147,7 @@ async fn answers_that_are_no_answers_are_transient_and_never_repeated() {
         "{\"Response\":{\"KeyId\":\"23e80852-1e38-11e9-b129-5cb9019b4b01\",\"Plaintext\":\"BwcHBwcHBwcHBwcH*\"}}",
     ] {
         let server = Server::start(move |_, _| Reply::Raw(200, body)).await;
-        let error = refused(&kms(&server)).await;
+        let error = decrypt_error(&kms(&server)).await;
         assert_eq!(error.class, Class::Transient, "{body}");
         let all = format!("{error} {error:?}");
         assert!(!all.contains("BwcH") && !all.contains("html"), "{all}");
@@ -151,9 +155,9 @@ async fn answers_that_are_no_answers_are_transient_and_never_repeated() {
 }
 
 #[tokio::test]
-async fn an_answer_about_another_key_is_integrity() {
-    let server = Server::start(|_, asked| {
-        Reply::Response(match asked.action() {
+async fn response_about_another_key_is_an_integrity_failure() {
+    let server = Server::start(|_, request| {
+        Reply::Response(match request.action() {
             "ReEncrypt" => json!({"KeyId": OTHER_ID, "SourceKeyId": OTHER_ID, "CiphertextBlob": BLOB}),
             _ => json!({"KeyId": OTHER_ID, "Plaintext": SEVENS, "CiphertextBlob": BLOB}),
         })
@@ -173,11 +177,11 @@ async fn an_answer_about_another_key_is_integrity() {
         assert!(error.message.contains("another KMS key"), "{error}");
         assert_eq!(error.request_id.as_deref(), Some(REQUEST_ID));
     }
-    assert_eq!(server.asked().len(), 4, "none is tried again");
+    assert_eq!(server.received().len(), 4, "none is retried");
 }
 
 #[tokio::test]
-async fn a_generated_data_key_has_32_bytes_and_a_ciphertext_fits_the_format() {
+async fn data_key_of_wrong_length_and_oversized_ciphertext_are_rejected() {
     let long = "x".repeat(4097);
     let blobs = [
         (
@@ -211,13 +215,13 @@ async fn a_generated_data_key_has_32_bytes_and_a_ciphertext_fits_the_format() {
         assert_eq!(error.class, class, "{error}");
         assert!(error.message.contains(named), "{error}");
     }
-    // What Decrypt gives is the envelope's to judge: another length is a permanent failure there.
+    // The length of a decrypted data key is checked when the document is opened.
     let server = Server::start(|_, _| Reply::Response(json!({"KeyId": KEY_ID, "Plaintext": "BwcH"}))).await;
     assert_eq!(decrypt(&kms(&server)).await.expect("bytes").len(), 3);
 }
 
 #[tokio::test]
-async fn a_wrong_clock_is_corrected_once_and_named() {
+async fn wrong_clock_is_corrected_once_and_the_correction_is_kept() {
     let server = Server::start(|number, _| match number {
         0 => Reply::ErrorAt("AuthFailure.SignatureExpire", 600),
         _ => good(),
@@ -225,27 +229,27 @@ async fn a_wrong_clock_is_corrected_once_and_named() {
     .await;
     let kms = kms(&server);
     decrypt(&kms).await.expect("decrypted with the server's clock");
-    decrypt(&kms).await.expect("the correction stays");
-    let asked = server.asked();
+    decrypt(&kms).await.expect("decrypted with the kept correction");
+    let requests = server.received();
     let seconds = |at: usize| {
-        asked[at]
+        requests[at]
             .header("x-tc-timestamp")
             .parse::<i64>()
             .expect("seconds")
     };
-    assert_eq!(asked.len(), 3);
+    assert_eq!(requests.len(), 3);
     assert!(
         (595..=605).contains(&(seconds(1) - seconds(0))),
         "{}",
         seconds(1) - seconds(0)
     );
     assert!((0..=5).contains(&(seconds(2) - seconds(1))));
-    assert!((595..=605).contains(&kms.rpc.correction()));
+    assert!((595..=605).contains(&kms.api.clock().correction()));
 }
 
-/// Somebody sets the clock (NTP): what was added to it is then too much.
+/// After NTP has set the clock, the correction is too large.
 #[tokio::test]
-async fn a_correction_ends_when_the_clock_is_set_right() {
+async fn correction_ends_when_the_corrected_clock_is_rejected() {
     let server = Server::start(|number, _| match number {
         0 => Reply::ErrorAt("AuthFailure.SignatureExpire", 600),
         2 => Reply::ErrorAt("AuthFailure.SignatureExpire", 0),
@@ -254,14 +258,13 @@ async fn a_correction_ends_when_the_clock_is_set_right() {
     .await;
     let kms = kms(&server);
     decrypt(&kms).await.expect("with the server's clock");
-    assert!((595..=605).contains(&kms.rpc.correction()));
-    decrypt(&kms).await.expect("with this machine's clock");
-    assert_eq!((kms.rpc.correction(), server.asked().len()), (0, 4));
+    assert!((595..=605).contains(&kms.api.clock().correction()));
+    decrypt(&kms).await.expect("with the local clock");
+    assert_eq!((kms.api.clock().correction(), server.received().len()), (0, 4));
 }
 
-/// Nobody has to be refused for it: every answer tells the time.
 #[tokio::test]
-async fn a_correction_ends_with_any_answer_that_tells_another_time() {
+async fn correction_ends_with_any_response_that_shows_another_time() {
     let fields = || json!({"KeyId": KEY_ID, "Plaintext": SEVENS});
     let server = Server::start(move |number, _| match number {
         0 => Reply::ErrorAt("AuthFailure.SignatureExpire", 200),
@@ -271,35 +274,35 @@ async fn a_correction_ends_with_any_answer_that_tells_another_time() {
     .await;
     let kms = kms(&server);
     decrypt(&kms).await.expect("with the server's clock");
-    assert!((195..=205).contains(&kms.rpc.correction()));
-    decrypt(&kms).await.expect("the clock is right by now");
-    assert_eq!((kms.rpc.correction(), server.asked().len()), (0, 3));
+    assert!((195..=205).contains(&kms.api.clock().correction()));
+    decrypt(&kms).await.expect("the local clock is correct now");
+    assert_eq!((kms.api.clock().correction(), server.received().len()), (0, 3));
 }
 
 #[tokio::test]
-async fn a_clock_that_cannot_be_corrected_is_named() {
+async fn clock_that_cannot_be_corrected_is_reported() {
     for (ahead, requests, named) in [
         (-600, 2, "ahead of the server's"),
         (900, 2, "behind the server's"),
         (0, 1, "clock agrees with the server's"),
     ] {
         let server = Server::start(move |_, _| Reply::ErrorAt("AuthFailure.SignatureExpire", ahead)).await;
-        let error = refused(&kms(&server)).await;
+        let error = decrypt_error(&kms(&server)).await;
         assert_eq!(
-            (error.class, server.asked().len()),
+            (error.class, server.received().len()),
             (Class::Configuration, requests)
         );
         assert!(error.message.contains(named), "{error}");
         assert!(error.advice().contains("clock"), "{}", error.advice());
     }
     let server = Server::start(|_, _| Reply::Error("AuthFailure.SignatureExpire", "no")).await;
-    let error = refused(&kms(&server)).await;
-    assert!(error.message.contains("does not tell the time"), "{error}");
-    assert_eq!(server.asked().len(), 1);
+    let error = decrypt_error(&kms(&server)).await;
+    assert!(error.message.contains("has no Date"), "{error}");
+    assert_eq!(server.received().len(), 1);
 }
 
 #[tokio::test]
-async fn a_text_that_repeats_what_was_sent_is_withheld() {
+async fn message_that_repeats_a_secret_is_withheld() {
     let server = Server::start(|_, _| Reply::Error("InvalidParameterValue.InvalidPlaintext", SEVENS)).await;
     let data_key = DataKey::from_slice(&[7; 32]).expect("32 bytes");
     let error = kms(&server)
@@ -309,7 +312,7 @@ async fn a_text_that_repeats_what_was_sent_is_withheld() {
     assert!(!format!("{error} {error:?}").contains(SEVENS), "{error}");
     let server =
         Server::start(|_, _| Reply::Error("AuthFailure", "key EXAMPLEsecretKEYforTestsOnly0123")).await;
-    let error = refused(&kms(&server)).await;
+    let error = decrypt_error(&kms(&server)).await;
     assert!(
         !format!("{error} {error:?}").contains("EXAMPLEsecretKEY"),
         "{error}"
@@ -317,7 +320,7 @@ async fn a_text_that_repeats_what_was_sent_is_withheld() {
 }
 
 #[tokio::test]
-async fn time_is_limited_for_a_request_and_for_a_call() {
+async fn request_and_call_time_out() {
     let server = Server::start(|_, _| Reply::Silence).await;
     let limits = Limits {
         request: Duration::from_millis(300),
@@ -331,13 +334,13 @@ async fn time_is_limited_for_a_request_and_for_a_call() {
     })
     .expect("a client");
     let started = Instant::now();
-    let error = refused(&kms).await;
+    let error = decrypt_error(&kms).await;
     assert_eq!(error.class, Class::Transient);
-    assert!(error.message.contains("did not answer within"), "{error}");
+    assert!(error.message.contains("did not respond within"), "{error}");
     assert!(
-        (2..=4).contains(&server.asked().len()),
+        (2..=4).contains(&server.received().len()),
         "{}",
-        server.asked().len()
+        server.received().len()
     );
     assert!(
         started.elapsed() < Duration::from_secs(20),
@@ -347,7 +350,7 @@ async fn time_is_limited_for_a_request_and_for_a_call() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_long_slow_or_cut_is_transient() {
+async fn oversized_or_truncated_body_is_transient() {
     let head = |length: &str| format!("HTTP/1.1 200 X\r\nContent-Type: application/json\r\n{length}\r\n\r\n");
     let endless = [
         head("Transfer-Encoding: chunked"),
@@ -360,12 +363,12 @@ async fn a_body_that_is_long_slow_or_cut_is_transient() {
             endless.clone() + "1000\r\n" + &"x".repeat(4096),
             "longer than 4096 bytes",
         ),
-        (head("Content-Length: 100") + "{\"Resp", "broke"),
-        (endless, "broke"),
+        (head("Content-Length: 100") + "{\"Resp", "lost the connection"),
+        (endless, "lost the connection"),
     ] {
         let server = Server::start(move |_, _| Reply::Bytes(answer.clone().into_bytes())).await;
         let limits = Limits {
-            answer: 4096,
+            response_size: 4096,
             attempts: 2,
             ..limits()
         };
@@ -374,9 +377,9 @@ async fn a_body_that_is_long_slow_or_cut_is_transient() {
             ..settings(&server)
         })
         .expect("a client");
-        let error = refused(&kms).await;
+        let error = decrypt_error(&kms).await;
         assert_eq!(
-            (error.class, server.asked().len()),
+            (error.class, server.received().len()),
             (Class::Transient, 2),
             "{error}"
         );
@@ -385,14 +388,14 @@ async fn a_body_that_is_long_slow_or_cut_is_transient() {
 }
 
 #[tokio::test]
-async fn nobody_listens() {
+async fn refused_connection_is_transient() {
     let server = Server::start(|_, _| good()).await;
     let settings = settings(&server);
     drop(server);
     let kms = TencentKms::new(settings).expect("a client");
-    // The port is free only once the task is gone.
+    // The port is closed once the task has been dropped.
     tokio::task::yield_now().await;
-    let error = refused(&kms).await;
+    let error = decrypt_error(&kms).await;
     assert_eq!(error.class, Class::Transient);
     assert!(error.message.contains("cannot connect to 127.0.0.1:"), "{error}");
     assert!(error.advice().contains("NO_PROXY"), "{}", error.advice());

@@ -1,21 +1,22 @@
-//! The provider against a scripted server: what is sent, what is made of the answers, what is tried again.
+//! The client against a scripted server: the requests it sends, how it reads the responses, and what it retries.
 
-mod admin;
 mod credentials;
 mod faults;
+mod key_management;
 mod requests;
 pub(super) mod server;
 
 use std::time::Duration;
 
 use super::*;
-use crate::envelope::{Binding, EncryptionContext, Scope};
+use crate::envelope::{Binding, DataKey, EncryptionContext, Scope, SecretBytes};
+use crate::kms::{AllowedKeys, Class, KeyUri, Kms as _, KmsError};
 use server::Server;
 
 pub(super) const KEY_ID: &str = "23e80852-1e38-11e9-b129-5cb9019b4b01";
 pub(super) const OTHER_ID: &str = "5b7c1d3e-2a44-11ea-8c11-5cb9019b4b01";
 pub(super) const BLOB: &str = "AAAA-k-BBBB-k-CCCC";
-/// 32 bytes of 7, in base64.
+/// 32 bytes with the value 7, in base64.
 pub(super) const SEVENS: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
 fn key() -> KeyUri {
@@ -45,7 +46,7 @@ pub(super) fn environment() -> Environment {
     })
 }
 
-/// Limits that no test waits for.
+/// Limits without noticeable pauses.
 pub(super) fn limits() -> Limits {
     Limits {
         pause: Duration::from_millis(1),
@@ -53,8 +54,8 @@ pub(super) fn limits() -> Limits {
     }
 }
 
-/// An endpoint where nothing listens.
-fn nobody() -> Endpoint {
+/// An endpoint that nothing listens on.
+fn unreachable() -> Endpoint {
     Endpoint::parse("http://127.0.0.1:1", false).expect("loopback")
 }
 
@@ -62,7 +63,7 @@ fn settings(server: &Server) -> TencentSettings {
     TencentSettings {
         endpoint: Some(server.endpoint()),
         sts_endpoint: Some(server.endpoint()),
-        metadata_endpoint: Some(nobody()),
+        metadata_endpoint: Some(unreachable()),
         environment: environment(),
         limits: limits(),
         ..TencentSettings::default()
@@ -74,7 +75,7 @@ fn kms(server: &Server) -> TencentKms {
 }
 
 #[test]
-fn only_keys_on_the_list_are_allowed() {
+fn only_listed_keys_are_allowed() {
     let kms = |entries: &[&str]| {
         let allowed = AllowedKeys::parse(entries).expect("a list");
         let settings = TencentSettings {
@@ -86,15 +87,15 @@ fn only_keys_on_the_list_are_allowed() {
     let prefix = kms(&["tencent-kms://ap-guangzhou/"]);
     assert!(prefix.allows(&key()) && !prefix.allows(&far_key()));
     let odd = KeyUri::parse("tencent-kms://ap-guangzhou/../ap-shanghai").expect("a key URI");
-    assert!(!prefix.allows(&odd), "on the list by its beginning, but no key");
+    assert!(!prefix.allows(&odd), "has the prefix, but is not a key");
     let exact = kms(&[far_key().as_str()]);
     assert!(exact.allows(&far_key()) && !exact.allows(&other_key()));
     assert!(!kms(&[]).allows(&key()));
 }
 
-/// The KMS takes 1024 bytes; the longest names that a document may have fit.
+/// The API limits the context to 1024 bytes.
 #[test]
-fn no_context_is_too_long() {
+fn context_of_the_longest_names_fits_the_limit() {
     let longest = Binding::new(
         Scope::Strict,
         Some(&"a".repeat(63)),

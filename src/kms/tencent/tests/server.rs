@@ -1,4 +1,4 @@
-//! A server on loopback that answers by a script and remembers what it was asked.
+//! A server on loopback that responds as scripted and records its requests.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,18 +10,18 @@ use tokio::sync::Notify;
 
 use crate::kms::tencent::Endpoint;
 
-/// A request as it came over the wire.
+/// A request as received.
 #[derive(Clone)]
-pub(crate) struct Asked {
+pub(crate) struct Received {
     pub(crate) line: String,
     /// Names in lower case.
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
-    /// The connection that it came over, counted from 0.
+    /// The number of its connection, from 0.
     pub(crate) connection: usize,
 }
 
-impl Asked {
+impl Received {
     pub(crate) fn action(&self) -> &str {
         self.header("x-tc-action")
     }
@@ -35,37 +35,37 @@ impl Asked {
     }
 }
 
-/// What the server does with a request.
+/// How the server responds.
 pub(crate) enum Reply {
     /// HTTP 200 with `{"Response": ...}`.
     Response(Value),
-    /// The same, the server's clock being so many seconds ahead.
+    /// The same, with the server's clock this many seconds ahead.
     ResponseAt(Value, i64),
-    /// HTTP 200 with an error.
+    /// HTTP 200 with an API error.
     Error(&'static str, &'static str),
-    /// The same, the server's clock being so many seconds ahead.
+    /// The same, with the server's clock this many seconds ahead.
     ErrorAt(&'static str, i64),
     /// Any status and body.
     Raw(u16, &'static str),
-    /// These bytes, then the end of the connection.
+    /// These bytes, then the connection is closed.
     Bytes(Vec<u8>),
-    /// Nothing, for as long as the client waits.
+    /// Nothing, while the connection stays open.
     Silence,
 }
 
-/// `{"Response":{"Error":...}}` with the request id of all answers here.
+/// The request id of all responses.
 pub(crate) const REQUEST_ID: &str = "0bc82ec0-ecb7-4bf4-8fe5-e86b7c5f2c54";
 
-type Script = dyn Fn(usize, &Asked) -> Reply + Send + Sync;
+type Script = dyn Fn(usize, &Received) -> Reply + Send + Sync;
 
-/// The requests so far.
+/// The requests received so far.
 #[derive(Default)]
 struct Log {
-    asked: Mutex<Vec<Asked>>,
+    requests: Mutex<Vec<Received>>,
     arrivals: Notify,
 }
 
-/// Ends when it is dropped.
+/// Stops when dropped.
 pub(crate) struct Server {
     address: std::net::SocketAddr,
     log: Arc<Log>,
@@ -80,7 +80,7 @@ impl Drop for Server {
 
 impl Server {
     /// `script` gets the number of the request, from 0, and the request.
-    pub(crate) async fn start(script: impl Fn(usize, &Asked) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(script: impl Fn(usize, &Received) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let log = Arc::new(Log::default());
@@ -105,42 +105,42 @@ impl Server {
         self.address.to_string()
     }
 
-    pub(crate) fn asked(&self) -> Vec<Asked> {
-        self.log.asked.lock().expect("no panic").clone()
+    pub(crate) fn received(&self) -> Vec<Received> {
+        self.log.requests.lock().expect("no panic").clone()
     }
 
-    /// The requests of one action; for the metadata service, which has none, "".
-    pub(crate) fn asked_for(&self, action: &str) -> Vec<Asked> {
-        let asked = self.asked().into_iter();
-        asked.filter(|asked| asked.action() == action).collect()
+    /// Returns the requests of one action; "" for the metadata service.
+    pub(crate) fn received_of(&self, action: &str) -> Vec<Received> {
+        let requests = self.received().into_iter();
+        requests.filter(|request| request.action() == action).collect()
     }
 
-    /// Waits for the request number `count` of an action.
-    pub(crate) async fn until_asked_for(&self, action: &str, count: usize) {
+    /// Waits until `count` requests of an action have been received.
+    pub(crate) async fn wait_for(&self, action: &str, count: usize) {
         let waiting = async {
             loop {
-                // Before the look: a request in between is not missed.
+                // Registered before checking, so that no request is missed.
                 let arrival = self.log.arrivals.notified();
-                if self.asked_for(action).len() >= count {
+                if self.received_of(action).len() >= count {
                     return;
                 }
                 arrival.await;
             }
         };
         let waited = tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await;
-        assert!(waited.is_ok(), "no request number {count} for {action}");
+        assert!(waited.is_ok(), "no request number {count} of {action}");
     }
 }
 
 async fn serve(mut stream: TcpStream, connection: usize, log: Arc<Log>, script: Arc<Script>) {
-    while let Some(asked) = read_request(&mut stream, connection).await {
+    while let Some(request) = read_request(&mut stream, connection).await {
         let number = {
-            let mut all = log.asked.lock().expect("no panic");
-            all.push(asked.clone());
+            let mut all = log.requests.lock().expect("no panic");
+            all.push(request.clone());
             all.len() - 1
         };
         log.arrivals.notify_waiters();
-        match answer(script(number, &asked)) {
+        match response(script(number, &request)) {
             Some((bytes, keep)) => {
                 if stream.write_all(&bytes).await.is_err() || !keep {
                     return;
@@ -151,8 +151,8 @@ async fn serve(mut stream: TcpStream, connection: usize, log: Arc<Log>, script: 
     }
 }
 
-/// The bytes of the answer, and whether the connection stays.
-fn answer(reply: Reply) -> Option<(Vec<u8>, bool)> {
+/// Returns the bytes of the response, and whether the connection is kept.
+fn response(reply: Reply) -> Option<(Vec<u8>, bool)> {
     let error = |code: &str, message: &str| serde_json::json!({"Response": {"Error": {"Code": code, "Message": message}, "RequestId": REQUEST_ID}});
     let (status, headers, body) = match reply {
         Reply::Response(mut fields) => {
@@ -184,14 +184,14 @@ fn answer(reply: Reply) -> Option<(Vec<u8>, bool)> {
     Some(([head.into_bytes(), body.into_bytes()].concat(), true))
 }
 
-/// The header, from a server whose clock is so many seconds ahead.
+/// Returns the `Date` header of a server whose clock is this many seconds ahead.
 fn date(ahead: i64) -> String {
     let now = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(ahead);
     let date = now.strftime("%a, %d %b %Y %H:%M:%S GMT");
     format!("Date: {date}\r\n")
 }
 
-async fn read_request(stream: &mut TcpStream, connection: usize) -> Option<Asked> {
+async fn read_request(stream: &mut TcpStream, connection: usize) -> Option<Received> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         head.push(stream.read_u8().await.ok()?);
@@ -208,7 +208,7 @@ async fn read_request(stream: &mut TcpStream, connection: usize) -> Option<Asked
         .map_or(0, |text| text.parse().expect("a length"));
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Asked {
+    Some(Received {
         line,
         headers,
         body,

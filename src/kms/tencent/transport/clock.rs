@@ -63,7 +63,11 @@ impl ServerClock {
     /// been set since. Adds the difference to `error`. Returns whether another attempt would be signed differently.
     pub(super) fn correct(&self, error: &mut TencentError, reading: ClockReading) -> bool {
         let Some(ahead) = reading.ahead else {
-            error.message = format!("{}; the response has no Date to correct the clock by", error.message).into();
+            error.message = format!(
+                "{}; the response has no Date to correct the clock by",
+                error.message
+            )
+            .into();
             return false;
         };
         self.correction.store(ahead, Ordering::Relaxed);

@@ -41,7 +41,8 @@ pub(super) fn request_failed(
             ),
         };
     }
-    let check_network = "check the network, the proxy (HTTPS_PROXY, NO_PROXY) and the endpoint, then try again";
+    let check_network =
+        "check the network, the proxy (HTTPS_PROXY, NO_PROXY) and the endpoint, then try again";
     if error.is_timeout() && !error.is_connect() {
         let message = format!("{host} did not respond within {}", seconds(timeout));
         transient(action, message, check_network, Progress::MaybeSent)

@@ -57,9 +57,7 @@ pub(super) fn client_builder(connect_timeout: Duration) -> ClientBuilder {
 
 /// Builds a client.
 pub(super) fn build(builder: ClientBuilder) -> Result<Client, SetupError> {
-    builder
-        .build()
-        .map_err(|error| SetupError::Client(cause(&error)))
+    builder.build().map_err(|error| SetupError::Client(cause(&error)))
 }
 
 /// Reads the PEM certificates in a file, at least one.

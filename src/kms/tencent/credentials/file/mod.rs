@@ -69,11 +69,7 @@ impl FileSource {
     fn load(&self) -> Lookup {
         let Some(path) = self.existing_path() else {
             *lock(&self.last_read) = None;
-            let paths: Vec<String> = self
-                .paths
-                .iter()
-                .map(|path| path.display().to_string())
-                .collect();
+            let paths: Vec<String> = self.paths.iter().map(|path| path.display().to_string()).collect();
             let why = format!("{} does not exist", paths.join(" or "));
             return if self.is_required {
                 let advice = "name a credentials file, or a directory with the files secretId and secretKey";

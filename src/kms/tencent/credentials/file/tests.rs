@@ -72,7 +72,11 @@ fn configured_path_must_exist_and_a_default_location_need_not() {
         vec![path.clone(), directory.path().join("other")],
         false,
     );
-    assert!(found(&default).expect_err("absent").starts_with("not configured: "));
+    assert!(
+        found(&default)
+            .expect_err("absent")
+            .starts_with("not configured: ")
+    );
     fs::write(
         directory.path().join("other"),
         "[default]\nsecret_id=o\nsecret_key=k",

@@ -1,7 +1,7 @@
-//! The chain of credentials against STS.
+//! The chain of credential sources against a scripted STS.
 
-mod places;
-mod refusals;
+mod rejections;
+mod sources;
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,29 +11,30 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::super::credentials::Identity as _;
-use super::super::sign::Signable;
-use super::server::{Asked, REQUEST_ID, Reply, Server};
+use super::super::transport::identity::Identity as _;
+use super::super::transport::sign::Signable;
+use super::server::{REQUEST_ID, Received, Reply, Server};
 use super::*;
 
 const WEB: &str = "AssumeRoleWithWebIdentity";
 const ASSUME: &str = "AssumeRole";
 const METADATA: &str = "";
+/// A lifetime in seconds that no test reaches.
 const LONG: i64 = 7200;
 
 fn now() -> i64 {
     jiff::Timestamp::now().as_second()
 }
 
-/// What STS answers the `number`th time.
-fn given(number: usize, life: i64) -> Value {
+/// The STS response number `number`, for credentials with this lifetime in seconds.
+fn issued(number: usize, lifetime: i64) -> Value {
     json!({
         "Credentials": {
             "TmpSecretId": format!("AKIDtemporary{number}"),
             "TmpSecretKey": format!("temporaryKey{number}"),
             "Token": format!("temporaryToken{number}"),
         },
-        "ExpiredTime": now() + life,
+        "ExpiredTime": now() + lifetime,
         "Expiration": "2018-12-04T09:06:16Z",
     })
 }
@@ -42,34 +43,34 @@ fn decrypted() -> Reply {
     Reply::Response(json!({"KeyId": KEY_ID, "Plaintext": SEVENS}))
 }
 
-/// STS gives new credentials each time, for `life` seconds; the KMS decrypts.
-async fn giving(life: i64) -> Server {
+/// STS issues different credentials each time; the KMS decrypts.
+async fn issuing(lifetime: i64) -> Server {
     let count = AtomicUsize::new(0);
-    Server::start(move |_, asked| match asked.action() {
+    Server::start(move |_, request| match request.action() {
         "Decrypt" => decrypted(),
-        _ => Reply::Response(given(count.fetch_add(1, Ordering::Relaxed), life)),
+        _ => Reply::Response(issued(count.fetch_add(1, Ordering::Relaxed), lifetime)),
     })
     .await
 }
 
-/// A pod's identity, and other variables.
+/// A pod with a token file, and more variables.
 struct Pod {
-    folder: TempDir,
-    more: Vec<(&'static str, String)>,
+    directory: TempDir,
+    variables: Vec<(&'static str, String)>,
 }
 
 impl Pod {
     fn new() -> Self {
         let pod = Pod {
-            folder: tempfile::tempdir().expect("a folder"),
-            more: Vec::new(),
+            directory: tempfile::tempdir().expect("a directory"),
+            variables: Vec::new(),
         };
         pod.set_token("eyJ.first.token\n");
         pod
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn set_token(&self, token: &str) {
@@ -77,11 +78,11 @@ impl Pod {
     }
 
     fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.more.push((name, value.into()));
+        self.variables.push((name, value.into()));
         self
     }
 
-    fn oidc(&self) -> Environment {
+    fn with_identity(&self) -> Environment {
         self.environment(&[
             ("TKE_REGION", "ap-shanghai".to_owned()),
             ("TKE_PROVIDER_ID", "cls-example".to_owned()),
@@ -98,7 +99,7 @@ impl Pod {
 
     fn environment(&self, set: &[(&'static str, String)]) -> Environment {
         Environment::from_lookup(|name| {
-            let mut all = self.more.iter().chain(set);
+            let mut all = self.variables.iter().chain(set);
             all.find(|(set, _)| *set == name).map(|(_, value)| value.clone())
         })
     }
@@ -116,23 +117,23 @@ async fn decrypt(kms: &TencentKms) -> Result<(), KmsError> {
     kms.decrypt(&key(), BLOB, &context()).await.map(|_| ())
 }
 
-fn signed_by(asked: &Asked) -> &str {
-    let rest = asked.header("authorization").split_once("Credential=");
+fn signed_by(request: &Received) -> &str {
+    let rest = request.header("authorization").split_once("Credential=");
     rest.and_then(|(_, rest)| rest.split_once('/'))
         .map_or("", |(id, _)| id)
 }
 
 #[tokio::test]
-async fn a_pods_token_is_exchanged_unsigned_and_the_kms_is_called_with_what_comes() {
-    let server = giving(LONG).await;
+async fn pod_token_is_exchanged_unsigned_and_the_result_signs_kms_calls() {
+    let server = issuing(LONG).await;
     let pod = Pod::new();
-    let kms = kms_of(&server, pod.oidc());
+    let kms = kms_of(&server, pod.with_identity());
     assert_eq!(kms.credentials(), None);
     let before = now();
     decrypt(&kms).await.expect("decrypted");
     decrypt(&kms).await.expect("decrypted");
-    let asked = server.asked_for(WEB);
-    assert_eq!(asked.len(), 1, "held for the second call");
+    let requests = server.received_of(WEB);
+    assert_eq!(requests.len(), 1, "held for the second call");
     for (name, value) in [
         ("authorization", "SKIP"),
         ("x-tc-version", "2018-08-13"),
@@ -140,9 +141,9 @@ async fn a_pods_token_is_exchanged_unsigned_and_the_kms_is_called_with_what_come
         ("content-type", "application/json"),
         ("x-tc-language", "en-US"),
     ] {
-        assert_eq!(asked[0].header(name), value);
+        assert_eq!(requests[0].header(name), value);
     }
-    assert!(!asked[0].headers.contains_key("x-tc-token"));
+    assert!(!requests[0].headers.contains_key("x-tc-token"));
     let wanted = json!({
         "ProviderId": "cls-example",
         "WebIdentityToken": "eyJ.first.token",
@@ -150,8 +151,8 @@ async fn a_pods_token_is_exchanged_unsigned_and_the_kms_is_called_with_what_come
         "RoleSessionName": "envelope-secrets",
         "DurationSeconds": 7200,
     });
-    assert_eq!(asked[0].json(), wanted);
-    let calls = server.asked_for("Decrypt");
+    assert_eq!(requests[0].json(), wanted);
+    let calls = server.received_of("Decrypt");
     assert_eq!(
         (signed_by(&calls[1]), calls[1].header("x-tc-token")),
         ("AKIDtemporary0", "temporaryToken0")
@@ -159,7 +160,7 @@ async fn a_pods_token_is_exchanged_unsigned_and_the_kms_is_called_with_what_come
     assert_eq!(
         calls[1].header("x-tc-region"),
         "ap-guangzhou",
-        "the key's, not the pod's"
+        "the key's region, not the pod's"
     );
     let status = kms.credentials().expect("held");
     assert_eq!((status.source, status.assumed_role), (Source::TkeOidc, false));
@@ -167,15 +168,15 @@ async fn a_pods_token_is_exchanged_unsigned_and_the_kms_is_called_with_what_come
         status.role.as_deref(),
         Some("qcs::cam::uin/100000000001:roleName/opener")
     );
-    let life = status.expires.expect("an end") - before;
-    assert!((LONG..LONG + 60).contains(&life), "{life}");
+    let lifetime = status.expires.expect("an expiry") - before;
+    assert!((LONG..LONG + 60).contains(&lifetime), "{lifetime}");
 }
 
 #[tokio::test]
-async fn many_calls_at_once_ask_sts_once() {
-    let server = giving(LONG).await;
-    let kms = kms_of(&server, Pod::new().oidc());
-    let error = decrypt(&kms).await.expect_err("the folder of the token is gone");
+async fn concurrent_calls_share_one_sts_request() {
+    let server = issuing(LONG).await;
+    let kms = kms_of(&server, Pod::new().with_identity());
+    let error = decrypt(&kms).await.expect_err("the token file has been deleted");
     assert!(
         error
             .message
@@ -183,19 +184,19 @@ async fn many_calls_at_once_ask_sts_once() {
         "{error}"
     );
     let pod = Pod::new();
-    let kms = kms_of(&server, pod.oidc());
+    let kms = kms_of(&server, pod.with_identity());
     let calls = (0..20).map(|_| decrypt(&kms));
     for done in futures::future::join_all(calls).await {
         done.expect("decrypted");
     }
     assert_eq!(
-        (server.asked_for(WEB).len(), server.asked_for("Decrypt").len()),
+        (server.received_of(WEB).len(), server.received_of("Decrypt").len()),
         (1, 20)
     );
 }
 
 #[tokio::test]
-async fn many_calls_at_once_share_one_failure() {
+async fn concurrent_calls_share_one_failure() {
     let server = Server::start(|_, _| {
         Reply::Error(
             "InvalidParameter.WebIdentityTokenError",
@@ -204,7 +205,7 @@ async fn many_calls_at_once_share_one_failure() {
     })
     .await;
     let pod = Pod::new();
-    let kms = kms_of(&server, pod.oidc());
+    let kms = kms_of(&server, pod.with_identity());
     let calls = (0..20).map(|_| decrypt(&kms));
     for done in futures::future::join_all(calls).await {
         let error = done.expect_err("no credentials");
@@ -218,49 +219,49 @@ async fn many_calls_at_once_share_one_failure() {
         assert!(error.advice().contains("audience"), "{}", error.advice());
         assert!(!format!("{error:?}").contains("eyJ"), "{error:?}");
     }
-    assert_eq!(server.asked().len(), 1);
+    assert_eq!(server.received().len(), 1);
 }
 
 #[tokio::test]
-async fn renewed_ahead_of_their_end_in_the_background_with_the_token_of_then() {
-    let server = giving(2).await; // renewed after one second
+async fn credentials_are_renewed_in_the_background_with_the_current_token() {
+    let server = issuing(2).await; // renewed after one second
     let pod = Pod::new();
-    let kms = kms_of(&server, pod.oidc());
+    let kms = kms_of(&server, pod.with_identity());
     decrypt(&kms).await.expect("decrypted");
     pod.set_token("eyJ.second.token");
-    // Nobody calls the KMS meanwhile. On a busy machine the first renewal may come before the second token.
-    server.until_asked_for(WEB, 3).await;
-    assert_eq!(server.asked_for("Decrypt").len(), 1);
+    // Without any KMS call. On a busy host the first renewal may precede the second token.
+    server.wait_for(WEB, 3).await;
+    assert_eq!(server.received_of("Decrypt").len(), 1);
     assert_eq!(
-        server.asked_for(WEB)[2].json()["WebIdentityToken"],
+        server.received_of(WEB)[2].json()["WebIdentityToken"],
         "eyJ.second.token"
     );
     decrypt(&kms).await.expect("decrypted");
-    let last = server.asked_for("Decrypt").pop().expect("two");
+    let last = server.received_of("Decrypt").pop().expect("two");
     assert_ne!(signed_by(&last), "AKIDtemporary0");
 }
 
 #[tokio::test]
-async fn held_to_their_end_when_renewing_fails_then_a_clear_error() {
-    let server = Server::start(|_, asked| match asked.action() {
+async fn credentials_are_used_until_they_expire_when_renewal_fails() {
+    let server = Server::start(|_, request| match request.action() {
         "Decrypt" => decrypted(),
-        _ if asked.header("x-tc-timestamp").parse::<i64>().expect("seconds") < now() + 100 => {
-            Reply::Response(given(0, LONG))
+        _ if request.header("x-tc-timestamp").parse::<i64>().expect("seconds") < now() + 100 => {
+            Reply::Response(issued(0, LONG))
         }
         _ => Reply::Error("InternalError", "down"),
     })
     .await;
     let pod = Pod::new();
-    let kms = kms_of(&server, pod.oidc());
+    let kms = kms_of(&server, pod.with_identity());
     decrypt(&kms).await.expect("decrypted");
-    // Refusals make it ask again: in vain, but what is held is not over.
-    kms.rpc.set_correction(LONG - 10);
-    let held = kms.chain.current().await.expect("held").expect("signed");
-    assert!(kms.chain.refused(&held).await.is_err());
-    assert!(server.asked_for(WEB).len() > 1);
-    decrypt(&kms).await.expect("to the end");
-    kms.rpc.set_correction(LONG + 10);
-    let error = decrypt(&kms).await.expect_err("over");
+    // A rejection causes a request, which fails; the held credentials have not expired.
+    kms.api.clock().set_correction(LONG - 10);
+    let held = kms.credentials.current().await.expect("held").expect("signed");
+    assert!(kms.credentials.refresh_rejected(&held).await.is_err());
+    assert!(server.received_of(WEB).len() > 1);
+    decrypt(&kms).await.expect("not expired");
+    kms.api.clock().set_correction(LONG + 10);
+    let error = decrypt(&kms).await.expect_err("expired");
     assert_eq!(error.class, Class::Credentials);
     assert!(
         error.message.contains("no credentials from tke-oidc") && error.message.contains("down"),
@@ -269,8 +270,8 @@ async fn held_to_their_end_when_renewing_fails_then_a_clear_error() {
 }
 
 #[tokio::test]
-async fn a_role_is_taken_with_what_the_chain_gives() {
-    let server = giving(LONG).await;
+async fn role_is_assumed_with_the_credentials_of_the_chain() {
+    let server = issuing(LONG).await;
     let role = AssumedRole {
         arn: "qcs::cam::uin/100000000001:roleName/other".to_owned(),
         external_id: Some("x-1".to_owned()),
@@ -281,17 +282,17 @@ async fn a_role_is_taken_with_what_the_chain_gives() {
     };
     let kms = TencentKms::new(settings).expect("a client");
     decrypt(&kms).await.expect("decrypted");
-    let asked = server.asked_for(ASSUME);
-    assert_eq!(asked.len(), 1);
+    let requests = server.received_of(ASSUME);
+    assert_eq!(requests.len(), 1);
     let wanted = json!({
         "RoleArn": "qcs::cam::uin/100000000001:roleName/other",
         "RoleSessionName": "envelope-secrets",
         "DurationSeconds": 7200,
         "ExternalId": "x-1",
     });
-    assert_eq!(asked[0].json(), wanted);
-    super::requests::signature_holds(&asked[0], "sts");
-    assert_eq!(signed_by(&server.asked_for("Decrypt")[0]), "AKIDtemporary0");
+    assert_eq!(requests[0].json(), wanted);
+    super::requests::assert_signature(&requests[0], "sts");
+    assert_eq!(signed_by(&server.received_of("Decrypt")[0]), "AKIDtemporary0");
     let status = kms.credentials().expect("held");
     assert_eq!((status.source, status.assumed_role), (Source::Environment, true));
     assert_eq!(
@@ -311,18 +312,19 @@ async fn a_role_is_taken_with_what_the_chain_gives() {
     let error = decrypt(&kms).await.expect_err("refused");
     assert_eq!(error.class, Class::Credentials);
     assert_eq!(error.subject.as_deref(), Some("environment"));
-    assert!(error.message.contains("cannot take the role qcs::r"), "{error}");
-    assert_eq!(server.asked()[0].json().get("ExternalId"), None);
+    assert!(error.message.contains("cannot assume the role qcs::r"), "{error}");
+    assert_eq!(server.received()[0].json().get("ExternalId"), None);
 }
 
-/// What is signed with temporary credentials is signed with their key.
 #[tokio::test]
-async fn temporary_keys_sign() {
-    let server = giving(LONG).await;
+async fn temporary_secret_key_signs_calls() {
+    let server = issuing(LONG).await;
     let pod = Pod::new();
-    decrypt(&kms_of(&server, pod.oidc())).await.expect("decrypted");
-    let asked = server.asked_for("Decrypt").pop().expect("a call");
-    let header = |name| asked.header(name);
+    decrypt(&kms_of(&server, pod.with_identity()))
+        .await
+        .expect("decrypted");
+    let request = server.received_of("Decrypt").pop().expect("a call");
+    let header = |name| request.header(name);
     let signable = Signable {
         method: "POST",
         query: "",
@@ -331,7 +333,7 @@ async fn temporary_keys_sign() {
             ("host", header("host")),
             ("x-tc-action", header("x-tc-action")),
         ],
-        body: &asked.body,
+        body: &request.body,
         timestamp: header("x-tc-timestamp").parse().expect("seconds"),
         service: "kms",
     };

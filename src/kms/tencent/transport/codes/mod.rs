@@ -71,10 +71,7 @@ const fn refusal(code: &'static str, class: Class, advice: &'static str) -> Row 
 const fn unusable(code: &'static str, state: &'static str, advice: &'static str) -> Row {
     let row = row(code, Class::KeyUnusable, advice);
     Row {
-        meaning: Meaning {
-            state,
-            ..row.meaning
-        },
+        meaning: Meaning { state, ..row.meaning },
         ..row
     }
 }

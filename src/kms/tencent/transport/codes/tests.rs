@@ -89,7 +89,11 @@ fn actions_without_a_ciphertext_use_the_table_and_retry_unknown_codes_once() {
             Class::Transient,
             RetryAction::RetryOnce,
         ),
-        ("InvalidParameterValue.InvalidKeyId", Class::NotFound, RetryAction::Fail),
+        (
+            "InvalidParameterValue.InvalidKeyId",
+            Class::NotFound,
+            RetryAction::Fail,
+        ),
         (
             "InvalidParameterValue.SomethingNew",
             Class::Configuration,
@@ -102,8 +106,16 @@ fn actions_without_a_ciphertext_use_the_table_and_retry_unknown_codes_once() {
             RetryAction::Fail,
         ),
         ("InternalError.X", Class::Transient, RetryAction::Retry),
-        ("AuthFailure.SecretIdNotFound", Class::Credentials, RetryAction::RefreshCredentials),
-        ("AuthFailure.TokenFailure", Class::Credentials, RetryAction::RefreshCredentials),
+        (
+            "AuthFailure.SecretIdNotFound",
+            Class::Credentials,
+            RetryAction::RefreshCredentials,
+        ),
+        (
+            "AuthFailure.TokenFailure",
+            Class::Credentials,
+            RetryAction::RefreshCredentials,
+        ),
         (
             "AuthFailure.SignatureExpire",
             Class::Configuration,
@@ -122,10 +134,7 @@ fn actions_without_a_ciphertext_use_the_table_and_retry_unknown_codes_once() {
 fn only_retryable_classes_are_retried() {
     for row in TABLE {
         let meaning = row.meaning;
-        let is_retried = matches!(
-            meaning.retry_action,
-            RetryAction::Retry | RetryAction::RetryOnce
-        );
+        let is_retried = matches!(meaning.retry_action, RetryAction::Retry | RetryAction::RetryOnce);
         assert_eq!(is_retried, meaning.class.is_retryable(), "{}", row.code);
     }
 }

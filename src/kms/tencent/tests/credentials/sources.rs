@@ -1,19 +1,19 @@
-//! Which source wins, the metadata service, and files that change.
+//! The precedence of the sources, the metadata service, and files that change.
 
 use super::*;
 
-/// The metadata service as a machine with the role `node` sees it.
-fn metadata(asked: &Asked) -> Reply {
-    const FOUND: &str = r#"{"TmpSecretId":"AKIDmachine","TmpSecretKey":"machineKey","ExpiredTime":4102444800,
-        "Expiration":"2100-01-01T00:00:00Z","Token":"machineToken","Code":"Success"}"#;
-    match asked.line.as_str() {
+/// The metadata service of an instance with the role `node`; the KMS decrypts.
+fn metadata(request: &Received) -> Reply {
+    const FOUND: &str = r#"{"TmpSecretId":"AKIDinstance","TmpSecretKey":"instanceKey","ExpiredTime":4102444800,
+        "Expiration":"2100-01-01T00:00:00Z","Token":"instanceToken","Code":"Success"}"#;
+    match request.line.as_str() {
         "GET /latest/meta-data/cam/security-credentials/ HTTP/1.1" => Reply::Raw(200, "node\n"),
         "GET /latest/meta-data/cam/security-credentials/node HTTP/1.1" => Reply::Raw(200, FOUND),
         _ => decrypted(),
     }
 }
 
-fn on_machine(server: &Server, environment: Environment) -> TencentKms {
+fn on_instance(server: &Server, environment: Environment) -> TencentKms {
     let settings = TencentSettings {
         environment,
         metadata_endpoint: Some(server.endpoint()),
@@ -23,15 +23,15 @@ fn on_machine(server: &Server, environment: Environment) -> TencentKms {
 }
 
 #[tokio::test]
-async fn the_role_of_the_machine() {
-    let server = Server::start(|_, asked| metadata(asked)).await;
-    let kms = on_machine(&server, Environment::default());
+async fn instance_role_is_used_without_other_sources() {
+    let server = Server::start(|_, request| metadata(request)).await;
+    let kms = on_instance(&server, Environment::default());
     decrypt(&kms).await.expect("decrypted");
-    assert_eq!(server.asked_for(METADATA).len(), 2);
-    let call = server.asked_for("Decrypt").pop().expect("a call");
+    assert_eq!(server.received_of(METADATA).len(), 2);
+    let call = server.received_of("Decrypt").pop().expect("a call");
     assert_eq!(
         (signed_by(&call), call.header("x-tc-token")),
-        ("AKIDmachine", "machineToken")
+        ("AKIDinstance", "instanceToken")
     );
     let status = kms.credentials().expect("held");
     assert_eq!(
@@ -40,10 +40,10 @@ async fn the_role_of_the_machine() {
     );
 }
 
-/// A pod that was meant to have an identity does not act with its machine's.
+/// A pod that is meant to have an identity must not act with the role of its node.
 #[tokio::test]
-async fn a_pods_identity_that_is_not_whole_is_no_reason_to_ask_the_machine() {
-    let server = Server::start(|_, asked| metadata(asked)).await;
+async fn incomplete_pod_identity_is_an_error_and_not_skipped() {
+    let server = Server::start(|_, request| metadata(request)).await;
     let part = |set: &[(&'static str, &str)]| {
         let set: Vec<(&str, String)> = set
             .iter()
@@ -59,72 +59,84 @@ async fn a_pods_identity_that_is_not_whole_is_no_reason_to_ask_the_machine() {
         ("TKE_ROLE_ARN", "qcs::cam::uin/1:roleName/opener"),
         ("TKE_REGION", "ap-shanghai"),
     ]);
-    let error = decrypt(&on_machine(&server, role))
+    let error = decrypt(&on_instance(&server, role))
         .await
         .expect_err("no identity");
     assert!(
         error
             .message
-            .contains("TKE_ROLE_ARN is set, TKE_PROVIDER_ID, TKE_WEB_IDENTITY_TOKEN_FILE not"),
+            .contains("TKE_ROLE_ARN is set, but not TKE_PROVIDER_ID, TKE_WEB_IDENTITY_TOKEN_FILE"),
         "{error}"
     );
     let provider = part(&[("TKE_PROVIDER_ID", "cls-1"), ("TKE_REGION", "ap-shanghai")]);
-    let error = decrypt(&on_machine(&server, provider))
+    let error = decrypt(&on_instance(&server, provider))
         .await
         .expect_err("no identity");
     assert!(
-        error.message.contains("TKE_PROVIDER_ID is set, TKE_ROLE_ARN"),
+        error
+            .message
+            .contains("TKE_PROVIDER_ID is set, but not TKE_ROLE_ARN"),
         "{error}"
     );
-    assert!(server.asked().is_empty());
-    // The region alone says nothing of an identity.
+    assert!(server.received().is_empty());
+    // The region alone does not indicate an identity.
     let region = part(&[("TKE_REGION", "ap-shanghai")]);
-    decrypt(&on_machine(&server, region))
+    decrypt(&on_instance(&server, region))
         .await
-        .expect("with the machine's");
+        .expect("with the instance's role");
 }
 
 #[tokio::test]
-async fn a_machines_role_that_gives_nothing_is_named() {
+async fn unusable_response_of_the_metadata_service_is_reported() {
     let path = "/latest/meta-data/cam/security-credentials/";
-    for (first, second, named, temporary) in [
-        ((404, ""), (200, ""), "cvm-role: the machine has no role", false),
-        ((500, ""), (200, ""), "answered with HTTP status 500", true),
+    for (first, second, expected, retryable) in [
+        ((404, ""), (200, ""), "cvm-role: the instance has no role", false),
+        ((500, ""), (200, ""), "responded with HTTP status 500", true),
         (
             (200, "node"),
             (429, ""),
-            "for role node with HTTP status 429",
+            "responded for role node with HTTP status 429",
             true,
         ),
-        ((200, "../../user-data"), (200, ""), "names no role", false),
-        ((200, "<html>"), (200, ""), "names no role", false),
+        (
+            (200, "../../user-data"),
+            (200, ""),
+            "did not return the name of a role",
+            false,
+        ),
+        (
+            (200, "<html>"),
+            (200, ""),
+            "did not return the name of a role",
+            false,
+        ),
         (
             (200, "node"),
             (404, ""),
-            "for role node with HTTP status 404",
+            "responded for role node with HTTP status 404",
             false,
         ),
         (
             (200, "node"),
             (200, "{\"Code\":\"Failed\"}"),
-            "answered Failed for role node",
+            "responded Failed for role node",
             false,
         ),
         (
             (200, "node"),
             (200, "{\"Code\":\"Success\",\"TmpSecretId\":\"hunter2\"}"),
-            "did not answer with credentials",
+            "did not return credentials",
             true,
         ),
         (
             (200, "node"),
             (200, "hunter2"),
-            "did not answer with credentials",
+            "did not return credentials",
             true,
         ),
     ] {
-        let server = Server::start(move |_, asked| {
-            let (status, body) = if asked.line == format!("GET {path} HTTP/1.1") {
+        let server = Server::start(move |_, request| {
+            let (status, body) = if request.line == format!("GET {path} HTTP/1.1") {
                 first
             } else {
                 second
@@ -132,25 +144,25 @@ async fn a_machines_role_that_gives_nothing_is_named() {
             Reply::Raw(status, body)
         })
         .await;
-        let error = decrypt(&on_machine(&server, Environment::default()))
+        let error = decrypt(&on_instance(&server, Environment::default()))
             .await
             .expect_err("no credentials");
         assert_eq!(
             (error.class, error.retryable),
-            (Class::Credentials, temporary),
+            (Class::Credentials, retryable),
             "{error}"
         );
-        assert!(error.message.contains(named), "{error} instead of {named}");
+        assert!(error.message.contains(expected), "{error} instead of {expected}");
         assert!(!error.message.contains("hunter2"), "{error}");
-        assert!(server.asked().len() <= 2);
+        assert!(server.received().len() <= 2);
     }
 }
 
 #[tokio::test]
-async fn the_first_source_that_is_set_up_wins() {
-    let server = Server::start(|_, asked| match asked.action() {
-        WEB => Reply::Response(given(0, LONG)),
-        _ => metadata(asked),
+async fn first_configured_source_wins() {
+    let server = Server::start(|_, request| match request.action() {
+        WEB => Reply::Response(issued(0, LONG)),
+        _ => metadata(request),
     })
     .await;
     let pod = Pod::new();
@@ -158,17 +170,17 @@ async fn the_first_source_that_is_set_up_wins() {
     fs::write(pod.path("named"), profile("AKIDnamed")).expect("written");
     fs::create_dir(pod.path(".tencentcloud")).expect("made");
     fs::write(pod.path(".tencentcloud/credentials"), profile("AKIDhome")).expect("written");
-    let home = pod.folder.path().display().to_string();
+    let home = pod.directory.path().display().to_string();
     let pod = pod.with("HOME", home);
     let keys = [
         ("TENCENTCLOUD_SECRET_ID", "AKIDenvironment".to_owned()),
         ("TENCENTCLOUD_SECRET_KEY", "k".to_owned()),
     ];
     let mut all = Pod {
-        folder: tempfile::tempdir().expect("a folder"),
-        more: pod.more.clone(),
+        directory: tempfile::tempdir().expect("a directory"),
+        variables: pod.variables.clone(),
     };
-    all.more.extend(keys.clone());
+    all.variables.extend(keys.clone());
     let with_keys = all.environment(&[
         ("TKE_REGION", "ap-shanghai".to_owned()),
         ("TKE_PROVIDER_ID", "cls-example".to_owned()),
@@ -182,9 +194,9 @@ async fn the_first_source_that_is_set_up_wins() {
     for (file, environment, id, source) in [
         (named, with_keys.clone(), "AKIDnamed", Source::File),
         (None, with_keys, "AKIDenvironment", Source::Environment),
-        (None, pod.oidc(), "AKIDtemporary0", Source::TkeOidc),
+        (None, pod.with_identity(), "AKIDtemporary0", Source::TkeOidc),
         (None, pod.environment(&[]), "AKIDhome", Source::Profile),
-        (None, Environment::default(), "AKIDmachine", Source::CvmRole),
+        (None, Environment::default(), "AKIDinstance", Source::CvmRole),
     ] {
         let settings = TencentSettings {
             credentials: file,
@@ -194,61 +206,64 @@ async fn the_first_source_that_is_set_up_wins() {
         };
         let kms = TencentKms::new(settings).expect("a client");
         decrypt(&kms).await.expect("decrypted");
-        assert_eq!(signed_by(server.asked_for("Decrypt").last().expect("a call")), id);
+        assert_eq!(
+            signed_by(server.received_of("Decrypt").last().expect("a call")),
+            id
+        );
         assert_eq!(kms.credentials().map(|status| status.source), Some(source));
     }
 }
 
-/// A pod whose identity does not work must not act with the rights of its machine.
+/// A pod whose identity does not work must not act with the role of its node.
 #[tokio::test]
-async fn a_source_that_is_set_up_and_fails_is_the_last() {
-    let server = Server::start(|_, asked| match asked.action() {
+async fn no_source_is_asked_after_a_configured_one_fails() {
+    let server = Server::start(|_, request| match request.action() {
         WEB => Reply::Error("ResourceNotFound.RoleNotFound", "no role"),
-        _ => metadata(asked),
+        _ => metadata(request),
     })
     .await;
     let pod = Pod::new();
-    let error = decrypt(&on_machine(&server, pod.oidc()))
+    let error = decrypt(&on_instance(&server, pod.with_identity()))
         .await
         .expect_err("no credentials");
     assert!(error.message.contains("no credentials from tke-oidc"), "{error}");
-    assert!(server.asked_for(METADATA).is_empty() && server.asked_for("Decrypt").is_empty());
+    assert!(server.received_of(METADATA).is_empty() && server.received_of("Decrypt").is_empty());
     let half = pod.environment(&[("TENCENTCLOUD_SECRET_ID", "AKIDx".to_owned())]);
-    let error = decrypt(&on_machine(&server, half))
+    let error = decrypt(&on_instance(&server, half))
         .await
         .expect_err("no credentials");
     assert!(
-        error.message.contains("TENCENTCLOUD_SECRET_KEY is not"),
+        error.message.contains("but TENCENTCLOUD_SECRET_KEY is not"),
         "{error}"
     );
-    assert!(server.asked_for(METADATA).is_empty());
+    assert!(server.received_of(METADATA).is_empty());
 }
 
 #[tokio::test]
-async fn without_any_source_each_is_named() {
-    let server = giving(LONG).await;
+async fn error_without_any_source_names_each_of_them() {
+    let server = issuing(LONG).await;
     let error = decrypt(&kms_of(&server, Environment::default()))
         .await
         .expect_err("none");
-    for named in [
+    for part in [
         "environment: TENCENTCLOUD_SECRET_ID is not set",
         "tke-oidc: TKE_REGION, TKE_PROVIDER_ID, TKE_ROLE_ARN, TKE_WEB_IDENTITY_TOKEN_FILE not set",
-        "profile: /etc/tencentcloud/credentials is not there",
+        "profile: /etc/tencentcloud/credentials does not exist",
         "cvm-role: no metadata service",
     ] {
-        assert!(error.message.contains(named), "{error} without {named}");
+        assert!(error.message.contains(part), "{error} without {part}");
     }
 }
 
-/// Off Tencent Cloud there is no such host; one that is there and does not answer is another matter.
+/// Outside Tencent Cloud the host does not exist; a host that exists and does not respond is a failure.
 #[tokio::test]
-async fn a_metadata_service_that_does_not_answer_passes() {
-    let server = Server::start(|_, asked| match asked.action() {
+async fn unresponsive_metadata_service_is_retryable() {
+    let server = Server::start(|_, request| match request.action() {
         METADATA => Reply::Bytes(Vec::new()),
         _ => decrypted(),
     })
     .await;
-    let error = decrypt(&on_machine(&server, Environment::default()))
+    let error = decrypt(&on_instance(&server, Environment::default()))
         .await
         .expect_err("no credentials");
     assert!(
@@ -257,12 +272,12 @@ async fn a_metadata_service_that_does_not_answer_passes() {
     );
 }
 
-/// A source that gives none is left alone for a while, but not where somebody has put it right.
+/// The cooldown of a failed source ends early when its file changes.
 #[tokio::test]
-async fn a_file_that_is_put_right_is_used_at_the_next_call() {
-    let server = giving(LONG).await;
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join("credentials");
+async fn corrected_file_is_used_by_the_next_call() {
+    let server = issuing(LONG).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("credentials");
     fs::write(&path, "[default]\nsecret_id = AKIDone\n").expect("written");
     let settings = TencentSettings {
         credentials: Some(path.clone()),
@@ -281,40 +296,40 @@ async fn a_file_that_is_put_right_is_used_at_the_next_call() {
 }
 
 #[tokio::test]
-async fn a_mounted_secret_that_changes_is_used_at_the_next_call() {
-    let server = giving(LONG).await;
-    let folder = tempfile::tempdir().expect("a folder");
+async fn changed_secret_mount_is_used_by_the_next_call() {
+    let server = issuing(LONG).await;
+    let directory = tempfile::tempdir().expect("a directory");
     let write = |revision: &str, id: &str| {
-        let data = folder.path().join(revision);
+        let data = directory.path().join(revision);
         fs::create_dir(&data).expect("made");
         fs::write(data.join("secretId"), format!("{id}\n")).expect("written");
         fs::write(data.join("secretKey"), "k\n").expect("written");
-        // As the kubelet does it: a link beside, then renamed over the old one.
-        let beside = folder.path().join("..data_tmp");
-        std::os::unix::fs::symlink(revision, &beside).expect("linked");
-        fs::rename(&beside, folder.path().join("..data")).expect("renamed");
+        // Like the kubelet: a new link, renamed over the old one.
+        let new_link = directory.path().join("..data_tmp");
+        std::os::unix::fs::symlink(revision, &new_link).expect("linked");
+        fs::rename(&new_link, directory.path().join("..data")).expect("renamed");
     };
     write("..1", "AKIDone");
     for name in ["secretId", "secretKey"] {
-        std::os::unix::fs::symlink(format!("..data/{name}"), folder.path().join(name)).expect("linked");
+        std::os::unix::fs::symlink(format!("..data/{name}"), directory.path().join(name)).expect("linked");
     }
     let settings = TencentSettings {
-        credentials: Some(folder.path().to_owned()),
+        credentials: Some(directory.path().to_owned()),
         ..settings(&server)
     };
     let kms = Arc::new(TencentKms::new(settings).expect("a client"));
     decrypt(&kms).await.expect("decrypted");
     write("..2", "AKIDtwo");
     decrypt(&kms).await.expect("decrypted");
-    // A change that cannot be read: what was held stays, and the next good one is taken.
-    fs::write(folder.path().join("..2/secretId"), "two words").expect("written");
+    // After a change to unusable content the held credentials stay in use, until the next usable change.
+    fs::write(directory.path().join("..2/secretId"), "two words").expect("written");
     decrypt(&kms).await.expect("decrypted");
     write("..3", "AKIDthree");
     decrypt(&kms).await.expect("decrypted");
     let ids: Vec<String> = server
-        .asked()
+        .received()
         .iter()
-        .map(|asked| signed_by(asked).to_owned())
+        .map(|request| signed_by(request).to_owned())
         .collect();
     assert_eq!(ids, ["AKIDone", "AKIDtwo", "AKIDtwo", "AKIDthree"]);
     assert_eq!(kms.credentials().map(|status| status.source), Some(Source::File));

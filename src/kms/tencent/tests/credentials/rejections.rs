@@ -1,11 +1,11 @@
-//! What a refusal of credentials sets off, and what of it a caller sees.
+//! Rejected credentials and failing sources: refresh, cooldown, and the errors that callers see.
 
 use std::sync::atomic::AtomicBool;
 
 use super::*;
 
 #[tokio::test]
-async fn a_refusal_asks_for_fresh_ones_once() {
+async fn rejected_credentials_are_refreshed_once() {
     for code in [
         "AuthFailure.TokenFailure",
         "AuthFailure.SecretIdNotFound",
@@ -14,30 +14,30 @@ async fn a_refusal_asks_for_fresh_ones_once() {
         "AuthFailure.SomethingNew",
     ] {
         let count = AtomicUsize::new(0);
-        let server = Server::start(move |_, asked| match asked.action() {
-            "Decrypt" if signed_by(asked) == "AKIDtemporary0" => Reply::Error(code, "no"),
+        let server = Server::start(move |_, request| match request.action() {
+            "Decrypt" if signed_by(request) == "AKIDtemporary0" => Reply::Error(code, "no"),
             "Decrypt" => decrypted(),
-            _ => Reply::Response(given(count.fetch_add(1, Ordering::Relaxed), LONG)),
+            _ => Reply::Response(issued(count.fetch_add(1, Ordering::Relaxed), LONG)),
         })
         .await;
         let pod = Pod::new();
-        let kms = kms_of(&server, pod.oidc());
-        decrypt(&kms).await.expect("with the second");
+        let kms = kms_of(&server, pod.with_identity());
+        decrypt(&kms).await.expect("with the second credentials");
         assert_eq!(
-            (server.asked_for(WEB).len(), server.asked_for("Decrypt").len()),
+            (server.received_of(WEB).len(), server.received_of("Decrypt").len()),
             (2, 2),
             "{code}"
         );
     }
-    // Refused whatever comes: one renewal, then not again at every call.
+    // If all credentials are rejected: one refresh, and not another for every call.
     let count = AtomicUsize::new(0);
-    let server = Server::start(move |_, asked| match asked.action() {
+    let server = Server::start(move |_, request| match request.action() {
         "Decrypt" => Reply::Error("AuthFailure.TokenFailure", "no"),
-        _ => Reply::Response(given(count.fetch_add(1, Ordering::Relaxed), LONG)),
+        _ => Reply::Response(issued(count.fetch_add(1, Ordering::Relaxed), LONG)),
     })
     .await;
     let pod = Pod::new();
-    let kms = kms_of(&server, pod.oidc());
+    let kms = kms_of(&server, pod.with_identity());
     for _ in 0..3 {
         assert_eq!(
             decrypt(&kms).await.expect_err("refused").class,
@@ -45,39 +45,39 @@ async fn a_refusal_asks_for_fresh_ones_once() {
         );
     }
     assert_eq!(
-        (server.asked_for(WEB).len(), server.asked_for("Decrypt").len()),
+        (server.received_of(WEB).len(), server.received_of("Decrypt").len()),
         (2, 4)
     );
 }
 
-/// One renewal for all that were refused with the same credentials, and each of them goes on with what it gave.
+/// All calls rejected with the same credentials continue with the result of one refresh.
 #[tokio::test]
-async fn many_refusals_at_once_share_one_renewal() {
+async fn concurrent_rejections_share_one_refresh() {
     let count = AtomicUsize::new(0);
     let revoked = Arc::new(AtomicBool::new(false));
     let in_script = Arc::clone(&revoked);
-    let server = Server::start(move |_, asked| match asked.action() {
-        "Decrypt" if in_script.load(Ordering::Relaxed) && signed_by(asked) == "AKIDtemporary0" => {
+    let server = Server::start(move |_, request| match request.action() {
+        "Decrypt" if in_script.load(Ordering::Relaxed) && signed_by(request) == "AKIDtemporary0" => {
             Reply::Error("AuthFailure.TokenFailure", "no")
         }
         "Decrypt" => decrypted(),
-        _ => Reply::Response(given(count.fetch_add(1, Ordering::Relaxed), LONG)),
+        _ => Reply::Response(issued(count.fetch_add(1, Ordering::Relaxed), LONG)),
     })
     .await;
     let pod = Pod::new();
-    let kms = kms_of(&server, pod.oidc());
-    decrypt(&kms).await.expect("with the first");
+    let kms = kms_of(&server, pod.with_identity());
+    decrypt(&kms).await.expect("with the first credentials");
     revoked.store(true, Ordering::Relaxed);
     let calls = (0..20).map(|_| decrypt(&kms));
     for done in futures::future::join_all(calls).await {
-        done.expect("with the second");
+        done.expect("with the second credentials");
     }
-    assert_eq!(server.asked_for(WEB).len(), 2);
+    assert_eq!(server.received_of(WEB).len(), 2);
 }
 
 #[tokio::test]
-async fn a_refusal_names_who_was_refused() {
-    for (code, oidc, class, subject) in [
+async fn error_names_the_rejected_source_or_denied_identity() {
+    for (code, is_pod, class, subject) in [
         (
             "UnauthorizedOperation",
             true,
@@ -103,14 +103,14 @@ async fn a_refusal_names_who_was_refused() {
             "disabled",
         ),
     ] {
-        let server = Server::start(move |number, asked| match asked.action() {
-            WEB => Reply::Response(given(number, LONG)),
+        let server = Server::start(move |number, request| match request.action() {
+            WEB => Reply::Response(issued(number, LONG)),
             _ => Reply::Error(code, "no"),
         })
         .await;
         let pod = Pod::new();
-        let kms = if oidc {
-            kms_of(&server, pod.oidc())
+        let kms = if is_pod {
+            kms_of(&server, pod.with_identity())
         } else {
             TencentKms::new(settings(&server)).expect("a client")
         };
@@ -119,23 +119,23 @@ async fn a_refusal_names_who_was_refused() {
     }
 }
 
-/// The same command is worth repeating, and whoever asks Tencent's support has its names.
+/// Code and request id are reported, for Tencent Cloud's support.
 #[tokio::test]
-async fn a_service_of_credentials_that_is_down_passes_and_is_named() {
-    for (code, temporary, advice) in [
+async fn sts_failure_is_reported_and_retryable_if_transient() {
+    for (code, retryable, advice) in [
         ("InternalError", true, "Tencent Cloud's own status"),
-        ("RequestLimitExceeded", true, "limits calls of STS"),
+        ("RequestLimitExceeded", true, "limits STS calls"),
         ("ResourceNotFound.RoleNotFound", false, "trust policy"),
         ("UnauthorizedOperation", false, "trust policy"),
     ] {
         let server = Server::start(move |_, _| Reply::Error(code, "no")).await;
         let pod = Pod::new();
-        let error = decrypt(&kms_of(&server, pod.oidc()))
+        let error = decrypt(&kms_of(&server, pod.with_identity()))
             .await
             .expect_err("no credentials");
         assert_eq!(
             (error.class, error.retryable),
-            (Class::Credentials, temporary),
+            (Class::Credentials, retryable),
             "{code}"
         );
         assert_eq!(
@@ -146,25 +146,24 @@ async fn a_service_of_credentials_that_is_down_passes_and_is_named() {
     }
     let pod = Pod::new();
     let settings = TencentSettings {
-        environment: pod.oidc(),
-        sts_endpoint: Some(nobody()),
-        ..settings(&giving(LONG).await)
+        environment: pod.with_identity(),
+        sts_endpoint: Some(unreachable()),
+        ..settings(&issuing(LONG).await)
     };
     let kms = TencentKms::new(settings).expect("a client");
-    assert!(decrypt(&kms).await.expect_err("no way to STS").retryable);
+    assert!(decrypt(&kms).await.expect_err("STS is unreachable").retryable);
 }
 
-/// A source that gives none is left alone for a while, however many calls there are.
 #[tokio::test]
-async fn calls_do_not_become_as_many_requests_to_a_source_that_gives_none() {
+async fn failed_source_is_not_asked_for_every_call() {
     let server = Server::start(|_, _| Reply::Error("UnauthorizedOperation", "no")).await;
     let pod = Pod::new();
-    // Of a source behind it, which is not asked.
+    // A source of lower precedence, which is not asked.
     let profile = pod.path("profile");
     fs::write(&profile, "[default]\nsecret_id = a\nsecret_key = b\n").expect("written");
     let pod = pod.with("TENCENTCLOUD_CREDENTIALS_FILE", profile.display().to_string());
     let settings = TencentSettings {
-        environment: pod.oidc(),
+        environment: pod.with_identity(),
         limits: Limits {
             pause: Duration::from_mins(1),
             ..limits()
@@ -176,82 +175,85 @@ async fn calls_do_not_become_as_many_requests_to_a_source_that_gives_none() {
         let error = decrypt(&kms).await.expect_err("no credentials");
         assert_eq!(error.code.as_deref(), Some("UnauthorizedOperation"));
     }
-    assert_eq!(server.asked_for(WEB).len(), 1);
+    assert_eq!(server.received_of(WEB).len(), 1);
 }
 
-/// By a clock that is wrong, or from a source that is: they are used, and not asked for without a pause.
+/// The clock of the source or the local one may be wrong.
 #[tokio::test]
-async fn credentials_that_have_ended_when_they_come_are_used_and_not_asked_for_at_every_call() {
-    let server = giving(-10).await;
+async fn credentials_expired_on_arrival_are_used_and_not_requested_for_every_call() {
+    let server = issuing(-10).await;
     let pod = Pod::new();
-    let kms = kms_of(&server, pod.oidc());
+    let kms = kms_of(&server, pod.with_identity());
     for _ in 0..50 {
         decrypt(&kms).await.expect("the KMS decides");
     }
-    // One by a call, one by the renewal, which then rests.
+    // One for a call, one for the renewal, which then pauses.
     assert!(
-        server.asked_for(WEB).len() <= 2,
+        server.received_of(WEB).len() <= 2,
         "{}",
-        server.asked_for(WEB).len()
+        server.received_of(WEB).len()
     );
 }
 
-/// Whoever was refused for want of credentials hears once that there are some again.
 #[tokio::test]
-async fn the_end_of_a_time_without_credentials_is_told_once() {
+async fn recovery_of_credentials_is_reported_once() {
     let down = Arc::new(AtomicBool::new(true));
     let in_script = Arc::clone(&down);
-    let server = Server::start(move |number, asked| match asked.action() {
+    let server = Server::start(move |number, request| match request.action() {
         "Decrypt" => decrypted(),
         _ if in_script.load(Ordering::Relaxed) => Reply::Error("UnauthorizedOperation", "no"),
-        _ => Reply::Response(given(number, LONG)),
+        _ => Reply::Response(issued(number, LONG)),
     })
     .await;
     let pod = Pod::new();
     let settings = TencentSettings {
-        environment: pod.oidc(),
+        environment: pod.with_identity(),
         limits: Limits {
-            pause: Duration::ZERO, // a source that gives none does not rest
+            pause: Duration::ZERO, // no cooldown
             ..limits()
         },
         ..settings(&server)
     };
     let kms = TencentKms::new(settings).expect("a client");
-    assert!(!kms.credentials_revived().await, "nobody has asked yet");
+    assert!(!kms.credentials_revived().await, "no call has been made");
     decrypt(&kms).await.expect_err("no credentials");
     assert!(!kms.credentials_revived().await);
     down.store(false, Ordering::Relaxed);
     assert!(kms.credentials_revived().await);
-    assert!(!kms.credentials_revived().await, "told");
+    assert!(!kms.credentials_revived().await, "already reported");
     decrypt(&kms).await.expect("decrypted");
 }
 
-/// What was refused, and why there is nothing else to try.
 #[tokio::test]
-async fn a_refusal_tells_why_there_are_no_others() {
+async fn rejection_reports_why_the_refresh_failed() {
     let count = AtomicUsize::new(0);
-    let server = Server::start(move |_, asked| match asked.action() {
+    let server = Server::start(move |_, request| match request.action() {
         "Decrypt" => Reply::Error("AuthFailure.TokenFailure", "the token has expired"),
-        _ if count.fetch_add(1, Ordering::Relaxed) == 0 => Reply::Response(given(0, LONG)),
+        _ if count.fetch_add(1, Ordering::Relaxed) == 0 => Reply::Response(issued(0, LONG)),
         _ => Reply::Error("ResourceNotFound.RoleNotFound", "no such role"),
     })
     .await;
     let pod = Pod::new();
-    let error = decrypt(&kms_of(&server, pod.oidc())).await.expect_err("refused");
+    let error = decrypt(&kms_of(&server, pod.with_identity()))
+        .await
+        .expect_err("refused");
     assert_eq!(error.code.as_deref(), Some("AuthFailure.TokenFailure"));
-    for part in ["the token has expired", "others could not be had", "no such role"] {
+    for part in [
+        "the token has expired",
+        "refreshing the credentials failed",
+        "no such role",
+    ] {
         assert!(error.message.contains(part), "{error}");
     }
     assert!(error.advice().contains("role"), "{}", error.advice());
 }
 
-/// The time that credentials take is part of the time of the call.
 #[tokio::test]
-async fn a_call_does_not_wait_longer_for_credentials_than_it_may_take() {
+async fn waiting_for_credentials_counts_towards_the_time_of_the_call() {
     let server = Server::start(|_, _| Reply::Silence).await;
     let pod = Pod::new();
     let settings = TencentSettings {
-        environment: pod.oidc(),
+        environment: pod.with_identity(),
         limits: Limits {
             call: Duration::from_millis(200),
             ..limits()
@@ -259,8 +261,8 @@ async fn a_call_does_not_wait_longer_for_credentials_than_it_may_take() {
         ..settings(&server)
     };
     let kms = TencentKms::new(settings).expect("a client");
-    let error = decrypt(&kms).await.expect_err("nobody answers");
+    let error = decrypt(&kms).await.expect_err("STS does not respond");
     assert!(error.retryable && error.class == Class::Credentials, "{error}");
-    assert!(error.message.contains("did not answer within"), "{error}");
-    assert!(server.asked_for("Decrypt").is_empty());
+    assert!(error.message.contains("did not respond within"), "{error}");
+    assert!(server.received_of("Decrypt").is_empty());
 }
