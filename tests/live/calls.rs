@@ -1,45 +1,46 @@
-//! Whether the client's own calls work, as commands and controller make them.
+//! Whether the client's calls work, as the commands and the controller make them.
 
 use envelope_secrets::envelope::{DataKey, SecretBytes};
 use envelope_secrets::kms::Kms as _;
+use serde_json::json;
 
 use crate::table::{Answer, Holds, Table};
 use crate::{Account, context};
 
-/// Adds nothing when it fails.
+/// Adds no row if it fails.
 pub(crate) async fn generate_and_decrypt(account: &Account, table: &mut Table) -> Answer<()> {
     let (key, context) = (&account.key, context("calls"));
     let generated = account.kms.generate_data_key(key, &context).await?;
     let opened = account.kms.decrypt(key, &generated.ciphertext, &context).await?;
-    let right = is(&opened, &generated.data_key);
+    let is_same = is_equal(&opened, &generated.data_key);
     let answer = format!(
-        "a ciphertext of {} characters, which opens {}",
+        "a ciphertext of {} characters, opens {}",
         generated.ciphertext.len(),
-        rightly(right)
+        opens_to(is_same)
     );
-    table.works("GenerateDataKey and Decrypt", Ok((answer, Holds::when(right))));
+    table.works("GenerateDataKey and Decrypt", Ok((answer, Holds::when(is_same))));
     Ok(())
 }
 
-pub(crate) async fn ask(account: &Account, table: &mut Table) {
+pub(crate) async fn check(account: &Account, table: &mut Table) {
     table.works("Encrypt", encrypt(account).await);
     table.works("ReEncrypt", re_encrypt(account).await);
     table.works("DescribeKey", describe(account).await);
-    table.works("DescribeKeys", describe_all(account).await);
-    table.works("ListKeys", list(account).await);
-    table.works("ListKeyDetail", list_details(account).await);
+    table.works("DescribeKeys", describe_keys(account).await);
+    table.works("ListKeys", list_keys(account).await);
+    table.works("ListKeyDetail", list_key_details(account).await);
     table.works("GetKeyRotationStatus", rotation(account).await);
 }
 
-fn is(opened: &SecretBytes, key: &DataKey) -> bool {
+fn is_equal(opened: &SecretBytes, key: &DataKey) -> bool {
     opened.ct_eq(&SecretBytes::new(key.expose().to_vec()))
 }
 
-fn rightly(right: bool) -> &'static str {
-    if right {
-        "to the same key"
+fn opens_to(is_same: bool) -> &'static str {
+    if is_same {
+        "to the same data key"
     } else {
-        "to ANOTHER key"
+        "to ANOTHER data key"
     }
 }
 
@@ -48,10 +49,10 @@ async fn encrypt(account: &Account) -> Answer<(String, Holds)> {
     let data_key = DataKey::random().expect("randomness");
     let blob = account.kms.encrypt(key, &data_key, &context).await?;
     let opened = account.kms.decrypt(key, &blob, &context).await?;
-    let right = is(&opened, &data_key);
+    let is_same = is_equal(&opened, &data_key);
     Ok((
-        format!("its ciphertext opens {}", rightly(right)),
-        Holds::when(right),
+        format!("its ciphertext opens {}", opens_to(is_same)),
+        Holds::when(is_same),
     ))
 }
 
@@ -63,10 +64,10 @@ async fn re_encrypt(account: &Account) -> Answer<(String, Holds)> {
         .re_encrypt(key, &generated.ciphertext, key, &context)
         .await?;
     let opened = account.kms.decrypt(key, &moved, &context).await?;
-    let right = is(&opened, &generated.data_key);
+    let is_same = is_equal(&opened, &generated.data_key);
     Ok((
-        format!("its ciphertext opens {}", rightly(right)),
-        Holds::when(right),
+        format!("its ciphertext opens {}", opens_to(is_same)),
+        Holds::when(is_same),
     ))
 }
 
@@ -75,36 +76,49 @@ async fn describe(account: &Account) -> Answer<(String, Holds)> {
     Ok((key.state.clone(), Holds::when(key.state == "Enabled")))
 }
 
-async fn describe_all(account: &Account) -> Answer<(String, Holds)> {
-    let keys = account
-        .kms
-        .describe_keys(std::slice::from_ref(&account.key))
+async fn describe_keys(account: &Account) -> Answer<(String, Holds)> {
+    let fields = account
+        .raw("DescribeKeys", json!({"KeyIds": [account.id]}))
         .await?;
-    let it = matches!(&keys[..], [one] if one.key_id == account.id);
-    Ok((format!("{} for one id", keys.len()), Holds::when(it)))
+    let ids = key_ids(&fields["KeyMetadatas"]);
+    let is_expected = ids == [account.id.as_str()];
+    Ok((format!("{} for one id", ids.len()), Holds::when(is_expected)))
 }
 
-async fn list(account: &Account) -> Answer<(String, Holds)> {
-    let keys = account.kms.list_keys(&account.region).await?;
-    let it = keys.contains(&account.key);
-    let with = if it { "with" } else { "WITHOUT" };
-    Ok((format!("{} listed, {with} this one", keys.len()), Holds::when(it)))
+async fn list_keys(account: &Account) -> Answer<(String, Holds)> {
+    let fields = account
+        .raw("ListKeys", json!({"Offset": 0, "Limit": 200}))
+        .await?;
+    let ids = key_ids(&fields["Keys"]);
+    let total = fields["TotalCount"].as_u64().unwrap_or_default();
+    let is_listed = ids.contains(&account.id.as_str());
+    let answer = format!("{} of {total} on the first page", ids.len());
+    // The key may be on a later page.
+    Ok((answer, Holds::when(is_listed || total > ids.len() as u64)))
 }
 
-async fn list_details(account: &Account) -> Answer<(String, Holds)> {
+async fn list_key_details(account: &Account) -> Answer<(String, Holds)> {
     let found = account
         .kms
         .list_key_details(&account.region, Some(&account.id))
         .await?;
-    let it = matches!(&found[..], [one] if one.uri == account.key);
-    Ok((format!("{} found by the id", found.len()), Holds::when(it)))
+    let is_expected = matches!(&found[..], [one] if one.uri == account.key);
+    Ok((format!("{} found by the id", found.len()), Holds::when(is_expected)))
 }
 
 async fn rotation(account: &Account) -> Answer<(String, Holds)> {
-    let rotates = account.kms.rotates(&account.key).await?;
+    let is_enabled = account.rotation_enabled(&account.id).await?;
     let described = account.kms.describe_key(&account.key).await?;
-    let agrees = described.key_rotation_enabled == rotates;
-    let word = if rotates { "on" } else { "off" };
-    let with = if agrees { "as" } else { "NOT as" };
-    Ok((format!("{word}, {with} DescribeKey says"), Holds::when(agrees)))
+    let agrees = described.key_rotation_enabled == is_enabled;
+    let state = if is_enabled { "on" } else { "off" };
+    let relation = if agrees { "as" } else { "NOT as" };
+    Ok((
+        format!("{state}, {relation} in DescribeKey"),
+        Holds::when(agrees),
+    ))
+}
+
+fn key_ids(keys: &serde_json::Value) -> Vec<&str> {
+    let keys = keys.as_array().map(Vec::as_slice).unwrap_or_default();
+    keys.iter().filter_map(|key| key["KeyId"].as_str()).collect()
 }

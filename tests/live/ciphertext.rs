@@ -1,4 +1,4 @@
-//! What a ciphertext looks like, and whether it can be changed.
+//! The form of a ciphertext, and whether it is tamper-evident.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -7,35 +7,35 @@ use envelope_secrets::kms::Class;
 use crate::table::{Answer, Holds, Table};
 use crate::{Account, Sealed, context};
 
-const NOTHING: &str = "nothing but that every refusal counts as one: the document binds itself";
-const JOINT: &str = "-k-";
+const NO_DIFFERENCE: &str = "refusals are indistinguishable: the document binds itself";
+const SEPARATOR: &str = "-k-";
 
 /// The three parts of a ciphertext.
 type Parts = [Vec<u8>; 3];
 
-pub(crate) async fn ask(account: &Account, table: &mut Table) {
-    let shape = "what does a ciphertext look like";
+pub(crate) async fn check(account: &Account, table: &mut Table) {
+    let shape = "form of a ciphertext";
     table.add(
         shape,
-        "text of at most 4096 characters, kept as it came",
-        of_shape(account).await,
+        "text of at most 4096 characters, kept verbatim",
+        form(account).await,
     );
-    let shown = "what do two ciphertexts show of their contexts";
-    table.add(shown, "anything: no context holds a secret", shows(account).await);
+    let shown = "what two ciphertexts reveal of their contexts";
+    table.add(shown, "anything: contexts are not secret", revealed(account).await);
     for (part, bytes) in [
         (0, &[0, 31, 63][..]),
         (1, &[0, 8, 15]),
         (2, &[0, 4, 12, 19, 20, 36, 52, 67]),
     ] {
-        let question = format!("a flipped bit in part {} of a ciphertext", part + 1);
-        table.add(&question, NOTHING, flipped(account, part, bytes).await);
+        let question = format!("bit flipped in part {} of a ciphertext", part + 1);
+        table.add(&question, NO_DIFFERENCE, flipped(account, part, bytes).await);
     }
-    let moved = "part 2 of a ciphertext of another context, opened with that one";
-    table.add(moved, NOTHING, transplanted(account).await);
+    let moved = "part 2 from a ciphertext with another context, opened with that context";
+    table.add(moved, NO_DIFFERENCE, transplanted(account).await);
 }
 
 pub(crate) fn parts(blob: &str) -> Option<Parts> {
-    let parts = blob.split(JOINT).map(|part| STANDARD.decode(part).ok());
+    let parts = blob.split(SEPARATOR).map(|part| STANDARD.decode(part).ok());
     parts.collect::<Option<Vec<_>>>()?.try_into().ok()
 }
 
@@ -44,47 +44,47 @@ pub(crate) fn joined(parts: &Parts) -> String {
         .iter()
         .map(|part| STANDARD.encode(part))
         .collect::<Vec<_>>()
-        .join(JOINT)
+        .join(SEPARATOR)
 }
 
-/// The answer where ciphertexts have no three parts.
+/// The answer if a ciphertext does not have three parts.
 pub(crate) fn other_shape() -> (String, Holds) {
     (
-        "not asked: a ciphertext has another shape".to_owned(),
+        "not checked: a ciphertext has another form".to_owned(),
         Holds::Open,
     )
 }
 
-/// Whether a ciphertext opens that was changed in this part, from 0. Any answer is safe, if refusals cannot be told apart:
-/// all must count as integrity. The first part names the KMS key, which may not be there.
-pub(crate) fn tried(opened: Answer<String>, sealed: &Sealed, part: usize) -> Answer<(String, Holds)> {
-    let counts = |class| class == Class::Integrity || (part == 0 && class == Class::NotFound);
+/// The answer for a ciphertext that was changed in this part, from 0. Any result is safe if refusals are indistinguishable:
+/// all must be integrity failures. The first part names the KMS key, which may not exist then.
+pub(crate) fn tampered(opened: Answer<String>, sealed: &Sealed, part: usize) -> Answer<(String, Holds)> {
+    let is_refusal = |class| class == Class::Integrity || (part == 0 && class == Class::NotFound);
     match opened {
-        Ok(text) if text == sealed.plaintext => Ok(("it opens to the same key".to_owned(), Holds::EitherWay)),
-        Ok(_) => Ok(("it opens to another key".to_owned(), Holds::EitherWay)),
+        Ok(text) if text == sealed.plaintext => Ok(("opens to the same data key".to_owned(), Holds::EitherWay)),
+        Ok(_) => Ok(("opens to another data key".to_owned(), Holds::EitherWay)),
         Err(failure) if failure.is_no_answer() => Err(failure),
-        Err(failure) if counts(failure.class) => Ok((failure.told(), Holds::EitherWay)),
-        Err(failure) => Ok((failure.told(), Holds::No)),
+        Err(failure) if is_refusal(failure.class) => Ok((failure.to_cell(), Holds::EitherWay)),
+        Err(failure) => Ok((failure.to_cell(), Holds::No)),
     }
 }
 
-async fn of_shape(account: &Account) -> Answer<(String, Holds)> {
+async fn form(account: &Account) -> Answer<(String, Holds)> {
     let sealed = account.seal(&context("one")).await?;
     let length = sealed.blob.len();
     let answer = match parts(&sealed.blob) {
         Some([a, b, c]) => format!(
-            "{length} characters: {} + {} + {} bytes in base64, joined by {JOINT}",
+            "{length} characters: {} + {} + {} bytes in base64, separated by {SEPARATOR}",
             a.len(),
             b.len(),
             c.len()
         ),
-        None => format!("{length} characters, not three parts of base64 joined by {JOINT}"),
+        None => format!("{length} characters, not three parts of base64 separated by {SEPARATOR}"),
     };
-    // The client has refused a text that no document can hold.
+    // The client itself rejects a ciphertext that does not fit into a document.
     Ok((answer, Holds::when(length <= 4096)))
 }
 
-async fn shows(account: &Account) -> Answer<(String, Holds)> {
+async fn revealed(account: &Account) -> Answer<(String, Holds)> {
     let one = account.seal(&context("one")).await?;
     let same = account.seal(&context("one")).await?;
     let two = account.seal(&context("two")).await?;
@@ -103,7 +103,7 @@ async fn shows(account: &Account) -> Answer<(String, Holds)> {
         }
     };
     let answer = format!(
-        "equal parts, one context: {}; two contexts: {}",
+        "equal parts with one context: {}; with two contexts: {}",
         compared(&one, &same),
         compared(&one, &two)
     );
@@ -122,7 +122,7 @@ async fn flipped(account: &Account, part: usize, bytes: &[usize]) -> Answer<(Str
         let mut changed = whole.clone();
         changed[part][byte] ^= 1;
         let opened = account.open(&joined(&changed), Some(context.as_str())).await;
-        let (answer, holds) = tried(opened, &sealed, part)?;
+        let (answer, holds) = tampered(opened, &sealed, part)?;
         if holds == Holds::No {
             all = holds;
         }
@@ -131,10 +131,10 @@ async fn flipped(account: &Account, part: usize, bytes: &[usize]) -> Answer<(Str
             None => answers.push((answer, vec![byte.to_string()])),
         }
     }
-    let told = answers
+    let cells = answers
         .into_iter()
         .map(|(answer, bytes)| format!("byte {}: {answer}", bytes.join(", ")));
-    Ok((told.collect::<Vec<_>>().join("; "), all))
+    Ok((cells.collect::<Vec<_>>().join("; "), all))
 }
 
 async fn transplanted(account: &Account) -> Answer<(String, Holds)> {
@@ -145,7 +145,7 @@ async fn transplanted(account: &Account) -> Answer<(String, Holds)> {
         return Ok(other_shape());
     };
     whole[1].clone_from(&other[1]);
-    tried(
+    tampered(
         account.open(&joined(&whole), Some(two.as_str())).await,
         &sealed,
         1,

@@ -1,4 +1,4 @@
-//! What a context does to a ciphertext.
+//! How the encryption context binds a ciphertext.
 
 use envelope_secrets::kms::{Class, KeyUri};
 use serde_json::json;
@@ -6,37 +6,37 @@ use serde_json::json;
 use crate::table::{Answer, Failure, Holds, Table};
 use crate::{Account, context};
 
-const REFUSED: &str = "it is refused, which is the one IntegrityError";
-const ANY: &str = "nothing: a context is always sent, in one spelling";
+const REFUSED: &str = "refused, as an integrity failure";
+const ANY: &str = "nothing: a context is always sent, in canonical form";
 
-pub(crate) async fn ask(account: &Account, table: &mut Table) {
-    table.add("a wrong context", REFUSED, wrong(account).await);
-    table.add("no context where there is one", REFUSED, left_out(account).await);
-    let equal = "is an empty context the same as none";
+pub(crate) async fn check(account: &Account, table: &mut Table) {
+    table.add("wrong context", REFUSED, wrong(account).await);
+    table.add("missing context", REFUSED, missing(account).await);
+    let equal = "empty context instead of none, and vice versa";
     table.add(equal, ANY, empty_is_none(account).await);
-    let spelled = "the context in another order, with blanks";
+    let spelled = "context with reordered members and spaces";
     table.add(spelled, ANY, respelled(account, reordered).await);
-    let escaped = "the context with an escaped letter";
+    let escaped = "context with an escaped letter";
     table.add(escaped, ANY, respelled(account, with_escape).await);
     let longest = "contexts of 1024 and 1025 bytes";
     table.add(
         longest,
-        "1024 are taken; documents have fewer",
+        "1024 are accepted; documents have fewer",
         longest_context(account).await,
     );
-    table.add("a ciphertext that is none", REFUSED, garbage(account).await);
+    table.add("malformed ciphertext", REFUSED, garbage(account).await);
     let absent = "DescribeKey of a key that does not exist";
-    table.add(absent, "taken as not_found", absent_key(account).await);
-    let unknown = "a parameter that the API does not know";
+    table.add(absent, "class not_found", absent_key(account).await);
+    let unknown = "unknown parameter";
     table.add(unknown, "nothing: none is sent", unknown_parameter(account).await);
 }
 
-/// A refusal of a ciphertext: whatever its code, it must count as one.
+/// The answer for a ciphertext that must be refused: whatever the code, as an integrity failure.
 pub(crate) fn refusal(opened: Answer<String>) -> Answer<(String, Holds)> {
     match opened {
-        Ok(_) => Ok(("it OPENS".to_owned(), Holds::No)),
+        Ok(_) => Ok(("OPENS".to_owned(), Holds::No)),
         Err(failure) if failure.is_no_answer() => Err(failure),
-        Err(failure) => Ok((failure.told(), Holds::when(failure.class == Class::Integrity))),
+        Err(failure) => Ok((failure.to_cell(), Holds::when(failure.class == Class::Integrity))),
     }
 }
 
@@ -46,14 +46,14 @@ async fn wrong(account: &Account) -> Answer<(String, Holds)> {
     refusal(account.open(&sealed.blob, Some(other.as_str())).await)
 }
 
-async fn left_out(account: &Account) -> Answer<(String, Holds)> {
+async fn missing(account: &Account) -> Answer<(String, Holds)> {
     let sealed = account.seal(&context("one")).await?;
     refusal(account.open(&sealed.blob, None).await)
 }
 
 async fn empty_is_none(account: &Account) -> Answer<(String, Holds)> {
     let (none, empty) = (None, Some(""));
-    let mut told = Vec::new();
+    let mut cells = Vec::new();
     for (sealed_with, opened_with, what) in [
         (none, empty, "none opened with empty"),
         (empty, none, "empty opened with none"),
@@ -66,15 +66,15 @@ async fn empty_is_none(account: &Account) -> Answer<(String, Holds)> {
                 .map(|_| "yes".to_owned()),
             Err(failure) => Err(failure),
         };
-        told.push(format!(
+        cells.push(format!(
             "{what}: {}",
-            opened.unwrap_or_else(|failure| failure.told())
+            opened.unwrap_or_else(|failure| failure.to_cell())
         ));
     }
-    Ok((told.join("; "), Holds::EitherWay))
+    Ok((cells.join("; "), Holds::EitherWay))
 }
 
-/// The members in another order, with blanks: the same JSON.
+/// The same JSON with its members in another order, and spaces.
 fn reordered(context: &str) -> String {
     let members: serde_json::Map<_, _> = serde_json::from_str(context).expect("an object");
     let members = members
@@ -84,7 +84,7 @@ fn reordered(context: &str) -> String {
     format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
 }
 
-/// A letter of a value as its escape: the same JSON.
+/// The same JSON with one letter escaped.
 fn with_escape(context: &str) -> String {
     context.replacen("live", "\\u006cive", 1)
 }
@@ -94,9 +94,9 @@ async fn respelled(account: &Account, spell: fn(&str) -> String) -> Answer<(Stri
     let sealed = account.seal(&context).await?;
     let other = spell(context.as_str());
     let answer = match account.open(&sealed.blob, Some(&other)).await {
-        Ok(_) => "it opens: compared as JSON".to_owned(),
+        Ok(_) => "opens: compared as JSON".to_owned(),
         Err(failure) if failure.is_no_answer() => return Err(failure),
-        Err(failure) => format!("{}: compared as text", failure.told()),
+        Err(failure) => format!("{}: compared as text", failure.to_cell()),
     };
     Ok((answer, Holds::EitherWay))
 }
@@ -107,10 +107,14 @@ async fn longest_context(account: &Account) -> Answer<(String, Holds)> {
     let opened = account.open(&sealed.blob, Some(&of(1024))).await?;
     let right = opened == sealed.plaintext;
     let longer = match account.seal_with(&account.id, Some(&of(1025))).await {
-        Ok(_) => "taken".to_owned(),
-        Err(failure) => failure.told(),
+        Ok(_) => "accepted".to_owned(),
+        Err(failure) => failure.to_cell(),
     };
-    let word = if right { "taken" } else { "opens to ANOTHER key" };
+    let word = if right {
+        "accepted"
+    } else {
+        "opens to ANOTHER data key"
+    };
     Ok((format!("1024: {word}; 1025: {longer}"), Holds::when(right)))
 }
 
@@ -125,17 +129,17 @@ async fn absent_key(account: &Account) -> Answer<(String, Holds)> {
     );
     let absent = KeyUri::parse(&absent).expect("a key URI");
     match account.kms.describe_key(&absent).await.map_err(Failure::from) {
-        Ok(_) => Ok(("there is one".to_owned(), Holds::No)),
+        Ok(_) => Ok(("it exists".to_owned(), Holds::No)),
         Err(failure) if failure.is_no_answer() => Err(failure),
-        Err(failure) => Ok((failure.told(), Holds::when(failure.class == Class::NotFound))),
+        Err(failure) => Ok((failure.to_cell(), Holds::when(failure.class == Class::NotFound))),
     }
 }
 
 async fn unknown_parameter(account: &Account) -> Answer<(String, Holds)> {
     let parameters = json!({"KeyId": account.id, "Unknown": "1"});
     match account.raw("DescribeKey", parameters).await {
-        Ok(_) => Ok(("it is passed over".to_owned(), Holds::EitherWay)),
+        Ok(_) => Ok(("ignored".to_owned(), Holds::EitherWay)),
         Err(failure) if failure.is_no_answer() => Err(failure),
-        Err(failure) => Ok((failure.told(), Holds::EitherWay)),
+        Err(failure) => Ok((failure.to_cell(), Holds::EitherWay)),
     }
 }

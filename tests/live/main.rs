@@ -1,11 +1,11 @@
-//! Suite `live`: what only an account of Tencent Cloud can settle, and whether our client's calls work there.
+//! Suite `live`: assumptions that only a Tencent Cloud account can confirm, and whether the client's calls work there.
 //!
-//! `cargo xtask test live` calls KMS with the program's own client and variables (credentials, endpoints, site) about the
-//! key in `ENVELOPE_KEY`. That key is neither disabled nor rotated; contexts here have the audience `envelope-live`.
-//! `ENVELOPE_LIVE_CREATE=1` makes a key besides, which costs money, for calls that change a key; at the end it is disabled
-//! and its deletion scheduled.
+//! `cargo xtask test live` calls KMS with the program's own client and environment variables (credentials, endpoints, site)
+//! and the key in `ENVELOPE_KEY`. It neither disables nor rotates that key; its contexts have the audience `envelope-live`.
+//! With `ENVELOPE_LIVE_CREATE=1` it also creates a key, which costs money, for the actions that change a key. At the end it
+//! disables that key and schedules its deletion.
 //!
-//! Status 0; 1 when an answer is not as the code assumes; 3 when nobody could be asked.
+//! Exits with 0; with 1 if an answer contradicts an assumption of the code; with 3 if no call could be made.
 #![allow(clippy::print_stdout, reason = "a program for a terminal")]
 
 mod calls;
@@ -20,8 +20,7 @@ use std::env;
 use std::process::ExitCode;
 
 use envelope_secrets::envelope::{Binding, EncryptionContext, Scope};
-use envelope_secrets::kms::tencent::from_variables;
-use envelope_secrets::kms::tencent::{TencentKms, is_key};
+use envelope_secrets::kms::tencent::{TencentKms, from_variables, is_key};
 use envelope_secrets::kms::{Class, KeyUri};
 use serde_json::{Value, json};
 
@@ -31,10 +30,10 @@ const KEY: &str = "ENVELOPE_KEY";
 const ENDPOINT: &str = "ENVELOPE_TENCENT_ENDPOINT";
 const CREATE: &str = "ENVELOPE_LIVE_CREATE";
 
-/// Nobody could be asked: xtask tells it from a failure.
+/// No call could be made. xtask distinguishes this from a failure.
 const NOT_RUN: u8 = 3;
 
-/// Who is asked, through the program's own client.
+/// The account, and the program's own client of it.
 struct Account {
     kms: TencentKms,
     key: KeyUri,
@@ -42,21 +41,21 @@ struct Account {
     id: String,
 }
 
-/// A fresh data key with its ciphertext. It is of no use to anybody: nothing is sealed with it.
+/// A new data key and its ciphertext. Nothing is sealed with it.
 struct Sealed {
-    /// In base64.
+    /// Base64.
     plaintext: String,
     blob: String,
     request: String,
 }
 
 impl Account {
-    /// A call with exactly these parameters.
+    /// Makes a call with exactly these parameters.
     async fn raw(&self, action: &'static str, parameters: Value) -> Answer<Value> {
         Ok(self.kms.raw(action, &self.region, &parameters).await?)
     }
 
-    /// A data key of this KMS key whose context is this text, or that has none.
+    /// Generates a data key, with this text as its context or without a context.
     async fn seal_with(&self, key_id: &str, context: Option<&str>) -> Answer<Sealed> {
         let mut parameters = json!({"KeyId": key_id, "KeySpec": "AES_256"});
         if let Some(context) = context {
@@ -70,11 +69,26 @@ impl Account {
         })
     }
 
+    /// Enables or disables a key.
+    async fn set_enabled(&self, key_id: &str, enabled: bool) -> Answer<()> {
+        let action = if enabled { "EnableKey" } else { "DisableKey" };
+        self.raw(action, json!({"KeyId": key_id})).await?;
+        Ok(())
+    }
+
+    /// Whether a key is rotated automatically.
+    async fn rotation_enabled(&self, key_id: &str) -> Answer<bool> {
+        let fields = self
+            .raw("GetKeyRotationStatus", json!({"KeyId": key_id}))
+            .await?;
+        Ok(fields["KeyRotationEnabled"] == true)
+    }
+
     async fn seal(&self, context: &EncryptionContext) -> Answer<Sealed> {
         self.seal_with(&self.id, Some(context.as_str())).await
     }
 
-    /// What a ciphertext opens to under this context, or under none: base64.
+    /// Decrypts a ciphertext with this context or without one. Returns base64.
     async fn open(&self, blob: &str, context: Option<&str>) -> Answer<String> {
         let mut parameters = json!({"CiphertextBlob": blob});
         if let Some(context) = context {
@@ -84,23 +98,23 @@ impl Account {
     }
 }
 
-/// A field of an answer; "" where there is none.
+/// Returns a text field of a response; "" if it is missing.
 fn text(fields: &Value, name: &str) -> String {
     fields[name].as_str().unwrap_or_default().to_owned()
 }
 
-/// A context as documents have it.
+/// Returns a context like that of a document.
 fn context(name: &str) -> EncryptionContext {
     Binding::new(Scope::Strict, Some("envelope-live"), "live", name).context()
 }
 
-/// A variable; empty counts as not set.
+/// Returns an environment variable. An empty one counts as not set.
 fn variable(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// Who answers, in words.
-fn answered_by() -> String {
+/// Returns which server is called, for the output.
+fn server() -> String {
     match variable(ENDPOINT) {
         None => "Tencent Cloud".to_owned(),
         Some(endpoint) if endpoint.trim_end_matches('/').ends_with(".tencentcloudapi.com") => {
@@ -110,51 +124,51 @@ fn answered_by() -> String {
     }
 }
 
-/// Why nothing was asked.
-enum Unable {
+/// Why no question was asked.
+enum Aborted {
     NotRun(String),
     Failed(String),
 }
 
-fn account() -> Result<Account, Unable> {
-    let not_run = |why: &str| Unable::NotRun(format!("{KEY} {why}"));
+fn account() -> Result<Account, Aborted> {
+    let not_run = |why: &str| Aborted::NotRun(format!("{KEY} {why}"));
     let key =
-        variable(KEY).ok_or_else(|| not_run("is not set: give the URI of a KMS key that may be used"))?;
+        variable(KEY).ok_or_else(|| not_run("is not set: set it to the URI of a KMS key to use"))?;
     let key = KeyUri::parse(&key).ok().filter(is_key);
-    let key = key.ok_or_else(|| not_run("is no KMS key of Tencent Cloud: tencent-kms://REGION/KEY-ID"))?;
-    let kms = from_variables().map_err(|error| Unable::Failed(error.message))?;
+    let key = key.ok_or_else(|| not_run("is not a KMS key of Tencent Cloud: tencent-kms://REGION/KEY-ID"))?;
+    let kms = from_variables().map_err(|error| Aborted::Failed(error.message))?;
     let (region, id) = key.rest().split_once('/').unwrap_or_default();
     let (region, id) = (region.to_owned(), id.to_owned());
     Ok(Account { kms, key, region, id })
 }
 
-async fn run() -> Result<(usize, String), Unable> {
+async fn run() -> Result<(usize, String), Aborted> {
     let account = account()?;
-    println!("asking {} about {}", answered_by(), account.key);
+    println!("calling {} with {}", server(), account.key);
     let mut table = Table::default();
-    // Nothing can be asked without these two.
+    // The other questions need these two calls.
     if let Err(failure) = calls::generate_and_decrypt(&account, &mut table).await {
         let why = format!("{}; {}", failure.message, failure.advice);
-        let none = failure.class == Class::Credentials && account.kms.credentials().is_none();
-        return Err(if none {
-            Unable::NotRun(why)
+        let has_no_credentials = failure.class == Class::Credentials && account.kms.credentials().is_none();
+        return Err(if has_no_credentials {
+            Aborted::NotRun(why)
         } else {
-            Unable::Failed(why)
+            Aborted::Failed(why)
         });
     }
-    calls::ask(&account, &mut table).await;
-    contexts::ask(&account, &mut table).await;
-    ciphertext::ask(&account, &mut table).await;
-    re_encrypt::ask(&account, &mut table).await;
-    service::ask(&account, &mut table).await;
+    calls::check(&account, &mut table).await;
+    contexts::check(&account, &mut table).await;
+    ciphertext::check(&account, &mut table).await;
+    re_encrypt::check(&account, &mut table).await;
+    service::check(&account, &mut table).await;
     if variable(CREATE).is_some_and(|value| value == "1") {
-        own_key::ask(&account, &mut table).await;
+        own_key::check(&account, &mut table).await;
     } else {
-        println!("{CREATE}=1 asks more, of a key that is made for it and costs money");
+        println!("{CREATE}=1 checks more, with a new key that costs money");
     }
     println!();
     table.print();
-    println!("\nanswered by {}", answered_by());
+    println!("\nanswered by {}", server());
     Ok(table.closing_line())
 }
 
@@ -167,11 +181,11 @@ fn main() -> ExitCode {
             println!("{line}");
             ExitCode::from(u8::from(contradictions > 0))
         }
-        Err(Unable::NotRun(why)) => {
+        Err(Aborted::NotRun(why)) => {
             println!("not run: {why}");
             ExitCode::from(NOT_RUN)
         }
-        Err(Unable::Failed(why)) => {
+        Err(Aborted::Failed(why)) => {
             println!("failed before the first question: {why}");
             ExitCode::FAILURE
         }

@@ -1,20 +1,20 @@
-//! What ReEncrypt does when little changes.
+//! ReEncrypt to the same key.
 
 use serde_json::json;
 
 use crate::table::{Answer, Holds, Table};
 use crate::{Account, context, text};
 
-const NOTHING: &str = "nothing: no command needs it";
+const NOTHING: &str = "nothing: no command relies on it";
 
-pub(crate) async fn ask(account: &Account, table: &mut Table) {
-    let same = "ReEncrypt, same key and context, not rotated since";
+pub(crate) async fn check(account: &Account, table: &mut Table) {
+    let same = "ReEncrypt with the same key and context, without a rotation in between";
     table.add(same, NOTHING, to(account, "one").await);
-    let context = "ReEncrypt, same key, another context";
+    let context = "ReEncrypt with the same key and another context";
     table.add(context, NOTHING, to(account, "two").await);
 }
 
-/// From the context `one` to another, which may be the same.
+/// Re-encrypts from the context `one` to the context `name`, which may be the same.
 async fn to(account: &Account, name: &str) -> Answer<(String, Holds)> {
     let (from, to) = (context("one"), context(name));
     let sealed = account.seal(&from).await?;
@@ -25,11 +25,11 @@ async fn to(account: &Account, name: &str) -> Answer<(String, Holds)> {
     });
     let fields = account.raw("ReEncrypt", parameters).await?;
     let (blob, word) = (text(&fields, "CiphertextBlob"), &fields["ReEncrypted"]);
-    let old = if blob == sealed.blob { "the old" } else { "a new" };
+    let old = if blob == sealed.blob { "unchanged" } else { "new" };
     let opens = match account.open(&blob, Some(to.as_str())).await {
-        Ok(opened) if opened == sealed.plaintext => "it opens".to_owned(),
-        Ok(_) => "it opens to ANOTHER key".to_owned(),
-        Err(failure) => failure.told(),
+        Ok(opened) if opened == sealed.plaintext => "opens".to_owned(),
+        Ok(_) => "opens to ANOTHER data key".to_owned(),
+        Err(failure) => failure.to_cell(),
     };
     Ok((
         format!("ReEncrypted {word}, {old} ciphertext; with the new context: {opens}"),

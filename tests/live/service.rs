@@ -1,12 +1,13 @@
-//! The service around the keys.
+//! The service itself: regions, limits, clock, credentials, gateway, audit log.
 
 use std::process::Command;
 
 use envelope_secrets::kms::tencent::{Source, is_region};
 use envelope_secrets::kms::{Access, Kms as _};
+use serde_json::json;
 
 use crate::table::{Answer, Holds, Table};
-use crate::{Account, ENDPOINT, context, variable};
+use crate::{Account, ENDPOINT, context, text, variable};
 
 const TOKENS: [&str; 3] = [
     "TENCENTCLOUD_TOKEN",
@@ -14,70 +15,79 @@ const TOKENS: [&str; 3] = [
     "TENCENTCLOUD_SECURITY_TOKEN",
 ];
 
-pub(crate) async fn ask(account: &Account, table: &mut Table) {
-    let every = "every region is named like ap-guangzhou";
+pub(crate) async fn check(account: &Account, table: &mut Table) {
+    let every = "every region has the form ap-guangzhou";
     table.add(
-        "in which regions is KMS (GetRegions)",
+        "regions with KMS (GetRegions)",
         every,
         regions(account).await,
     );
-    let throttled = "nothing: throttled calls are tried again";
+    let throttled = "nothing: throttled calls are retried";
     table.add(
         "limits of the account (GetServiceStatus)",
         throttled,
         status(account).await,
     );
-    let any = "nothing: data keys are used here, as AES-256";
+    let any = "nothing: data keys are used locally, with AES-256";
     table.add(
         "algorithms of symmetric keys (ListAlgorithms)",
         any,
         algorithms(account).await,
     );
-    let date = "a wrong clock is set right by it, else the error says that it tells no time";
-    table.add("do answers tell the time (Date)", date, Ok(time(account)));
-    let token = "the session token goes into X-TC-Token";
+    let date = "corrects a wrong clock; without it the error says so";
+    table.add("Date header in responses", date, Ok(time(account)));
+    let token = "the session token is sent in X-TC-Token";
     table.add("temporary credentials", token, Ok(temporary(account)));
     let metadata = "role and credentials are two plain GETs";
     table.add(
-        "the metadata service's hardened mode",
+        "hardened mode of the metadata service",
         metadata,
-        Ok(machine(account)),
+        Ok(instance(account)),
     );
     table.add(
-        "does the gateway speak HTTP/2",
-        "nothing: HTTP/1.1 is spoken",
+        "HTTP/2 at the gateway",
+        "nothing: the client uses HTTP/1.1",
         Ok(http2()),
     );
-    let audit = "nothing: request ids stand in conditions and errors";
+    let audit = "nothing: request ids are in conditions and errors";
     table.add(
-        "does CloudAudit keep request id and context",
+        "request id and context in CloudAudit",
         audit,
-        in_the_audit_log(account).await,
+        audit_log(account).await,
     );
 }
 
 async fn regions(account: &Account) -> Answer<(String, Holds)> {
-    let regions = account.kms.regions(&account.region).await?;
-    let right = regions.contains(&account.region) && regions.iter().all(|region| is_region(region));
-    Ok((regions.join(" "), Holds::when(right)))
+    let fields = account.raw("GetRegions", json!({})).await?;
+    let regions = fields["Regions"].as_array().cloned().unwrap_or_default();
+    let regions: Vec<&str> = regions.iter().filter_map(|region| region.as_str()).collect();
+    let is_expected =
+        regions.contains(&account.region.as_str()) && regions.iter().all(|region| is_region(region));
+    Ok((regions.join(" "), Holds::when(is_expected)))
 }
 
 async fn status(account: &Account) -> Answer<(String, Holds)> {
-    let status = account.kms.service_status(&account.region).await?;
-    let word = if status.service_enabled { "on" } else { "OFF" };
+    let status = account.raw("GetServiceStatus", json!({})).await?;
+    let state = if status["ServiceEnabled"] == true {
+        "on"
+    } else {
+        "OFF"
+    };
     let answer = format!(
-        "{word}, state {}; {} calls a second, {} keys",
-        status.invalid_type, status.qps_limit, status.cmk_limit
+        "{state}, state {}; {} calls per second, {} keys",
+        status["InvalidType"], status["QpsLimit"], status["CmkLimit"]
     );
     Ok((answer, Holds::EitherWay))
 }
 
 async fn algorithms(account: &Account) -> Answer<(String, Holds)> {
-    let all = account.kms.algorithms(&account.region).await?;
-    let named = all
+    let fields = account.raw("ListAlgorithms", json!({})).await?;
+    let algorithms = fields["SymmetricAlgorithms"].as_array().cloned();
+    let algorithms = algorithms.unwrap_or_default();
+    let cells = algorithms
         .iter()
-        .map(|it| format!("{} is {}", it.key_usage, it.algorithm));
-    Ok((named.collect::<Vec<_>>().join(", "), Holds::EitherWay))
+        .map(|it| format!("{} is {}", text(it, "KeyUsage"), text(it, "Algorithm")));
+    Ok((cells.collect::<Vec<_>>().join(", "), Holds::EitherWay))
 }
 
 fn time(account: &Account) -> (String, Holds) {
@@ -85,7 +95,7 @@ fn time(account: &Account) -> (String, Holds) {
         Access::Service {
             clock_ahead: Some(seconds),
             ..
-        } => (format!("yes; {seconds} s ahead of this machine"), Holds::Yes),
+        } => (format!("yes; {seconds} s ahead of the local clock"), Holds::Yes),
         _ => ("no".to_owned(), Holds::EitherWay),
     }
 }
@@ -94,30 +104,30 @@ fn temporary(account: &Account) -> (String, Holds) {
     let held = account.kms.credentials();
     let Some(held) = held.filter(|held| held.expires.is_some() || held.source == Source::Environment) else {
         return (
-            "not asked: it does not show whether these are".to_owned(),
+            "not checked: it is unknown whether these are temporary".to_owned(),
             Holds::Open,
         );
     };
     match TOKENS.into_iter().find(|name| variable(name).is_some()) {
-        _ if held.expires.is_some() => (format!("taken, from {}", held.source), Holds::Yes),
-        Some(name) => (format!("taken, with the token in {name}"), Holds::Yes),
-        None => ("not asked: these last".to_owned(), Holds::Open),
+        _ if held.expires.is_some() => (format!("accepted, from {}", held.source), Holds::Yes),
+        Some(name) => (format!("accepted, with the token in {name}"), Holds::Yes),
+        None => ("not checked: these are permanent".to_owned(), Holds::Open),
     }
 }
 
-fn machine(account: &Account) -> (String, Holds) {
+fn instance(account: &Account) -> (String, Holds) {
     match account.kms.credentials() {
-        Some(held) if held.source == Source::CvmRole => ("it gives a role".to_owned(), Holds::Yes),
+        Some(held) if held.source == Source::CvmRole => ("it returned a role".to_owned(), Holds::Yes),
         _ => (
-            "not asked: these credentials are not of a machine".to_owned(),
+            "not checked: these are not the credentials of an instance".to_owned(),
             Holds::Open,
         ),
     }
 }
 
-/// Asked of curl: our client has no HTTP/2.
+/// Uses curl: the client has no HTTP/2.
 fn http2() -> (String, Holds) {
-    let open = |why: &str| (format!("not asked: {why}"), Holds::Open);
+    let open = |why: &str| (format!("not checked: {why}"), Holds::Open);
     let url = variable(ENDPOINT).unwrap_or_else(|| "https://kms.tencentcloudapi.com".to_owned());
     if url.starts_with("http://") {
         return open("the endpoint has no TLS");
@@ -135,15 +145,15 @@ fn http2() -> (String, Holds) {
                 Holds::EitherWay,
             )
         }
-        Ok(done) => open(&format!("curl ended with {}", done.status)),
-        Err(_) => open("there is no curl"),
+        Ok(done) => open(&format!("curl exited with {}", done.status)),
+        Err(_) => open("curl is not installed"),
     }
 }
 
-async fn in_the_audit_log(account: &Account) -> Answer<(String, Holds)> {
+async fn audit_log(account: &Account) -> Answer<(String, Holds)> {
     let sealed = account.seal(&context("audit")).await?;
     let answer = format!(
-        "look for request {}, name \"audit\" in its context",
+        "search it for request {} and the name \"audit\" in its context",
         sealed.request
     );
     Ok((answer, Holds::Open))

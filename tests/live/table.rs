@@ -7,7 +7,7 @@ use envelope_secrets::kms::{Class, KmsError};
 pub(crate) struct Failure {
     pub(crate) class: Class,
     pub(crate) code: Option<Box<str>>,
-    /// What failed and why, with the id of the request.
+    /// What failed and why, with the request id.
     pub(crate) message: String,
     pub(crate) advice: String,
 }
@@ -35,7 +35,7 @@ impl From<KmsError> for Failure {
 }
 
 impl Failure {
-    /// Whether it says nothing about the KMS: the right is missing, or no answer came.
+    /// Whether it answers nothing about the KMS: a permission is missing, or there was no response.
     pub(crate) fn is_no_answer(&self) -> bool {
         match self.class {
             Class::Denied | Class::Credentials | Class::Throttled => true,
@@ -44,23 +44,23 @@ impl Failure {
         }
     }
 
-    /// In a cell: the code and what the client takes it for, else why there is no answer.
-    pub(crate) fn told(&self) -> String {
+    /// Returns the text for a cell: the code and its class, else why there is no answer.
+    pub(crate) fn to_cell(&self) -> String {
         match &self.code {
-            Some(code) if !self.is_no_answer() => format!("{code}, taken as {}", self.class.as_str()),
+            Some(code) if !self.is_no_answer() => format!("{code}, class {}", self.class.as_str()),
             _ => format!("no answer: {}", self.message),
         }
     }
 }
 
-/// What came of a question that needs several calls.
+/// The result of a question that takes several calls.
 pub(crate) type Answer<T> = Result<T, Failure>;
 
-/// Whether what the code assumes holds.
+/// Whether an assumption of the code holds.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holds {
     Yes,
-    /// The code is safe with this answer and with any other.
+    /// The code is correct with any answer.
     EitherWay,
     /// The code relies on another answer.
     No,
@@ -69,9 +69,9 @@ pub(crate) enum Holds {
 }
 
 impl Holds {
-    /// `No` unless it is so.
-    pub(crate) fn when(it: bool) -> Self {
-        if it { Holds::Yes } else { Holds::No }
+    /// `Yes` if the condition is true, else `No`.
+    pub(crate) fn when(condition: bool) -> Self {
+        if condition { Holds::Yes } else { Holds::No }
     }
 
     fn as_str(self) -> &'static str {
@@ -84,30 +84,30 @@ impl Holds {
     }
 }
 
-/// Rows in the order in which they were asked.
+/// The rows in the order of the questions.
 #[derive(Default)]
 pub(crate) struct Table {
     rows: Vec<([String; 3], Holds)>,
 }
 
 impl Table {
-    /// A question, what the code assumes, and the answer.
+    /// Adds a question, the assumption of the code, and the answer.
     pub(crate) fn add(&mut self, question: &str, assumed: &str, answer: Answer<(String, Holds)>) {
         let (answer, holds) = match answer {
             Ok(answered) => answered,
-            Err(failure) if failure.is_no_answer() => (failure.told(), Holds::Open),
-            Err(failure) => (failure.told(), Holds::No),
+            Err(failure) if failure.is_no_answer() => (failure.to_cell(), Holds::Open),
+            Err(failure) => (failure.to_cell(), Holds::No),
         };
         let row = [question.to_owned(), answer, assumed.to_owned()];
         self.rows.push((row, holds));
     }
 
-    /// A call of the client, which must work; only the right to make it may be missing.
+    /// Adds a call of the client, which must work; only the permission to make it may be missing.
     pub(crate) fn works(&mut self, calls: &str, answer: Answer<(String, Holds)>) {
         let question = format!("does it work: {calls}");
         let answer = answer.or_else(|failure| match failure.class {
             Class::Denied => Err(failure),
-            _ => Ok((failure.told(), Holds::No)),
+            _ => Ok((failure.to_cell(), Holds::No)),
         });
         self.add(&question, "it works", answer);
     }
@@ -116,7 +116,7 @@ impl Table {
         self.rows.iter().filter(|(_, holds)| *holds == which).count()
     }
 
-    /// In Markdown, so that it can be kept as it is.
+    /// Prints the table as Markdown.
     pub(crate) fn print(&self) {
         let head = ["question", "answer", "what the code assumes", "holds?"].map(str::to_owned);
         let rows = self.rows.iter().map(|([question, answer, assumed], holds)| {
@@ -136,7 +136,7 @@ impl Table {
         }
     }
 
-    /// How many answers the code relies on otherwise, and the suite's last line.
+    /// Returns the number of contradicted assumptions, and the closing line of the suite.
     pub(crate) fn closing_line(&self) -> (usize, String) {
         let contradictions = self.count(Holds::No);
         let line = format!(
