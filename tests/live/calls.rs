@@ -103,7 +103,10 @@ async fn list_key_details(account: &Account) -> Answer<(String, Holds)> {
         .list_key_details(&account.region, Some(&account.id))
         .await?;
     let is_expected = matches!(&found[..], [one] if one.uri == account.key);
-    Ok((format!("{} found by the id", found.len()), Holds::when(is_expected)))
+    Ok((
+        format!("{} found by the id", found.len()),
+        Holds::when(is_expected),
+    ))
 }
 
 async fn rotation(account: &Account) -> Answer<(String, Holds)> {
@@ -112,10 +115,7 @@ async fn rotation(account: &Account) -> Answer<(String, Holds)> {
     let agrees = described.key_rotation_enabled == is_enabled;
     let state = if is_enabled { "on" } else { "off" };
     let relation = if agrees { "as" } else { "NOT as" };
-    Ok((
-        format!("{state}, {relation} in DescribeKey"),
-        Holds::when(agrees),
-    ))
+    Ok((format!("{state}, {relation} in DescribeKey"), Holds::when(agrees)))
 }
 
 fn key_ids(keys: &serde_json::Value) -> Vec<&str> {

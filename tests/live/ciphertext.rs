@@ -21,7 +21,11 @@ pub(crate) async fn check(account: &Account, table: &mut Table) {
         form(account).await,
     );
     let shown = "what two ciphertexts reveal of their contexts";
-    table.add(shown, "anything: contexts are not secret", revealed(account).await);
+    table.add(
+        shown,
+        "anything: contexts are not secret",
+        revealed(account).await,
+    );
     for (part, bytes) in [
         (0, &[0, 31, 63][..]),
         (1, &[0, 8, 15]),
@@ -60,7 +64,9 @@ pub(crate) fn other_shape() -> (String, Holds) {
 pub(crate) fn tampered(opened: Answer<String>, sealed: &Sealed, part: usize) -> Answer<(String, Holds)> {
     let is_refusal = |class| class == Class::Integrity || (part == 0 && class == Class::NotFound);
     match opened {
-        Ok(text) if text == sealed.plaintext => Ok(("opens to the same data key".to_owned(), Holds::EitherWay)),
+        Ok(text) if text == sealed.plaintext => {
+            Ok(("opens to the same data key".to_owned(), Holds::EitherWay))
+        }
         Ok(_) => Ok(("opens to another data key".to_owned(), Holds::EitherWay)),
         Err(failure) if failure.is_no_answer() => Err(failure),
         Err(failure) if is_refusal(failure.class) => Ok((failure.to_cell(), Holds::EitherWay)),

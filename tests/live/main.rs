@@ -78,9 +78,7 @@ impl Account {
 
     /// Whether a key is rotated automatically.
     async fn rotation_enabled(&self, key_id: &str) -> Answer<bool> {
-        let fields = self
-            .raw("GetKeyRotationStatus", json!({"KeyId": key_id}))
-            .await?;
+        let fields = self.raw("GetKeyRotationStatus", json!({"KeyId": key_id})).await?;
         Ok(fields["KeyRotationEnabled"] == true)
     }
 
@@ -132,8 +130,7 @@ enum Aborted {
 
 fn account() -> Result<Account, Aborted> {
     let not_run = |why: &str| Aborted::NotRun(format!("{KEY} {why}"));
-    let key =
-        variable(KEY).ok_or_else(|| not_run("is not set: set it to the URI of a KMS key to use"))?;
+    let key = variable(KEY).ok_or_else(|| not_run("is not set: set it to the URI of a KMS key to use"))?;
     let key = KeyUri::parse(&key).ok().filter(is_key);
     let key = key.ok_or_else(|| not_run("is not a KMS key of Tencent Cloud: tencent-kms://REGION/KEY-ID"))?;
     let kms = from_variables().map_err(|error| Aborted::Failed(error.message))?;

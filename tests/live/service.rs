@@ -17,11 +17,7 @@ const TOKENS: [&str; 3] = [
 
 pub(crate) async fn check(account: &Account, table: &mut Table) {
     let every = "every region has the form ap-guangzhou";
-    table.add(
-        "regions with KMS (GetRegions)",
-        every,
-        regions(account).await,
-    );
+    table.add("regions with KMS (GetRegions)", every, regions(account).await);
     let throttled = "nothing: throttled calls are retried";
     table.add(
         "limits of the account (GetServiceStatus)",

@@ -280,7 +280,11 @@ fn credentials_that_are_not_good() {
     );
     report.says(
         "credentials",
-        &["there are no", "TENCENTCLOUD_SECRET_ID", r#""source":null"#],
+        &[
+            "no Tencent Cloud credentials found",
+            "TENCENTCLOUD_SECRET_ID",
+            r#""source":null"#,
+        ],
     );
     assert_eq!(cloud.emulator.all_calls(), before);
 }
@@ -443,6 +447,6 @@ fn a_kms_that_does_not_answer_or_answers_wrongly() {
             "note decrypt"
         ]
     );
-    report.says("credentials", &["from environment", "did not answer"]);
+    report.says("credentials", &["from environment", "did not respond"]);
     report.says("state", &["127.0.0.1:9", "transient"]);
 }

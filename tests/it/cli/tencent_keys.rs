@@ -150,7 +150,7 @@ fn an_answer_about_another_key_is_shown_to_nobody() {
     answer_about(&other);
     for format in ["table", "json"] {
         let ran = keys(&cloud, &["describe", &uri, "-o", format]).failed(1, &uri);
-        let said = format!("the answer is about another KMS key, {other}");
+        let said = format!("the response is about another KMS key, {other}");
         assert!(
             ran.stdout.is_empty() && ran.stderr.contains(&said),
             "{}",
@@ -164,14 +164,14 @@ fn an_answer_about_another_key_is_shown_to_nobody() {
     assert_eq!(state["result"], "fail");
     assert!(state["message"].as_str().unwrap().contains(&other), "{state}");
     answer_about("../../evil\n");
-    let ran = keys(&cloud, &list).failed(2, "what is no key id");
+    let ran = keys(&cloud, &list).failed(2, "not a valid KMS key id");
     assert!(
         ran.stdout.is_empty() && !ran.stderr.contains("evil"),
         "{}",
         ran.stderr
     );
     let create = ["create", "--provider", "tencent-kms", "--alias", "x"];
-    let ran = keys(&cloud, &create).failed(2, "what is no key id");
+    let ran = keys(&cloud, &create).failed(2, "not a valid KMS key id");
     assert!(
         ran.stdout.is_empty() && ran.stderr.contains("in the console"),
         "{}",
@@ -235,7 +235,7 @@ fn a_key_that_may_have_been_created_is_not_created_twice() {
     let cloud = Cloud::new();
     let create = ["create", "--provider", "tencent-kms", "--alias", "prod"];
     cloud.emulator.fault(Fault::new(Effect::Cut).action("CreateKey"));
-    keys(&cloud, &create).failed(4, "look first");
+    keys(&cloud, &create).failed(4, "check before you repeat it");
     cloud.emulator.clear_faults();
     assert_eq!(cloud.emulator.calls("CreateKey"), 1);
     keys(&cloud, &create).failed(2, "InvalidParameterValue.AliasAlreadyExists");

@@ -236,7 +236,7 @@ fn no_proxy_names_what_goes_straight_and_a_proxy_that_fails_is_said() {
     cloud.set("HTTPS_PROXY", "ht!tp://planted-9f2kq");
     let ran = cloud
         .run(&["seal"], SECRET)
-        .failed(2, "the proxy in HTTPS_PROXY is no address");
+        .failed(2, "the proxy address in HTTPS_PROXY is not valid");
     assert!(!ran.stderr.contains("planted"), "{}", ran.stderr);
     assert_eq!(cloud.emulator.all_calls(), 0);
 }

@@ -1,4 +1,4 @@
-//! The controller with each source of credentials, on a real API server.
+//! The controller with each credential source, on a real API server.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::support::crd::plane_with_crd;
 use crate::support::sealing::{draft, object, seal_with};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_controller_opens_with_every_source_and_names_it() {
+async fn controller_opens_with_every_source_and_reports_it() {
     let place = Place::new("sources").await;
     let mut pod = Pod::new();
     let cloud = &mut pod.cloud;
-    cloud.only("AKIDfirst", false);
+    cloud.accept_only("AKIDfirst", false);
     cloud.order(Command::MachineRole {
         name: Some("node".to_owned()),
     });
@@ -29,14 +29,14 @@ async fn the_controller_opens_with_every_source_and_names_it() {
         ("TENCENTCLOUD_SECRET_KEY", "keyOfAKIDfirst".to_owned()),
     ];
     let of_pod = cloud.variables.clone();
-    let of_machine: Vec<_> = of_pod
+    let of_instance: Vec<_> = of_pod
         .iter()
         .filter(|(name, _)| !name.starts_with("TKE_"))
         .cloned()
         .collect();
-    let with = |more: &[(&'static str, String)]| [&of_machine[..], more].concat();
+    let with = |more: &[(&'static str, String)]| [&of_instance[..], more].concat();
     let key = KeyUri::parse(&cloud.emulator.key_uri()).unwrap();
-    mounted(&cloud.path("mounted"), "..2026_11_25_01", "AKIDfirst", false);
+    mount_secret(&cloud.path("mounted"), "..2026_11_25_01", "AKIDfirst", false);
     let named = |path: &str| TencentSettings {
         credentials: Some(cloud.path(path)),
         ..TencentSettings::default()
@@ -83,28 +83,28 @@ async fn the_controller_opens_with_every_source_and_names_it() {
         assert_eq!(cloud.emulator.calls("Decrypt"), before + 1, "{name}");
         let label = format!("source=\"{source}\"");
         assert_eq!(running.metric("envelope_secrets_credential_source", &label), 1);
-        let said = [
-            "Tencent Cloud credentials".to_owned(),
+        let logged_texts = [
+            "using Tencent Cloud credentials".to_owned(),
             format!("\"source\":\"{source}\""),
             format!("\"assumed_role\":{}", name == "role"),
         ];
         assert!(
-            !logged(&said.each_ref().map(String::as_str)).is_empty(),
-            "{said:?}"
+            !logged(&logged_texts.each_ref().map(String::as_str)).is_empty(),
+            "{logged_texts:?}"
         );
         running.stop().await;
     }
-    // Looks for what was planted in everything that was said.
+    // Searches all output for the planted values.
     let running = Running::start(Arc::new(cloud.client()), &[&place.namespace]);
     place.finish(running).await;
 }
 
-/// Whoever puts credentials right waits for no object's own retry.
+/// Objects that lacked credentials are retried as soon as these are corrected, without waiting for their own backoff.
 #[tokio::test(flavor = "multi_thread")]
-async fn credentials_that_are_put_right_wake_what_waits_for_them() {
+async fn corrected_credentials_trigger_a_retry() {
     let place = Place::new("revived").await;
     let mut cloud = Cloud::new();
-    cloud.only("AKIDfirst", false);
+    cloud.accept_only("AKIDfirst", false);
     let key = KeyUri::parse(&cloud.emulator.key_uri()).unwrap();
     let settings = |credentials: PathBuf| TencentSettings {
         allowed: AllowedKeys::parse([key.as_str()]).unwrap(),

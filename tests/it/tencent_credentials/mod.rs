@@ -1,5 +1,5 @@
-//! Where credentials of Tencent Cloud come from: the program and the client against the emulator of KMS, STS and metadata, with a pod's token
-//! that a real API server made.
+//! The credential sources of Tencent Cloud: the program and the client against the emulator of KMS, STS and the metadata
+//! service, with a pod token from a real API server.
 
 mod cluster;
 mod files;
@@ -25,29 +25,29 @@ const WEB: &str = "AssumeRoleWithWebIdentity";
 const AUDIENCE: &str = "sts.cloud.tencent.com";
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// An emulator, a folder, and the variables of a process; none of them is a credential at first.
+/// An emulator, a directory, and the environment of a process, without credentials at first.
 struct Cloud {
     emulator: Emulator,
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
     variables: Vec<(&'static str, String)>,
 }
 
 impl Cloud {
     fn new() -> Self {
         let emulator = Emulator::fresh();
-        let folder = tempfile::tempdir().unwrap();
+        let directory = tempfile::tempdir().unwrap();
         let mut variables = emulator.environment();
         variables.retain(|(name, _)| !name.starts_with("TENCENTCLOUD_SECRET_"));
-        variables.push(("HOME", folder.path().join("home").display().to_string()));
+        variables.push(("HOME", directory.path().join("home").display().to_string()));
         Cloud {
             emulator,
-            folder,
+            directory,
             variables,
         }
     }
 
     fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     fn set(&mut self, name: &'static str, value: impl AsRef<Path>) {
@@ -59,11 +59,11 @@ impl Cloud {
         self.emulator.order(command).unwrap();
     }
 
-    /// From now on this id is good, with a key and perhaps a token made of it, and no other of these tests.
-    fn only(&self, secret_id: &str, token: bool) {
+    /// Makes this the only valid secret id of these tests, with a key and optionally a token derived from it.
+    fn accept_only(&self, secret_id: &str, token: bool) {
         for secret_id in ["AKIDfirst", "AKIDsecond"] {
             let secret_id = secret_id.to_owned();
-            let _ = self.emulator.order(Command::RemoveCredential { secret_id }); // unknown at first
+            let _ = self.emulator.order(Command::RemoveCredential { secret_id }); // fails if it does not exist
         }
         self.order(Command::Credential(Credential {
             secret_id: secret_id.to_owned(),
@@ -74,40 +74,40 @@ impl Cloud {
         }));
     }
 
-    /// `envelope seal` with these variables: the end status and what it says.
+    /// Runs `envelope seal` in this environment. Returns the exit status and standard error.
     fn seal(&self, args: &[&str]) -> (Option<i32>, String) {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_envelope"));
         command.env_clear().arg("seal").args(args);
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command.current_dir(self.folder.path());
+        command.current_dir(self.directory.path());
         let output = assert_cmd::Command::from_std(command)
             .write_stdin(SECRET)
             .output()
             .unwrap();
-        let said = String::from_utf8(output.stderr).unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
         for secret in ["keyOf", "tokenOf", "planted"] {
-            assert!(!said.contains(secret), "{said}");
+            assert!(!stderr.contains(secret), "{stderr}");
         }
-        (output.status.code(), said)
+        (output.status.code(), stderr)
     }
 
     #[track_caller]
     fn seals(&self, args: &[&str]) {
-        let (code, said) = self.seal(args);
-        assert_eq!(code, Some(0), "{said}");
+        let (code, stderr) = self.seal(args);
+        assert_eq!(code, Some(0), "{stderr}");
     }
 
-    /// With exit status 1 and these words, among others.
+    /// Expects exit status 1 and these texts.
     #[track_caller]
-    fn refused(&self, args: &[&str], words: &[&str]) {
-        let (code, said) = self.seal(args);
-        assert_eq!(code, Some(1), "{said}");
-        for word in words {
-            assert!(said.contains(word), "{word:?} is not in: {said}");
+    fn fails(&self, args: &[&str], texts: &[&str]) {
+        let (code, stderr) = self.seal(args);
+        assert_eq!(code, Some(1), "{stderr}");
+        for text in texts {
+            assert!(stderr.contains(text), "{text:?} is not in: {stderr}");
         }
     }
 
-    /// The same for a process that stays, such as the controller.
+    /// A client in this environment, as a long-running process has it.
     fn client(&self) -> TencentKms {
         self.client_with(TencentSettings::default())
     }
@@ -132,8 +132,8 @@ impl Cloud {
         kms.describe_key(&key).await.map(|_| ())
     }
 
-    /// The KMS is called, with credentials from this source.
-    async fn works(&self, kms: &TencentKms, source: Source) {
+    /// Makes a call and checks the source of its credentials.
+    async fn assert_source(&self, kms: &TencentKms, source: Source) {
         self.describe(kms).await.unwrap();
         assert_eq!(kms.credentials().map(|held| held.source), Some(source));
     }
@@ -143,10 +143,11 @@ fn profile(secret_id: &str) -> String {
     format!("[default]\nsecret_id = {secret_id}\nsecret_key = keyOf{secret_id}\n")
 }
 
-/// As the kubelet lays out a Secret: the files point into `..data`, which points to a folder of the day and is swapped as one.
-fn mounted(mount: &Path, day: &str, secret_id: &str, token: bool) {
-    let folder = mount.join(day);
-    fs::create_dir_all(&folder).unwrap();
+/// Lays out a Secret like the kubelet: the files are links into `..data`, which is a link to the directory of a revision and
+/// is replaced in one step.
+fn mount_secret(mount: &Path, revision: &str, secret_id: &str, token: bool) {
+    let directory = mount.join(revision);
+    fs::create_dir_all(&directory).unwrap();
     let mut files = vec![
         ("secretId", secret_id.to_owned()),
         ("secretKey", format!("keyOf{secret_id}\n")),
@@ -155,24 +156,24 @@ fn mounted(mount: &Path, day: &str, secret_id: &str, token: bool) {
         files.push(("token", format!("tokenOf{secret_id}\n")));
     }
     for (name, text) in files {
-        fs::write(folder.join(name), text).unwrap();
-        let _ = symlink(Path::new("..data").join(name), mount.join(name)); // it stays over the days
+        fs::write(directory.join(name), text).unwrap();
+        let _ = symlink(Path::new("..data").join(name), mount.join(name)); // exists from the second revision on
     }
-    symlink(day, mount.join("..data_tmp")).unwrap();
+    symlink(revision, mount.join("..data_tmp")).unwrap();
     fs::rename(mount.join("..data_tmp"), mount.join("..data")).unwrap();
 }
 
 #[test]
-fn the_environment_gives_credentials_with_a_token_under_each_of_its_names() {
+fn environment_credentials_work_with_a_token_under_each_of_its_names() {
     let mut cloud = Cloud::new();
-    cloud.only("AKIDfirst", true);
+    cloud.accept_only("AKIDfirst", true);
     cloud.set("TENCENTCLOUD_SECRET_ID", "AKIDfirst");
-    cloud.refused(
+    cloud.fails(
         &[],
         &["no credentials from environment", "TENCENTCLOUD_SECRET_KEY"],
     );
     cloud.set("TENCENTCLOUD_SECRET_KEY", "keyOfAKIDfirst");
-    cloud.refused(&[], &["TokenFailure"]);
+    cloud.fails(&[], &["TokenFailure"]);
     for name in [
         "TENCENTCLOUD_TOKEN",
         "TENCENTCLOUD_SESSION_TOKEN",
@@ -184,7 +185,7 @@ fn the_environment_gives_credentials_with_a_token_under_each_of_its_names() {
     }
 }
 
-/// A pod of TKE: the identity of a `ServiceAccount` of the real API server, trusted by a role.
+/// A TKE pod with the identity of a `ServiceAccount` of the real API server, which a role trusts.
 struct Pod {
     cloud: Cloud,
     namespace: String,
@@ -226,7 +227,7 @@ impl Pod {
         pod
     }
 
-    /// A new token lies where the kubelet puts it.
+    /// Projects a new token, as the kubelet does.
     fn project(&self, account: &str, audience: &str) {
         let arguments = ["-n", &self.namespace, "create", "token", account, "--audience"];
         let arguments = [&arguments[..], &[audience, "--duration", "10m"]].concat();
@@ -240,88 +241,85 @@ impl Pod {
 }
 
 #[tokio::test]
-async fn a_pods_real_token_is_taken_and_no_other() {
+async fn pod_token_is_accepted_only_with_the_right_audience_and_subject() {
     let pod = Pod::new();
     pod.cloud.seals(&[]);
     assert_eq!(pod.exchanges(), 1);
-    // The machine's role is not looked at, even when the pod's token is no good.
+    // Even if the pod's token is rejected, the instance's role must not be used.
     pod.cloud.order(Command::MachineRole {
         name: Some("node".to_owned()),
     });
-    let refused = |words: &[&str]| {
-        let words = [&["no credentials from tke-oidc"], words].concat();
-        pod.cloud.refused(&[], &words);
+    let fails = |texts: &[&str]| {
+        let texts = [&["no credentials from tke-oidc"], texts].concat();
+        pod.cloud.fails(&[], &texts);
     };
     pod.project("controller", "https://kubernetes.default.svc");
     let code = "InvalidParameter.WebIdentityTokenError";
-    refused(&[code, "audience", "check the audience of the pod's token"]);
+    fails(&[code, "audience", "check the audience of the pod's token"]);
     pod.project("other", AUDIENCE);
     let subject = format!("system:serviceaccount:{}:other", pod.namespace);
-    refused(&["UnauthorizedOperation", "does not trust", &subject]);
+    fails(&["UnauthorizedOperation", "does not trust", &subject]);
     pod.project("controller", AUDIENCE);
     pod.cloud.seals(&[]);
-    // An hour later, for the cloud; the client follows the cloud's clock.
+    // An hour later by the cloud's clock, which the client follows.
     pod.cloud.order(Command::Clock { ahead: 3600 });
-    refused(&[code, "expired"]);
+    fails(&[code, "expired"]);
     pod.cloud.order(Command::Clock { ahead: 0 });
     fs::remove_file(pod.cloud.path("token")).unwrap();
-    refused(&["cannot read the pod's token"]);
+    fails(&["cannot read the pod's token"]);
     assert_eq!(pod.cloud.emulator.calls(METADATA), 0);
 }
 
 #[tokio::test]
-async fn a_pods_credentials_are_renewed_before_they_end_and_when_the_kms_refuses_them() {
+async fn pod_credentials_are_renewed_before_expiry_and_after_rejection() {
     let pod = Pod::new();
     let kms = pod.cloud.client();
     pod.cloud.order(Command::Life { seconds: Some(4) });
-    pod.cloud.works(&kms, Source::TkeOidc).await;
+    pod.cloud.assert_source(&kms, Source::TkeOidc).await;
     let first = kms.credentials().unwrap().expires.unwrap();
-    // Nobody calls the KMS meanwhile.
+    // Without any KMS call.
     until(LIMIT, "the credentials are renewed", async || {
         kms.credentials().unwrap().expires.unwrap() > first + 4
     })
     .await;
     assert!(pod.exchanges() >= 3, "{}", pod.exchanges());
-    pod.cloud.works(&kms, Source::TkeOidc).await;
-    // Revoked in the cloud long before their end.
+    pod.cloud.assert_source(&kms, Source::TkeOidc).await;
+    // Revoked long before they expire.
     pod.cloud.order(Command::Life { seconds: None });
     let kms = pod.cloud.client();
-    pod.cloud.works(&kms, Source::TkeOidc).await;
+    pod.cloud.assert_source(&kms, Source::TkeOidc).await;
     pod.project("controller", AUDIENCE);
     pod.cloud.order(Command::ExpireTemporary);
     let before = pod.exchanges();
-    pod.cloud.works(&kms, Source::TkeOidc).await;
+    pod.cloud.assert_source(&kms, Source::TkeOidc).await;
     assert!(pod.exchanges() > before);
 }
 
 #[tokio::test]
-async fn the_machines_role_is_the_last_resort() {
+async fn instance_role_is_used_only_without_other_sources() {
     let cloud = Cloud::new();
-    let none = [
-        "there are no Tencent Cloud credentials",
-        "the machine has no role",
-    ];
-    cloud.refused(&[], &none);
+    let none = ["no Tencent Cloud credentials found", "the instance has no role"];
+    cloud.fails(&[], &none);
     cloud.order(Command::MachineRole {
         name: Some("node".to_owned()),
     });
     cloud.seals(&[]);
     let kms = cloud.client();
-    cloud.works(&kms, Source::CvmRole).await;
+    cloud.assert_source(&kms, Source::CvmRole).await;
     let held = kms.credentials().expect("held");
     assert_eq!(held.role.as_deref(), Some("node"));
     cloud.order(Command::ExpireTemporary);
-    cloud.works(&kms, Source::CvmRole).await;
+    cloud.assert_source(&kms, Source::CvmRole).await;
     let code = "InternalError".to_owned();
     cloud
         .emulator
         .fault(Fault::new(Effect::Error { code }).action(METADATA));
-    let words = ["no credentials from cvm-role", "answered InternalError"];
-    cloud.refused(&[], &words);
+    let texts = ["no credentials from cvm-role", "responded InternalError"];
+    cloud.fails(&[], &texts);
 }
 
 #[tokio::test]
-async fn a_role_is_taken_on_top_of_other_credentials() {
+async fn role_is_assumed_with_other_credentials() {
     let mut cloud = Cloud::new();
     cloud.order(Command::Role(Role {
         name: "sealer".to_owned(),
@@ -330,7 +328,7 @@ async fn a_role_is_taken_on_top_of_other_credentials() {
         },
         actions: Some(vec!["GenerateDataKey".to_owned(), "DescribeKey".to_owned()]),
     }));
-    // What it is taken with may do nothing else.
+    // These credentials may only assume the role.
     cloud.order(Command::Credential(Credential {
         secret_id: "AKIDfirst".to_owned(),
         secret_key: "keyOfAKIDfirst".to_owned(),
@@ -343,10 +341,10 @@ async fn a_role_is_taken_on_top_of_other_credentials() {
     let arn = cloud.emulator.role_arn("sealer");
     cloud.seals(&["--tencent-role-arn", &arn, "--tencent-external-id", "id-7"]);
     assert_eq!(cloud.emulator.calls("AssumeRole"), 1);
-    let cannot = format!("cannot take the role {arn}");
-    cloud.refused(&["--tencent-role-arn", &arn], &[&cannot, "UnauthorizedOperation"]);
+    let cannot = format!("cannot assume the role {arn}");
+    cloud.fails(&["--tencent-role-arn", &arn], &[&cannot, "UnauthorizedOperation"]);
     let none = cloud.emulator.role_arn("none");
-    cloud.refused(&["--tencent-role-arn", &none], &["ResourceNotFound.RoleNotFound"]);
+    cloud.fails(&["--tencent-role-arn", &none], &["ResourceNotFound.RoleNotFound"]);
     let kms = cloud.client_with(TencentSettings {
         role: Some(AssumedRole {
             arn: arn.clone(),
@@ -354,12 +352,12 @@ async fn a_role_is_taken_on_top_of_other_credentials() {
         }),
         ..TencentSettings::default()
     });
-    cloud.works(&kms, Source::Environment).await;
+    cloud.assert_source(&kms, Source::Environment).await;
     assert!(kms.credentials().unwrap().assumed_role);
     cloud.order(Command::ExpireTemporary);
-    cloud.works(&kms, Source::Environment).await;
+    cloud.assert_source(&kms, Source::Environment).await;
     assert_eq!(cloud.emulator.calls("AssumeRole"), 5);
-    // A base that changes while the role cannot be taken is not forgotten.
+    // If the base credentials change while the role cannot be assumed, the change is retried.
     let path = cloud.path("base");
     fs::write(&path, profile("AKIDfirst")).unwrap();
     let kms = cloud.client_with(TencentSettings {
@@ -370,20 +368,20 @@ async fn a_role_is_taken_on_top_of_other_credentials() {
         }),
         ..TencentSettings::default()
     });
-    cloud.works(&kms, Source::File).await;
+    cloud.assert_source(&kms, Source::File).await;
     let code = "UnauthorizedOperation".to_owned();
     cloud
         .emulator
         .fault(Fault::new(Effect::Error { code }).action("AssumeRole").times(1));
     fs::write(&path, format!("{}\n", profile("AKIDfirst"))).unwrap();
     let before = cloud.emulator.calls("AssumeRole");
-    cloud.works(&kms, Source::File).await; // with what was held
-    until(LIMIT, "the role is taken anew", async || {
-        cloud.works(&kms, Source::File).await;
+    cloud.assert_source(&kms, Source::File).await; // with the held credentials
+    until(LIMIT, "the role is assumed again", async || {
+        cloud.assert_source(&kms, Source::File).await;
         cloud.emulator.calls("AssumeRole") == before + 2
     })
     .await;
-    // The emulator's own role asks for no id; on top of a machine's role, as on a node.
+    // The emulator's own role requires no external id. Assumed with an instance's role, as on a node.
     cloud
         .variables
         .retain(|(name, _)| !name.starts_with("TENCENTCLOUD_SECRET_"));

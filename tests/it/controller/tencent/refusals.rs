@@ -128,7 +128,7 @@ async fn each_kms_error_has_its_reason_and_recovers() {
             "deleting",
             "ResourceUnavailable.KeyPendingDelete",
             "KmsKeyUnusable",
-            " is about to be deleted (",
+            " is pending deletion (",
         ),
     ] {
         let sealed = cloud.sealed(name, FIRST).await;
