@@ -1,7 +1,7 @@
-"""Tencent Cloud's Python SDK against the emulator: every action, errors, retries, sources of credentials.
+"""Tencent Cloud's Python SDK against the emulator: every action, errors, retries, credential sources.
 
-Started by `cargo xtask test conformance` with what the emulator prints in the environment, EMULATOR_CONTROL for orders, and
-our programs in ENVELOPE and EVERY_CALL. Ends with `N passed, N failed, N requests compared`.
+Run by `cargo xtask test conformance` with the emulator's environment variables, its control URL in EMULATOR_CONTROL, and the
+paths of our programs in ENVELOPE and EVERY_CALL. The last line is `N passed, N failed, N requests compared`.
 """
 
 import base64
@@ -32,7 +32,7 @@ def generate_data_key_and_decrypt():
 
 
 @case
-def a_context_beyond_ascii_is_signed_and_kept():
+def non_ascii_context_is_signed_and_preserved():
     context = json.dumps({"name": "datenbank-ü-数据<&>"}, ensure_ascii=False)
     sealed = call("GenerateDataKey", KeyId=KEY, KeySpec="AES_256", EncryptionContext=context)
     opened = call("Decrypt", CiphertextBlob=sealed.CiphertextBlob, EncryptionContext=context)
@@ -41,7 +41,7 @@ def a_context_beyond_ascii_is_signed_and_kept():
 
 @case
 def encrypt():
-    text = base64.b64encode(b"a data key of another key's").decode()
+    text = base64.b64encode(b"a data key of another KMS key").decode()
     sealed = call("Encrypt", KeyId=KEY, Plaintext=text, EncryptionContext=CONTEXT)
     opened = call("Decrypt", CiphertextBlob=sealed.CiphertextBlob, EncryptionContext=CONTEXT)
     equal(opened.Plaintext, text)
@@ -54,7 +54,7 @@ def re_encrypt():
                   "DestinationEncryptionContext": CONTEXT}
     same = call("ReEncrypt", **parameters)
     equal((same.ReEncrypted, same.CiphertextBlob), (False, sealed.CiphertextBlob))
-    order({"rotate": {"key": KEY}})
+    control({"rotate": {"key": KEY}})
     moved = call("ReEncrypt", **parameters)
     equal((moved.ReEncrypted, moved.KeyId, moved.SourceKeyId), (True, KEY, KEY))
     assert moved.CiphertextBlob != sealed.CiphertextBlob
@@ -66,27 +66,27 @@ def re_encrypt():
 
 @case
 def create_and_describe_keys():
-    made = call("CreateKey", Alias="python-made", Description="of the Python SDK")
-    equal((made.KeyState, made.KeyUsage), ("Enabled", "ENCRYPT_DECRYPT"))
-    seen = call("DescribeKey", KeyId=made.KeyId).KeyMetadata
-    equal((seen.Alias, seen.Description, seen.Owner), ("python-made", "of the Python SDK", "user"))
-    both = call("DescribeKeys", KeyIds=[KEY, made.KeyId]).KeyMetadatas
-    equal({key.KeyId for key in both}, {KEY, made.KeyId})
-    equal(code("CreateKey", Alias="python-made"), "InvalidParameterValue.AliasAlreadyExists")
+    created = call("CreateKey", Alias="python-created", Description="created by the Python SDK")
+    equal((created.KeyState, created.KeyUsage), ("Enabled", "ENCRYPT_DECRYPT"))
+    seen = call("DescribeKey", KeyId=created.KeyId).KeyMetadata
+    equal((seen.Alias, seen.Description, seen.Owner), ("python-created", "created by the Python SDK", "user"))
+    both = call("DescribeKeys", KeyIds=[KEY, created.KeyId]).KeyMetadatas
+    equal({key.KeyId for key in both}, {KEY, created.KeyId})
+    equal(code("CreateKey", Alias="python-created"), "InvalidParameterValue.AliasAlreadyExists")
 
 
 @case
 def list_keys():
-    made = new_key("python-listed")
+    created = new_key("python-listed")
     listed = call("ListKeys", Offset=0, Limit=200)
-    assert made in {key.KeyId for key in listed.Keys}
+    assert created in {key.KeyId for key in listed.Keys}
     equal(listed.TotalCount, len(listed.Keys))
     found = call("ListKeyDetail", Offset=0, Limit=10, SearchKeyAlias="python-listed").KeyMetadatas
-    equal([key.KeyId for key in found], [made])
+    equal([key.KeyId for key in found], [created])
 
 
 @case
-def disable_and_enable_a_key():
+def disable_and_enable_key():
     key = new_key("python-disabled")
     call("DisableKey", KeyId=key)
     equal(code("GenerateDataKey", KeyId=key, KeySpec="AES_256"), "ResourceUnavailable.CmkDisabled")
@@ -113,7 +113,7 @@ def service():
 
 
 @case
-def errors_come_as_the_sdk_reads_them():
+def sdk_reads_error_codes_and_request_ids():
     absent = "23e80852-1e38-11e9-b129-5cb9019b4b01"
     for wanted, action, parameters in [
         ("ResourceUnavailable.CmkNotFound", "DescribeKey", {"KeyId": absent}),
@@ -142,39 +142,39 @@ def wrong_credentials():
 
 
 @case
-def a_clock_that_is_off():
-    order({"clock": {"ahead": 600}})
+def wrong_clock_is_rejected():
+    control({"clock": {"ahead": 600}})
     try:
         equal(code("GetRegions"), "AuthFailure.SignatureExpire")
     finally:
-        order({"clock": {"ahead": 0}})
+        control({"clock": {"ahead": 0}})
 
 
 @case
-def throttling_is_retried_and_the_error_is_kept_as_the_sdk_has_it():
+def sdk_retries_throttled_calls_but_raises_the_first_error():
     patient = client(retryer=StandardRetryer(max_attempts=3, backoff_fn=lambda _: 0))
     for times, failed in [(None, 3), (1, 1)]:
-        order("clearFaults")
-        order("clearCounts")
+        control("clearFaults")
+        control("clearCounts")
         fault({"error": {"code": "RequestLimitExceeded"}}, "GetRegions", times)
-        # Its second and third attempt succeed where it was throttled once, and it raises the first one's error all the same.
+        # If only the first attempt is throttled, the SDK makes two more, which succeed, and raises the first error anyway.
         equal(code("GetRegions", patient), "RequestLimitExceeded")
-        equal([(row["total"], row["failed"]) for row in order("counts")], [(3, failed)])
+        equal([(row["total"], row["failed"]) for row in control("counts")], [(3, failed)])
     equal(code("GetRegions"), "")
 
 
 @case
-def a_quota_of_calls():
-    order({"quotas": {"keys": 200, "calls": 0}})
+def call_quota_is_enforced():
+    control({"quotas": {"keys": 200, "calls": 0}})
     try:
         wanted = "RequestLimitExceeded.UinLimitExceeded"
         equal(code("GenerateDataKey", KeyId=KEY, KeySpec="AES_256"), wanted)
     finally:
-        order({"quotas": {"keys": 200}})
+        control({"quotas": {"keys": 200}})
 
 
 @case
-def broken_answers():
+def broken_responses():
     fault({"status": {"status": 503}}, "GetRegions", 1)
     equal(code("GetRegions"), "ServerNetworkError")
     fault("cut", "GetRegions", 1)
@@ -182,14 +182,14 @@ def broken_answers():
     fault({"latency": {"ms": 3000}}, "GetRegions", 1)
     equal(code("GetRegions", client(timeout=1)), "ClientNetworkError")
     fault("truncated", "GetRegions", 1)
-    equal(code("GetRegions"), "JSONDecodeError")  # as the SDK names it
+    equal(code("GetRegions"), "JSONDecodeError")  # the SDK's name for it
     fault({"slowBody": {"ms": 500}}, "GetRegions", 1)
     assert call("GetRegions").Regions
 
 
 @case
-def an_error_with_a_charset_is_lost_by_the_sdk():
-    """Why the emulator answers without one."""
+def sdk_misses_an_error_if_the_content_type_has_a_charset():
+    """The reason why the emulator responds without one."""
     fault({"contentType": {"value": "application/json; charset=utf-8"}}, "DescribeKey", 1)
     request = models.DescribeKeyRequest()
     request.KeyId = "alias"
@@ -197,12 +197,12 @@ def an_error_with_a_charset_is_lost_by_the_sdk():
 
 
 @case
-def credentials_of_a_role():
+def assume_role():
     who = credential.STSAssumeRoleCredential(
         SECRET_ID, SECRET_KEY, ROLE_ARN, "python", duration_seconds=900, endpoint=ENDPOINT)
     equal(code("GetRegions", client(who)), "")
     equal(calls("AssumeRole"), 1)
-    order("expireTemporary")
+    control("expireTemporary")
     equal(code("GetRegions", client(who)), "AuthFailure.TokenFailure")
     absent = credential.STSAssumeRoleCredential(
         SECRET_ID, SECRET_KEY, ROLE_ARN + "-none", "python", endpoint=ENDPOINT)
@@ -210,7 +210,7 @@ def credentials_of_a_role():
 
 
 def token(key, **claims):
-    """A pod's, as an API server signs it (RS256)."""
+    """Returns a pod token as an API server signs it (RS256)."""
     now = int(time.time())
     claims = {"iss": ISSUER, "aud": ["sts.cloud.tencent.com"], "sub": SUBJECT, "iat": now, "nbf": now, "exp": now + 600, **claims}
     text = ".".join(url_safe(json.dumps(part).encode()) for part in [{"alg": "RS256", "kid": "k"}, claims])
@@ -218,13 +218,13 @@ def token(key, **claims):
 
 
 @case
-def credentials_of_a_pod():
+def assume_role_with_a_pod_token():
     key = RsaKey()
     jwk = {"kty": "RSA", "kid": "k", "alg": "RS256", "use": "sig", **key.public()}
     provider = {"id": "cls-python", "issuer": ISSUER, "audience": "sts.cloud.tencent.com", "jwks": {"keys": [jwk]}}
-    order({"provider": provider})
+    control({"provider": provider})
     trust = {"webIdentity": {"provider": "cls-python", "subject": SUBJECT}}
-    arn = order({"role": {"name": "pod", "trust": trust}})["arn"]
+    arn = control({"role": {"name": "pod", "trust": trust}})["arn"]
     of = lambda text: credential.OIDCRoleArnCredential(REGION, "cls-python", text, arn, "python", endpoint=ENDPOINT)
     equal(code("GetRegions", client(of(token(key) + "\n"))), "")
     equal(calls("AssumeRoleWithWebIdentity"), 1)
@@ -239,7 +239,7 @@ def credentials_of_a_pod():
 
 
 @case
-def a_pods_token_that_is_none():
+def malformed_pod_token_is_rejected():
     who = credential.OIDCRoleArnCredential(
         REGION, "cls-unknown", "no.token.here\n", ROLE_ARN, "python", endpoint=ENDPOINT)
     equal(code("GetRegions", client(who)), "InvalidParameter.ParamError")
@@ -247,42 +247,42 @@ def a_pods_token_that_is_none():
 
 
 @case
-def credentials_of_a_machine():
+def instance_role():
     who = credential.CVMRoleCredential()
     who._role_endpoint = METADATA + "cam/security-credentials/"
     equal(code("GetRegions", client(who)), "")
-    equal(who.role, "machine")
+    equal(who.role, "instance")
 
 
 @case
-def every_action_was_answered():
-    equal(ACTIONS - ANSWERED, set())
+def every_action_has_succeeded():
+    equal(ACTIONS - SUCCEEDED, set())
 
 
-import python_compare  # its cases come last: they make our own programs call
+import python_compare  # registers its cases last: they run our own programs
 
 
 def main():
-    # The SDK's own calls of STS take no scheme: https, but for this default.
+    # The SDK's STS calls have no setting for the scheme, only this default, which is https.
     original = HttpProfile.__init__
 
     def plain(self, protocol=None, *args, **kwargs):
         original(self, protocol or "http", *args, **kwargs)
 
     HttpProfile.__init__ = plain
-    order({"machineRole": {"name": "machine"}})
+    control({"machineRole": {"name": "instance"}})
     failed = 0
     for function in CASES:
-        order("clearFaults")
-        order("clearCounts")
-        begun = time.monotonic()
+        control("clearFaults")
+        control("clearCounts")
+        start = time.monotonic()
         try:
             function()
-            print(f"python {function.__name__} ... ok ({time.monotonic() - begun:.1f} s)", flush=True)
+            print(f"python {function.__name__} ... ok ({time.monotonic() - start:.1f} s)", flush=True)
         except Exception:
             failed += 1
             print(f"python {function.__name__} ... FAILED\n{traceback.format_exc()}", flush=True)
-        ANSWERED.update(row["action"] for row in order("counts") if row["failed"] < row["total"])
+        SUCCEEDED.update(row["action"] for row in control("counts") if row["failed"] < row["total"])
     print(f"{len(CASES) - failed} passed, {failed} failed, {len(python_compare.COMPARED)} requests compared")
     return 1 if failed else 0
 

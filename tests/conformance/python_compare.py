@@ -1,4 +1,4 @@
-"""What our client sends, beside what Tencent Cloud's Python SDK sends for the same call: field by field."""
+"""Compares the requests of our client with those of Tencent Cloud's Python SDK for the same calls, field by field."""
 
 import os
 import subprocess
@@ -9,34 +9,34 @@ from python_sdk import *
 
 SECRET = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\nstringData: {password: conformance}\n"
 
-# The action of each request of ours that was compared.
+# The action of each compared request.
 COMPARED = []
 
-# Headers that mean nothing to the API: we need not send them.
-FREE = {"accept-encoding", "connection", "x-tc-traceid"}
-# Headers whose values are each one's own; what can be compared of them is, below.
-OWN = {"accept", "authorization", "content-length", "user-agent", "x-tc-requestclient", "x-tc-timestamp"}
+# Headers that have no meaning for the API: our client need not send them.
+OPTIONAL = {"accept-encoding", "connection", "x-tc-traceid"}
+# Headers whose values differ; the comparable parts are compared separately.
+DIFFERENT = {"accept", "authorization", "content-length", "user-agent", "x-tc-requestclient", "x-tc-timestamp"}
 
 
 def run(program, *arguments, stdin=b"", **variables):
-    """One of our programs, which may fail."""
+    """Runs one of our programs, which may fail."""
     return subprocess.run([os.environ[program], *arguments], input=stdin, capture_output=True,
                           env=os.environ | variables, check=False)
 
 
 def requests():
-    """Since the last `clearCounts`, the oldest first."""
-    return order("requests")[::-1]
+    """Returns the requests since the last `clearCounts`, the oldest first."""
+    return control("requests")[::-1]
 
 
-def of_ours(action):
-    """The request that our program made last."""
+def last_of_ours(action):
+    """Returns the last request of our program."""
     ours = [it for it in requests() if it["headers"]["user-agent"].startswith("envelope-secrets/")]
     return [it for it in ours if it["action"] == action][-1]
 
 
 def authorization(headers):
-    """Algorithm, secret id, scope, names of the signed headers."""
+    """Returns the algorithm, secret id, scope, and names of the signed headers."""
     algorithm, rest = headers["authorization"].split(" ", 1)
     fields = dict(field.split("=", 1) for field in rest.split(", "))
     assert len(bytes.fromhex(fields["Signature"])) == 32
@@ -44,35 +44,35 @@ def authorization(headers):
     return algorithm, secret_id, scope, set(fields["SignedHeaders"].split(";"))
 
 
-def compare(ours, theirs, own=OWN):
-    """Every header and every parameter."""
+def compare(ours, theirs, different=DIFFERENT):
+    """Compares every header of two requests."""
     action, mine, other = ours["action"], ours["headers"], theirs["headers"]
     equal(theirs["action"], action)
     assert other["x-tc-requestclient"].startswith("SDK_PYTHON_"), other
     equal((action, "only ours", set(mine) - set(other)), (action, "only ours", set()))
     only_theirs = set(other) - set(mine)
-    assert only_theirs <= FREE, f"{action}: only the SDK sends {only_theirs - FREE}"
-    for name in set(mine) - own:
+    assert only_theirs <= OPTIONAL, f"{action}: only the SDK sends {only_theirs - OPTIONAL}"
+    for name in set(mine) - different:
         equal((action, name, mine[name]), (action, name, other[name]))
     assert abs(int(mine["x-tc-timestamp"]) - int(other["x-tc-timestamp"])) < 60, action
     if other["authorization"] == "SKIP":
         equal(mine["authorization"], "SKIP")
     else:
         *same, signed = authorization(mine)
-        *wanted, least = authorization(other)
+        *wanted, required = authorization(other)
         equal((action, same), (action, wanted))
-        assert least <= signed, f"{action}: {signed} are signed"
+        assert required <= signed, f"{action}: {signed} are signed"
     COMPARED.append(action)
 
 
 @case
-def our_client_sends_what_the_sdk_sends():
+def our_client_sends_the_same_requests_as_the_sdk():
     done = run("EVERY_CALL", "python-ours")
     assert done.returncode == 0, done.stderr.decode()
-    # It asks for a new one of the same alias.
+    # The SDK repeats the call with the same alias.
     refused = {"CreateKey": "InvalidParameterValue.AliasAlreadyExists"}
     for ours in requests():
-        # The SDK's own model of the request warns of what it does not know.
+        # The SDK's model of the request warns about unknown parameters.
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             equal(code(ours["action"], **ours["body"]), refused.get(ours["action"], ""))
@@ -82,16 +82,16 @@ def our_client_sends_what_the_sdk_sends():
 
 
 def compare_sts(action):
-    """What our program sent last, and what the SDK did after it."""
-    ours = of_ours(action)
+    """Compares the last request of our program with the SDK's after it."""
+    ours = last_of_ours(action)
     theirs = [it for it in requests() if it["action"] == action][-1]
-    # The SDK's calls for credentials leave the language at Chinese. The session's name is each one's own.
-    compare(ours, theirs, OWN | {"x-tc-language"})
+    # The SDK's STS calls use the default language, Chinese. The session names differ.
+    compare(ours, theirs, DIFFERENT | {"x-tc-language"})
     equal(*(it["body"] | {"RoleSessionName": ""} for it in (ours, theirs)))
 
 
 @case
-def our_program_takes_a_role_as_the_sdk_does():
+def our_program_assumes_a_role_like_the_sdk():
     run("ENVELOPE", "seal", "--tencent-role-arn", ROLE_ARN, stdin=SECRET)
     who = credential.STSAssumeRoleCredential(SECRET_ID, SECRET_KEY, ROLE_ARN, "python", endpoint=ENDPOINT)
     equal(code("GetRegions", client(who)), "")
@@ -99,13 +99,13 @@ def our_program_takes_a_role_as_the_sdk_does():
 
 
 @case
-def our_program_takes_a_pods_role_as_the_sdk_does():
+def our_program_assumes_a_pod_role_like_the_sdk():
     with tempfile.NamedTemporaryFile(suffix=".jwt") as token:
         token.write(b"no.token.here\n")
         token.flush()
         run("ENVELOPE", "seal", stdin=SECRET, TENCENTCLOUD_SECRET_ID="", TENCENTCLOUD_SECRET_KEY="", TKE_REGION=REGION,
             TKE_PROVIDER_ID="cls-unknown", TKE_ROLE_ARN=ROLE_ARN, TKE_WEB_IDENTITY_TOKEN_FILE=token.name)
-    # Our program leaves the line's end out of it.
+    # Our program trims the line break.
     who = credential.OIDCRoleArnCredential(
         REGION, "cls-unknown", "no.token.here", ROLE_ARN, "python", endpoint=ENDPOINT)
     equal(code("GetRegions", client(who)), "InvalidParameter.ParamError")

@@ -1,14 +1,14 @@
-"""RSA with SHA-256 as tokens are signed (RS256, RFC 7518 section 3.3), for tests: keys are quickly made and kept nowhere."""
+"""RSA with SHA-256 for signing tokens (RS256, RFC 7518 section 3.3). For tests only: keys are generated fast and not stored."""
 
 import base64
 import hashlib
 import math
 import secrets
 
-# ASN.1 of "a SHA-256 digest follows" (RFC 8017 section 9.2).
+# The ASN.1 prefix of a SHA-256 digest (RFC 8017 section 9.2).
 SHA256 = bytes.fromhex("3031300d060960864801650304020105000420")
 EXPONENT = 65537
-# Has every small factor: most numbers are ruled out by it at once.
+# Contains every small prime factor, so that one gcd rules out most candidates.
 SMALL = math.factorial(1000)
 
 
@@ -17,7 +17,7 @@ def url_safe(data):
 
 
 def prime(bits):
-    """By Fermat's test."""
+    """Returns a probable prime, by Fermat's test."""
     while True:
         number = secrets.randbits(bits) | 3 << bits - 2 | 1
         if math.gcd(number, SMALL) > 1 or number % EXPONENT == 1:
@@ -27,7 +27,7 @@ def prime(bits):
 
 
 class RsaKey:
-    """Of 2048 bits."""
+    """A key of 2048 bits."""
 
     def __init__(self):
         p, q = prime(1024), prime(1024)
@@ -35,7 +35,7 @@ class RsaKey:
         self.secret = pow(EXPONENT, -1, (p - 1) * (q - 1))
 
     def public(self):
-        """`n` and `e` of a JWK."""
+        """Returns `n` and `e` of a JWK."""
         return {"n": url_safe(self.modulus.to_bytes(256, "big")), "e": url_safe(EXPONENT.to_bytes(3, "big"))}
 
     def sign(self, data):

@@ -1,4 +1,4 @@
-"""Tencent Cloud's Python SDK and the emulator: what the cases are made of."""
+"""Helpers for cases: Tencent Cloud's Python SDK and the emulator."""
 
 import json
 import os
@@ -21,12 +21,12 @@ ROLE_ARN = "qcs::cam::uin/100000000001:roleName/emulator"
 CONTEXT = '{"name":"db","namespace":"prod"}'
 LONG_LIVED = credential.Credential(SECRET_ID, SECRET_KEY)
 
-# Every action of the emulator that our client calls.
+# The actions to cover: those of our client, and those of the suite `live`.
 ACTIONS = set(json.loads(Path(__file__).with_name("actions.json").read_text()))
 
 CASES = []
-# The actions that were answered without an error so far.
-ANSWERED = set()
+# The actions that have succeeded so far.
+SUCCEEDED = set()
 
 
 def case(function):
@@ -34,19 +34,19 @@ def case(function):
     return function
 
 
-def order(command):
+def control(command):
     request = urllib.request.Request(CONTROL, json.dumps(command).encode(), method="POST")
-    with urllib.request.urlopen(request) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
 
 
 def fault(effect, action, times=None):
-    order({"fault": {"action": action, "times": times, "effect": effect}})
+    control({"fault": {"action": action, "times": times, "effect": effect}})
 
 
 def calls(action):
-    """Since the case began."""
-    return sum(row["total"] for row in order("counts") if row["action"] == action)
+    """The number of calls since the start of the case."""
+    return sum(row["total"] for row in control("counts") if row["action"] == action)
 
 
 def client(who=LONG_LIVED, retryer=None, language="en-US", timeout=5):
@@ -76,7 +76,7 @@ def generate():
 
 
 def new_key(alias):
-    return call("CreateKey", Alias=alias, Description="of the Python SDK").KeyId
+    return call("CreateKey", Alias=alias, Description="created by the Python SDK").KeyId
 
 
 def equal(got, wanted):

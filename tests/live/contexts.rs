@@ -105,17 +105,17 @@ async fn longest_context(account: &Account) -> Answer<(String, Holds)> {
     let of = |bytes: usize| format!("{{\"long\":\"{}\"}}", "x".repeat(bytes - 11));
     let sealed = account.seal_with(&account.id, Some(&of(1024))).await?;
     let opened = account.open(&sealed.blob, Some(&of(1024))).await?;
-    let right = opened == sealed.plaintext;
+    let is_same = opened == sealed.plaintext;
     let longer = match account.seal_with(&account.id, Some(&of(1025))).await {
         Ok(_) => "accepted".to_owned(),
         Err(failure) => failure.to_cell(),
     };
-    let word = if right {
+    let word = if is_same {
         "accepted"
     } else {
         "opens to ANOTHER data key"
     };
-    Ok((format!("1024: {word}; 1025: {longer}"), Holds::when(right)))
+    Ok((format!("1024: {word}; 1025: {longer}"), Holds::when(is_same)))
 }
 
 async fn garbage(account: &Account) -> Answer<(String, Holds)> {

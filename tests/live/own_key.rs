@@ -97,13 +97,13 @@ async fn re_encrypt(account: &Account, uri: &KeyUri) -> Answer<(String, Holds)> 
         .re_encrypt(&account.key, &generated.ciphertext, uri, &context)
         .await?;
     let opened = account.kms.decrypt(uri, &moved, &context).await?;
-    let right = opened.expose() == generated.data_key.expose();
-    let word = if right {
+    let is_same = opened.expose() == generated.data_key.expose();
+    let word = if is_same {
         "to the same data key"
     } else {
         "to ANOTHER data key"
     };
-    Ok((format!("its ciphertext opens {word}"), Holds::when(right)))
+    Ok((format!("its ciphertext opens {word}"), Holds::when(is_same)))
 }
 
 async fn transplanted(account: &Account, id: &str) -> Answer<(String, Holds)> {

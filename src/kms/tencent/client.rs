@@ -71,7 +71,7 @@ impl TencentKms {
     }
 
     /// Returns the keys that may open documents.
-    pub fn allowed(&self) -> &AllowedKeys {
+    pub(super) fn allowed(&self) -> &AllowedKeys {
         &self.allowed
     }
 

@@ -101,7 +101,7 @@ impl TencentError {
 
     /// Marks the failure as transient although its class is not.
     #[must_use]
-    pub(super) fn retryable(mut self) -> Self {
+    pub(super) fn mark_retryable(mut self) -> Self {
         self.retryable = true;
         self
     }

@@ -108,7 +108,7 @@ fn transient(why: impl std::fmt::Display) -> TencentError {
         format!("the metadata service {why}"),
         "try again; if the error persists, check the instance's metadata service",
     )
-    .retryable()
+    .mark_retryable()
 }
 
 fn unexpected_status(status: u16, about: &str) -> TencentError {

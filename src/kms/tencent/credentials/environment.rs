@@ -40,16 +40,6 @@ const OTHER_VARIABLES: [&str; 7] = [
 ];
 
 /// A snapshot of the variables that this provider reads. No Debug: it holds keys.
-///
-/// ```
-/// use envelope_secrets::kms::tencent::Environment;
-///
-/// let environment = Environment::from_lookup(|name| match name {
-///     "TENCENTCLOUD_REGION" => Some("ap-guangzhou".to_owned()),
-///     _ => None,
-/// });
-/// # let _ = environment;
-/// ```
 #[derive(Clone, Default)]
 pub struct Environment(BTreeMap<&'static str, Zeroizing<String>>);
 

@@ -23,15 +23,6 @@ pub enum Source {
 }
 
 impl Source {
-    /// All sources by precedence.
-    pub const ALL: [Source; 5] = [
-        Source::File,
-        Source::Environment,
-        Source::TkeOidc,
-        Source::Profile,
-        Source::CvmRole,
-    ];
-
     /// The name in logs, messages and metric labels.
     pub fn as_str(self) -> &'static str {
         match self {

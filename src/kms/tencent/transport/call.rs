@@ -178,7 +178,7 @@ impl ApiClient {
             message,
             "check the network and the source of the credentials, then try again",
         )
-        .retryable()
+        .mark_retryable()
     }
 
     async fn attempt<T: DeserializeOwned>(

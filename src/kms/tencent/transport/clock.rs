@@ -71,7 +71,7 @@ impl ServerClock {
             return false;
         };
         self.correction.store(ahead, Ordering::Relaxed);
-        let mut difference = format!("the local clock {}", clock_difference(ahead));
+        let mut difference = format!("this host's clock {}", clock_difference(ahead));
         if reading.applied != 0 {
             difference = format!(
                 "{difference}; the request was signed with a correction of {} s",
@@ -105,7 +105,7 @@ impl ServerClock {
             .compare_exchange(applied, ahead, Ordering::Relaxed, Ordering::Relaxed);
         if adjusted.is_ok() {
             tracing::info!(
-                "the local clock {} now; the previous correction was {applied} s",
+                "this host's clock {} now; the previous correction was {applied} s",
                 clock_difference(ahead)
             );
         }

@@ -119,7 +119,7 @@ const TABLE: &[Row] = &[
         row(
             "AuthFailure.SignatureExpire",
             Class::Configuration,
-            "synchronize the local clock (NTP): it must not be off by more than 5 minutes",
+            "synchronize this host's clock (NTP): it must not be off by more than 5 minutes",
         ),
         RetryAction::CorrectClock,
     ),
