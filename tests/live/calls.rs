@@ -86,15 +86,20 @@ async fn describe_keys(account: &Account) -> Answer<(String, Holds)> {
 }
 
 async fn list_keys(account: &Account) -> Answer<(String, Holds)> {
-    let fields = account
-        .raw("ListKeys", json!({"Offset": 0, "Limit": 200}))
-        .await?;
-    let ids = key_ids(&fields["Keys"]);
-    let total = fields["TotalCount"].as_u64().unwrap_or_default();
-    let is_listed = ids.contains(&account.id.as_str());
-    let answer = format!("{} of {total} on the first page", ids.len());
-    // The key may be on a later page.
-    Ok((answer, Holds::when(is_listed || total > ids.len() as u64)))
+    let mut ids: Vec<String> = Vec::new();
+    loop {
+        let page = json!({"Offset": ids.len(), "Limit": 200});
+        let fields = account.raw("ListKeys", page).await?;
+        let page = key_ids(&fields["Keys"]);
+        ids.extend(page.iter().map(|id| (*id).to_owned()));
+        if page.is_empty() || fields["TotalCount"] == ids.len() {
+            break;
+        }
+    }
+    let is_listed = ids.contains(&account.id);
+    let with = if is_listed { "with" } else { "WITHOUT" };
+    let answer = format!("{} listed, {with} this one", ids.len());
+    Ok((answer, Holds::when(is_listed)))
 }
 
 async fn list_key_details(account: &Account) -> Answer<(String, Holds)> {
