@@ -1,4 +1,4 @@
-//! The URIs of KMS keys: `tencent-kms://REGION/KEY-ID` (docs/format-es1.md, Key URIs).
+//! The URIs of KMS keys: `tencent-kms://REGION/KEY-ID` (docs/format-es1.md, section 10).
 
 use super::error::TencentError;
 use crate::kms::{Class, KeyUri};
