@@ -22,8 +22,5 @@ pub const STATUS_MANAGER: &str = "envelope-secrets-status";
 pub const MANAGED_LABEL: &str = "envelope-secrets.io/managed";
 /// On a Secret, for human readers only. Its value is [`SECRET_MANAGER`].
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
-/// On an `EnvelopeSecret`: the place that `envelope seal` sealed it for (`prod/db`, `prod/*`, `*`). A hint for human
-/// readers; opening a document never uses it.
-pub const SEALED_FOR_ANNOTATION: &str = "envelope-secrets.io/sealed-for";
 /// On an `EnvelopeSecret`: `"true"` suspends reconciliation of Secret and status.
 pub const SUSPEND_ANNOTATION: &str = "envelope-secrets.io/suspend";

@@ -1,7 +1,6 @@
 //! The result of a reconcile. Its fields are typed, so no caller builds a message (the texts are in `message`).
 
 use super::reason::{Reason, Verdict};
-use crate::envelope::names::Place;
 use crate::envelope::render::RenderError;
 use crate::envelope::{PolicyError, SealTime, StructureError, StructureKind};
 
@@ -241,14 +240,4 @@ impl Outcome {
         // Every reason of an outcome has a verdict; a test checks this.
         self.reason().verdict().unwrap_or(Verdict::Stalled)
     }
-}
-
-/// Returns the place named by the annotation [`super::SEALED_FOR_ANNOTATION`] if it is well formed and differs from
-/// the object's own. A hint for human readers: nothing depends on it.
-pub fn sealed_elsewhere(annotation: &str, namespace: &str, name: &str) -> Option<String> {
-    let (for_namespace, for_name) = annotation.split_once('/')?;
-    let here = for_namespace == namespace && (for_name == "*" || for_name == name);
-    let shown_name = if for_name == "*" { name } else { for_name };
-    let well_formed = !for_namespace.is_empty() && Place::new(Some(for_namespace), shown_name).is_ok();
-    (well_formed && !here).then(|| annotation.to_owned())
 }

@@ -6,7 +6,7 @@ use super::args::Format;
 use super::failure::{Failure, Result};
 use super::printer::Printer;
 use crate::api;
-use crate::manifest::{self, Node};
+use crate::manifest;
 
 /// Print the CustomResourceDefinition of EnvelopeSecret, to be applied before the controller starts
 #[derive(Args)]
@@ -24,7 +24,7 @@ pub(super) fn run(args: &CrdArgs) -> Result<()> {
         Format::Yaml => Printer::output(api::crd_yaml().map_err(|error| failed(&error))?.as_bytes()),
         Format::Json => {
             let text = serde_json::to_string(&api::crd()).map_err(|error| failed(&error))?;
-            Printer::output(manifest::to_json_pretty(&Node::from_json(&text)?).expose())
+            Printer::output(manifest::to_json_pretty(&manifest::from_json(&text)?).expose())
         }
     }
 }

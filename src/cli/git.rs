@@ -1,20 +1,23 @@
-//! Whether a file would be committed sooner or later.
+//! Detects files that Git would pick up.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Whether `path` lies in a Git work tree that does not ignore it. The file need not be there. Where Git cannot be
-/// asked, it counts as not ignored.
+/// Reports whether `path` is inside a Git work tree that does not ignore it. The file need not exist. If Git cannot be
+/// run, the file counts as not ignored.
 pub(super) fn would_commit(path: &Path) -> bool {
-    let (folder, rest) = located(path);
-    if !folder.ancestors().any(|ancestor| ancestor.join(".git").exists()) {
+    let (directory, rest) = split_at_existing_directory(path);
+    if !directory
+        .ancestors()
+        .any(|ancestor| ancestor.join(".git").exists())
+    {
         return false;
     }
-    let asked = Command::new("git")
-        // A repository's own configuration must not start programs here.
+    let status = Command::new("git")
+        // The repository's configuration must not start programs.
         .args(["-c", "core.fsmonitor=false"])
         .arg("-C")
-        .arg(&folder)
+        .arg(&directory)
         .args(["check-ignore", "--quiet", "--"])
         .arg(&rest)
         .env_remove("GIT_DIR")
@@ -24,18 +27,18 @@ pub(super) fn would_commit(path: &Path) -> bool {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    !asked.is_ok_and(|status| status.success())
+    !status.is_ok_and(|status| status.success())
 }
 
-/// The nearest folder that is there, and the path from it.
-fn located(path: &Path) -> (PathBuf, PathBuf) {
+/// Splits the path into its nearest existing directory and the rest.
+fn split_at_existing_directory(path: &Path) -> (PathBuf, PathBuf) {
     let whole = path
         .canonicalize()
         .or_else(|_| std::path::absolute(path))
         .unwrap_or_else(|_| path.to_owned());
-    for folder in whole.ancestors().skip(1) {
-        if let Ok(real) = folder.canonicalize() {
-            let rest = whole.strip_prefix(folder).unwrap_or(&whole);
+    for directory in whole.ancestors().skip(1) {
+        if let Ok(real) = directory.canonicalize() {
+            let rest = whole.strip_prefix(directory).unwrap_or(&whole);
             return (real, rest.to_owned());
         }
     }
@@ -49,9 +52,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_git_would_take_counts() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let root = folder.path();
+    fn files_that_git_does_not_ignore_would_be_committed() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let root = directory.path();
         assert!(!would_commit(&root.join("keyring")), "no repository");
         let git = Command::new("git")
             .args(["init", "--quiet"])
@@ -71,12 +74,12 @@ mod tests {
             assert_eq!(would_commit(&root.join(path)), expected, "{path}");
         }
         fs::create_dir(root.join("outside")).expect("made");
-        let elsewhere = tempfile::tempdir().expect("a folder");
+        let elsewhere = tempfile::tempdir().expect("a directory");
         fs::write(elsewhere.path().join("k"), "").expect("written");
         std::os::unix::fs::symlink(elsewhere.path().join("k"), root.join("link")).expect("linked");
         assert!(
             !would_commit(&root.join("link")),
-            "what a link leads to is not committed"
+            "the target of a link outside the work tree is not committed"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Reading files and standard input. What is read may be plaintext, and is wiped.
+//! Reads files and standard input. The content may be plaintext and is wiped.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
@@ -12,10 +12,10 @@ use super::failures::Failures;
 use crate::envelope::SecretBytes;
 use crate::manifest::{self, Part, SecretBuffer};
 
-/// Far more than anything that fits into a Secret; stops at devices without an end.
+/// Far more than fits into a Secret; also ends reads of endless devices.
 const MAX_BYTES: u64 = 64 << 20;
 
-/// Something to read.
+/// A source of text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Input {
     /// Standard input.
@@ -25,7 +25,7 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// `-` is standard input.
+    /// `-` means standard input.
     pub(super) fn new(path: &Path) -> Self {
         if path == Path::new("-") {
             Input::Stdin
@@ -34,7 +34,7 @@ impl Input {
         }
     }
 
-    /// For messages.
+    /// Returns its name for messages.
     pub(super) fn label(&self) -> String {
         match self {
             Input::Stdin => "standard input".to_owned(),
@@ -42,7 +42,7 @@ impl Input {
         }
     }
 
-    /// All of it.
+    /// Reads all of it.
     pub(super) fn read(&self) -> Result<SecretBytes> {
         let read = match self {
             Input::Stdin => read_all(io::stdin().lock()),
@@ -66,7 +66,7 @@ impl Input {
 fn reason(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound => "no such file".to_owned(),
-        io::ErrorKind::IsADirectory => "it is a folder".to_owned(),
+        io::ErrorKind::IsADirectory => "it is a directory".to_owned(),
         io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
         _ => error.to_string(),
     }
@@ -92,25 +92,25 @@ fn read_all(from: impl Read) -> io::Result<SecretBytes> {
     }
 }
 
-/// Standard input can be read once.
+/// Ensures that standard input is used at most once.
 #[derive(Default)]
 pub(super) struct StdinGuard {
     taken: bool,
 }
 
 impl StdinGuard {
-    /// Counts a use.
+    /// Registers a use; fails on the second one.
     pub(super) fn take(&mut self, input: &Input) -> Result<()> {
         if *input == Input::Stdin && std::mem::replace(&mut self.taken, true) {
             return Err(Failure::usage(
-                "standard input (`-`) is named twice, and can be read only once",
+                "standard input (`-`) is named twice but can be read only once",
             ));
         }
         Ok(())
     }
 }
 
-/// The manifests to read: those that are named, else standard input unless it is a terminal.
+/// Returns the named inputs, or standard input if none is named and it is not a terminal.
 pub(super) fn manifests(args: &InputArgs, guard: &mut StdinGuard) -> Result<Vec<Input>> {
     let mut inputs: Vec<Input> = args
         .filename
@@ -120,10 +120,10 @@ pub(super) fn manifests(args: &InputArgs, guard: &mut StdinGuard) -> Result<Vec<
         .collect();
     if inputs.is_empty() {
         if io::stdin().is_terminal() {
-            return Err(Failure::usage(
-                "nothing to read: no file is named, and standard input is a terminal",
-            )
-            .help("name a file with -f FILE, or pipe a manifest in"));
+            return Err(
+                Failure::usage("no input: no file is named, and standard input is a terminal")
+                    .help("name a file with -f FILE, or pipe a manifest in"),
+            );
         }
         inputs.push(Input::Stdin);
     }
@@ -131,7 +131,7 @@ pub(super) fn manifests(args: &InputArgs, guard: &mut StdinGuard) -> Result<Vec<
     Ok(inputs)
 }
 
-/// The texts of all inputs that can be read.
+/// Reads all inputs; those that cannot be read are reported in `failures`.
 pub(super) fn texts(inputs: &[Input], failures: &mut Failures) -> Result<Vec<(Input, SecretBytes)>> {
     let mut texts = Vec::new();
     for input in inputs {
@@ -143,7 +143,7 @@ pub(super) fn texts(inputs: &[Input], failures: &mut Failures) -> Result<Vec<(In
     Ok(texts)
 }
 
-/// The documents of all texts that are manifests.
+/// Parses all texts; those that are not manifests are reported in `failures`.
 pub(super) fn documents<'t>(
     texts: &'t [(Input, SecretBytes)],
     failures: &mut Failures,

@@ -1,6 +1,9 @@
 //! `open`: `EnvelopeSecrets` in, Secrets out.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
+use serde::Serialize;
 
 use super::args::{InputArgs, KeyArgs, OutputArgs, PlaceArgs};
 use super::clock;
@@ -14,10 +17,10 @@ use super::place::PlaceRule;
 use super::printer::Printer;
 use super::program::Program;
 use crate::api::{SEALED_FOR_ANNOTATION, sealed_elsewhere};
-use crate::envelope::{Document, Opened, ReaderPolicy, Refusal, SealTime, SecretBytes, Template};
+use crate::envelope::{Document, Opened, ReaderPolicy, Refusal, SealTime, SecretBytes};
 use crate::files::{Mode, Overwrite};
 use crate::kms;
-use crate::manifest::{self, Item, Kind, Member, Node, to_base64};
+use crate::manifest::{self, Item, Kind, Node, SecretManifest, Values, is_text};
 
 /// Open EnvelopeSecrets: print the Secrets that the controller would make of them
 ///
@@ -137,7 +140,7 @@ impl Opener {
         let mut pieces = Vec::new();
         for (input, item) in sealed {
             match self.open(input, item).await {
-                Ok(secret) => pieces.push(Piece::New(self.secret(&secret), false)),
+                Ok(secret) => pieces.push(Piece::New(self.secret(&secret)?, false)),
                 Err(failure) => failures.add(failure)?,
             }
         }
@@ -211,55 +214,45 @@ impl Opener {
         })
     }
 
-    /// The Secret as the controller would make it, but for its own marks.
-    fn secret(&self, opened: &Opened) -> Node {
-        let document = opened.document();
-        let template = &document.spec().template;
-        let mut members = vec![
-            Member::new("apiVersion", Node::text("v1")),
-            Member::new("kind", Node::text("Secret")),
-            Member::new("metadata", metadata(document, template)),
-        ];
-        if let Some(type_) = &template.type_ {
-            members.push(Member::new("type", Node::text(type_)));
-        }
-        if template.immutable == Some(true) {
-            members.push(Member::new("immutable", Node::Bool(true)));
-        }
-        let (mut data, mut text) = (Vec::new(), Vec::new());
-        for (name, value) in opened.entries() {
-            match std::str::from_utf8(value.expose()) {
-                Ok(plain) if self.string_data && is_text(value.expose()) => {
-                    text.push(Member::new(name, Node::text(plain)));
-                }
-                _ => data.push(Member::new(name, Node::String(to_base64(value.expose())))),
-            }
-        }
-        if !data.is_empty() || text.is_empty() {
-            members.push(Member::new("data", Node::Map(data)));
-        }
-        if !text.is_empty() {
-            members.push(Member::new("stringData", Node::Map(text)));
-        }
-        Node::Map(members)
+    /// The Secret as the controller would create it, without the controller's own labels and owner reference.
+    fn secret(&self, opened: &Opened) -> Result<Node> {
+        let values = if self.string_data {
+            Values::Text
+        } else {
+            Values::Data
+        };
+        let secret = SecretManifest {
+            opened,
+            metadata: Metadata::new(opened.document()),
+            default_type: None,
+            values,
+        };
+        Ok(secret.to_node()?)
     }
 }
 
-fn metadata(document: &Document, template: &Template) -> Node {
-    let place = document.place();
-    let mut members = vec![Member::new("name", Node::text(&place.name))];
-    if let Some(namespace) = &place.namespace {
-        members.push(Member::new("namespace", Node::text(namespace)));
-    }
-    for (key, map) in [
-        ("labels", &template.labels),
-        ("annotations", &template.annotations),
-    ] {
-        if !map.is_empty() {
-            members.push(Member::new(key, Node::texts(map)));
+/// `metadata` of the printed Secret.
+#[derive(Serialize)]
+struct Metadata<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    namespace: Option<&'a str>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    annotations: &'a BTreeMap<String, String>,
+}
+
+impl<'a> Metadata<'a> {
+    fn new(document: &'a Document) -> Self {
+        let (place, template) = (document.place(), &document.spec().template);
+        Metadata {
+            name: &place.name,
+            namespace: place.namespace.as_deref(),
+            labels: &template.labels,
+            annotations: &template.annotations,
         }
     }
-    Node::Map(members)
 }
 
 fn entry<'o>(opened: &'o Opened, name: &str) -> Result<&'o SecretBytes> {
@@ -267,27 +260,4 @@ fn entry<'o>(opened: &'o Opened, name: &str) -> Result<&'o SecretBytes> {
         let names: Vec<&str> = opened.entries().keys().map(String::as_str).collect();
         Failure::failed(format!("there is no entry {name:?}")).help(format!("it has: {}", names.join(", ")))
     })
-}
-
-/// UTF-8 without control characters but tab and line ends: harmless on a terminal, exact in YAML.
-fn is_text(bytes: &[u8]) -> bool {
-    std::str::from_utf8(bytes).is_ok_and(|text| {
-        text.chars()
-            .all(|c| !c.is_control() || matches!(c, '\n' | '\t' | '\r'))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn text_is_what_a_terminal_shows_and_does_not_obey() {
-        for text in ["", "correct horse", "two\nlines\r\n\tand a tab", "ünïcode 😀"] {
-            assert!(is_text(text.as_bytes()), "{text:?}");
-        }
-        for binary in [&b"\xff"[..], b"a\0", b"\x1b[2J", b"\x7f", "\u{85}".as_bytes()] {
-            assert!(!is_text(binary), "{binary:?}");
-        }
-    }
 }

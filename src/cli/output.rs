@@ -1,4 +1,4 @@
-//! Joining results into one stream, and where it goes.
+//! Joins results into one stream and writes it.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::printer::Printer;
 use crate::files::{FileError, Mode, Overwrite, write_atomically};
 use crate::manifest::{self, Member, Node, Part, SecretBuffer, Syntax};
 
-/// Where results go, and how they look.
+/// The destination and format of results.
 #[derive(Clone, Debug)]
 pub(super) struct Output {
     pub(super) format: Format,
@@ -17,7 +17,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// `-o` decides; else json for `-w x.json`; else yaml.
+    /// The format is that of `-o`, else json for `-w x.json`, else yaml.
     pub(super) fn choose(args: &OutputArgs) -> Result<Self> {
         if args.write.as_deref() == Some(std::path::Path::new("-")) {
             return Err(
@@ -38,7 +38,7 @@ impl Output {
         })
     }
 
-    /// Writes all of it at once.
+    /// Writes everything in one step.
     pub(super) fn write(&self, bytes: &[u8], mode: Mode, overwrite: Overwrite) -> Result<()> {
         match &self.file {
             None => Printer::output(bytes),
@@ -46,7 +46,7 @@ impl Output {
         }
     }
 
-    /// Refuses a file that is there, before any work is done.
+    /// Refuses an existing file before any work is done.
     pub(super) fn must_be_new(&self, advice: &str) -> Result<()> {
         match &self.file {
             Some(path) if path.symlink_metadata().is_ok() => {
@@ -59,14 +59,14 @@ impl Output {
 
 /// One result.
 pub(super) enum Piece<'p> {
-    /// A document that is written anew; whether the one in its place began with `---`.
+    /// A rewritten document, and whether the original began with `---`.
     New(Node, bool),
-    /// A document that passes through.
+    /// A document that passes through byte for byte.
     Kept(&'p Part<'p>),
 }
 
 impl<'p> Piece<'p> {
-    /// A document that passes through: with its bytes from YAML to YAML, else written anew, and then it may be refused.
+    /// Passes a document through: byte for byte from YAML to YAML, else rewritten, which may fail.
     pub(super) fn kept(part: &'p Part<'p>, format: Format) -> Result<Vec<Self>> {
         if (part.syntax, format) == (Syntax::Yaml, Format::Yaml) {
             return Ok(vec![Piece::Kept(part)]);
@@ -78,7 +78,7 @@ impl<'p> Piece<'p> {
     }
 }
 
-/// All results in one text.
+/// Joins all results into one text.
 pub(super) fn join(pieces: Vec<Piece<'_>>, format: Format) -> Result<SecretBuffer> {
     match format {
         Format::Yaml => Ok(yaml_stream(&pieces)),
@@ -107,7 +107,7 @@ fn yaml_stream(pieces: &[Piece<'_>]) -> SecretBuffer {
                     part.text.trim_start_matches('\u{feff}')
                 };
                 if !first {
-                    // A directive may follow only the end of a document.
+                    // YAML allows a directive only after the explicit end of a document.
                     match (part.explicit, part.has_directive()) {
                         (true, true) => out.push(b"...\n"),
                         (true, false) => {}
@@ -121,7 +121,7 @@ fn yaml_stream(pieces: &[Piece<'_>]) -> SecretBuffer {
     out
 }
 
-/// The one object, or a list of several.
+/// Returns the only object, or a list of several.
 fn json_object(pieces: Vec<Piece<'_>>) -> Result<SecretBuffer> {
     let mut nodes = Vec::new();
     for piece in pieces {
@@ -149,7 +149,7 @@ fn json_object(pieces: Vec<Piece<'_>>) -> Result<SecretBuffer> {
 mod tests {
     use super::*;
 
-    /// Secrets are replaced by `{new: N}`, everything else is kept.
+    /// Replaces Secrets by `{new: x}` and keeps everything else.
     fn joined(texts: &[&str], format: Format) -> String {
         let parts: Vec<Part<'_>> = texts
             .iter()
@@ -179,7 +179,7 @@ mod tests {
     const SECRET: &str = "apiVersion: v1\nkind: Secret\n";
 
     #[test]
-    fn other_documents_keep_their_bytes() {
+    fn other_documents_pass_through_byte_for_byte() {
         for (texts, expected) in [
             (
                 vec![format!(
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_one_object_or_a_list() {
+    fn json_output_is_one_object_or_a_list() {
         assert_eq!(
             joined(&[SECRET, "---\n# nothing\n"], Format::Json),
             "{\n  \"new\": \"x\"\n}\n"

@@ -1,4 +1,4 @@
-//! Where an object belongs: its manifest says it, and flags fill in what is missing.
+//! The namespace and name of an object: from its manifest, else from flags.
 
 use super::args::PlaceArgs;
 use super::failure::{Failure, Result};
@@ -13,7 +13,7 @@ pub(super) struct PlaceRule {
 }
 
 impl PlaceRule {
-    /// An empty flag counts as absent.
+    /// Checks the flags; an empty flag counts as absent.
     pub(super) fn new(args: &PlaceArgs, program: &Program) -> Result<Self> {
         let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let rule = PlaceRule {
@@ -32,24 +32,24 @@ impl PlaceRule {
         Ok(rule)
     }
 
-    /// The document's name, else `--name`.
+    /// Returns the document's name, else `--name`.
     pub(super) fn resolve_name(&self, document: Option<&str>) -> Result<String> {
         resolve("name", document, self.name.as_deref())?
             .ok_or_else(|| Failure::usage("it has no name").help(self.program.again_with("--name NAME")))
     }
 
-    /// The document's namespace, else `--namespace`.
+    /// Returns the document's namespace, else `--namespace`.
     pub(super) fn resolve_namespace(&self, document: Option<&str>) -> Result<Option<String>> {
         resolve("namespace", document, self.namespace.as_deref())
     }
 
-    /// What to say when a document is bound to a namespace and none is known.
+    /// The failure of a document that needs a namespace and has none.
     pub(super) fn no_namespace(&self) -> Failure {
-        Failure::usage("it has no namespace, and only a cluster-wide document can do without one")
+        Failure::usage("it has no namespace; only a cluster-wide document may omit it")
             .help(self.program.again_with("-n NAMESPACE"))
     }
 
-    /// Values without a manifest have no name of their own.
+    /// Values from flags need a name from a flag.
     pub(super) fn needs_name(&self) -> Result<()> {
         if self.name.is_none() {
             return Err(Failure::usage(
@@ -60,12 +60,10 @@ impl PlaceRule {
         Ok(())
     }
 
-    /// One name cannot be that of several.
+    /// A name cannot apply to several objects.
     pub(super) fn check_count(&self, objects: usize) -> Result<()> {
         if self.name.is_some() && objects > 1 {
-            return Err(Failure::usage(format!(
-                "--name is given, but there are {objects} objects"
-            )));
+            return Err(Failure::usage(format!("--name is given for {objects} objects")));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Reading small files that hold secrets.
+//! Reads of small files that hold secrets.
 
 use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read as _};
@@ -7,8 +7,8 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-/// What tells one state of a file from another without reading it. A swapped symlink leads to another inode; a
-/// write, a chmod and a rename change the times.
+/// Identifies the state of a file without reading it. A swapped symlink leads to another inode; a write, a chmod and a
+/// rename change the times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     device: u64,
@@ -29,28 +29,28 @@ impl Stamp {
         }
     }
 
-    /// Of the file that the name leads to now.
+    /// Returns the state of the file that `path` resolves to.
     pub fn of(path: &Path) -> io::Result<Self> {
         fs::metadata(path).map(|found| Stamp::new(&found))
     }
 
-    /// Of an opened file.
+    /// Returns the state of an open file.
     pub fn of_file(file: &File) -> io::Result<Self> {
         file.metadata().map(|found| Stamp::new(&found))
     }
 
-    /// Whether both are states of one file.
+    /// Reports whether both are states of the same file.
     pub fn same_file(&self, other: &Stamp) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 }
 
-/// Opens for reading. Does not wait for the other end, should it be a pipe.
+/// Opens a file for reading. Does not block on a pipe without a writer.
 pub fn open(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true), path)
 }
 
-/// Opens for reading and writing what is there, and waits for nobody either.
+/// Opens an existing file for reading and writing. Does not block on a pipe either.
 pub fn open_to_write(path: &Path) -> io::Result<File> {
     open_with(OpenOptions::new().read(true).write(true), path)
 }
@@ -61,25 +61,25 @@ fn open_with(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Why an opened file was not read.
+/// Why an open file was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
-    /// A folder, a pipe, a device.
+    /// A directory, a pipe or a device.
     #[error("not a regular file")]
     NotRegular,
-    /// More than the limit. Bytes.
-    #[error("it has {0} bytes, which is too much")]
+    /// Larger than the limit. Size in bytes.
+    #[error("it is too large: {0} bytes")]
     TooLarge(u64),
     /// It was written in place during the read.
     #[error("it changed while it was read")]
     Unsteady,
-    /// The system refused a step.
+    /// The operating system reported an error.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
-/// The whole of a regular file of at most `most` bytes in a buffer that is wiped, and the state that was read.
-pub fn read(file: &File, most: u64) -> Result<(Zeroizing<Vec<u8>>, Stamp), ReadError> {
+/// Reads a regular file of at most `limit` bytes into a buffer that is wiped, and returns the state that was read.
+pub fn read(file: &File, limit: u64) -> Result<(Zeroizing<Vec<u8>>, Stamp), ReadError> {
     let before = file.metadata()?;
     if !before.is_file() {
         return Err(ReadError::NotRegular);
@@ -87,12 +87,12 @@ pub fn read(file: &File, most: u64) -> Result<(Zeroizing<Vec<u8>>, Stamp), ReadE
     let too_large = ReadError::TooLarge(before.size());
     let Some(size) = usize::try_from(before.size())
         .ok()
-        .filter(|_| before.size() <= most)
+        .filter(|_| before.size() <= limit)
     else {
         return Err(too_large);
     };
-    // One byte more than there should be: a full buffer means that the file grew. It never grows itself, since a
-    // buffer that moves leaves keys behind.
+    // One extra byte: a full buffer means that the file grew. The buffer never reallocates, which would leave copies
+    // behind.
     let mut bytes = Zeroizing::new(vec![0; size + 1]);
     let mut filled = 0;
     while filled < bytes.len() {
@@ -115,7 +115,7 @@ pub fn read(file: &File, most: u64) -> Result<(Zeroizing<Vec<u8>>, Stamp), ReadE
 pub(crate) mod tests {
     use super::*;
 
-    /// A pipe that nobody writes to.
+    /// Creates a pipe without a writer.
     pub(crate) fn pipe(path: &Path) {
         let made = rustix::fs::mknodat(
             rustix::fs::CWD,
@@ -128,8 +128,8 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_regular_files_are_read_and_a_pipe_does_not_hang() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn a_pipe_directory_or_device_is_refused_without_blocking() {
+        let folder = tempfile::tempdir().expect("a directory");
         let at = folder.path().join("pipe");
         pipe(&at);
         for odd in [at.as_path(), folder.path(), Path::new("/dev/zero")] {
@@ -140,8 +140,8 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_file_is_read_whole_up_to_the_limit() {
-        let folder = tempfile::tempdir().expect("a folder");
+    fn a_file_is_read_up_to_the_limit() {
+        let folder = tempfile::tempdir().expect("a directory");
         let path = folder.path().join("k");
         for (length, fits) in [(0, true), (99, true), (100, true), (101, false)] {
             fs::write(&path, vec![b'x'; length]).expect("written");

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use crate::envelope::SecretBytes;
 
-/// Go's decoder asks for padding and does not look at the spare bits.
+/// Go's decoder requires padding and ignores the spare bits.
 const GO: GeneralPurpose = GeneralPurpose::new(
     &alphabet::STANDARD,
     GeneralPurposeConfig::new()
@@ -16,8 +16,8 @@ const GO: GeneralPurpose = GeneralPurpose::new(
         .with_decode_padding_mode(DecodePaddingMode::RequireCanonical),
 );
 
-/// Decodes what the API server would decode to the same bytes: CR and LF may stand anywhere, other white space
-/// nowhere, padding must be whole (Go, `encoding/base64`, `Encoding.Decode`). `None` for anything else.
+/// Decodes exactly what the API server accepts: CR and LF are allowed anywhere, other white space nowhere, and padding
+/// must be complete (Go, `encoding/base64`, `Encoding.Decode`). Returns `None` for anything else.
 pub fn from_base64(text: &str) -> Option<SecretBytes> {
     let mut packed = Zeroizing::new(Vec::with_capacity(text.len()));
     packed.extend(text.bytes().filter(|b| !matches!(b, b'\r' | b'\n')));
@@ -29,7 +29,7 @@ pub fn from_base64(text: &str) -> Option<SecretBytes> {
 
 /// Standard base64 with padding, on one line.
 pub fn to_base64(bytes: &[u8]) -> Zeroizing<String> {
-    // `encode_string` grows the string once, to the size that it computes first.
+    // Allocated once: a string that grows would leave unwiped copies behind.
     let mut out = Zeroizing::new(String::with_capacity(bytes.len().div_ceil(3) * 4));
     STANDARD.encode_string(bytes, &mut out);
     out
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn go_reads_the_same() {
+    fn base64_is_accepted_exactly_as_go_accepts_it() {
         let read = |text: &str| from_base64(text).map(|s| s.expose().to_vec());
         for (text, bytes) in [
             ("", &b""[..]),
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn it_reads_what_it_writes() {
+    fn encoding_and_decoding_round_trip() {
         for len in 0..70_u8 {
             let bytes: Vec<u8> = (0..len).map(|n| n.wrapping_mul(37)).collect();
             let back = from_base64(&to_base64(&bytes));

@@ -4,21 +4,21 @@ use zeroize::Zeroize as _;
 
 use crate::envelope::SecretBytes;
 
-/// A growing buffer for plaintext: each allocation that it leaves behind is wiped, and so is the last.
+/// A growing buffer for plaintext. Every allocation is wiped when it is released.
 #[derive(Default)]
 pub struct SecretBuffer(Vec<u8>);
 
 impl SecretBuffer {
-    /// An empty buffer with room for `capacity` bytes.
+    /// Returns an empty buffer that holds `capacity` bytes without growing.
     pub fn with_capacity(capacity: usize) -> Self {
         SecretBuffer(Vec::with_capacity(capacity))
     }
 
-    /// Appends.
+    /// Appends `bytes`.
     pub fn push(&mut self, bytes: &[u8]) {
         let wanted = self.0.len() + bytes.len();
         if wanted > self.0.capacity() {
-            // `Vec` would copy and free the old allocation as it is.
+            // `Vec` would free the old allocation without wiping it.
             let mut larger = Vec::with_capacity(wanted.max(self.0.capacity() * 2).max(256));
             larger.extend_from_slice(&self.0);
             self.0.zeroize();
@@ -27,12 +27,12 @@ impl SecretBuffer {
         self.0.extend_from_slice(bytes);
     }
 
-    /// What has been written.
+    /// The bytes written so far.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 
-    /// Hands the bytes on, without a copy.
+    /// Converts the buffer into a secret value without copying.
     pub fn into_secret(mut self) -> SecretBytes {
         SecretBytes::new(std::mem::take(&mut self.0))
     }
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_grows_and_keeps_what_was_written() {
+    fn growing_keeps_the_content() {
         let mut buffer = SecretBuffer::with_capacity(1);
         for chunk in [&b"a"[..], &[7; 1000], b"z"] {
             buffer.push(chunk);

@@ -1,31 +1,33 @@
+//! Why a manifest cannot be read.
+
 /// Why a manifest cannot be read. Names lines, fields and entries, never a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ManifestError {
-    /// Neither YAML nor JSON is anything else.
+    /// YAML and JSON are read as UTF-8 only.
     #[error("the text is not UTF-8")]
     NotUtf8,
-    /// Not YAML 1.2, or beyond the bounds of this reader.
+    /// Not YAML 1.2, or beyond a limit of this reader.
     #[error("line {line}: {what}")]
     Yaml {
-        /// From 1.
+        /// The line, from 1.
         line: usize,
-        /// What is wrong.
+        /// The fault.
         what: String,
     },
     /// Not JSON.
     #[error("line {line}, column {column}: {what}")]
     Json {
-        /// From 1.
+        /// The line, from 1.
         line: usize,
-        /// From 1.
+        /// The column, from 1.
         column: usize,
-        /// What is wrong.
+        /// The fault.
         what: String,
     },
-    /// A sealed document with something that readers understand in different ways.
+    /// A sealed document that uses a YAML feature on which readers disagree.
     #[error("line {line}: {what} in an EnvelopeSecret")]
     Irregular {
-        /// From 1.
+        /// The line, from 1.
         line: usize,
         /// An anchor, an alias, a tag, ...
         what: &'static str,
@@ -36,44 +38,44 @@ pub enum ManifestError {
     /// A tag in a Secret.
     #[error("line {line}: a tag in a Secret")]
     Tag {
-        /// From 1.
+        /// The line, from 1.
         line: usize,
     },
     /// A field of a Secret has the wrong type.
     #[error("{}{field} is {is}, not {wanted}", at(*.line))]
     WrongType {
-        /// 0 where it is not known.
+        /// The line, from 1; 0 if unknown.
         line: usize,
-        /// Its path.
+        /// The field's path.
         field: String,
-        /// What it is.
+        /// Its type.
         is: &'static str,
-        /// What it must be.
+        /// The type it must have.
         wanted: &'static str,
     },
-    /// `data` holds something that Kubernetes would refuse.
+    /// A value under `data` that the API server would refuse.
     #[error("{}data entry {entry:?} is not base64", at(*.line))]
     NotBase64 {
-        /// 0 where it is not known.
+        /// The line, from 1; 0 if unknown.
         line: usize,
         /// The entry's name.
         entry: String,
     },
-    /// A document that may pass through, but cannot be written anew without a change of meaning.
-    #[error("line {line}: {what} cannot be written anew without a change of meaning")]
+    /// A document that may pass through unchanged, but would change its meaning when rewritten.
+    #[error("line {line}: {what} would change its meaning when rewritten")]
     NotRewritable {
-        /// From 1.
+        /// The line, from 1.
         line: usize,
         /// What it is.
         what: &'static str,
     },
-    /// A kind that only version v1 has.
+    /// `Secret` exists in version v1 only.
     #[error("a Secret whose apiVersion is not \"v1\"")]
     NotV1,
 }
 
 impl ManifestError {
-    /// What a person can do about it.
+    /// Returns advice, if there is any.
     pub fn advice(&self) -> Option<&'static str> {
         Some(match self {
             ManifestError::NotUtf8 => {
@@ -100,6 +102,19 @@ impl ManifestError {
             }
             ManifestError::NotV1 => "write `apiVersion: v1`",
         })
+    }
+}
+
+impl ManifestError {
+    /// The messages of serde_json contain its own words and ours, never text of the document.
+    pub(super) fn from_json(error: &serde_json::Error) -> Self {
+        let message = error.to_string();
+        let what = message.split(" at line ").next().unwrap_or(&message).to_owned();
+        ManifestError::Json {
+            line: error.line(),
+            column: error.column(),
+            what,
+        }
     }
 }
 

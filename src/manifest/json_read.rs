@@ -1,4 +1,4 @@
-//! JSON into the same tree, one value after another.
+//! Reads a stream of JSON values into the same tree as YAML.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,15 +11,15 @@ use zeroize::Zeroizing;
 use super::error::ManifestError;
 use super::node::{Member, Node};
 
-/// One value and its bytes in the text.
+/// One value and its byte range in the text.
 pub(super) struct JsonDocument {
     pub(super) range: Range<usize>,
     pub(super) root: Node,
 }
 
-/// All values of a text; white space stands between them. `Ok(None)` when the text is no JSON at all but may
-/// still be YAML in flow style. What is JSON and breaks a rule of ours (a key twice) stays an error, so that no
-/// text is read in two ways.
+/// Reads all values of a text, separated by white space. Returns `Ok(None)` if the text is not JSON but may be YAML in
+/// flow style. JSON that breaks a rule of this reader (a duplicate key) is an error, so that no text has two
+/// readings.
 pub(super) fn read(text: &str) -> Result<Option<Vec<JsonDocument>>, ManifestError> {
     let mut documents = Vec::new();
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Tree>();
@@ -39,31 +39,20 @@ pub(super) fn read(text: &str) -> Result<Option<Vec<JsonDocument>>, ManifestErro
             {
                 return Ok(None);
             }
-            Err(error) => return Err(refused(&error)),
+            Err(error) => return Err(ManifestError::from_json(&error)),
         }
     }
     Ok(Some(documents))
 }
 
-/// Exactly one value.
-pub(super) fn read_one(text: &str) -> Result<Node, ManifestError> {
+/// Reads exactly one JSON value.
+pub fn from_json(text: &str) -> Result<Node, ManifestError> {
     serde_json::from_str(text)
         .map(|Tree(node)| node)
-        .map_err(|error| refused(&error))
+        .map_err(|error| ManifestError::from_json(&error))
 }
 
-/// serde_json's messages hold its own words and ours, no text of the document.
-fn refused(error: &serde_json::Error) -> ManifestError {
-    let message = error.to_string();
-    let what = message.split(" at line ").next().unwrap_or(&message).to_owned();
-    ManifestError::Json {
-        line: error.line(),
-        column: error.column(),
-        what,
-    }
-}
-
-/// `{"` or `{}`: a person who wrote that wants to hear what is wrong with the JSON.
+/// Recognizes `{"` and `{}`: the author meant JSON and needs the JSON error.
 fn looks_like_json(text: &str) -> bool {
     let rest = text.trim_start().strip_prefix('{').map(str::trim_start);
     rest.is_some_and(|rest| rest.starts_with(['"', '}']))
@@ -111,7 +100,7 @@ impl<'de> Visitor<'de> for Build {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
-        // The shortest text that gives the same number back, as serde_json writes it.
+        // The shortest text that reads as the same number.
         serde_json::to_string(&value).map(Node::Number).map_err(E::custom)
     }
 
@@ -136,9 +125,7 @@ impl<'de> Visitor<'de> for Build {
         let mut seen = HashSet::new();
         while let Some(key) = members.next_key::<String>()? {
             if !seen.insert(key.clone()) {
-                return Err(serde::de::Error::custom(format_args!(
-                    "the key {key:?} stands twice in one map"
-                )));
+                return Err(serde::de::Error::custom(format_args!("duplicate key {key:?}")));
             }
             out.push(Member::new(key, members.next_value_seed(Build)?));
         }
@@ -151,7 +138,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_follow_each_other() {
+    fn a_stream_of_values_is_split_into_documents() {
         let text = "{\"a\": 1.50}\n{\"b\": [true, null, \"x\"]}\n";
         let Ok(Some(documents)) = read(text) else {
             panic!("two documents")
@@ -161,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn flow_yaml_is_left_to_the_yaml_reader_and_bad_json_is_not() {
+    fn flow_yaml_is_not_json_and_bad_json_is_an_error() {
         assert!(matches!(read("{a: b}"), Ok(None)));
         assert!(matches!(
             read("{\"a\": b}"),
@@ -175,7 +162,7 @@ mod tests {
             let Err(error) = read(twice) else {
                 panic!("{twice}")
             };
-            assert!(error.to_string().contains("stands twice"), "{error}");
+            assert!(error.to_string().contains("duplicate key"), "{error}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
         assert!(read(&"{\"a\":".repeat(100_000)).is_err());

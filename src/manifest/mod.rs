@@ -1,8 +1,8 @@
-//! Manifests: streams of YAML and JSON documents, the Secrets in them, and the writing of both. Pure.
+//! Streams of YAML and JSON documents, the Secrets in them, and writing both. Pure.
 //!
-//! YAML is read by the YAML 1.2 core schema from parser events, each document by itself; its other documents
-//! keep their bytes. What is read may be plaintext: [`Node`] has no Debug, its strings are wiped, and no error
-//! of this room carries a value.
+//! YAML is read from parser events under the YAML 1.2 core schema; every document keeps its byte range, so that
+//! documents can pass through unchanged. What is read may be plaintext: [`Node`] has no Debug, its strings are wiped,
+//! and no error of this module carries a value.
 
 mod base64_std;
 mod buffer;
@@ -12,6 +12,7 @@ pub mod leak;
 mod node;
 mod schema;
 mod secret;
+mod secret_manifest;
 mod stream;
 mod write;
 mod yaml_read;
@@ -19,7 +20,9 @@ mod yaml_read;
 pub use base64_std::{from_base64, to_base64};
 pub use buffer::SecretBuffer;
 pub use error::ManifestError;
+pub use json_read::from_json;
 pub use node::{Member, Node};
 pub use secret::{Dropped, SecretInput};
+pub use secret_manifest::{SecretManifest, Values, is_text};
 pub use stream::{Content, Item, Kind, Part, Syntax, read};
 pub use write::{to_json, to_json_pretty, to_yaml};

@@ -1,22 +1,19 @@
 use zeroize::Zeroizing;
 
-use super::error::ManifestError;
-use super::json_read;
-
-/// One value of a manifest, maps in the order of the text. May hold plaintext: no Debug, strings are wiped.
+/// One value of a manifest; maps keep the order of the text. May hold plaintext: no Debug, strings are wiped.
 #[derive(Clone, PartialEq)]
 pub enum Node {
-    /// `null`, `~`, nothing.
+    /// `null`, `~`, or an empty value.
     Null,
     /// `true`, `false`.
     Bool(bool),
-    /// As it is written.
+    /// A number, as written in the text.
     Number(String),
-    /// Text.
+    /// A string.
     String(Zeroizing<String>),
     /// A list.
     List(Vec<Node>),
-    /// A map, no key twice.
+    /// A map without duplicate keys.
     Map(Vec<Member>),
 }
 
@@ -25,21 +22,21 @@ pub enum Node {
 pub struct Member {
     /// Its key.
     pub key: String,
-    /// The line of its key, from 1; 0 where it is not known (JSON).
+    /// The line of its key, from 1; 0 if unknown.
     pub line: usize,
     /// Its value.
     pub value: Node,
 }
 
 impl PartialEq for Member {
-    /// Lines do not count.
+    /// Ignores line numbers.
     fn eq(&self, other: &Self) -> bool {
         self.key == other.key && self.value == other.value
     }
 }
 
 impl Member {
-    /// A member that was not read from a text.
+    /// Returns a member without a line number.
     pub fn new(key: impl Into<String>, value: Node) -> Self {
         Member {
             key: key.into(),
@@ -50,17 +47,12 @@ impl Member {
 }
 
 impl Node {
-    /// A string.
+    /// Returns a string node.
     pub fn text(text: impl Into<String>) -> Node {
         Node::String(Zeroizing::new(text.into()))
     }
 
-    /// Reads one JSON value.
-    pub fn from_json(text: &str) -> Result<Node, ManifestError> {
-        json_read::read_one(text)
-    }
-
-    /// A map of strings.
+    /// Returns a map of strings.
     pub fn texts<'a>(members: impl IntoIterator<Item = (&'a String, &'a String)>) -> Node {
         Node::Map(
             members
@@ -70,12 +62,12 @@ impl Node {
         )
     }
 
-    /// The member of a map; `None` for anything else.
+    /// Returns the value of a map's member; `None` for any other node.
     pub fn get(&self, key: &str) -> Option<&Node> {
         self.member(key).map(|member| &member.value)
     }
 
-    /// As [`Node::get`], with its line.
+    /// Returns a map's member with its line.
     pub fn member(&self, key: &str) -> Option<&Member> {
         match self {
             Node::Map(members) => members.iter().find(|member| member.key == key),
@@ -83,7 +75,7 @@ impl Node {
         }
     }
 
-    /// The text of a string; `None` for anything else.
+    /// Returns the text of a string; `None` for any other node.
     pub fn as_str(&self) -> Option<&str> {
         match self {
             Node::String(text) => Some(text),
@@ -91,7 +83,7 @@ impl Node {
         }
     }
 
-    /// For messages.
+    /// Returns the type with its article, for messages: `a list`.
     pub fn type_name(&self) -> &'static str {
         match self {
             Node::Null => "null",

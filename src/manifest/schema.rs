@@ -1,12 +1,12 @@
-//! What a plain scalar means: by the YAML 1.2 core schema (how we read), and whether YAML 1.1 readers, kubectl
-//! among them, take it for something else.
+//! The meaning of plain scalars: under the YAML 1.2 core schema, which this program follows, and whether YAML 1.1
+//! readers such as kubectl disagree.
 
 use crate::envelope::names::is_data_key_id;
 
-/// YAML 1.1's words for booleans, as kubectl reads them, and its default value.
+/// The booleans of YAML 1.1 as kubectl reads them, and its default value `=`.
 const WORDS: [&str; 7] = ["y", "n", "yes", "no", "on", "off", "="];
 
-/// What the core schema makes of a plain scalar.
+/// The type of a plain scalar under the core schema.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Plain {
     Null,
@@ -61,8 +61,8 @@ fn is_word(text: &str) -> bool {
     WORDS.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
-/// Whether YAML 1.1 gives a plain scalar another meaning than [`resolve`] does: words for booleans, octal, binary and
-/// base 60 numbers, digits with underscores.
+/// Reports whether YAML 1.1 gives a plain scalar another meaning than [`resolve`]: booleans such as `yes`, octal,
+/// binary and base 60 numbers, digits with underscores.
 pub(super) fn differs(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let only = |chars: &str| unsigned.chars().all(|c| chars.contains(c));
@@ -75,14 +75,14 @@ pub(super) fn differs(text: &str) -> bool {
         || (unsigned.starts_with("0x") && unsigned.contains('_') && only("0123456789abcdefABCDEFx_"))
 }
 
-/// What we never write without quotes, whoever reads it. Generous: all that begins like a number and has only
-/// characters that some number or date can have.
-pub(super) fn in_doubt(text: &str) -> bool {
-    // Ids of data keys are quoted always (format-es1 section 2), not only those that look like numbers.
+/// Reports whether a string must be quoted when written because some reader might not read it as a string. Errs on the
+/// side of quoting: anything that begins like a number and has only characters of numbers and dates.
+pub(super) fn must_quote(text: &str) -> bool {
+    // Data key ids are always quoted (docs/format-es1.md#2), not only those that look like numbers.
     if is_word(text) || text == "<<" || is_data_key_id(text) {
         return true;
     }
-    // Other spellings of words that the core schema knows in three.
+    // Spellings of true, false and null that the core schema does not have, such as `tRUE`.
     if resolve(text) == Plain::String
         && ["true", "false", "null"]
             .iter()
@@ -102,7 +102,7 @@ pub(super) fn in_doubt(text: &str) -> bool {
     numeric && !decimal && !plain_float(unsigned)
 }
 
-/// `1.5` and `2e3` mean the same everywhere.
+/// Recognizes decimal fractions such as `1.5`, which all readers agree on.
 fn plain_float(unsigned: &str) -> bool {
     is_number(unsigned) && unsigned.contains('.') && unsigned.starts_with(|c: char| c.is_ascii_digit())
 }
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_core_schema() {
+    fn plain_scalars_resolve_by_the_core_schema() {
         for text in ["", "~", "null", "Null", "NULL"] {
             assert_eq!(resolve(text), Plain::Null, "{text}");
         }
@@ -157,11 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn what_yaml_1_1_reads_differently() {
+    fn scalars_that_yaml_1_1_reads_differently_are_detected() {
         for text in [
             "y", "NO", "On", "=", "012", "-07", "1_000", "12:30:45", "1_0.5", "0b1", "0o17", "0x_f",
         ] {
-            assert!(differs(text) && in_doubt(text), "{text}");
+            assert!(differs(text) && must_quote(text), "{text}");
         }
         for text in [
             "0",
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_quoted() {
+    fn ambiguous_strings_are_quoted() {
         for text in [
             "y",
             "N",
@@ -205,12 +205,12 @@ mod tests {
             "_1",
             "fadedbac",
         ] {
-            assert!(in_doubt(text), "{text}");
+            assert!(must_quote(text), "{text}");
         }
         for text in [
             "0", "15", "-3", "1.5", "true", "null", "yess", "a", "10Gi", "v1", "db", "no-one",
         ] {
-            assert!(!in_doubt(text), "{text}");
+            assert!(!must_quote(text), "{text}");
         }
     }
 }

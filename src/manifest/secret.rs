@@ -5,35 +5,35 @@ use super::error::ManifestError;
 use super::node::{Member, Node};
 use crate::envelope::{SecretBytes, names};
 
-/// What is taken from a plain Secret, and nothing else of it. Holds plaintext: no Debug.
+/// The part of a plain Secret that is sealed. Holds plaintext: no Debug.
 #[derive(Default)]
 pub struct SecretInput {
     /// `metadata.name`; empty counts as absent.
     pub name: Option<String>,
     /// `metadata.namespace`; empty counts as absent.
     pub namespace: Option<String>,
-    /// `type`; empty counts as absent, as the API server takes it.
+    /// `type`; empty counts as absent, as in the API server.
     pub type_: Option<String>,
     /// `immutable: true`.
     pub immutable: bool,
-    /// Labels that are carried over.
+    /// Labels, without those that are dropped.
     pub labels: BTreeMap<String, String>,
-    /// Annotations that are carried over.
+    /// Annotations, without those that are dropped.
     pub annotations: BTreeMap<String, String>,
     /// `data`, decoded, and `stringData`, which wins.
     pub entries: BTreeMap<String, SecretBytes>,
-    /// What was left out.
+    /// Everything that is not sealed.
     pub dropped: Vec<Dropped>,
 }
 
-/// Something of a Secret that is not carried over.
+/// A part of a Secret that is not sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dropped {
-    /// A field, by its path.
+    /// A field's path.
     Field(String),
-    /// A label, by its key.
+    /// A label's key.
     Label(String),
-    /// An annotation, by its key.
+    /// An annotation's key.
     Annotation(String),
 }
 
@@ -47,8 +47,8 @@ impl std::fmt::Display for Dropped {
     }
 }
 
-/// Tools write these on what they applied; some hold every value of the Secret. Prefixes end with `/`.
-const TOOLS: [&str; 5] = [
+/// Annotations of tools; some hold every value of the Secret. Prefixes end with `/`.
+const TOOL_ANNOTATIONS: [&str; 5] = [
     "kubecfg.ksonnet.io/last-applied-configuration",
     "kapp.k14s.io/original",
     "objectset.rio.cattle.io/applied",
@@ -57,9 +57,9 @@ const TOOLS: [&str; 5] = [
 ];
 
 fn is_dropped(key: &str) -> bool {
-    // What the format reserves includes kubectl's last-applied-configuration.
+    // Reserved names include kubectl's last-applied-configuration.
     names::is_reserved(key)
-        || TOOLS.iter().any(|tool| {
+        || TOOL_ANNOTATIONS.iter().any(|tool| {
             if tool.ends_with('/') {
                 key.starts_with(tool)
             } else {
@@ -79,9 +79,9 @@ impl SecretInput {
         for member in map(node, "the document", 0)? {
             match member.key.as_str() {
                 "metadata" => secret.read_metadata(member)?,
-                "type" => secret.type_ = word(member, "type")?,
-                "immutable" => secret.immutable = flag(member, "immutable")?,
-                // Data is read below: stringData wins, wherever it stands.
+                "type" => secret.type_ = optional_string(member, "type")?,
+                "immutable" => secret.immutable = optional_bool(member, "immutable")?,
+                // Data is read below: stringData wins, whatever the order.
                 "apiVersion" | "kind" | "data" | "stringData" => {}
                 other => secret.drop_field(other.to_owned(), &member.value),
             }
@@ -94,15 +94,15 @@ impl SecretInput {
     fn read_metadata(&mut self, metadata: &Member) -> Result<(), ManifestError> {
         for member in map(&metadata.value, "metadata", metadata.line)? {
             match member.key.as_str() {
-                "name" => self.name = word(member, "metadata.name")?,
-                "namespace" => self.namespace = word(member, "metadata.namespace")?,
+                "name" => self.name = optional_string(member, "metadata.name")?,
+                "namespace" => self.namespace = optional_string(member, "metadata.namespace")?,
                 "labels" => {
-                    let (kept, dropped) = texts(member, "metadata.labels")?;
+                    let (kept, dropped) = kept_and_dropped(member, "metadata.labels")?;
                     self.labels = kept;
                     self.dropped.extend(dropped.into_iter().map(Dropped::Label));
                 }
                 "annotations" => {
-                    let (kept, dropped) = texts(member, "metadata.annotations")?;
+                    let (kept, dropped) = kept_and_dropped(member, "metadata.annotations")?;
                     self.annotations = kept;
                     self.dropped.extend(dropped.into_iter().map(Dropped::Annotation));
                 }
@@ -112,7 +112,7 @@ impl SecretInput {
         Ok(())
     }
 
-    /// `creationTimestamp: null`, which kubectl writes, is nothing to tell.
+    /// Ignores null values such as the `creationTimestamp: null` that kubectl writes.
     fn drop_field(&mut self, path: String, value: &Node) {
         if *value != Node::Null {
             self.dropped.push(Dropped::Field(path));
@@ -147,7 +147,7 @@ impl SecretInput {
     }
 }
 
-/// A map; null counts as an empty one, as the API server takes it.
+/// Returns the members of a map; null counts as empty, as in the API server.
 fn map<'n>(node: &'n Node, field: &str, line: usize) -> Result<&'n [Member], ManifestError> {
     match node {
         Node::Map(members) => Ok(members),
@@ -163,8 +163,8 @@ fn string<'n>(member: &'n Member, field: &str) -> Result<&'n str, ManifestError>
         .ok_or_else(|| wrong(member.line, field, &member.value, "a string"))
 }
 
-/// A string that counts as absent when it is empty or null.
-fn word(member: &Member, field: &str) -> Result<Option<String>, ManifestError> {
+/// Returns a string; null and the empty string count as absent.
+fn optional_string(member: &Member, field: &str) -> Result<Option<String>, ManifestError> {
     match &member.value {
         Node::Null => Ok(None),
         _ => Ok(Some(string(member, field)?)
@@ -173,7 +173,7 @@ fn word(member: &Member, field: &str) -> Result<Option<String>, ManifestError> {
     }
 }
 
-fn flag(member: &Member, field: &str) -> Result<bool, ManifestError> {
+fn optional_bool(member: &Member, field: &str) -> Result<bool, ManifestError> {
     match &member.value {
         Node::Null => Ok(false),
         Node::Bool(value) => Ok(*value),
@@ -181,8 +181,11 @@ fn flag(member: &Member, field: &str) -> Result<bool, ManifestError> {
     }
 }
 
-/// Labels or annotations: those that are kept, and the keys of those that are dropped.
-fn texts(member: &Member, field: &str) -> Result<(BTreeMap<String, String>, Vec<String>), ManifestError> {
+/// Splits labels or annotations into those kept and the keys of those dropped.
+fn kept_and_dropped(
+    member: &Member,
+    field: &str,
+) -> Result<(BTreeMap<String, String>, Vec<String>), ManifestError> {
     let mut kept = BTreeMap::new();
     let mut dropped = Vec::new();
     for member in map(&member.value, field, member.line)? {
@@ -224,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_kubectl_get_prints() {
+    fn output_of_kubectl_get_is_reduced_to_what_is_sealed() {
         let text = r#"apiVersion: v1
 data:
   password: aHVudGVyMg==
@@ -295,7 +298,7 @@ type: Opaque
     }
 
     #[test]
-    fn string_data_wins_wherever_it_stands() {
+    fn string_data_wins_in_either_order() {
         for text in [
             "kind: Secret\napiVersion: v1\nstringData: {a: x}\ndata: {a: eQ==, b: eQ==}\n",
             "kind: Secret\napiVersion: v1\ndata: {a: eQ==, b: eQ==}\nstringData: {a: x}\n",
@@ -308,7 +311,7 @@ type: Opaque
     }
 
     #[test]
-    fn empty_means_absent() {
+    fn empty_and_null_fields_count_as_absent() {
         let text = "kind: Secret\napiVersion: v1\ntype: ''\nimmutable: false\ndata:\nmetadata: {namespace: '', labels: null}\n";
         let Ok(secret) = secret(text) else {
             panic!("a Secret")
@@ -321,7 +324,7 @@ type: Opaque
     }
 
     #[test]
-    fn refusals_name_the_entry_and_never_a_value() {
+    fn errors_name_line_and_field_and_no_value() {
         for (more, message) in [
             (
                 "stringData:\n  port: 5432\n",
@@ -367,7 +370,7 @@ type: Opaque
     }
 
     #[test]
-    fn crlf_files_give_lf_text_in_blocks_and_nothing_else() {
+    fn crlf_in_block_scalars_becomes_lf() {
         let text = "apiVersion: v1\r\nkind: Secret\r\nstringData:\r\n  a: one\r\n  b: |\r\n    two\r\n    three\r\ndata:\r\n  c: eQ==\r\n";
         let Ok(secret) = secret(text) else {
             panic!("a Secret")

@@ -8,7 +8,7 @@ use super::write;
 use super::yaml_read::{self, Marks};
 use crate::envelope::wire;
 
-/// How a text is written.
+/// The syntax of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Syntax {
     /// YAML 1.2.
@@ -17,39 +17,39 @@ pub enum Syntax {
     Json,
 }
 
-/// One document of a text, with its bytes.
+/// One document and its bytes.
 pub struct Part<'t> {
-    /// Its bytes. Those of all parts together are the text.
+    /// Its bytes. The parts of a text concatenate to the text.
     pub text: &'t str,
-    /// How it is written.
+    /// Its syntax.
     pub syntax: Syntax,
     /// Whether it begins with `---`.
     pub explicit: bool,
     root: Node,
     marks: Marks,
-    /// Whether it is JSON's `{` behind a byte order mark: YAML to most readers, and no JSON.
+    /// Whether it begins with a byte order mark and `{`: most readers accept it as YAML, none as JSON.
     marked: bool,
 }
 
-/// What a document holds.
+/// The content of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// Nothing, or comments.
+    /// Nothing, or only comments.
     Empty,
-    /// A list that is taken apart: it has a Secret or an EnvelopeSecret in it.
+    /// A list that is unpacked because it contains a Secret or an EnvelopeSecret.
     List,
-    /// One object, or something else that passes through as it stands.
+    /// One object, or anything else that passes through unchanged.
     Object,
 }
 
-/// What an object is to this program.
+/// How this program treats an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// A plain Secret.
     Secret,
     /// An `EnvelopeSecret`.
     Sealed,
-    /// All else.
+    /// Anything else.
     Other,
 }
 
@@ -59,11 +59,11 @@ pub struct Item<'p> {
     marks: Marks,
     marked: bool,
     node: &'p Node,
-    /// The bytes, if they are JSON and hold this object alone.
+    /// The document's bytes, if they are JSON and hold only this object.
     json: Option<&'p str>,
 }
 
-/// Reads a text as JSON or YAML, whichever it is.
+/// Reads a text as JSON or YAML.
 pub fn read(bytes: &[u8]) -> Result<Vec<Part<'_>>, ManifestError> {
     let text = std::str::from_utf8(bytes).map_err(|_| ManifestError::NotUtf8)?;
     if text.trim_start().starts_with('{')
@@ -95,7 +95,7 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Part<'_>>, ManifestError> {
 }
 
 impl Part<'_> {
-    /// What is in it.
+    /// Returns what the document contains.
     pub fn content(&self) -> Content {
         if self.root == Node::Null {
             Content::Empty
@@ -106,7 +106,7 @@ impl Part<'_> {
         }
     }
 
-    /// Its objects, lists in it taken apart.
+    /// Returns its objects, with lists unpacked.
     pub fn items(&self) -> Vec<Item<'_>> {
         let mut out = Vec::new();
         match self.content() {
@@ -123,7 +123,7 @@ impl Part<'_> {
         out
     }
 
-    /// Whether this is YAML whose `---` follows a directive: what stands before it must end with `...`.
+    /// Reports whether this is YAML whose `---` follows a directive: the document before it must end with `...`.
     pub fn has_directive(&self) -> bool {
         self.explicit
             && self.syntax == Syntax::Yaml
@@ -142,7 +142,7 @@ impl Part<'_> {
     }
 
     fn item<'p>(&self, node: &'p Node, of_secrets: bool) -> Item<'p> {
-        // A typed list leaves out the kind of its items.
+        // The items of a typed list may omit their kind.
         let kind = if of_secrets && node.get("kind").is_none() {
             Kind::Secret
         } else {
@@ -163,7 +163,7 @@ impl Part<'_> {
     }
 }
 
-/// The items of a list object, and whether all of them are Secrets.
+/// Returns the items of a list object, and whether all of them are Secrets.
 fn items_of(node: &Node) -> Option<(&[Node], bool)> {
     let of_secrets = match (text(node, "apiVersion")?, text(node, "kind")?) {
         ("v1", "List") => false,
@@ -186,9 +186,9 @@ fn holds_ours(node: &Node) -> bool {
 
 fn kind_of(node: &Node) -> Kind {
     match (text(node, "apiVersion"), text(node, "kind")) {
-        // Of another version too: the strict reader says so.
+        // Any version: the strict reader refuses unknown ones.
         (Some(version), Some(wire::KIND)) if group(version) == group(wire::API_VERSION) => Kind::Sealed,
-        // Other groups may have a kind of this name; what names no group is meant to be ours.
+        // Other groups may define this kind; without a group it is the core one.
         (version, Some("Secret")) if version.is_none_or(|v| !v.contains('/')) => Kind::Secret,
         _ => Kind::Other,
     }
@@ -203,7 +203,7 @@ fn text<'n>(node: &'n Node, key: &str) -> Option<&'n str> {
 }
 
 impl<'p> Item<'p> {
-    /// What it is.
+    /// Returns how this program treats it.
     pub fn kind(&self) -> Kind {
         self.kind
     }
@@ -216,7 +216,7 @@ impl<'p> Item<'p> {
         SecretInput::from_node(self.node)
     }
 
-    /// The annotation of this name, where it is a string.
+    /// Returns the annotation with this key, if it is a string.
     pub fn annotation(&self, key: &str) -> Option<&'p str> {
         let annotations = self
             .node
@@ -225,7 +225,7 @@ impl<'p> Item<'p> {
         text(annotations, key)
     }
 
-    /// `metadata.namespace` and `metadata.name`, where they are strings that are not empty.
+    /// Returns `metadata.namespace` and `metadata.name`, if they are non-empty strings.
     pub fn place(&self) -> (Option<&str>, Option<&str>) {
         let field = |key| {
             self.node
@@ -236,8 +236,8 @@ impl<'p> Item<'p> {
         (field("namespace"), field("name"))
     }
 
-    /// A [`Kind::Sealed`] as one JSON text for the strict reader of the format: the text itself where it is JSON.
-    /// One without a name takes `name`.
+    /// Returns a [`Kind::Sealed`] as JSON for the format's strict reader; input that is JSON is returned unchanged. `name`
+    /// is used if the object has none.
     pub fn sealed_json(&self, name: Option<&str>) -> Result<Vec<u8>, ManifestError> {
         let name = name.filter(|_| self.place().1.is_none());
         if let (Some(json), None) = (self.json, name) {
@@ -258,14 +258,14 @@ impl<'p> Item<'p> {
             return Err(ManifestError::Irregular { line, what });
         }
         let json = match name {
-            Some(name) => write::to_json(&named(self.node, name)),
+            Some(name) => write::to_json(&with_name(self.node, name)),
             None => write::to_json(self.node),
         };
         Ok(json.expose().to_vec())
     }
 
-    /// The object itself, to be written anew (a part of a list, or YAML that becomes JSON). Refused where that
-    /// could change what a YAML 1.1 reader such as kubectl makes of it.
+    /// Returns the object for rewriting (an item of a list, or YAML that becomes JSON). Fails if that could change how a
+    /// YAML 1.1 reader such as kubectl reads it.
     pub fn rewritable(&self) -> Result<&'p Node, ManifestError> {
         if let Some(line) = self.marks.tag {
             return Err(ManifestError::NotRewritable { line, what: "a tag" });
@@ -273,13 +273,13 @@ impl<'p> Item<'p> {
         if let Some(line) = self.marks.differs {
             return Err(ManifestError::NotRewritable {
                 line,
-                what: "a word or number without quotes, which not all readers read alike,",
+                what: "an unquoted word or number on which readers disagree",
             });
         }
         Ok(self.node)
     }
 
-    /// `ConfigMap/app`, for notes.
+    /// Returns `ConfigMap/app`, for messages.
     pub fn describe(&self) -> String {
         let kind = text(self.node, "kind").unwrap_or("a document without a kind");
         match self.place().1 {
@@ -289,8 +289,8 @@ impl<'p> Item<'p> {
     }
 }
 
-/// The object with this `metadata.name` in place of an empty one or none.
-fn named(node: &Node, name: &str) -> Node {
+/// Returns the object with `metadata.name` set.
+fn with_name(node: &Node, name: &str) -> Node {
     let mut node = node.clone();
     if let Node::Map(members) = &mut node
         && let Some(Node::Map(metadata)) = members
@@ -316,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_told_apart() {
+    fn kinds_are_recognized() {
         use Kind::{Other, Sealed, Secret};
         assert_eq!(
             kinds("apiVersion: v1\nkind: Secret\n---\nkind: ConfigMap\n---\n"),
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_taken_apart_when_they_hold_ours() {
+    fn lists_with_secrets_are_unpacked() {
         use Kind::{Other, Secret};
         let list =
             "apiVersion: v1\nkind: List\nitems:\n- {kind: ConfigMap}\n- {apiVersion: v1, kind: Secret}\n";
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_document_is_plain_or_refused() {
+    fn a_sealed_document_with_yaml_features_is_refused() {
         let head = "apiVersion: envelope-secrets.io/v1\nkind: EnvelopeSecret\n";
         let json = |more: &str| {
             let text = format!("{head}{more}");
@@ -392,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_no_byte_order_mark_and_yaml_may() {
+    fn a_byte_order_mark_is_refused_in_json_and_accepted_in_yaml() {
         let sealed = |text: &str| {
             let Ok(parts) = read(text.as_bytes()) else {
                 panic!("{text}")
@@ -414,12 +414,12 @@ mod tests {
     }
 
     #[test]
-    fn what_would_change_is_not_written_anew() {
+    fn an_object_that_readers_disagree_on_is_not_rewritten() {
         let Ok(parts) = read(b"kind: ConfigMap\ndata:\n  a: yes\n") else {
             panic!("YAML")
         };
         let Err(error) = parts[0].items()[0].rewritable() else {
-            panic!("in doubt")
+            panic!("ambiguous")
         };
         assert!(error.to_string().starts_with("line 3"), "{error}");
         assert!(matches!(read(b"a: \xff"), Err(ManifestError::NotUtf8)));

@@ -1,7 +1,8 @@
 use super::*;
 use std::collections::BTreeSet;
 
-use crate::api::outcome::{KmsKey, sealed_elsewhere};
+use crate::api::outcome::KmsKey;
+use crate::api::sealed_elsewhere;
 use crate::envelope::render::{RenderError, RenderErrorKind};
 use crate::envelope::{SealTime, StructureError, StructureKind};
 

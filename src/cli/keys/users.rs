@@ -1,4 +1,4 @@
-//! Which manifests use a key.
+//! Finds manifests that use a KMS key.
 
 use std::path::{Path, PathBuf};
 
@@ -10,16 +10,16 @@ use crate::envelope::{Document, wire};
 use crate::kms::KeyUri;
 use crate::manifest::{self, Kind, Part};
 
-/// What a search found.
+/// The result of a search.
 pub(super) struct Found {
-    /// Files that were looked at.
+    /// The number of files searched.
     pub(super) files: usize,
-    /// Files with one that has a wrap under the key.
+    /// Files that contain a wrap under the KMS key.
     pub(super) users: Vec<PathBuf>,
 }
 
-/// Searches files and folders (`.yaml`, `.yml`, `.json`). A file that cannot be read may use the key: that is a
-/// failure.
+/// Searches files and directories (`.yaml`, `.yml`, `.json`). Fails on a file that cannot be read, since it may use the
+/// KMS key.
 pub(super) fn search(paths: &[PathBuf], key: &KeyUri) -> Result<Found> {
     let mut found = Found {
         files: 0,
@@ -42,7 +42,7 @@ pub(super) fn search(paths: &[PathBuf], key: &KeyUri) -> Result<Found> {
             let used = uses(entry.path(), key, named).map_err(|failure| {
                 failure
                     .about(entry.path().display())
-                    .help("put it right, or leave its folder out")
+                    .help("correct the file, or exclude its directory")
             })?;
             if used {
                 found.users.push(entry.into_path());
@@ -57,8 +57,8 @@ fn is_manifest(path: &Path) -> bool {
         .is_some_and(|extension| ["yaml", "yml", "json"].iter().any(|e| extension == *e))
 }
 
-/// Files that are no manifests at all (templates, other JSON) lie in every repository: what does not mention both the
-/// kind and the key is not parsed.
+/// Repositories contain templates and other JSON, so a file that does not mention both the kind and the KMS key is not
+/// parsed.
 fn uses(path: &Path, key: &KeyUri, named: bool) -> Result<bool> {
     let text = Input::File(path.to_owned()).read()?;
     let mentions = |word: &str| {
@@ -77,7 +77,7 @@ fn uses(path: &Path, key: &KeyUri, named: bool) -> Result<bool> {
         .flat_map(Part::items)
         .filter(|item| item.kind() == Kind::Sealed)
     {
-        // The place does not matter here, and a manifest may lack one.
+        // The place is irrelevant here, and a manifest may omit it.
         let json = item.sealed_json(Some("unnamed"))?;
         let document = Document::from_object_json(&json, Some("default"))?;
         let mut wraps = document

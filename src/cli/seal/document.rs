@@ -1,4 +1,4 @@
-//! One Secret becomes one sealed document.
+//! Seals one Secret into one document.
 
 use std::collections::BTreeMap;
 
@@ -6,27 +6,27 @@ use super::super::failure::{Failure, Result};
 use super::super::keychain::Recipients;
 use super::super::place::PlaceRule;
 use super::super::printer::Printer;
-use crate::api::SEALED_FOR_ANNOTATION;
+use crate::api::{SEALED_FOR_ANNOTATION, sealed_for};
 use crate::envelope::wire::{API_VERSION, KIND};
 use crate::envelope::{Document, Draft, Place, ReaderPolicy, Scope, SealTime, SecretBytes, Template};
 use crate::kms;
 use crate::manifest::leak::{self, Readable};
 use crate::manifest::{self, Member, Node, SecretInput};
 
-/// Client-side `kubectl apply` keeps a copy in an annotation, and an object's annotations have 256 KiB.
+/// Client-side `kubectl apply` stores a copy in an annotation; an object's annotations are limited to 256 KiB.
 const WARN_BYTES: usize = 180 * 1024;
-/// An API server takes requests of 3 MiB, but etcd no value over 1.5 MiB.
+/// The API server accepts requests of 3 MiB, but etcd stores at most 1.5 MiB.
 const MAX_BYTES: usize = 1_520_435; // 1.45 MiB
 
 /// A sealed document.
 pub(super) struct Sealed {
-    /// The object, to be written.
+    /// The object to write.
     pub(super) object: Node,
-    /// What to say when it has been written.
+    /// The message to print once it is written.
     pub(super) report: String,
 }
 
-/// What holds for every Secret of one command.
+/// Settings for all Secrets of one command.
 pub(super) struct Sealer {
     pub(super) scope: Scope,
     pub(super) audience: Option<String>,
@@ -38,7 +38,7 @@ pub(super) struct Sealer {
 }
 
 impl Sealer {
-    /// Seals one Secret. `from_flags`: it comes from values, so that its namespace is the flag's alone.
+    /// Seals one Secret. `from_flags`: it has no manifest, so its namespace is that of the flag.
     pub(super) async fn seal(&self, secret: SecretInput, from_flags: bool) -> Result<Sealed> {
         let name = self.place.resolve_name(secret.name.as_deref())?;
         self.seal_named(&name, secret, from_flags)
@@ -51,7 +51,7 @@ impl Sealer {
         if namespace.is_none() && self.scope != Scope::ClusterWide {
             return Err(self.place.no_namespace());
         }
-        // A cluster-wide document is for every namespace: it names one only if its manifest did.
+        // A cluster-wide document names a namespace only if its manifest did.
         let namespace = namespace
             .filter(|_| from_flags || secret.namespace.is_some() || self.scope != Scope::ClusterWide);
         if secret.entries.is_empty() && !self.allow_empty {
@@ -63,7 +63,7 @@ impl Sealer {
         if !secret.dropped.is_empty() {
             let dropped: Vec<String> = secret.dropped.iter().map(ToString::to_string).collect();
             self.printer
-                .note(&format!("{shown}: left out {}", dropped.join(", ")));
+                .note(&format!("{shown}: dropped {}", dropped.join(", ")));
         }
         let template = Template {
             type_: self.resolve_type(secret.type_)?,
@@ -74,8 +74,7 @@ impl Sealer {
         };
         refuse_leaks(&place, &template, &secret.entries)?;
         let now = SealTime::now().ok_or_else(|| {
-            Failure::failed("this machine's clock stands outside the years 1970 to 9999")
-                .help("set the clock")
+            Failure::failed("the clock is outside the years 1970 to 9999").help("set the clock")
         })?;
         self.warn_about_type(&shown, &template, &now);
         let entries = secret.entries.len();
@@ -116,14 +115,14 @@ impl Sealer {
         }
     }
 
-    /// What a controller refuses can still be sealed: another may accept it.
+    /// A type that controllers refuse by default is only warned about: a controller may be configured to accept it.
     fn warn_about_type(&self, shown: &str, template: &Template, now: &SealTime) {
         let refused = ReaderPolicy::controller([], now.clone())
             .refused_types
             .unwrap_or_default();
         if let Some(type_) = template.type_.as_ref().filter(|type_| refused.contains(*type_)) {
             self.printer.warning(&format!(
-                "{shown}: controllers make no Secrets of type {type_}, which give rights in the cluster"
+                "{shown}: by default, controllers refuse Secrets of type {type_}, which grant permissions in the cluster"
             ));
         }
     }
@@ -132,14 +131,14 @@ impl Sealer {
         let size = manifest::to_json(node).expose().len();
         if size > MAX_BYTES {
             return Err(Failure::failed(format!(
-                "the sealed document would have {size} bytes; an API server stores at most {MAX_BYTES}"
+                "the sealed document would have {size} bytes; the API server stores at most {MAX_BYTES}"
             ))
             .help("split it into several Secrets"));
         }
         if size > WARN_BYTES {
             self.printer.warning(&format!(
-                "{shown}: the sealed document has {} KiB; apply it with: kubectl apply --server-side (without that, \
-                 kubectl keeps a copy in an annotation, which has room for 256 KiB)",
+                "{shown}: the sealed document has {} KiB; apply it with kubectl apply --server-side (otherwise kubectl \
+                 stores a copy in an annotation, and annotations are limited to 256 KiB)",
                 size / 1024
             ));
         }
@@ -147,7 +146,7 @@ impl Sealer {
     }
 }
 
-/// `prod/db`, or `db` without a namespace.
+/// Returns `prod/db`, or `db` without a namespace.
 fn shown(place: &Place) -> String {
     match &place.namespace {
         Some(namespace) => format!("{namespace}/{}", place.name),
@@ -155,7 +154,7 @@ fn shown(place: &Place) -> String {
     }
 }
 
-/// What stays readable must not hold what is to be sealed.
+/// Refuses readable texts that contain a value to be sealed.
 fn refuse_leaks(place: &Place, template: &Template, values: &BTreeMap<String, SecretBytes>) -> Result<()> {
     let mut texts = vec![Readable {
         what: "the Secret's name".into(),
@@ -183,31 +182,29 @@ fn refuse_leaks(place: &Place, template: &Template, values: &BTreeMap<String, Se
         }
     }
     match leak::find(&texts, values) {
-        // A readable text that holds a value may be the value: the message names where, and nothing of it.
+        // The readable text may be the value itself, so the message names only its location.
         Some((readable, entry)) => Err(Failure::failed(format!(
-            "{} holds the value of entry {entry:?}, and would stay readable",
+            "{} contains the value of entry {entry:?} and would stay readable",
             readable.what
         ))
-        .help("change that text or the value; what is no secret can stand in a ConfigMap instead")),
+        .help("change that text or the value; a value that is not secret belongs in a ConfigMap")),
         None => Ok(()),
     }
 }
 
-/// The object in the field order of the format's page.
+/// Builds the object, with fields in the order of docs/format-es1.md.
 fn object(document: &Document) -> Result<Node> {
     let place = document.place();
-    let sealed_for = match (document.spec().scope, &place.namespace) {
-        (Scope::ClusterWide, _) | (_, None) => "*".to_owned(),
-        (Scope::NamespaceWide, Some(namespace)) => format!("{namespace}/*"),
-        (Scope::Strict, Some(namespace)) => format!("{namespace}/{}", place.name),
-    };
     let mut metadata = vec![Member::new("name", Node::text(&place.name))];
     if let Some(namespace) = &place.namespace {
         metadata.push(Member::new("namespace", Node::text(namespace)));
     }
     metadata.push(Member::new(
         "annotations",
-        Node::Map(vec![Member::new(SEALED_FOR_ANNOTATION, Node::text(sealed_for))]),
+        Node::Map(vec![Member::new(
+            SEALED_FOR_ANNOTATION,
+            Node::text(sealed_for(document.spec().scope, place)),
+        )]),
     ));
     let spec = serde_json::to_string(document.spec())
         .map_err(|error| Failure::failed(format!("cannot write the document: {error}")))?;
@@ -215,6 +212,6 @@ fn object(document: &Document) -> Result<Node> {
         Member::new("apiVersion", Node::text(API_VERSION)),
         Member::new("kind", Node::text(KIND)),
         Member::new("metadata", Node::Map(metadata)),
-        Member::new("spec", Node::from_json(&spec)?),
+        Member::new("spec", manifest::from_json(&spec)?),
     ]))
 }

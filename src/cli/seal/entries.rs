@@ -1,4 +1,4 @@
-//! Values that come without a manifest: files, lines of an env file, the terminal, standard input.
+//! Values without a manifest: from files, env files, the terminal and standard input.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,7 +10,7 @@ use super::super::printer::Printer;
 use crate::envelope::SecretBytes;
 use crate::envelope::names::is_entry_name;
 
-/// Where one or more entries come from.
+/// The source of one or more entries.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum EntrySource {
     /// `--from-file`, and `--from-literal NAME=-`.
@@ -21,17 +21,17 @@ pub(super) enum EntrySource {
     Prompt(String),
 }
 
-/// What to do about one line ending at the end of a value.
+/// How to treat a line ending at the end of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Newlines {
-    /// `--trim`.
+    /// Remove it (`--trim`).
     Trim,
-    /// Most are not meant.
+    /// Keep it and warn: most are unintended.
     Warn,
 }
 
 impl EntrySource {
-    /// What the flags mean, in their order of kinds.
+    /// Parses the flags; files come first, then env files, then literals.
     pub(super) fn all(
         files: &[String],
         env_files: &[PathBuf],
@@ -75,7 +75,7 @@ fn from_file(word: &str) -> Result<EntrySource> {
     Ok(EntrySource::Whole(name, Input::new(Path::new(path))))
 }
 
-/// What stands behind `=` may be a secret: no message repeats it.
+/// The text after `=` may be a secret, so no message repeats it.
 fn from_literal(word: &str) -> Result<EntrySource> {
     let Some((name, rest)) = word.split_once('=') else {
         check_name(word, "--from-literal")?;
@@ -102,7 +102,7 @@ fn check_name(name: &str, flag: &str) -> Result<()> {
         .help("a name has 1 to 253 letters, digits, `-`, `_` and `.`; for a file write NAME=PATH"))
 }
 
-/// Reads all of them. Two entries of one name are a failure.
+/// Reads all sources. Fails if two entries have the same name.
 pub(super) fn read(
     sources: &[EntrySource],
     newlines: Newlines,
@@ -113,7 +113,7 @@ pub(super) fn read(
         match source {
             EntrySource::Prompt(name) => insert(&mut entries, name, prompt(name, printer)?)?,
             EntrySource::Whole(name, input) => {
-                let value = ending(input.read()?, name, newlines, printer);
+                let value = trim_or_warn(input.read()?, name, newlines, printer);
                 insert(&mut entries, name, value)?;
             }
             EntrySource::Lines(input) => {
@@ -136,7 +136,7 @@ fn insert(entries: &mut BTreeMap<String, SecretBytes>, name: &str, value: Secret
     }
 }
 
-/// Asks the terminal, whatever the streams are connected to.
+/// Prompts on the terminal, wherever the standard streams lead.
 fn prompt(name: &str, printer: Printer) -> Result<SecretBytes> {
     match rpassword::prompt_password(format!("value of {name}: ")) {
         Ok(value) => {
@@ -161,9 +161,9 @@ fn prompt(name: &str, printer: Printer) -> Result<SecretBytes> {
     }
 }
 
-/// A value of one line mostly ends with a line ending because an editor or `echo` put it there. Texts of several
-/// lines end with one by right.
-fn ending(value: SecretBytes, name: &str, newlines: Newlines, printer: Printer) -> SecretBytes {
+/// Trims one line ending, or warns about it: in a value of one line it usually comes from an editor or `echo`. Texts of
+/// several lines normally end with one.
+fn trim_or_warn(value: SecretBytes, name: &str, newlines: Newlines, printer: Printer) -> SecretBytes {
     let bytes = value.expose();
     let Some(without) = bytes.strip_suffix(b"\n") else {
         return value;
@@ -182,8 +182,8 @@ fn ending(value: SecretBytes, name: &str, newlines: Newlines, printer: Printer) 
     }
 }
 
-/// Lines `NAME=value` as kubectl reads them: blank lines and those that begin with `#` do not count, the value is all
-/// that follows the first `=`.
+/// Parses lines `NAME=value` as kubectl does: blank lines and lines that begin with `#` are ignored; the value is
+/// everything after the first `=`.
 fn env_lines(text: &[u8], printer: Printer) -> Result<Vec<(String, SecretBytes)>> {
     let text = std::str::from_utf8(text)
         .map_err(|_| Failure::failed("the text is not UTF-8").help("read a binary value with --from-file"))?;
@@ -225,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn files_are_named_by_their_last_part() {
+    fn an_entry_from_a_file_is_named_by_its_last_path_component() {
         for (word, name, path) in [
             ("a/b.txt", "b.txt", "a/b.txt"),
             ("n=a/b", "n", "a/b"),
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_on_the_command_line_is_refused_and_not_repeated() {
+    fn a_literal_value_is_refused_and_not_repeated() {
         let Err(failure) = from_literal("password=hunter2") else {
             panic!("must be refused")
         };
@@ -257,13 +257,13 @@ mod tests {
     }
 
     fn value(text: &[u8], newlines: Newlines) -> Vec<u8> {
-        ending(SecretBytes::new(text.to_vec()), "a", newlines, quiet())
+        trim_or_warn(SecretBytes::new(text.to_vec()), "a", newlines, quiet())
             .expose()
             .to_vec()
     }
 
     #[test]
-    fn trim_takes_one_line_ending() {
+    fn trim_removes_one_line_ending() {
         for (text, trimmed) in [
             (&b"a\n"[..], &b"a"[..]),
             (b"a\r\n", b"a"),

@@ -1,4 +1,4 @@
-//! `seal`: Secrets in, `EnvelopeSecrets` out.
+//! `seal`: encrypts Secrets into EnvelopeSecrets.
 
 mod document;
 mod entries;
@@ -24,7 +24,7 @@ use crate::manifest::{Kind, Part, SecretInput};
 use document::Sealer;
 use entries::{EntrySource, Newlines};
 
-/// Seal Secrets: turn them into EnvelopeSecrets that are safe to commit
+/// Seal Secrets: encrypt them into EnvelopeSecrets that are safe to commit
 ///
 /// Reads Secret manifests (or values with --from-*), and prints an EnvelopeSecret for each. Every value is encrypted;
 /// names, type, labels and annotations stay readable. Other manifests pass through unchanged.
@@ -39,28 +39,28 @@ pub(super) struct SealArgs {
     input: InputArgs,
     #[command(flatten)]
     place: PlaceArgs,
-    /// How far the sealed document may travel
+    /// Where the sealed document can be opened
     #[arg(long, value_enum, default_value_t)]
     scope: ScopeWord,
-    /// Which controllers may open it: those that accept this audience; without it, those that accept none
+    /// Only controllers that accept this audience open the document; without it, only those without an audience
     #[arg(long, value_name = "AUDIENCE")]
     audience: Option<String>,
-    /// The Secret's type, where the manifest has none, such as kubernetes.io/tls
+    /// The Secret's type if the manifest has none, such as kubernetes.io/tls
     #[arg(long = "type", value_name = "TYPE")]
     type_: Option<String>,
-    /// An entry whose value is a file's content, byte for byte; named as the file, unless NAME is given
+    /// Add an entry with a file's content, byte for byte; named after the file unless NAME is given
     #[arg(long, value_name = "[NAME=]PATH", value_hint = ValueHint::FilePath, conflicts_with_all = ["files", "filename"])]
     from_file: Vec<String>,
-    /// Entries from lines NAME=value of a file; quotes in it are part of the value
+    /// Add entries from the lines NAME=value of a file; quotes are part of the value
     #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, conflicts_with_all = ["files", "filename"])]
     from_env_file: Vec<PathBuf>,
-    /// An entry whose value is asked for without echo; with NAME=- it is read from standard input
+    /// Add an entry and prompt for its value without echo; NAME=- reads it from standard input
     #[arg(long, value_name = "NAME", conflicts_with_all = ["files", "filename"])]
     from_literal: Vec<String>,
-    /// Seal a Secret without data, too
+    /// Accept a Secret without data
     #[arg(long)]
     allow_empty: bool,
-    /// Remove one line ending at the end of each value that comes from a file or a pipe
+    /// Remove one line ending from the end of each value that is read from a file or pipe
     #[arg(long)]
     trim: bool,
     #[command(flatten)]
@@ -71,12 +71,12 @@ pub(super) struct SealArgs {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum ScopeWord {
-    /// Opens only under its own namespace and name
+    /// Only under its own namespace and name
     #[default]
     Strict,
-    /// Opens under any name in its namespace
+    /// Under any name in its namespace
     NamespaceWide,
-    /// Opens in every namespace
+    /// In every namespace
     ClusterWide,
 }
 
@@ -90,13 +90,13 @@ impl From<ScopeWord> for Scope {
     }
 }
 
-/// What to seal.
+/// The origin of the Secrets.
 enum Source {
     Manifests(Vec<Input>),
     Entries(Vec<EntrySource>),
 }
 
-/// Runs it.
+/// Runs the command.
 pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) -> Result<()> {
     let mut guard = StdinGuard::default();
     let entries = EntrySource::all(
@@ -112,11 +112,14 @@ pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) ->
     };
     let output = Output::choose(&args.output)?;
     output
-        .must_be_new("envelope seal writes new files only: choose another name, or remove the file first")?;
+        .must_be_new("envelope seal writes only new files: choose another name, or remove the file first")?;
     let rule = PlaceRule::new(&args.place, program)?;
     if let Some(audience) = args.audience.as_deref().filter(|audience| !is_audience(audience)) {
-        return Err(Failure::usage(format!("--audience {audience:?} is no audience"))
-            .help("an audience has 1 to 63 of a-z, 0-9, `-` and `.`, with a letter or digit at both ends"));
+        return Err(
+            Failure::usage(format!("--audience {audience:?} is not a valid audience")).help(
+                "an audience has 1 to 63 of a-z, 0-9, `-` and `.`, with a letter or digit at both ends",
+            ),
+        );
     }
     let newlines = if args.trim { Newlines::Trim } else { Newlines::Warn };
     let sealer = Sealer {
@@ -152,7 +155,7 @@ async fn seal(sealer: &Sealer, source: Source, newlines: Newlines, output: &Outp
     }
 }
 
-/// Goes on after a file that fails. What succeeded is printed, but a file is written only when all did.
+/// Continues after a file that fails. Successful results are printed, but a file is written only if all succeeded.
 async fn seal_manifests(sealer: &Sealer, inputs: &[Input], output: &Output) -> Result<()> {
     let mut failures = Failures::new(inputs.len(), sealer.printer);
     let texts = input::texts(inputs, &mut failures)?;
@@ -161,7 +164,7 @@ async fn seal_manifests(sealer: &Sealer, inputs: &[Input], output: &Output) -> R
     let secrets = secrets.filter(|item| item.kind() == Kind::Secret).count();
     sealer.place.check_count(secrets)?;
     if secrets == 0 && failures.none() {
-        return Err(Failure::failed("there is no Secret in the input").help(
+        return Err(Failure::failed("the input contains no Secret").help(
             "give a manifest with `kind: Secret`, or values with --from-file, --from-literal or --from-env-file",
         ));
     }
@@ -185,7 +188,7 @@ async fn seal_manifests(sealer: &Sealer, inputs: &[Input], output: &Output) -> R
     failures.end(output.file.is_some())
 }
 
-/// The results of one file, and what to say of them.
+/// Seals the documents of one file; returns the results and their reports.
 async fn seal_parts<'p>(
     sealer: &Sealer,
     parts: &'p [Part<'p>],

@@ -4,12 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
-use serde::ser::{Serialize, SerializeMap as _, Serializer};
+use serde::ser::{Serialize, Serializer};
 use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
 use super::fields::{FieldSet, OwnedEntries};
 use super::key::ObjectKey;
@@ -18,7 +15,8 @@ use super::secret_facts::is_object;
 use crate::api::{MANAGED_BY_LABEL, MANAGED_LABEL, Mode, SECRET_MANAGER};
 use crate::envelope::encoding::to_hex;
 use crate::envelope::wire::{API_VERSION, KIND};
-use crate::envelope::{Document, Opened, SecretBytes, Template};
+use crate::envelope::{Document, Opened, Template};
+use crate::manifest::{SecretManifest, Values};
 
 /// The type of a Secret whose template sets none.
 const DEFAULT_TYPE: &str = "Opaque";
@@ -92,17 +90,13 @@ impl fmt::Debug for SecretBody<'_> {
 
 impl Serialize for SecretBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let template = &self.opened.document().spec().template;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("apiVersion", "v1")?;
-        map.serialize_entry("kind", "Secret")?;
-        map.serialize_entry("metadata", &self.metadata(template))?;
-        map.serialize_entry("type", template.type_.as_deref().unwrap_or(DEFAULT_TYPE))?;
-        if template.immutable == Some(true) {
-            map.serialize_entry("immutable", &true)?;
-        }
-        map.serialize_entry("data", &Data(self.opened.entries()))?;
-        map.end()
+        let secret = SecretManifest {
+            opened: self.opened,
+            metadata: self.metadata(&self.opened.document().spec().template),
+            default_type: Some(DEFAULT_TYPE),
+            values: Values::Data,
+        };
+        secret.serialize(serializer)
     }
 }
 
@@ -136,20 +130,6 @@ impl SecretBody<'_> {
             metadata["uid"] = json!(uid);
         }
         metadata
-    }
-}
-
-/// `data`. Each value is encoded when serialized, and the encoded copy is zeroized.
-struct Data<'a>(&'a BTreeMap<String, SecretBytes>);
-
-impl Serialize for Data<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (name, value) in self.0 {
-            let text = Zeroizing::new(STANDARD.encode(value.expose()));
-            map.serialize_entry(name, text.as_str())?;
-        }
-        map.end()
     }
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::envelope::{DataKey, ReaderPolicy};
+use crate::envelope::{DataKey, ReaderPolicy, SecretBytes};
 use crate::envelope::{Draft, Place, Scope, SealTime, Wrap};
 
 fn draft() -> Draft {

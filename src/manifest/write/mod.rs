@@ -1,17 +1,17 @@
-//! Writing of trees: YAML that YAML 1.1 readers read as we do, and JSON.
+//! Writes trees as JSON, and as YAML that YAML 1.1 and 1.2 readers read alike.
 
 use super::buffer::SecretBuffer;
 use super::node::{Member, Node};
 use super::schema::{self, Plain};
 
-/// One JSON value on one line.
+/// Writes one JSON value on one line.
 pub fn to_json(node: &Node) -> SecretBuffer {
     let mut out = SecretBuffer::default();
     json(&mut out, node, None);
     out
 }
 
-/// One JSON value with an indentation of two and a final line feed.
+/// Writes one JSON value, indented by two, with a final line feed.
 pub fn to_json_pretty(node: &Node) -> SecretBuffer {
     let mut out = SecretBuffer::default();
     json(&mut out, node, Some(0));
@@ -19,7 +19,7 @@ pub fn to_json_pretty(node: &Node) -> SecretBuffer {
     out
 }
 
-/// One YAML document in block style, without `---`, with a final line feed.
+/// Writes one YAML document in block style, without `---`, with a final line feed.
 pub fn to_yaml(node: &Node) -> SecretBuffer {
     let mut out = SecretBuffer::default();
     match node {
@@ -32,13 +32,13 @@ pub fn to_yaml(node: &Node) -> SecretBuffer {
     out
 }
 
-/// `level` is `None` for compact writing.
+/// `level` is `None` for compact output.
 fn json(out: &mut SecretBuffer, node: &Node, level: Option<usize>) {
     match node {
         Node::Null => out.push(b"null"),
         Node::Bool(value) => out.push(value.to_string().as_bytes()),
-        // What JSON has no number for is not written anew (see `Item::rewritable`), but for sealed documents, which
-        // have no numbers that count: a reader refuses any.
+        // A number that JSON cannot represent is refused before it gets here (`Item::rewritable`), except in sealed
+        // documents, where the strict reader refuses every number.
         Node::Number(text) => out.push(json_number(text).as_deref().unwrap_or("0").as_bytes()),
         Node::String(text) => json_string(out, text),
         Node::List(items) => json_block(out, *b"[]", items, level, json),
@@ -78,7 +78,7 @@ fn json_block<T>(
     out.push(&brackets[1..]);
 }
 
-/// RFC 8259; what is no printable character in YAML or JavaScript is escaped too.
+/// RFC 8259; also escapes what is not printable in YAML or JavaScript.
 fn json_string(out: &mut SecretBuffer, text: &str) {
     quoted(out, text, |c| {
         let mut units = [0; 2];
@@ -87,7 +87,7 @@ fn json_string(out: &mut SecretBuffer, text: &str) {
     });
 }
 
-/// YAML's quotes are JSON's, but for characters of more than 16 bits: to go-yaml a surrogate is no character.
+/// Double-quoted YAML is JSON except above U+FFFF: go-yaml does not combine surrogates.
 fn yaml_string(out: &mut SecretBuffer, text: &str) {
     quoted(out, text, |c| match u32::from(c) {
         code @ ..=0xffff => format!("\\u{code:04x}"),
@@ -116,7 +116,7 @@ fn quoted(out: &mut SecretBuffer, text: &str, escape: impl Fn(char) -> String) {
     out.push(b"\"");
 }
 
-/// YAML's numbers as JSON's; `None` for infinity and the like.
+/// Converts a YAML number to JSON; `None` for infinities, NaN and numbers out of range.
 pub(super) fn json_number(text: &str) -> Option<String> {
     if serde_json::from_str::<serde_json::Number>(text).is_ok() {
         return Some(text.to_owned());
@@ -143,7 +143,7 @@ fn indent(out: &mut SecretBuffer, spaces: usize) {
     }
 }
 
-/// `inline`: the first key stands behind a `- `.
+/// `inline`: the first key follows a `- ` on the same line.
 fn yaml_map(out: &mut SecretBuffer, members: &[Member], level: usize, inline: bool) {
     for (index, member) in members.iter().enumerate() {
         if index > 0 || !inline {
@@ -161,7 +161,7 @@ fn yaml_value(out: &mut SecretBuffer, value: &Node, level: usize) {
             out.push(b"\n");
             yaml_map(out, members, level + 2, false);
         }
-        // As kubectl writes it: not indented against its key.
+        // Not indented below its key, as kubectl writes it.
         Node::List(items) if !items.is_empty() => {
             out.push(b"\n");
             yaml_list(out, items, level);
@@ -194,7 +194,7 @@ fn yaml_list(out: &mut SecretBuffer, items: &[Node], level: usize) {
     }
 }
 
-/// What stands on one line, or a block scalar whose lines are indented by `level`; with the final line feed.
+/// Writes a scalar on one line, or as a block scalar indented by `level`, with the final line feed.
 fn yaml_scalar(out: &mut SecretBuffer, node: &Node, level: usize) {
     match node {
         Node::Null => out.push(b"null"),
@@ -209,7 +209,7 @@ fn yaml_scalar(out: &mut SecretBuffer, node: &Node, level: usize) {
     }
 }
 
-/// `block`: the indentation of a block scalar, where one may stand.
+/// `block`: the indentation of a block scalar, where one is allowed.
 fn yaml_text(out: &mut SecretBuffer, text: &str, block: Option<usize>) {
     match block {
         Some(level) if fits_block(text) && level > 0 => {
@@ -227,7 +227,7 @@ fn yaml_text(out: &mut SecretBuffer, text: &str, block: Option<usize>) {
     }
 }
 
-/// Whether a literal block scalar gives the text back, character by character, and reads better than quotes.
+/// Reports whether a literal block scalar reproduces the text exactly and reads better than quotes.
 fn fits_block(text: &str) -> bool {
     let body = text.strip_suffix('\n').unwrap_or(text);
     body.contains('\n')
@@ -241,7 +241,7 @@ fn fits_plain(text: &str) -> bool {
         '-', '?', ':', ',', '[', ']', '{', '}', '#', '&', '*', '!', '|', '>', '\'', '"', '%', '@', '`', ' ',
     ];
     schema::resolve(text) == Plain::String
-        && !schema::in_doubt(text)
+        && !schema::must_quote(text)
         && !text.starts_with(FIRST)
         && !text.ends_with([' ', ':'])
         && !text.contains(": ")
@@ -249,8 +249,8 @@ fn fits_plain(text: &str) -> bool {
         && text.chars().all(is_printable)
 }
 
-/// Printable on one line to every reader: no control characters, no other line breaks, no byte order mark, no
-/// non-characters.
+/// Reports whether every reader accepts the character on one line: no control characters, line breaks, byte order mark
+/// or noncharacters.
 fn is_printable(c: char) -> bool {
     !(c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')) && u32::from(c) & 0xfffe != 0xfffe
 }

@@ -24,7 +24,7 @@ fn tree(json: &str) -> Node {
 }
 
 #[test]
-fn it_looks_as_people_expect() {
+fn yaml_is_written_in_block_style() {
     let node = tree(
         r#"{"kind":"X","spec":{"id":"fYty","dataKeys":[{"id":"69e86d38","wraps":[{"key":"local://a"}]},["x",[]]],
         "encryptedData":{},"none":null,"t":"2026-11-23T17:00:00Z","b":true,"q":"12345678","text":"a\nb\n","s":"a\nb",
@@ -63,7 +63,7 @@ spec:
 }
 
 #[test]
-fn awkward_strings_come_back_from_both_yaml_readers() {
+fn awkward_strings_round_trip_through_two_yaml_readers() {
     for text in [
         "",
         " ",
@@ -179,7 +179,7 @@ fn numbers_become_json_numbers() {
 }
 
 #[test]
-fn what_json_has_no_number_for() {
+fn numbers_that_json_lacks_have_no_conversion() {
     for yaml in [
         ".inf",
         "-.INF",
@@ -192,7 +192,7 @@ fn what_json_has_no_number_for() {
 }
 
 #[test]
-fn pretty_json() {
+fn json_is_indented_by_two() {
     let text = to_json_pretty(&tree(r#"{"a":[],"b":{},"c":[1,{"d":"e"}]}"#));
     assert_eq!(
         std::str::from_utf8(text.expose()),
@@ -221,7 +221,7 @@ fn any_value() -> impl Strategy<Value = serde_json::Value> {
 
 proptest! {
     #[test]
-    fn what_is_written_is_read_back(value in any_value()) {
+    fn written_trees_read_back_equal(value in any_value()) {
         let node = tree_any(&value.to_string());
         let written = yaml(&node);
         prop_assert!(parse(&written) == node, "{written}");
@@ -231,7 +231,7 @@ proptest! {
     }
 }
 
-/// Also what is no map, wrapped so that the text is a document.
+/// Any JSON value, wrapped in a map so that the text is a document.
 fn tree_any(json: &str) -> Node {
     let Node::List(mut items) = tree(&format!("[{json}]")) else {
         panic!("a list")

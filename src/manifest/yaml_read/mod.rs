@@ -1,4 +1,4 @@
-//! YAML 1.2 from parser events: one tree for each document, with the marks that decide what it may be used for.
+//! Reads YAML 1.2 from parser events: one tree per document, and marks that restrict how it may be used.
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -13,11 +13,10 @@ use super::node::{Member, Node};
 use super::schema::{self, Plain};
 use super::write::json_number;
 
-/// How many bytes of memory may be copied for anchors and aliases of one document: far above what a person
-/// writes, far below a bomb.
+/// Bytes of memory that anchors and aliases may copy: far above what people write, far below an alias bomb.
 const MAX_ALIASED: usize = 16 << 20;
 
-/// Where a document has something, from line 1; `None` where it has not.
+/// Lines (from 1) on which a document uses a feature; `None` if it does not.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Marks {
     /// An anchor, an alias or a merge key.
@@ -26,13 +25,13 @@ pub(super) struct Marks {
     pub(super) tag: Option<usize>,
     /// A key that is not a string.
     pub(super) odd_key: Option<usize>,
-    /// A plain scalar that YAML 1.1 readers understand differently, or that JSON has no number for.
+    /// A plain scalar that YAML 1.1 readers read differently, or a number that JSON cannot represent.
     pub(super) differs: Option<usize>,
 }
 
 /// One document of a stream.
 pub(super) struct YamlDocument {
-    /// Its bytes in the stream, from its `---` (or the end of the one before) up to the next.
+    /// Its byte range, from its `---` (or the end of the previous document) to the next.
     pub(super) range: Range<usize>,
     /// Whether it begins with `---`.
     pub(super) explicit: bool,
@@ -40,7 +39,7 @@ pub(super) struct YamlDocument {
     pub(super) marks: Marks,
 }
 
-/// All documents of a stream. Their ranges cover the text. A text of comments alone has none.
+/// Reads all documents of a stream. Their ranges cover the text. Comments alone are not a document.
 pub(super) fn read(text: &str) -> Result<Vec<YamlDocument>, ManifestError> {
     let mut composer = Composer {
         text,
@@ -90,7 +89,7 @@ fn reader_options() -> Options {
         emit_comments: false,
         emit_unresolved_aliases: true,
         emit_anchor_events: false,
-        // As kubectl reads it: a block scalar that ends with the text has a line feed, written or not.
+        // A block scalar at the end of the text ends with a line feed, present or not, as in kubectl.
         block_scalar_eof_without_line_feed: false,
     }
 }
@@ -103,7 +102,7 @@ struct Composer<'t> {
     marks: Marks,
 }
 
-/// A node, and whether it is the plain scalar `<<`.
+/// A node, its line, and whether it is the plain scalar `<<`.
 struct Composed {
     node: Node,
     line: usize,
@@ -117,21 +116,20 @@ impl<'t> Composer<'t> {
             Some(Err(error)) => Err(from_scan(&error)),
             None => Err(ManifestError::Yaml {
                 line: 0,
-                what: "the text ends too early".into(),
+                what: "unexpected end of the text".into(),
             }),
         }
     }
 
-    /// Whether only the prefix of a document (comments, directives) stands between two places of the text.
-    /// After `...` such a prefix belongs to the document that follows; without `...`, comments belong to the one
-    /// before, which ends at the `---`.
+    /// Reports whether the text between two offsets is the prefix (comments, directives) of the next document. After
+    /// `...` it is; without `...`, comments belong to the previous document, which ends at the `---`.
     fn only_prefix(&self, boundary: usize, start: Option<usize>) -> bool {
         let ended = self.text[..boundary].trim_end_matches(['\r', '\n']);
         let marker = ended.rsplit('\n').next().unwrap_or(ended);
         boundary == 0 || (start.is_some_and(|s| s >= boundary) && marker.starts_with("..."))
     }
 
-    /// Behind the line of `...`, or where the next document may begin.
+    /// Returns the offset after the line of `...`, or where the next document may begin.
     fn end_of_document(&self, span: &Span) -> usize {
         let Some(range) = span.byte_range() else {
             return self.text.len();
@@ -197,7 +195,7 @@ impl<'t> Composer<'t> {
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, line: usize) -> Node {
         let string = || Node::String(Zeroizing::new(text.to_owned()));
-        // A tagged scalar is marked, and used nowhere but where it passes through byte for byte.
+        // A document with a tag is marked, and may only pass through byte for byte.
         if style != ScalarStyle::Plain || tag.is_some() {
             return string();
         }
@@ -246,7 +244,7 @@ impl<'t> Composer<'t> {
             }
             let key = self.key(key, line)?;
             if !seen.insert(key.clone()) {
-                return Err(yaml(line, &format!("the key {key:?} stands twice in one map")));
+                return Err(yaml(line, &format!("duplicate key {key:?}")));
             }
             members.push(Member { key, line, value });
         }
@@ -270,7 +268,7 @@ impl<'t> Composer<'t> {
 
     fn alias(&mut self, id: usize, line: usize) -> Result<Node, ManifestError> {
         let Some(node) = self.anchors.get(&id) else {
-            return Err(yaml(line, "an alias inside of what it stands for"));
+            return Err(yaml(line, "an alias inside its own anchor"));
         };
         let node = node.clone();
         self.spend(&node, line)?;
@@ -280,13 +278,13 @@ impl<'t> Composer<'t> {
     fn spend(&mut self, node: &Node, line: usize) -> Result<(), ManifestError> {
         self.aliased += weight(node);
         if self.aliased > MAX_ALIASED {
-            return Err(yaml(line, "aliases stand for more than this reader takes"));
+            return Err(yaml(line, "aliases expand to more than this reader accepts"));
         }
         Ok(())
     }
 }
 
-/// YAML 1.1's merge, as kubectl reads it: what stands in the map itself wins, then the earlier source.
+/// Merges as YAML 1.1 specifies: the map's own members win, then those of the earlier source.
 fn merge_into(
     members: &mut Vec<Member>,
     seen: &mut HashSet<String>,
@@ -301,11 +299,11 @@ fn merge_into(
         Node::List(sources) if sources.iter().all(|s| matches!(s, Node::Map(_))) => sources
             .into_iter()
             .try_for_each(|source| merge_into(members, seen, source, line)),
-        _ => Err(yaml(line, "a merge key that names no map")),
+        _ => Err(yaml(line, "a merge key whose value is not a map")),
     }
 }
 
-/// About the bytes of a tree in memory.
+/// Estimates the bytes of a tree in memory.
 fn weight(node: &Node) -> usize {
     size_of::<Member>()
         + match node {
@@ -326,8 +324,8 @@ fn yaml(line: usize, what: &str) -> ManifestError {
 
 fn from_scan(error: &ScanError) -> ManifestError {
     let what = match error.kind() {
-        // The parser would print the character, and it may be one of a value.
-        ErrorKind::UnexpectedCharacter { .. } => "a character that cannot stand here".to_owned(),
+        // The parser's message repeats the character, which may be part of a value.
+        ErrorKind::UnexpectedCharacter { .. } => "unexpected character".to_owned(),
         kind => kind.to_string(),
     };
     ManifestError::Yaml {

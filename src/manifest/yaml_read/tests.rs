@@ -15,7 +15,7 @@ fn ranges(text: &str) -> Vec<&str> {
 }
 
 #[test]
-fn documents_keep_their_bytes() {
+fn document_ranges_cover_the_text() {
     assert_eq!(ranges("a: 1\n"), ["a: 1\n"]);
     assert_eq!(
         ranges("# top\n---\na: 1\n# of a\n---\nb: |\n  ---x\n--- # c\n"),
@@ -63,7 +63,7 @@ fn scalars_follow_the_core_schema() {
 }
 
 #[test]
-fn marks_say_where() {
+fn marks_name_the_line() {
     let marks = one("a: &x 1\nb: *x\n").marks;
     assert_eq!(marks.reference, Some((1, "an anchor")));
     assert_eq!(one("a: {<<: {b: 1}}\n").marks.reference, Some((1, "a merge key")));
@@ -98,7 +98,7 @@ fn refusal(text: &str) -> String {
 }
 
 #[test]
-fn what_is_refused_says_the_line_and_no_value() {
+fn errors_name_the_line_and_no_value() {
     for (text, line) in [
         ("a: 1\nb: 2\na: hunter2\n", 3),
         ("a: hunter2\n  b: [\n", 2),
@@ -120,7 +120,7 @@ fn what_is_refused_says_the_line_and_no_value() {
 }
 
 #[test]
-fn an_alias_bomb_is_cheap() {
+fn an_alias_bomb_is_refused_early() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for n in 1..30 {
         use std::fmt::Write as _;
@@ -128,8 +128,8 @@ fn an_alias_bomb_is_cheap() {
         let _ = writeln!(bomb, "a{n}: &a{n} [{row}]");
     }
     let message = refusal(&bomb);
-    assert!(message.contains("aliases stand for more"), "{message}");
-    // Each line is ten times the one before: it must stop while that is still cheap.
+    assert!(message.contains("aliases expand to more"), "{message}");
+    // Each line expands to ten times the previous one.
     assert!(
         message.starts_with("line 5:") || message.starts_with("line 6:"),
         "{message}"
@@ -142,7 +142,7 @@ fn depth_is_bounded() {
     refusal(&format!("{}x", "- ".repeat(100_000)));
 }
 
-/// Pieces of YAML that mean something to its scanner.
+/// Fragments that are significant to a YAML scanner.
 fn any_text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         Just("---\n"),
@@ -180,11 +180,11 @@ fn any_text() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn any_text_is_refused_or_covered(text in prop_oneof![any_text(), any::<String>()]) {
+    fn any_text_is_refused_or_covered_by_ranges(text in prop_oneof![any_text(), any::<String>()]) {
         if let Ok(documents) = read(&text) {
             let parts: String = documents.iter().map(|d| &text[d.range.clone()]).collect();
             prop_assert!(documents.is_empty() || parts == text, "{parts:?}");
-            // And each document is one by itself, with the same content.
+            // Each document read alone has the same content.
             for document in &documents {
                 let Ok(alone) = read(&text[document.range.clone()]) else {
                     panic!("{:?} of {text:?}", &text[document.range.clone()])

@@ -1,4 +1,4 @@
-//! Planted values never come out: not in messages, not in what is sealed, in no encoding.
+//! Planted values never appear in messages or sealed output, in any encoding.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ const PLANTED: [&str; 3] = [
     "line one 77aa\nline two 88bb",
 ];
 
-/// Every form in which a value could come out.
+/// Returns every encoding in which a value could appear.
 fn forms(value: &str) -> Vec<String> {
     let hex = value.bytes().fold(String::new(), |mut hex, byte| {
         let _ = write!(hex, "{byte:02x}");
@@ -24,7 +24,7 @@ fn forms(value: &str) -> Vec<String> {
         hex.to_uppercase(),
         hex,
     ];
-    // Base64 of the value alone and behind one and two other bytes, without the characters that depend on neighbours.
+    // Base64 at the three alignments, without the characters that depend on neighbouring bytes.
     for before in 0..3 {
         let encoded = to_base64(format!("{}{value}", &"  "[..before]).as_bytes());
         let inner = encoded.trim_end_matches('=');
@@ -56,7 +56,7 @@ fn secret() -> String {
 }
 
 #[test]
-fn nothing_planted_comes_out_of_sealing() {
+fn sealing_reveals_no_planted_value() {
     let shell = Shell::new();
     let secret = secret();
     let seal = |args: &[&str], text: &str| {

@@ -1,4 +1,4 @@
-//! Opening, what it refuses, and the life of a key.
+//! Opening documents, refusals, and the life cycle of a key.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
@@ -11,7 +11,7 @@ const SECRET: &str = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespa
     stringData: {password: correct horse, text: \"two\\nlines\\n\"}\ndata: {binary: AAECAw==}\n";
 
 #[test]
-fn string_data_is_for_text_alone() {
+fn string_data_contains_only_text() {
     let shell = Shell::new();
     let sealed = shell.seal(&[], SECRET.as_bytes());
     let opened = shell
@@ -24,7 +24,7 @@ fn string_data_is_for_text_alone() {
         "{}",
         opened.text()
     );
-    // And it seals to the same values again.
+    // Sealing the output again keeps the values.
     let again = shell.open(&shell.seal(&[], &opened.stdout).stdout);
     assert_eq!(again, shell.open(&sealed.stdout));
     let binary = shell
@@ -37,7 +37,7 @@ fn string_data_is_for_text_alone() {
 }
 
 #[test]
-fn a_document_without_place_takes_that_of_the_flags() {
+fn flags_supply_a_missing_namespace_and_name() {
     let shell = Shell::new();
     let sealed = shell.seal(&["-o", "json"], SECRET.as_bytes());
     let mut object: Value = serde_json::from_slice(&sealed.stdout).unwrap();
@@ -62,14 +62,14 @@ fn a_document_without_place_takes_that_of_the_flags() {
 }
 
 #[test]
-fn a_copy_in_another_place_hears_where_it_belongs() {
+fn a_document_copied_elsewhere_gets_a_hint_at_its_place() {
     let shell = Shell::new();
     let sealed = shell.seal(&[], SECRET.as_bytes());
     let moved = sealed.text().replacen("namespace: prod", "namespace: stage", 1);
     let ran = shell.run(&["open", "--keyring", "keyring"], moved.as_bytes());
     ran.failed(1, "the document cannot be opened")
         .failed(1, "help: its annotation says that it was sealed for prod/db\n");
-    // Damage in its own place is told in the same words, without that hint.
+    // Damage at its own place has the same message, without the hint.
     let damaged = sealed
         .text()
         .replacen("name: db", "name: db\n  # moved", 1)
@@ -81,7 +81,7 @@ fn a_copy_in_another_place_hears_where_it_belongs() {
 }
 
 #[test]
-fn plaintext_files_are_private_and_stay_out_of_git() {
+fn plaintext_files_are_private_and_refused_in_a_work_tree() {
     let shell = Shell::new();
     let sealed = shell.seal(&[], SECRET.as_bytes());
     let args = ["open", "--keyring", "keyring", "-w", "plain.yaml"];
@@ -97,7 +97,7 @@ fn plaintext_files_are_private_and_stay_out_of_git() {
     assert_eq!(mode(), 0o600);
     shell
         .run(&args, &sealed.stdout)
-        .failed(1, "plain.yaml exists already")
+        .failed(1, "plain.yaml already exists")
         .failed(1, "--force");
     shell.write("plain.yaml", "old");
     std::fs::set_permissions(shell.path("plain.yaml"), std::fs::Permissions::from_mode(0o644)).unwrap();
@@ -134,7 +134,7 @@ fn plaintext_files_are_private_and_stay_out_of_git() {
 }
 
 #[test]
-fn yaml_that_readers_take_apart_is_refused() {
+fn yaml_on_which_readers_disagree_is_refused() {
     let shell = Shell::new();
     let sealed = shell.seal(&[], SECRET.as_bytes());
     let open = ["open", "--keyring", "keyring"];
@@ -151,7 +151,7 @@ fn yaml_that_readers_take_apart_is_refused() {
             "  name: db\n  <<: {a: b}\n",
             "a merge key in an EnvelopeSecret",
         ),
-        ("  name: db\n", "  name: db\n  name: db\n", "stands twice"),
+        ("  name: db\n", "  name: db\n  name: db\n", "duplicate key"),
         (
             "  format: es1\n",
             "  format: es2\n",
@@ -163,7 +163,7 @@ fn yaml_that_readers_take_apart_is_refused() {
         assert_ne!(text, sealed.text());
         shell.run(&open, text.as_bytes()).failed(1, message);
     }
-    // A data key id of digits alone is a number when somebody takes its quotes away.
+    // Sealing draws ids that stay strings without quotes.
     let id = sealed
         .text()
         .split("- id: \"")
@@ -178,7 +178,7 @@ fn yaml_that_readers_take_apart_is_refused() {
 }
 
 #[test]
-fn several_files_go_on_after_one_that_fails() {
+fn a_batch_continues_after_a_failed_file() {
     let shell = Shell::new();
     let sealed = shell.seal(&[], SECRET.as_bytes());
     shell.write("good.yaml", &sealed.stdout);
@@ -207,7 +207,7 @@ fn several_files_go_on_after_one_that_fails() {
     ] {
         assert!(ran.stderr.contains(message), "{}", ran.stderr);
     }
-    // What the outside is told is the same for every failure of this kind; the detail is for -v.
+    // All integrity failures have the same message; -v adds the detail.
     let detail = shell
         .run(&["open", "--keyring", "keyring", "bad.yaml", "-v"], b"")
         .failed(1, "debug: stage UNWRAP");
@@ -215,7 +215,7 @@ fn several_files_go_on_after_one_that_fails() {
 }
 
 #[test]
-fn the_plugin_advises_its_own_commands() {
+fn advice_names_the_kubectl_plugin() {
     let shell = Shell::new();
     let mut command = shell.command(env!("CARGO_BIN_EXE_envelope"));
     command.arg0("kubectl-envelope");
@@ -229,7 +229,7 @@ fn the_plugin_advises_its_own_commands() {
 }
 
 #[test]
-fn the_life_of_a_key() {
+fn a_key_is_created_promoted_and_retired() {
     let shell = Shell::new();
     let keys = |args: &[&str]| shell.run(&[&["keys"], args, &["--keyring", "keyring"]].concat(), b"");
     let list = || -> Vec<(String, bool)> {

@@ -1,4 +1,4 @@
-//! Sealing what people have: pipes, files, lists, whatever a cluster prints.
+//! Sealing pipes, files, lists and the output of kubectl.
 
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt as _;
@@ -12,7 +12,7 @@ const SECRET: &str =
     "apiVersion: v1\nkind: Secret\nmetadata: {name: db}\nstringData: {password: correct horse}\n";
 
 #[test]
-fn a_pipe_with_the_namespace_as_a_flag() {
+fn the_namespace_flag_applies_to_a_piped_manifest() {
     let shell = Shell::new();
     let sealed = shell.seal(&["-n", "prod"], SECRET.as_bytes());
     assert!(
@@ -34,7 +34,7 @@ fn a_pipe_with_the_namespace_as_a_flag() {
 }
 
 #[test]
-fn scopes_write_the_namespace_that_they_need() {
+fn each_scope_writes_the_namespace_it_needs() {
     let shell = Shell::new();
     for (scope, namespace, sealed_for) in [
         ("strict", Some("prod"), "prod/db"),
@@ -51,14 +51,14 @@ fn scopes_write_the_namespace_that_they_need() {
         assert_eq!(object["spec"]["scope"], scope);
         assert_eq!(value(&shell.open(&sealed.stdout), "password"), b"correct horse");
     }
-    // Its manifest named one: it stays.
+    // A namespace in the manifest is kept.
     let placed = SECRET.replace("{name: db}", "{name: db, namespace: prod}");
     let sealed = shell.seal(&["--scope", "cluster-wide"], placed.as_bytes());
     assert!(sealed.text().contains("\n  namespace: prod\n"));
 }
 
 #[test]
-fn files_pipes_and_env_files_without_a_manifest() {
+fn entries_come_from_files_pipes_and_env_files() {
     let shell = Shell::new();
     let binary: Vec<u8> = (0..=255).collect();
     shell.write("cert.bin", &binary);
@@ -91,7 +91,7 @@ fn files_pipes_and_env_files_without_a_manifest() {
         [
             "warning: the value of \"password\" ends with a line ending, which is sealed too; --trim removes it"
         ],
-        "a text of several lines ends with one by right"
+        "a text of several lines normally ends with one"
     );
     let secret = shell.open(&sealed.stdout);
     assert_eq!(secret["type"], "example.com/mixed");
@@ -107,7 +107,7 @@ fn files_pipes_and_env_files_without_a_manifest() {
 }
 
 #[test]
-fn what_kubectl_get_prints_leaves_nothing_of_last_applied() {
+fn last_applied_and_server_fields_are_dropped() {
     let shell = Shell::new();
     let text = "apiVersion: v1
 data:
@@ -142,7 +142,7 @@ type: Opaque
     }
     assert!(
         sealed.stderr.contains(
-            "note: prod/db: left out annotation kubectl.kubernetes.io/last-applied-configuration, \
+            "note: prod/db: dropped annotation kubectl.kubernetes.io/last-applied-configuration, \
              metadata.creationTimestamp, label app.kubernetes.io/managed-by, metadata.resourceVersion, metadata.uid\n"
         ),
         "{}",
@@ -161,7 +161,7 @@ type: Opaque
 }
 
 #[test]
-fn a_list_becomes_documents_or_a_list() {
+fn a_list_becomes_a_yaml_stream_or_a_json_list() {
     let shell = Shell::new();
     let list = "apiVersion: v1\nkind: List\nitems:\n\
         - apiVersion: v1\n  kind: Secret\n  metadata: {name: a, namespace: x}\n  stringData: {k: value-of-a}\n\
@@ -198,7 +198,7 @@ fn a_list_becomes_documents_or_a_list() {
 }
 
 #[test]
-fn crlf_and_other_documents_keep_their_bytes() {
+fn other_documents_with_crlf_pass_through_byte_for_byte() {
     let shell = Shell::new();
     let other = "---\r\n# kept:   as it is\r\napiVersion: v1\r\nkind: ConfigMap\r\nmetadata: {name: c}\r\ndata:\r\n  on:   yes\r\n";
     let secret = SECRET
@@ -211,7 +211,7 @@ fn crlf_and_other_documents_keep_their_bytes() {
 }
 
 #[test]
-fn an_empty_secret_only_on_demand() {
+fn a_secret_without_data_needs_allow_empty() {
     let shell = Shell::new();
     let empty = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\ndata: {}\n";
     shell
@@ -227,7 +227,7 @@ fn an_empty_secret_only_on_demand() {
 }
 
 #[test]
-fn large_secrets_are_warned_about_and_refused() {
+fn large_secrets_produce_a_warning_and_too_large_ones_are_refused() {
     let shell = Shell::new();
     let whole = 1024 * 1024;
     let args = ["--name", "db", "-n", "prod", "--from-file", "big"];
@@ -244,7 +244,7 @@ fn large_secrets_are_warned_about_and_refused() {
     shell.write("big", vec![7; whole + 1]);
     let refused = shell.run(&[&["seal", "--keyring", "keyring"], &args[..]].concat(), b"");
     refused.failed(1, "hold more than 1048576 bytes");
-    // Within the limit of values, but beyond that of an API server.
+    // Within the limit of values, but beyond that of the API server.
     let names: Vec<String> = (0..1000).map(|n| format!("{n:0253}")).collect();
     for name in &names {
         shell.write(name, vec![7; 900]);
@@ -255,11 +255,11 @@ fn large_secrets_are_warned_about_and_refused() {
     }
     shell
         .run(&args, b"")
-        .failed(1, "an API server stores at most 1520435");
+        .failed(1, "the API server stores at most 1520435");
 }
 
 #[test]
-fn a_value_that_stays_readable_elsewhere_is_refused() {
+fn a_value_in_a_readable_place_is_refused() {
     let shell = Shell::new();
     for (place, encoded) in [
         ("annotations", "say correct horse"),
@@ -272,7 +272,7 @@ fn a_value_that_stays_readable_elsewhere_is_refused() {
             &["seal", "--keyring", "keyring"],
             SECRET.replace("{name: db}", &metadata).as_bytes(),
         );
-        let ran = ran.failed(1, "holds the value of entry \"password\"");
+        let ran = ran.failed(1, "contains the value of entry \"password\"");
         assert!(
             !ran.stderr.contains(encoded) && !ran.stderr.contains("correct horse"),
             "{}",
@@ -284,11 +284,11 @@ fn a_value_that_stays_readable_elsewhere_is_refused() {
         .replace("correct horse", "correct-horse");
     shell
         .run(&["seal", "--keyring", "keyring"], named.as_bytes())
-        .failed(1, "the Secret's name holds the value");
+        .failed(1, "the Secret's name contains the value");
 }
 
 #[test]
-fn a_type_that_controllers_refuse_is_warned_about() {
+fn a_type_that_controllers_refuse_produces_a_warning() {
     let shell = Shell::new();
     let token = SECRET.replace(
         "{name: db}",
@@ -297,7 +297,7 @@ fn a_type_that_controllers_refuse_is_warned_about() {
     let sealed = shell.seal(&[], token.as_bytes());
     assert!(
         sealed.stderr.starts_with(
-            "warning: prod/db: controllers make no Secrets of type kubernetes.io/service-account-token"
+            "warning: prod/db: by default, controllers refuse Secrets of type kubernetes.io/service-account-token"
         ),
         "{}",
         sealed.stderr
@@ -305,7 +305,7 @@ fn a_type_that_controllers_refuse_is_warned_about() {
 }
 
 #[test]
-fn keys_come_from_flag_environment_and_keyring_in_this_order() {
+fn keys_come_from_the_flag_then_the_environment_then_the_keyring() {
     let shell = Shell::new();
     let second = shell.run(&["keys", "create", "--keyring", "keyring"], b"").ok();
     let second = second.text().trim();
@@ -338,7 +338,7 @@ fn keys_come_from_flag_environment_and_keyring_in_this_order() {
         "{}",
         both.stderr
     );
-    // Each of the two opens alone.
+    // Each of the two keys opens the document alone.
     let one = shell
         .run(
             &["keys", "retire", first_key, "--no-check", "--keyring", "keyring"],
@@ -350,7 +350,7 @@ fn keys_come_from_flag_environment_and_keyring_in_this_order() {
 }
 
 #[test]
-fn the_default_keyring_is_found_and_a_readable_one_refused() {
+fn the_default_keyring_is_found_and_a_world_readable_one_refused() {
     let shell = Shell::without_keyring();
     let refused = shell.run(&["seal", "-n", "prod"], SECRET.as_bytes());
     refused
@@ -372,7 +372,7 @@ fn the_default_keyring_is_found_and_a_readable_one_refused() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_closed_pipe_is_not_reported() {
     let shell = Shell::new();
     let mut child = shell
         .command(env!("CARGO_BIN_EXE_envelope"))
@@ -390,7 +390,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn a_command_that_cannot_write_says_so() {
+fn a_full_standard_output_is_an_error() {
     let shell = Shell::new();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
     // macOS has no such device.
@@ -413,7 +413,7 @@ fn a_command_that_cannot_write_says_so() {
 }
 
 #[test]
-fn keyrings_stay_out_of_git() {
+fn a_keyring_inside_a_work_tree_is_refused_unless_ignored() {
     let shell = Shell::without_keyring();
     assert!(
         shell
@@ -432,7 +432,7 @@ fn keyrings_stay_out_of_git() {
     shell.run(&args, b"").ok();
 }
 
-/// The process waits for its input, and the kernel says what it may.
+/// While the process waits for input, /proc shows its limits.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_process_that_may_hold_keys_leaves_no_core() {
@@ -440,7 +440,7 @@ fn a_process_that_may_hold_keys_leaves_no_core() {
 
     let shell = Shell::new();
     let mut command = shell.command(env!("CARGO_BIN_EXE_envelope"));
-    // A file that is missing is told before standard input is waited for.
+    // A missing file is reported before standard input is read.
     command.args(["seal", "--keyring", "keyring", "missing.yaml", "-"]);
     let mut child = command
         .stdin(Stdio::piped())
@@ -448,18 +448,18 @@ fn a_process_that_may_hold_keys_leaves_no_core() {
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
-    let mut told = String::new();
+    let mut reported = String::new();
     BufReader::new(child.stderr.take().unwrap())
-        .read_line(&mut told)
+        .read_line(&mut reported)
         .unwrap();
-    assert!(told.contains("missing.yaml"), "{told}");
+    assert!(reported.contains("missing.yaml"), "{reported}");
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
     let core = limits
         .lines()
         .find(|line| line.starts_with("Max core file size"))
         .unwrap()
         .to_owned();
-    // What is not dumpable belongs to root there, whoever runs it.
+    // Root owns the memory file of a process that is not dumpable.
     let owner =
         std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}/mem", child.id())).unwrap());
     drop(child.stdin.take());

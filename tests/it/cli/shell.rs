@@ -1,4 +1,4 @@
-//! Running the program in a folder of its own, with an environment of its own.
+//! Runs the program in a temporary directory with a clean environment.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::process::Command;
 use envelope_secrets::manifest::from_base64;
 use serde_json::Value;
 
-/// A folder with a keyring, and a home that is empty.
+/// A temporary directory with an empty home directory.
 pub(super) struct Shell {
-    folder: tempfile::TempDir,
+    directory: tempfile::TempDir,
 }
 
-/// What a command gave.
+/// The result of a command.
 pub(super) struct Ran {
     pub(super) code: Option<i32>,
     pub(super) stdout: Vec<u8>,
@@ -29,12 +29,12 @@ impl Shell {
 
     pub(super) fn without_keyring() -> Self {
         Shell {
-            folder: tempfile::tempdir().unwrap(),
+            directory: tempfile::tempdir().unwrap(),
         }
     }
 
     pub(super) fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+        self.directory.path().join(name)
     }
 
     pub(super) fn write(&self, name: &str, content: impl AsRef<[u8]>) {
@@ -45,11 +45,11 @@ impl Shell {
         fs::read(self.path(name)).unwrap()
     }
 
-    /// A command of `program` that would run here.
+    /// Returns a command that runs here.
     pub(super) fn command(&self, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command
-            .current_dir(self.folder.path())
+            .current_dir(self.directory.path())
             .env_clear()
             .env("HOME", self.path("home"));
         command.env("PATH", std::env::var_os("PATH").unwrap_or_default());
@@ -74,13 +74,13 @@ impl Shell {
         }
     }
 
-    /// `seal` with the keyring; the sealed text.
+    /// Runs `seal` with the keyring.
     pub(super) fn seal(&self, args: &[&str], stdin: &[u8]) -> Ran {
         self.run(&[&["seal", "--keyring", "keyring"], args].concat(), stdin)
             .ok()
     }
 
-    /// Opens a text, and gives the Secret as JSON.
+    /// Opens a sealed text and returns the Secret as JSON.
     pub(super) fn open(&self, sealed: &[u8]) -> Value {
         let ran = self
             .run(&["open", "--keyring", "keyring", "-o", "json", "-"], sealed)
@@ -109,11 +109,11 @@ impl Ran {
     }
 }
 
-/// The decoded value of an entry of a Secret.
+/// Returns the decoded value of a Secret's entry.
 #[track_caller]
 pub(super) fn value(secret: &Value, name: &str) -> Vec<u8> {
     let text = secret["data"][name]
         .as_str()
-        .unwrap_or_else(|| panic!("{name} is not there"));
+        .unwrap_or_else(|| panic!("no entry {name}"));
     from_base64(text).unwrap().expose().to_vec()
 }
