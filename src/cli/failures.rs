@@ -17,6 +17,11 @@ impl Failures {
         }
     }
 
+    /// Expects several failures from now on: the input has several documents.
+    pub(super) fn expect_several(&mut self) {
+        self.several = true;
+    }
+
     pub(super) fn none(&self) -> bool {
         self.exits.is_empty()
     }

@@ -10,7 +10,7 @@ use super::args::InputArgs;
 use super::failure::{Failure, Result};
 use super::failures::Failures;
 use crate::envelope::SecretBytes;
-use crate::manifest::{self, Part, SecretBuffer};
+use crate::manifest::{self, Aliases, Part, SecretBuffer, shown};
 
 /// Far more than fits into a Secret; also ends reads of endless devices.
 const MAX_BYTES: u64 = 64 << 20;
@@ -38,7 +38,10 @@ impl Input {
     pub(super) fn label(&self) -> String {
         match self {
             Input::Stdin => "standard input".to_owned(),
-            Input::File(path) => path.display().to_string(),
+            Input::File(path) => match path.to_string_lossy() {
+                text if text.chars().any(char::is_control) => shown(&text),
+                text => text.into_owned(),
+            },
         }
     }
 
@@ -143,17 +146,20 @@ pub(super) fn texts(inputs: &[Input], failures: &mut Failures) -> Result<Vec<(In
     Ok(texts)
 }
 
-/// Parses all texts; those that are not manifests are reported in `failures`.
+/// Parses all texts; returns the failures of documents that cannot be read.
 pub(super) fn documents<'t>(
     texts: &'t [(Input, SecretBytes)],
-    failures: &mut Failures,
-) -> Result<Vec<(&'t Input, Vec<Part<'t>>)>> {
-    let mut documents = Vec::new();
+    mut aliases: Aliases<'_>,
+) -> (Vec<(&'t Input, Vec<Part<'t>>)>, Vec<Failure>) {
+    let (mut documents, mut failures) = (Vec::new(), Vec::new());
     for (input, text) in texts {
-        match manifest::read(text.expose()) {
-            Ok(parts) => documents.push((input, parts)),
-            Err(error) => failures.add(Failure::from(error).about(input.label()))?,
-        }
+        let (parts, errors) = manifest::read_each(text.expose(), aliases.reborrow());
+        documents.push((input, parts));
+        failures.extend(
+            errors
+                .into_iter()
+                .map(|error| Failure::from(error).about(input.label())),
+        );
     }
-    Ok(documents)
+    (documents, failures)
 }

@@ -20,7 +20,7 @@ use crate::api::{SEALED_FOR_ANNOTATION, sealed_elsewhere};
 use crate::envelope::{Document, Opened, ReaderPolicy, Refusal, SealTime, SecretBytes};
 use crate::files::{Mode, Overwrite};
 use crate::kms;
-use crate::manifest::{self, Item, Kind, Node, SecretManifest, Values, is_text};
+use crate::manifest::{self, Aliases, Item, Kind, Node, SecretManifest, Values, is_text};
 
 /// Open EnvelopeSecrets: print the Secrets that the controller would make of them
 ///
@@ -70,7 +70,8 @@ pub(super) async fn run(args: &OpenArgs, program: &Program, printer: Printer) ->
     };
     let mut failures = Failures::new(inputs.len(), printer);
     let texts = input::texts(&inputs, &mut failures)?;
-    let files = input::documents(&texts, &mut failures)?;
+    let (files, bad) = input::documents(&texts, Aliases::Ignore);
+    bad.into_iter().try_for_each(|failure| failures.add(failure))?;
     let mut sealed = Vec::new();
     for (input, parts) in &files {
         for item in parts.iter().flat_map(manifest::Part::items) {

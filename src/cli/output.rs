@@ -73,7 +73,7 @@ impl<'p> Piece<'p> {
         }
         part.items()
             .iter()
-            .map(|item| Ok(Piece::New(item.rewritable()?.clone(), false)))
+            .map(|item| Ok(Piece::New(item.rewritable()?, false)))
             .collect()
     }
 }
@@ -129,7 +129,7 @@ fn json_object(pieces: Vec<Piece<'_>>) -> Result<SecretBuffer> {
             Piece::New(node, _) => nodes.push(node),
             Piece::Kept(part) => {
                 for item in part.items() {
-                    nodes.push(item.rewritable()?.clone());
+                    nodes.push(item.rewritable()?);
                 }
             }
         }
@@ -148,13 +148,14 @@ fn json_object(pieces: Vec<Piece<'_>>) -> Result<SecretBuffer> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Aliases;
 
     /// Replaces Secrets by `{new: x}` and keeps everything else.
     fn joined(texts: &[&str], format: Format) -> String {
         let parts: Vec<Part<'_>> = texts
             .iter()
             .flat_map(|text| {
-                manifest::read(text.as_bytes())
+                manifest::read(text.as_bytes(), Aliases::Ignore)
                     .map_err(|e| e.to_string())
                     .expect("readable")
             })
@@ -208,7 +209,7 @@ mod tests {
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             let text = joined(&texts, Format::Yaml);
             assert_eq!(text, expected);
-            assert!(manifest::read(text.as_bytes()).is_ok(), "{text}");
+            assert!(manifest::read(text.as_bytes(), Aliases::Ignore).is_ok(), "{text}");
         }
     }
 

@@ -4,6 +4,7 @@ use super::args::PlaceArgs;
 use super::failure::{Failure, Result};
 use super::program::Program;
 use crate::envelope::names::{is_namespace, is_object_name};
+use crate::manifest::{NAMESPACE, OBJECT_NAME, quoted};
 
 /// `--namespace` and `--name`.
 pub(super) struct PlaceRule {
@@ -23,11 +24,12 @@ impl PlaceRule {
         };
         if let Some(namespace) = rule.namespace.as_deref().filter(|text| !is_namespace(text)) {
             return Err(Failure::usage(format!(
-                "--namespace {namespace:?} is no name of a namespace"
+                "--namespace {} {NAMESPACE}",
+                quoted(namespace)
             )));
         }
         if let Some(name) = rule.name.as_deref().filter(|text| !is_object_name(text)) {
-            return Err(Failure::usage(format!("--name {name:?} is no name of an object")));
+            return Err(Failure::usage(format!("--name {} {OBJECT_NAME}", quoted(name))));
         }
         Ok(rule)
     }
@@ -72,7 +74,9 @@ impl PlaceRule {
 fn resolve(what: &str, document: Option<&str>, flag: Option<&str>) -> Result<Option<String>> {
     match (document, flag) {
         (Some(document), Some(flag)) if document != flag => Err(Failure::usage(format!(
-            "the {what} from the document {document:?} does not match --{what} {flag:?}"
+            "the {what} from the document {} does not match --{what} {}",
+            quoted(document),
+            quoted(flag)
         ))),
         (Some(document), _) => Ok(Some(document.to_owned())),
         (None, flag) => Ok(flag.map(str::to_owned)),

@@ -47,7 +47,9 @@ impl Program {
     pub(super) fn again_with(&self, more: &str) -> String {
         let mut words = vec![PLAIN.to_owned()];
         words.extend(self.typed.iter().map(|word| quoted(word)));
-        words.push(more.to_owned());
+        // Everything after `--` is a file.
+        let end = self.typed.iter().position(|word| word == "--");
+        words.insert(end.map_or(words.len(), |end| end + 1), more.to_owned());
         words.join(" ")
     }
 }
@@ -91,6 +93,10 @@ mod tests {
         let text = plugin.again_with("-n x");
         assert_eq!(advice(plugin.name(), &text), "kubectl envelope seal -n x");
         assert_eq!(advice(plain.name(), &text), "envelope seal -n x");
+        assert_eq!(
+            program(&["envelope", "seal", "--", "-a.yaml"]).again_with("-n NAMESPACE"),
+            "envelope seal -n NAMESPACE -- -a.yaml"
+        );
         assert_eq!(program(&[]).name(), "envelope");
     }
 }

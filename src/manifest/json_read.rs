@@ -1,15 +1,20 @@
-//! Reads a stream of JSON values into the same tree as YAML.
+//! Reads a stream of JSON values into the same tree as YAML. Numbers keep their spelling, members their lines.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::error::Category;
+use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
 use super::error::ManifestError;
 use super::node::{Member, Node};
+use super::shown::quoted;
+
+/// Levels of nesting, as in serde_json.
+const MAX_DEPTH: usize = 128;
 
 /// One value and its byte range in the text.
 pub(super) struct JsonDocument {
@@ -22,15 +27,15 @@ pub(super) struct JsonDocument {
 /// readings.
 pub(super) fn read(text: &str) -> Result<Option<Vec<JsonDocument>>, ManifestError> {
     let mut documents = Vec::new();
-    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<Tree>();
+    let mut stream = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let mut start = 0;
     while let Some(next) = stream.next() {
         match next {
-            Ok(Tree(root)) => {
+            Ok(raw) => {
                 let end = stream.byte_offset();
                 documents.push(JsonDocument {
                     range: start..end,
-                    root,
+                    root: Source::new(text).node(raw, 0)?,
                 });
                 start = end;
             }
@@ -47,9 +52,8 @@ pub(super) fn read(text: &str) -> Result<Option<Vec<JsonDocument>>, ManifestErro
 
 /// Reads exactly one JSON value.
 pub fn from_json(text: &str) -> Result<Node, ManifestError> {
-    serde_json::from_str(text)
-        .map(|Tree(node)| node)
-        .map_err(|error| ManifestError::from_json(&error))
+    let raw: &RawValue = serde_json::from_str(text).map_err(|error| ManifestError::from_json(&error))?;
+    Source::new(text).node(raw, 0)
 }
 
 /// Recognizes `{"` and `{}`: the author meant JSON and needs the JSON error.
@@ -58,78 +62,100 @@ fn looks_like_json(text: &str) -> bool {
     rest.is_some_and(|rest| rest.starts_with(['"', '}']))
 }
 
-struct Tree(Node);
-
-impl<'de> serde::Deserialize<'de> for Tree {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Build).map(Tree)
-    }
+/// The text that values are part of, and how far its lines have been counted.
+struct Source<'t> {
+    text: &'t str,
+    offset: usize,
+    line: usize,
 }
 
-struct Build;
-
-impl<'de> DeserializeSeed<'de> for Build {
-    type Value = Node;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Node, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Build {
-    type Value = Node;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Node, E> {
-        Ok(Node::Null)
-    }
-
-    fn visit_bool<E>(self, value: bool) -> Result<Node, E> {
-        Ok(Node::Bool(value))
-    }
-
-    fn visit_i64<E>(self, value: i64) -> Result<Node, E> {
-        Ok(Node::Number(value.to_string()))
-    }
-
-    fn visit_u64<E>(self, value: u64) -> Result<Node, E> {
-        Ok(Node::Number(value.to_string()))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Node, E> {
-        // The shortest text that reads as the same number.
-        serde_json::to_string(&value).map(Node::Number).map_err(E::custom)
-    }
-
-    fn visit_str<E>(self, value: &str) -> Result<Node, E> {
-        Ok(Node::String(Zeroizing::new(value.to_owned())))
-    }
-
-    fn visit_string<E>(self, value: String) -> Result<Node, E> {
-        Ok(Node::String(Zeroizing::new(value)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Node, A::Error> {
-        let mut out = Vec::new();
-        while let Some(item) = items.next_element_seed(Build)? {
-            out.push(item);
+impl<'t> Source<'t> {
+    fn new(text: &'t str) -> Self {
+        Source {
+            text,
+            offset: 0,
+            line: 1,
         }
-        Ok(Node::List(out))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Node, A::Error> {
-        let mut out = Vec::new();
-        let mut seen = HashSet::new();
-        while let Some(key) = members.next_key::<String>()? {
-            if !seen.insert(key.clone()) {
-                return Err(serde::de::Error::custom(format_args!("duplicate key {key:?}")));
+    /// The line of a part of the text, from 1. Values are visited in the order of the text.
+    fn line_of(&mut self, part: &str) -> usize {
+        let offset = part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
+        if let Some(between) = self.text.as_bytes().get(self.offset..offset) {
+            self.line += between.iter().filter(|byte| **byte == b'\n').count();
+            self.offset = offset;
+        }
+        self.line
+    }
+
+    fn node(&mut self, raw: &'t RawValue, depth: usize) -> Result<Node, ManifestError> {
+        let text = raw.get();
+        let line = self.line_of(text);
+        let refused = |what: String| ManifestError::Yaml { line, what };
+        if depth > MAX_DEPTH {
+            return Err(refused("too many levels of nesting".to_owned()));
+        }
+        let invalid = |error: serde_json::Error| match ManifestError::from_json(&error) {
+            ManifestError::Json { what, .. } => refused(what),
+            other => other,
+        };
+        match text.as_bytes().first() {
+            Some(b'{') => {
+                let Members(members) = serde_json::from_str(text).map_err(invalid)?;
+                let mut seen = HashSet::new();
+                let mut out = Vec::with_capacity(members.len());
+                for (key, value) in members {
+                    let line = self.line_of(value.get());
+                    if !seen.insert(key.clone()) {
+                        let what = format!("duplicate key {}", quoted(&key));
+                        return Err(ManifestError::Yaml { line, what });
+                    }
+                    let value = self.node(value, depth + 1)?;
+                    out.push(Member { key, line, value });
+                }
+                Ok(Node::Map(out))
             }
-            out.push(Member::new(key, members.next_value_seed(Build)?));
+            Some(b'[') => {
+                let items: Vec<&'t RawValue> = serde_json::from_str(text).map_err(invalid)?;
+                let nodes = items.into_iter().map(|item| self.node(item, depth + 1));
+                nodes.collect::<Result<_, _>>().map(Node::List)
+            }
+            Some(b'"') => {
+                let string: String = serde_json::from_str(text).map_err(invalid)?;
+                Ok(Node::String(Zeroizing::new(string)))
+            }
+            Some(b't') => Ok(Node::Bool(true)),
+            Some(b'f') => Ok(Node::Bool(false)),
+            Some(b'n') => Ok(Node::Null),
+            _ => Ok(Node::Number(text.to_owned())),
         }
-        Ok(Node::Map(out))
+    }
+}
+
+/// The members of one object, their values unread. Duplicate keys are still present.
+struct Members<'t>(Vec<(String, &'t RawValue)>);
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Collect;
+
+        impl<'de> Visitor<'de> for Collect {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+
+        deserializer.deserialize_map(Collect)
     }
 }
 
@@ -145,6 +171,21 @@ mod tests {
         };
         let parts: Vec<&str> = documents.iter().map(|d| text[d.range.clone()].trim()).collect();
         assert_eq!(parts, ["{\"a\": 1.50}", "{\"b\": [true, null, \"x\"]}"]);
+    }
+
+    #[test]
+    fn numbers_keep_their_spelling_and_members_their_lines() {
+        let Ok(Node::Map(members)) = from_json("{\"a\": 1e3,\n\"b\": -0.50,\n \"c\":\n1E400}") else {
+            panic!("an object")
+        };
+        let found: Vec<_> = members
+            .iter()
+            .map(|member| match &member.value {
+                Node::Number(text) => (member.line, text.as_str()),
+                _ => panic!("a number"),
+            })
+            .collect();
+        assert_eq!(found, [(1, "1e3"), (2, "-0.50"), (4, "1E400")]);
     }
 
     #[test]
@@ -165,6 +206,7 @@ mod tests {
             assert!(error.to_string().contains("duplicate key"), "{error}");
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
+        assert!(read(&format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200))).is_err());
         assert!(read(&"{\"a\":".repeat(100_000)).is_err());
     }
 }

@@ -83,6 +83,40 @@ impl Node {
         }
     }
 
+    /// Returns the line of the first member (in the order of the text) whose value, or an item of it, satisfies
+    /// `found`.
+    pub(super) fn find_line(&self, found: fn(&Node) -> bool) -> Option<usize> {
+        fn search(node: &Node, line: usize, found: fn(&Node) -> bool) -> Option<usize> {
+            if found(node) {
+                return Some(line);
+            }
+            match node {
+                Node::List(items) => items.iter().find_map(|item| search(item, line, found)),
+                Node::Map(members) => members
+                    .iter()
+                    .find_map(|member| search(&member.value, member.line, found)),
+                _ => None,
+            }
+        }
+        search(self, 1, found)
+    }
+
+    /// Moves all lines down, for a document that was read alone.
+    pub(super) fn shift_lines(&mut self, by: usize) {
+        match self {
+            Node::List(items) => items.iter_mut().for_each(|item| item.shift_lines(by)),
+            Node::Map(members) => {
+                for member in members {
+                    if member.line > 0 {
+                        member.line += by;
+                    }
+                    member.value.shift_lines(by);
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// Returns the type with its article, for messages: `a list`.
     pub fn type_name(&self) -> &'static str {
         match self {

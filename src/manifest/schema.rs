@@ -62,17 +62,83 @@ fn is_word(text: &str) -> bool {
 }
 
 /// Reports whether YAML 1.1 gives a plain scalar another meaning than [`resolve`]: booleans such as `yes`, octal,
-/// binary and base 60 numbers, digits with underscores.
+/// binary and base 60 numbers, digits with underscores, signs before a prefix, numbers beyond 64 bits.
 pub(super) fn differs(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let only = |chars: &str| unsigned.chars().all(|c| chars.contains(c));
     let digits = unsigned.starts_with(|c: char| c.is_ascii_digit());
+    let number = resolve(text) == Plain::Number;
     is_word(text)
+        || go_number(text).is_some() != number
+        || (number && is_integer(text) && go_number(text) != Some(GoNumber::Integer))
         || (digits && only("0123456789_.:") && unsigned.contains(['_', ':']))
         || (unsigned.len() > 1 && unsigned.starts_with('0') && only("0123456789"))
         || (unsigned.starts_with("0b") && only("01b_"))
         || (unsigned.starts_with("0o") && only("01234567o_"))
         || (unsigned.starts_with("0x") && unsigned.contains('_') && only("0123456789abcdefABCDEFx_"))
+}
+
+fn is_integer(number: &str) -> bool {
+    number.starts_with("0x") || number.starts_with("0o") || !number.contains(['.', 'e', 'E', 'n', 'N'])
+}
+
+/// The kinds of numbers in go-yaml.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GoNumber {
+    /// It fits into 64 bits.
+    Integer,
+    Float,
+}
+
+/// Resolves a plain scalar as kubectl's go-yaml v2 does (`resolve.go`); `None` if that is not a number.
+fn go_number(text: &str) -> Option<GoNumber> {
+    match text {
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF" | ".nan"
+        | ".NaN" | ".NAN" => return Some(GoNumber::Float),
+        _ => {}
+    }
+    let first = text.chars().next()?;
+    if !(first.is_ascii_digit() || matches!(first, '+' | '-' | '.')) {
+        return None;
+    }
+    let plain = if first == '.' {
+        text.to_owned()
+    } else {
+        text.replace('_', "")
+    };
+    if first != '.' && go_integer(&plain) {
+        return Some(GoNumber::Integer);
+    }
+    // The pattern of a float is that of the core schema without its prefixes; a value out of range is a string.
+    let float = is_number(&plain) && !plain.starts_with("0x") && !plain.starts_with("0o");
+    let in_range = plain.parse::<f64>().is_ok_and(f64::is_finite);
+    (float && in_range).then_some(GoNumber::Float)
+}
+
+/// `strconv.ParseInt(text, 0, 64)`, else `ParseUint`.
+fn go_integer(text: &str) -> bool {
+    let (negative, signed, digits) = match text.as_bytes().first() {
+        Some(b'-') => (true, true, &text[1..]),
+        Some(b'+') => (false, true, &text[1..]),
+        _ => (false, false, text),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (radix, digits) = match lower.get(..2) {
+        Some("0x") => (16, &lower[2..]),
+        Some("0o") => (8, &lower[2..]),
+        Some("0b") => (2, &lower[2..]),
+        _ if lower.len() > 1 && lower.starts_with('0') => (8, &lower[1..]),
+        _ => (10, lower.as_str()),
+    };
+    if !digits.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        return false;
+    }
+    let most = match (negative, signed) {
+        (true, _) => 1 << 63,
+        (false, true) => (1 << 63) - 1,
+        (false, false) => u128::from(u64::MAX),
+    };
+    u128::from_str_radix(digits, radix).is_ok_and(|value| value <= most)
 }
 
 /// Reports whether a string must be quoted when written because some reader might not read it as a string. Errs on the
@@ -159,15 +225,24 @@ mod tests {
     #[test]
     fn scalars_that_yaml_1_1_reads_differently_are_detected() {
         for text in [
-            "y", "NO", "On", "=", "012", "-07", "1_000", "12:30:45", "1_0.5", "0b1", "0o17", "0x_f",
+            "y", "NO", "On", "=", "012", "-07", "1_000", "12:30:45", "1_0.5", "0b1", "0o17", "0x_f", "+0x1",
+            "-0x1F", "0X1f", "0B1", "-_1", "0_8",
         ] {
             assert!(differs(text) && must_quote(text), "{text}");
+        }
+        for number in ["99999999999999999999", "1e400", "-9223372036854775809"] {
+            assert!(differs(number), "{number}");
         }
         for text in [
             "0",
             "10",
             "0x1f",
             "1e3",
+            "1.",
+            ".5",
+            "+.5",
+            "-.inf",
+            "18446744073709551615",
             "69e86d38",
             "2026-11-23",
             "1.5",

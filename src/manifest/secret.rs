@@ -1,8 +1,11 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::base64_std::from_base64;
 use super::error::ManifestError;
 use super::node::{Member, Node};
+use super::secret_type;
+use super::shown::{member_path, quoted, shown};
+use crate::envelope::wire::MAX_ENTRIES;
 use crate::envelope::{SecretBytes, names};
 
 /// The part of a plain Secret that is sealed. Holds plaintext: no Debug.
@@ -24,6 +27,8 @@ pub struct SecretInput {
     pub entries: BTreeMap<String, SecretBytes>,
     /// Everything that is not sealed.
     pub dropped: Vec<Dropped>,
+    /// The line of `type`, or else of the Secret; 0 if unknown.
+    pub line: usize,
 }
 
 /// A part of a Secret that is not sealed.
@@ -41,8 +46,8 @@ impl std::fmt::Display for Dropped {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Dropped::Field(path) => f.write_str(path),
-            Dropped::Label(key) => write!(f, "label {key}"),
-            Dropped::Annotation(key) => write!(f, "annotation {key}"),
+            Dropped::Label(key) => write!(f, "label {}", shown(key)),
+            Dropped::Annotation(key) => write!(f, "annotation {}", shown(key)),
         }
     }
 }
@@ -69,33 +74,95 @@ fn is_dropped(key: &str) -> bool {
 }
 
 impl SecretInput {
-    /// Reads `v1 Secret`.
-    pub fn from_node(node: &Node) -> Result<Self, ManifestError> {
+    /// Reads a `v1` Secret. Everything that the API server would refuse is an error, except an incomplete typed Secret
+    /// (see [`SecretInput::check_type`]).
+    pub(super) fn from_node(node: &Node) -> Result<Self, ManifestError> {
         let mut secret = SecretInput::default();
-        let of_typed_list = node.get("apiVersion").is_none() && node.get("kind").is_none();
-        if !of_typed_list && node.get("apiVersion").and_then(Node::as_str) != Some("v1") {
-            return Err(ManifestError::NotV1);
-        }
         for member in map(node, "the document", 0)? {
+            if secret.line == 0 {
+                secret.line = member.line;
+            }
             match member.key.as_str() {
                 "metadata" => secret.read_metadata(member)?,
-                "type" => secret.type_ = optional_string(member, "type")?,
+                "type" => secret.read_type(member)?,
                 "immutable" => secret.immutable = optional_bool(member, "immutable")?,
                 // Data is read below: stringData wins, whatever the order.
                 "apiVersion" | "kind" | "data" | "stringData" => {}
-                other => secret.drop_field(other.to_owned(), &member.value),
+                _ if member.value == Node::Null => {}
+                other => {
+                    return Err(ManifestError::UnknownField {
+                        line: member.line,
+                        field: shown(other),
+                        meant: secret_field(other),
+                    });
+                }
             }
         }
+        secret.check_count(node)?;
         secret.read_data(node)?;
         secret.read_string_data(node)?;
         Ok(secret)
     }
 
+    /// Fails if the type requires an entry that is missing or has the wrong form, as the API server does. `type_` is
+    /// used if the Secret has none.
+    pub fn check_type(&self, type_: Option<&str>) -> Result<(), ManifestError> {
+        let type_ = self.type_.as_deref().or(type_).unwrap_or_default();
+        match secret_type::fault(type_, &self.entries, &self.annotations) {
+            None => Ok(()),
+            Some((type_, fault)) => Err(ManifestError::Typed {
+                line: self.line,
+                type_,
+                fault,
+            }),
+        }
+    }
+
+    fn read_type(&mut self, member: &Member) -> Result<(), ManifestError> {
+        self.line = member.line;
+        self.type_ = optional_string(member, "type")?;
+        match &self.type_ {
+            Some(text) if !names::is_graphic(text, 253) => Err(ManifestError::Invalid {
+                line: member.line,
+                field: format!("type {}", quoted(text)),
+                rule: "must have 1 to 253 printable ASCII characters and no blanks".to_owned(),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Before any value is decoded or copied.
+    fn check_count(&self, node: &Node) -> Result<(), ManifestError> {
+        let members = ["data", "stringData"].map(|key| match node.get(key) {
+            Some(Node::Map(members)) => members.as_slice(),
+            _ => &[],
+        });
+        let entries: HashSet<&str> = members
+            .iter()
+            .copied()
+            .flatten()
+            .map(|m| m.key.as_str())
+            .collect();
+        if entries.len() > MAX_ENTRIES {
+            return Err(ManifestError::Invalid {
+                line: self.line,
+                field: format!("a Secret with {} entries", entries.len()),
+                rule: format!("must be split: a sealed document has at most {MAX_ENTRIES}"),
+            });
+        }
+        Ok(())
+    }
+
     fn read_metadata(&mut self, metadata: &Member) -> Result<(), ManifestError> {
         for member in map(&metadata.value, "metadata", metadata.line)? {
             match member.key.as_str() {
-                "name" => self.name = optional_string(member, "metadata.name")?,
-                "namespace" => self.namespace = optional_string(member, "metadata.namespace")?,
+                "name" => {
+                    self.name = checked_name(member, "metadata.name", names::is_object_name, OBJECT_NAME)?
+                }
+                "namespace" => {
+                    self.namespace =
+                        checked_name(member, "metadata.namespace", names::is_namespace, NAMESPACE)?;
+                }
                 "labels" => {
                     let (kept, dropped) = kept_and_dropped(member, "metadata.labels")?;
                     self.labels = kept;
@@ -106,7 +173,7 @@ impl SecretInput {
                     self.annotations = kept;
                     self.dropped.extend(dropped.into_iter().map(Dropped::Annotation));
                 }
-                other => self.drop_field(format!("metadata.{other}"), &member.value),
+                other => self.drop_field(member_path("metadata", other), &member.value),
             }
         }
         Ok(())
@@ -124,7 +191,7 @@ impl SecretInput {
             return Ok(());
         };
         for member in map(&data.value, "data", data.line)? {
-            let text = string(member, &format!("data.{}", member.key))?;
+            let text = string(member, &entry_path("data", member)?)?;
             let value = from_base64(text).ok_or_else(|| ManifestError::NotBase64 {
                 line: member.line,
                 entry: member.key.clone(),
@@ -139,12 +206,107 @@ impl SecretInput {
             return Ok(());
         };
         for member in map(&data.value, "stringData", data.line)? {
-            let text = string(member, &format!("stringData.{}", member.key))?;
+            let text = string(member, &entry_path("stringData", member)?)?;
             self.entries
                 .insert(member.key.clone(), SecretBytes::new(text.as_bytes().to_vec()));
         }
         Ok(())
     }
+}
+
+/// The rule for the name of an object.
+pub const OBJECT_NAME: &str = "must have at most 253 lower-case letters, digits, `-` and `.`, with a letter or digit at both ends and around each `.`";
+/// The rule for the name of a namespace.
+pub const NAMESPACE: &str =
+    "must have at most 63 lower-case letters, digits and `-`, with a letter or digit at both ends";
+/// The rule for the name of an entry.
+pub const ENTRY_NAME: &str =
+    "must have 1 to 253 letters, digits, `-`, `_` and `.`, not be `.`, and not begin with `..`";
+const METADATA_KEY: &str = "must be a name of at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends, \
+     optionally after a DNS name and `/`";
+const LABEL_VALUE: &str =
+    "must have a value of at most 63 letters, digits, `-`, `_` and `.`, with a letter or digit at both ends";
+
+const FIELDS: [&str; 7] = [
+    "apiVersion",
+    "kind",
+    "metadata",
+    "type",
+    "immutable",
+    "data",
+    "stringData",
+];
+
+/// Returns the field of a Secret that differs from `key` only in letter case or in one or two characters.
+fn secret_field(key: &str) -> Option<&'static str> {
+    let simple = |text: &str| text.to_ascii_lowercase().replace(['-', '_', ' '], "");
+    let key = simple(key);
+    FIELDS
+        .into_iter()
+        .find(|field| edit_distance(&simple(field), &key) <= if field.len() > 4 { 2 } else { 1 })
+}
+
+/// Levenshtein's distance, for short words.
+fn edit_distance(a: &str, b: &str) -> usize {
+    if b.len() > 2 * a.len() + 2 {
+        return usize::MAX;
+    }
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.bytes().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, y) in b.bytes().enumerate() {
+            let substituted = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
+fn checked_name(
+    member: &Member,
+    field: &str,
+    valid: fn(&str) -> bool,
+    rule: &str,
+) -> Result<Option<String>, ManifestError> {
+    let name = optional_string(member, field)?;
+    match &name {
+        Some(text) if !valid(text) => Err(ManifestError::Invalid {
+            line: member.line,
+            field: format!("{field} {}", quoted(text)),
+            rule: rule.to_owned(),
+        }),
+        _ => Ok(name),
+    }
+}
+
+/// The path of an entry whose name is valid.
+fn entry_path(map: &str, member: &Member) -> Result<String, ManifestError> {
+    let path = member_path(map, &member.key);
+    if names::is_entry_name(&member.key) {
+        return Ok(path);
+    }
+    Err(ManifestError::Invalid {
+        line: member.line,
+        field: path,
+        rule: ENTRY_NAME.to_owned(),
+    })
+}
+
+fn check_metadata(member: &Member, path: &str, label: bool, value: &str) -> Result<(), ManifestError> {
+    let rule = if !names::is_qualified_name(&member.key) {
+        METADATA_KEY
+    } else if label && !names::is_label_value(value) {
+        LABEL_VALUE
+    } else {
+        return Ok(());
+    };
+    Err(ManifestError::Invalid {
+        line: member.line,
+        field: path.to_owned(),
+        rule: rule.to_owned(),
+    })
 }
 
 /// Returns the members of a map; null counts as empty, as in the API server.
@@ -192,7 +354,9 @@ fn kept_and_dropped(
         if is_dropped(&member.key) {
             dropped.push(member.key.clone());
         } else {
-            let text = string(member, &format!("{field}.{}", member.key))?;
+            let path = member_path(field, &member.key);
+            let text = string(member, &path)?;
+            check_metadata(member, &path, field == "metadata.labels", text)?;
             kept.insert(member.key.clone(), text.to_owned());
         }
     }
@@ -211,10 +375,12 @@ fn wrong(line: usize, field: &str, node: &Node, wanted: &'static str) -> Manifes
 #[cfg(test)]
 mod tests {
     use super::super::stream;
+    use super::super::yaml_read::{AliasBudget, Aliases};
     use super::*;
 
     fn secret(text: &str) -> Result<SecretInput, ManifestError> {
-        let parts = stream::read(text.as_bytes())?;
+        let mut budget = AliasBudget::default();
+        let parts = stream::read(text.as_bytes(), Aliases::Expand(&mut budget))?;
         parts[0].items()[0].secret()
     }
 
@@ -362,11 +528,11 @@ type: Opaque
         let Err(error) = secret("apiVersion: v2\nkind: Secret\n") else {
             panic!("v2")
         };
-        assert_eq!(error, ManifestError::NotV1);
+        assert_eq!(error, ManifestError::NotV1 { line: 1 });
         let Err(error) = secret("{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"data\":{\"a\":1}}") else {
             panic!("1")
         };
-        assert_eq!(error.to_string(), "data.a is a number, not a string");
+        assert_eq!(error.to_string(), "line 1: data.a is a number, not a string");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use super::super::failure::{Failure, Result};
 use super::super::input::Input;
 use crate::envelope::{Document, wire};
 use crate::kms::KeyUri;
-use crate::manifest::{self, Kind, Part};
+use crate::manifest::{self, Aliases, Kind, Part};
 
 /// The result of a search.
 pub(super) struct Found {
@@ -70,7 +70,7 @@ fn uses(path: &Path, key: &KeyUri, named: bool) -> Result<bool> {
     if !named && !may_use {
         return Ok(false);
     }
-    let parts = manifest::read(text.expose())?;
+    let parts = manifest::read(text.expose(), Aliases::Ignore)?;
     let mut used = false;
     for item in parts
         .iter()

@@ -7,11 +7,13 @@ use super::super::keychain::Recipients;
 use super::super::place::PlaceRule;
 use super::super::printer::Printer;
 use crate::api::{SEALED_FOR_ANNOTATION, sealed_for};
+use crate::envelope::render::MAX_SECRET;
 use crate::envelope::wire::{API_VERSION, KIND};
-use crate::envelope::{Document, Draft, Place, ReaderPolicy, Scope, SealTime, SecretBytes, Template};
+use crate::envelope::{
+    Document, Draft, Place, ReaderPolicy, Scope, SealTime, SecretBytes, StructureError, Template,
+};
 use crate::kms;
-use crate::manifest::leak::{self, Readable};
-use crate::manifest::{self, Member, Node, SecretInput};
+use crate::manifest::{self, Member, Node, SecretInput, shown};
 
 /// Client-side `kubectl apply` stores a copy in an annotation; an object's annotations are limited to 256 KiB.
 const WARN_BYTES: usize = 180 * 1024;
@@ -37,16 +39,23 @@ pub(super) struct Sealer {
     pub(super) printer: Printer,
 }
 
+/// A Secret with its place and type, checked before any value is compared and any KMS key is used. Holds plaintext: no
+/// Debug.
+pub(super) struct Prepared {
+    pub(super) place: Place,
+    pub(super) template: Template,
+    pub(super) entries: BTreeMap<String, SecretBytes>,
+}
+
 impl Sealer {
-    /// Seals one Secret. `from_flags`: it has no manifest, so its namespace is that of the flag.
-    pub(super) async fn seal(&self, secret: SecretInput, from_flags: bool) -> Result<Sealed> {
+    /// Checks one Secret. `from_flags`: it has no manifest, so its namespace is that of the flag.
+    pub(super) fn prepare(&self, secret: SecretInput, from_flags: bool) -> Result<Prepared> {
         let name = self.place.resolve_name(secret.name.as_deref())?;
-        self.seal_named(&name, secret, from_flags)
-            .await
+        self.prepare_named(&name, secret, from_flags)
             .map_err(|failure| failure.about(format!("Secret {name}")))
     }
 
-    async fn seal_named(&self, name: &str, secret: SecretInput, from_flags: bool) -> Result<Sealed> {
+    fn prepare_named(&self, name: &str, secret: SecretInput, from_flags: bool) -> Result<Prepared> {
         let namespace = self.place.resolve_namespace(secret.namespace.as_deref())?;
         if namespace.is_none() && self.scope != Scope::ClusterWide {
             return Err(self.place.no_namespace());
@@ -58,12 +67,19 @@ impl Sealer {
             return Err(Failure::failed("it has no data")
                 .help("check the field names `data` and `stringData`, or seal it empty with --allow-empty"));
         }
+        let bytes: usize = secret.entries.values().map(SecretBytes::len).sum();
+        if bytes > MAX_SECRET {
+            return Err(Failure::failed(format!(
+                "its values have {bytes} bytes; a Secret holds at most {MAX_SECRET}"
+            ))
+            .help("split it into several Secrets"));
+        }
+        secret.check_type(self.type_.as_deref())?;
         let place = Place::new(namespace.as_deref(), name)?;
-        let shown = shown(&place);
         if !secret.dropped.is_empty() {
             let dropped: Vec<String> = secret.dropped.iter().map(ToString::to_string).collect();
             self.printer
-                .note(&format!("{shown}: dropped {}", dropped.join(", ")));
+                .note(&format!("{}: dropped {}", place_name(&place), dropped.join(", ")));
         }
         let template = Template {
             type_: self.resolve_type(secret.type_)?,
@@ -72,20 +88,37 @@ impl Sealer {
             annotations: secret.annotations,
             ..Template::default()
         };
-        refuse_leaks(&place, &template, &secret.entries)?;
+        Ok(Prepared {
+            place,
+            template,
+            entries: secret.entries,
+        })
+    }
+
+    /// Seals one Secret under a new data key.
+    pub(super) async fn seal(&self, prepared: Prepared) -> Result<Sealed> {
+        let label = format!("Secret {}", prepared.place.name);
+        self.seal_unlabelled(prepared)
+            .await
+            .map_err(|failure| failure.about(label))
+    }
+
+    async fn seal_unlabelled(&self, prepared: Prepared) -> Result<Sealed> {
+        let shown = place_name(&prepared.place);
         let now = SealTime::now().ok_or_else(|| {
             Failure::failed("the clock is outside the years 1970 to 9999").help("set the clock")
         })?;
-        self.warn_about_type(&shown, &template, &now);
-        let entries = secret.entries.len();
+        self.warn_about_type(&shown, &prepared.template, &now);
+        self.warn_about_templates(&shown, &prepared.entries);
+        let entries = prepared.entries.len();
         let draft = Draft {
-            place,
+            place: prepared.place,
             scope: self.scope,
             audience: self.audience.clone(),
-            values: secret.entries,
-            template,
+            values: prepared.entries,
+            template: prepared.template,
         };
-        let checked = draft.check()?;
+        let checked = draft.check().map_err(|error| in_terms_of_the_secret(&error))?;
         let keys = &self.recipients;
         let context = checked.binding().context();
         let (key, wraps) = kms::wrap_new_data_key(&keys.registry, &keys.first, &keys.others, &context)
@@ -127,6 +160,23 @@ impl Sealer {
         }
     }
 
+    /// A value may legitimately contain the template of another tool; these words occur in Helm charts only.
+    fn warn_about_templates(&self, shown: &str, entries: &BTreeMap<String, SecretBytes>) {
+        let unrendered = |value: &SecretBytes| {
+            std::str::from_utf8(value.expose()).is_ok_and(|text| {
+                text.contains("{{")
+                    && [".Values.", ".Release.", ".Chart."]
+                        .iter()
+                        .any(|word| text.contains(word))
+            })
+        };
+        for (name, _) in entries.iter().filter(|(_, value)| unrendered(value)) {
+            self.printer.warning(&format!(
+                "{shown}: the value of {name:?} looks like an unrendered Helm template"
+            ));
+        }
+    }
+
     fn check_size(&self, shown: &str, node: &Node) -> Result<()> {
         let size = manifest::to_json(node).expose().len();
         if size > MAX_BYTES {
@@ -147,49 +197,25 @@ impl Sealer {
 }
 
 /// Returns `prod/db`, or `db` without a namespace.
-fn shown(place: &Place) -> String {
+pub(super) fn place_name(place: &Place) -> String {
     match &place.namespace {
-        Some(namespace) => format!("{namespace}/{}", place.name),
-        None => place.name.clone(),
+        Some(namespace) => format!("{}/{}", shown(namespace), shown(&place.name)),
+        None => shown(&place.name),
     }
 }
 
-/// Refuses readable texts that contain a value to be sealed.
-fn refuse_leaks(place: &Place, template: &Template, values: &BTreeMap<String, SecretBytes>) -> Result<()> {
-    let mut texts = vec![Readable {
-        what: "the Secret's name".into(),
-        text: &place.name,
-    }];
-    let mut add = |what: String, text| texts.push(Readable { what, text });
-    if let Some(namespace) = &place.namespace {
-        add("the namespace".into(), namespace);
-    }
-    if let Some(type_) = &template.type_ {
-        add("the type".into(), type_);
-    }
-    for name in values.keys() {
-        add("the name of an entry".into(), name);
-    }
-    for (word, map) in [
-        ("label", &template.labels),
-        ("annotation", &template.annotations),
-        ("plain entry", &template.data),
-        ("rendered entry", &template.render),
-    ] {
-        for (key, value) in map {
-            add(format!("the name of a {word}"), key);
-            add(format!("{word} {key:?}"), value);
-        }
-    }
-    match leak::find(&texts, values) {
-        // The readable text may be the value itself, so the message names only its location.
-        Some((readable, entry)) => Err(Failure::failed(format!(
-            "{} contains the value of entry {entry:?} and would stay readable",
-            readable.what
-        ))
-        .help("change that text or the value; a value that is not secret belongs in a ConfigMap")),
-        None => Ok(()),
-    }
+/// The format reports fields of the sealed document, which the user has never seen.
+fn in_terms_of_the_secret(error: &StructureError) -> Failure {
+    let text = error.to_string();
+    let renamed = [
+        ("spec.template.metadata", "metadata"),
+        ("spec.template.type", "type"),
+        ("spec.encryptedData", "data"),
+        ("spec: ", "the Secret: "),
+    ]
+    .iter()
+    .find_map(|(from, to)| text.strip_prefix(from).map(|rest| format!("{to}{rest}")));
+    Failure::failed(renamed.unwrap_or(text))
 }
 
 /// Builds the object, with fields in the order of docs/format-es1.md.

@@ -9,6 +9,7 @@ use super::super::input::{Input, StdinGuard};
 use super::super::printer::Printer;
 use crate::envelope::SecretBytes;
 use crate::envelope::names::is_entry_name;
+use crate::manifest::ENTRY_NAME;
 
 /// The source of one or more entries.
 #[derive(Debug, PartialEq, Eq)]
@@ -67,8 +68,8 @@ fn from_file(word: &str) -> Result<EntrySource> {
     );
     if name.is_empty() || path.is_empty() {
         return Err(
-            Failure::usage("--from-file needs a file, and a name where the file has none")
-                .help("--from-file NAME=PATH"),
+            Failure::usage("--from-file needs a path, and a name if the path has none")
+                .help("write --from-file NAME=PATH"),
         );
     }
     check_name(&name, "--from-file")?;
@@ -98,8 +99,10 @@ fn check_name(name: &str, flag: &str) -> Result<()> {
     if is_entry_name(name) {
         return Ok(());
     }
-    Err(Failure::usage(format!("{flag}: that is no name of an entry"))
-        .help("a name has 1 to 253 letters, digits, `-`, `_` and `.`; for a file write NAME=PATH"))
+    Err(
+        Failure::usage(format!("{flag}: the name of the entry {ENTRY_NAME}"))
+            .help("for a file write NAME=PATH"),
+    )
 }
 
 /// Reads all sources. Fails if two entries have the same name.
@@ -113,7 +116,8 @@ pub(super) fn read(
         match source {
             EntrySource::Prompt(name) => insert(&mut entries, name, prompt(name, printer)?)?,
             EntrySource::Whole(name, input) => {
-                let value = trim_or_warn(input.read()?, name, newlines, printer);
+                let value = read_whole(name, input)?;
+                let value = trim_or_warn(value, name, newlines, printer);
                 insert(&mut entries, name, value)?;
             }
             EntrySource::Lines(input) => {
@@ -127,6 +131,21 @@ pub(super) fn read(
         }
     }
     Ok(entries)
+}
+
+/// `--from-file password=hunter2` was probably meant as a literal, so the message does not repeat what follows `=`.
+fn read_whole(name: &str, input: &Input) -> Result<SecretBytes> {
+    let Input::File(path) = input else {
+        return input.read();
+    };
+    if path.file_name().is_some_and(|file| file == name) || path.exists() {
+        return input.read();
+    }
+    Err(
+        Failure::failed(format!("--from-file {name}=...: there is no such file")).help(format!(
+            "--from-file takes a path; to enter the value, use --from-literal {name}"
+        )),
+    )
 }
 
 fn insert(entries: &mut BTreeMap<String, SecretBytes>, name: &str, value: SecretBytes) -> Result<()> {
@@ -183,36 +202,68 @@ fn trim_or_warn(value: SecretBytes, name: &str, newlines: Newlines, printer: Pri
 }
 
 /// Parses lines `NAME=value` as kubectl does: blank lines and lines that begin with `#` are ignored; the value is
-/// everything after the first `=`.
+/// everything after the first `=`. A line that continues the value of the line before is refused: its beginning would
+/// become the name of an entry, which stays readable.
 fn env_lines(text: &[u8], printer: Printer) -> Result<Vec<(String, SecretBytes)>> {
     let text = std::str::from_utf8(text)
         .map_err(|_| Failure::failed("the text is not UTF-8").help("read a binary value with --from-file"))?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut entries = Vec::new();
+    let mut entries: Vec<(String, SecretBytes)> = Vec::new();
     for (index, line) in text.lines().enumerate() {
-        let line = line.trim_start();
+        // `lines` keeps a lone CR at the end of the text; kubectl drops it.
+        let line = line.strip_suffix('\r').unwrap_or(line).trim_start();
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
         let at = |what: &str| Failure::failed(format!("line {}: {what}", index + 1));
-        let Some((name, value)) = line.split_once('=') else {
-            return Err(at("not NAME=value").help("write a comment behind `#`"));
+        let continues = || {
+            at("not NAME=value: values have one line")
+                .help("read a value of several lines with --from-file; write a comment behind `#`")
         };
+        let Some((name, value)) = line.split_once('=') else {
+            return Err(continues());
+        };
+        let before = entries.last().map_or(&b""[..], |(_, value)| value.expose());
+        if is_continuation(before, line) {
+            return Err(continues());
+        }
         if !is_entry_name(name) {
-            return Err(at("what stands before `=` is no name of an entry")
-                .help("a name has letters, digits, `-`, `_` and `.`, and no space around the `=`"));
+            return Err(at("the text before `=` is not a valid name of an entry").help(
+                "a name has letters, digits, `-`, `_` and `.`, and no blank around the `=`; \
+                     values have one line, use --from-file for longer ones",
+            ));
         }
         let quoted = ['"', '\'']
             .into_iter()
             .any(|q| value.len() > 1 && value.starts_with(q) && value.ends_with(q));
         if quoted {
             printer.warning(&format!(
-                "the quotes around the value of {name:?} are sealed as part of it, as kubectl takes them"
+                "the quotes around the value of {name:?} are sealed as part of it, as in kubectl"
             ));
         }
         entries.push((name.to_owned(), SecretBytes::new(value.as_bytes().to_vec())));
     }
     Ok(entries)
+}
+
+/// Recognizes the last line of wrapped base64, and lines after the beginning of a PEM block or of a quoted value.
+fn is_continuation(before: &[u8], line: &str) -> bool {
+    let base64 = |text: &[u8]| {
+        text.iter()
+            .all(|b| b.is_ascii_alphanumeric() || b"+/-_".contains(b))
+    };
+    let content = line.trim_end_matches('=');
+    let padded = content.len() < line.len() && line.len().is_multiple_of(4) && base64(content.as_bytes());
+    // `NAME=` has one `=` too, so a single one counts only after a long line of base64.
+    let wrapped = before.len() >= 32 && base64(before);
+    let upper_case = content.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
+    let open_pem = before.windows(11).any(|window| window == b"-----BEGIN ")
+        || before.starts_with(b"-----BEGIN")
+        || before.starts_with(b"\"-----BEGIN");
+    let open_quote = matches!(before, [quote @ (b'"' | b'\''), rest @ ..] if rest.last() != Some(quote) && !rest.contains(quote));
+    open_pem && !before.windows(9).any(|window| window == b"-----END ")
+        || open_quote
+        || (padded && (wrapped || (line.ends_with("==") && !upper_case)))
 }
 
 #[cfg(test)]
@@ -295,9 +346,27 @@ mod tests {
         };
         let lines: Vec<(&str, &str)> = lines.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(lines, [("A", "1 "), ("B", "\"x\""), ("C", ""), ("D", "a=b#c")]);
-        for bad in ["hunter2", "A=1\nmy hunter2=x", "=hunter2"] {
+        assert_eq!(
+            read("A=1\r").map(|lines| lines[0].1.clone()),
+            Ok("1".to_owned()),
+            "a lone CR at the end is dropped"
+        );
+        let wrapped = format!("KEY={}\nhunter2hunter2hunter2wA=\n", "QUJD".repeat(16));
+        for bad in [
+            "hunter2",
+            "A=1\nmy hunter2=x",
+            "=hunter2",
+            &wrapped,
+            "KEY=-----BEGIN-----\nhunter2A1==",
+            "KEY=\"-----BEGIN PRIVATE KEY-----\nhunter2=\n-----END PRIVATE KEY-----\"",
+            "KEY='first\nhunter2=x'",
+            "TOKEN=abc\nhunter2hunter2abAb==",
+        ] {
             let Err(failure) = read(bad) else { panic!("{bad}") };
             assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");
+        }
+        for good in ["A=\nAB=\nABC=\n", "A=QUJD\nB=QUJDRA==\n", "TOKEN=abc\nDB=="] {
+            assert!(read(good).is_ok(), "{good}");
         }
     }
 }

@@ -1,13 +1,15 @@
 //! `seal`: encrypts Secrets into EnvelopeSecrets.
 
+mod batch;
 mod document;
 mod entries;
+mod leaks;
 
 use clap::{Args, ValueEnum, ValueHint};
 
 use std::path::PathBuf;
 
-use super::args::{Format, InputArgs, KeyArgs, OutputArgs, PlaceArgs};
+use super::args::{InputArgs, KeyArgs, OutputArgs, PlaceArgs};
 use super::clock;
 use super::failure::{Failure, Result};
 use super::failures::Failures;
@@ -20,14 +22,17 @@ use super::program::Program;
 use crate::envelope::Scope;
 use crate::envelope::names::is_audience;
 use crate::files::{Mode, Overwrite};
-use crate::manifest::{Kind, Part, SecretInput};
+use crate::manifest::{AliasBudget, Aliases, Kind, Part, SecretInput};
+use batch::Batch;
 use document::Sealer;
 use entries::{EntrySource, Newlines};
+use leaks::LeakCheck;
 
 /// Seal Secrets: encrypt them into EnvelopeSecrets that are safe to commit
 ///
 /// Reads Secret manifests (or values with --from-*), and prints an EnvelopeSecret for each. Every value is encrypted;
-/// names, type, labels and annotations stay readable. Other manifests pass through unchanged.
+/// names, type, labels and annotations stay readable. Other manifests pass through unchanged, unless they look like a
+/// Secret in plaintext or contain a value that is sealed.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     envelope seal -f secret.yaml -w sealed.yaml\n  \
@@ -60,6 +65,12 @@ pub(super) struct SealArgs {
     /// Accept a Secret without data
     #[arg(long)]
     allow_empty: bool,
+    /// Pass documents through, with a warning each, even if they look like Secrets in plaintext
+    #[arg(long)]
+    pass_plain: bool,
+    /// Replace the file of --write
+    #[arg(long)]
+    force: bool,
     /// Remove one line ending from the end of each value that is read from a file or pipe
     #[arg(long)]
     trim: bool,
@@ -99,6 +110,7 @@ enum Source {
 /// Runs the command.
 pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) -> Result<()> {
     let mut guard = StdinGuard::default();
+    let rule = PlaceRule::new(&args.place, program)?;
     let entries = EntrySource::all(
         &args.from_file,
         &args.from_env_file,
@@ -108,12 +120,17 @@ pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) ->
     let source = if entries.is_empty() {
         Source::Manifests(input::manifests(&args.input, &mut guard)?)
     } else {
+        // Before any prompt or read.
+        rule.needs_name()?;
         Source::Entries(entries)
     };
     let output = Output::choose(&args.output)?;
-    output
-        .must_be_new("envelope seal writes only new files: choose another name, or remove the file first")?;
-    let rule = PlaceRule::new(&args.place, program)?;
+    let overwrite = if args.force {
+        Overwrite::Replace
+    } else {
+        output.must_be_new("choose another name, or replace the whole file with --force")?;
+        Overwrite::Never
+    };
     if let Some(audience) = args.audience.as_deref().filter(|audience| !is_audience(audience)) {
         return Err(
             Failure::usage(format!("--audience {audience:?} is not a valid audience")).help(
@@ -131,87 +148,79 @@ pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) ->
         place: rule,
         printer,
     };
-    let done = seal(&sealer, source, newlines, &output).await;
+    let target = Target { output, overwrite };
+    let done = match source {
+        Source::Entries(entries) => seal_entries(&sealer, &entries, newlines, &target).await,
+        Source::Manifests(inputs) => seal_manifests(&sealer, &inputs, args.pass_plain, &target).await,
+    };
     clock::warn(sealer.recipients.registry.clocks(), printer);
     done
 }
 
-async fn seal(sealer: &Sealer, source: Source, newlines: Newlines, output: &Output) -> Result<()> {
-    let printer = sealer.printer;
-    match source {
-        Source::Entries(entries) => {
-            let secret = SecretInput {
-                entries: entries::read(&entries, newlines, printer)?,
-                ..SecretInput::default()
-            };
-            sealer.place.needs_name()?;
-            let done = sealer.seal(secret, true).await?;
-            let text = join(vec![Piece::New(done.object, false)], output.format)?;
-            output.write(text.expose(), Mode::Kept, Overwrite::Never)?;
-            printer.done(&done.report);
-            Ok(())
-        }
-        Source::Manifests(inputs) => seal_manifests(sealer, &inputs, output).await,
+/// Where the result goes.
+struct Target {
+    output: Output,
+    overwrite: Overwrite,
+}
+
+impl Target {
+    fn write(&self, bytes: &[u8]) -> Result<()> {
+        self.output.write(bytes, Mode::Kept, self.overwrite)
     }
 }
 
-/// Continues after a file that fails. Successful results are printed, but a file is written only if all succeeded.
-async fn seal_manifests(sealer: &Sealer, inputs: &[Input], output: &Output) -> Result<()> {
+async fn seal_entries(
+    sealer: &Sealer,
+    entries: &[EntrySource],
+    newlines: Newlines,
+    target: &Target,
+) -> Result<()> {
+    let secret = SecretInput {
+        entries: entries::read(entries, newlines, sealer.printer)?,
+        ..SecretInput::default()
+    };
+    let prepared = sealer.prepare(secret, true)?;
+    let check = LeakCheck::new([&prepared], &sealer.recipients.list());
+    check.check_secret(&prepared)?;
+    let done = sealer.seal(prepared).await?;
+    let text = join(vec![Piece::New(done.object, false)], target.output.format)?;
+    check.check_output(text.expose())?;
+    target.write(text.expose())?;
+    sealer.printer.done(&done.report);
+    Ok(())
+}
+
+/// Continues after a document that fails. Successful results are printed, but a file is written only if all succeeded.
+async fn seal_manifests(sealer: &Sealer, inputs: &[Input], pass_plain: bool, target: &Target) -> Result<()> {
     let mut failures = Failures::new(inputs.len(), sealer.printer);
     let texts = input::texts(inputs, &mut failures)?;
-    let files = input::documents(&texts, &mut failures)?;
-    let secrets = files.iter().flat_map(|(_, parts)| parts).flat_map(Part::items);
-    let secrets = secrets.filter(|item| item.kind() == Kind::Secret).count();
+    let mut budget = AliasBudget::default();
+    let (files, bad) = input::documents(&texts, Aliases::Expand(&mut budget));
+    let items = || files.iter().flat_map(|(_, parts)| parts).flat_map(Part::items);
+    if items().count() + bad.len() > 1 {
+        failures.expect_several();
+    }
+    bad.into_iter().try_for_each(|failure| failures.add(failure))?;
+    let secrets = items().filter(|item| item.kind() == Kind::Secret).count();
     sealer.place.check_count(secrets)?;
-    if secrets == 0 && failures.none() {
+    let mut batch = Batch::new(sealer, pass_plain, target.output.format);
+    for (input, parts) in &files {
+        for part in parts {
+            batch.add(input, part, &mut failures)?;
+        }
+    }
+    let sealed_already = items().any(|item| item.kind() == Kind::Sealed);
+    if secrets == 0 && !sealed_already && failures.none() {
         return Err(Failure::failed("the input contains no Secret").help(
             "give a manifest with `kind: Secret`, or values with --from-file, --from-literal or --from-env-file",
         ));
     }
-    let (mut pieces, mut reports) = (Vec::new(), Vec::new());
-    for (input, parts) in &files {
-        match seal_parts(sealer, parts, output.format).await {
-            Ok((more, about_them)) => {
-                pieces.extend(more);
-                reports.extend(about_them);
-            }
-            Err(failure) => failures.add(failure.about(input.label()))?,
-        }
-    }
-    if !pieces.is_empty() && (failures.none() || output.file.is_none()) {
-        let text = join(pieces, output.format)?;
-        output.write(text.expose(), Mode::Kept, Overwrite::Never)?;
+    let (text, reports) = batch.finish(&mut failures).await?;
+    if let Some(text) = text.filter(|_| failures.none() || target.output.file.is_none()) {
+        target.write(text.expose())?;
         for report in &reports {
             sealer.printer.done(report);
         }
     }
-    failures.end(output.file.is_some())
-}
-
-/// Seals the documents of one file; returns the results and their reports.
-async fn seal_parts<'p>(
-    sealer: &Sealer,
-    parts: &'p [Part<'p>],
-    format: Format,
-) -> Result<(Vec<Piece<'p>>, Vec<String>)> {
-    let (mut pieces, mut reports) = (Vec::new(), Vec::new());
-    for part in parts {
-        let items = part.items();
-        let holds_secret = items.iter().any(|item| item.kind() == Kind::Secret);
-        if !holds_secret {
-            pieces.extend(Piece::kept(part, format)?);
-            continue;
-        }
-        for item in items {
-            let object = if item.kind() == Kind::Secret {
-                let done = sealer.seal(item.secret()?, false).await?;
-                reports.push(done.report);
-                done.object
-            } else {
-                item.rewritable()?.clone()
-            };
-            pieces.push(Piece::New(object, part.explicit));
-        }
-    }
-    Ok((pieces, reports))
+    failures.end(target.output.file.is_some())
 }

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::yaml_read::Aliases;
 use super::*;
 use crate::manifest::{json_read, yaml_read};
 
@@ -8,7 +9,7 @@ fn yaml(node: &Node) -> String {
 }
 
 fn parse(text: &str) -> Node {
-    let Ok(mut documents) = yaml_read::read(text) else {
+    let Ok(mut documents) = yaml_read::read(text, Aliases::Ignore) else {
         panic!("{text}")
     };
     assert_eq!(documents.len(), 1, "{text}");

@@ -1,5 +1,6 @@
 //! Reads YAML 1.2 from parser events: one tree per document, and marks that restrict how it may be used.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -8,13 +9,40 @@ use serde_saphyr::granit_parser::{
 };
 use zeroize::Zeroizing;
 
+use super::base64_std::from_base64;
 use super::error::ManifestError;
 use super::node::{Member, Node};
 use super::schema::{self, Plain};
+use super::shown::quoted;
 use super::write::json_number;
 
-/// Bytes of memory that anchors and aliases may copy: far above what people write, far below an alias bomb.
-const MAX_ALIASED: usize = 16 << 20;
+/// How a reader treats aliases.
+pub enum Aliases<'b> {
+    /// Expand them within a budget. Everything read with one budget shares it.
+    Expand(&'b mut AliasBudget),
+    /// Read each alias as null and copy nothing. No sealed document may contain one, so this suffices to open them.
+    Ignore,
+}
+
+impl Aliases<'_> {
+    /// The same treatment, for one of several texts.
+    pub fn reborrow(&mut self) -> Aliases<'_> {
+        match self {
+            Aliases::Expand(budget) => Aliases::Expand(budget),
+            Aliases::Ignore => Aliases::Ignore,
+        }
+    }
+}
+
+/// Bytes of memory that anchors and aliases may still copy. The default is far above what people write and far below an
+/// alias bomb.
+pub struct AliasBudget(usize);
+
+impl Default for AliasBudget {
+    fn default() -> Self {
+        AliasBudget(16 << 20)
+    }
+}
 
 /// Lines (from 1) on which a document uses a feature; `None` if it does not.
 #[derive(Clone, Copy, Default)]
@@ -23,10 +51,31 @@ pub(super) struct Marks {
     pub(super) reference: Option<(usize, &'static str)>,
     /// A tag.
     pub(super) tag: Option<usize>,
-    /// A key that is not a string.
+    /// A key that is not a string under both YAML 1.1 and 1.2.
     pub(super) odd_key: Option<usize>,
+    /// A merge key after another member: kubectl lets it override that member.
+    pub(super) late_merge: Option<usize>,
     /// A plain scalar that YAML 1.1 readers read differently, or a number that JSON cannot represent.
     pub(super) differs: Option<usize>,
+}
+
+impl Marks {
+    /// Moves all lines down, for a document that was read alone.
+    pub(super) fn shift(&mut self, by: usize) {
+        if let Some((line, _)) = &mut self.reference {
+            *line += by;
+        }
+        for line in [
+            &mut self.tag,
+            &mut self.odd_key,
+            &mut self.late_merge,
+            &mut self.differs,
+        ] {
+            if let Some(line) = line {
+                *line += by;
+            }
+        }
+    }
 }
 
 /// One document of a stream.
@@ -40,12 +89,12 @@ pub(super) struct YamlDocument {
 }
 
 /// Reads all documents of a stream. Their ranges cover the text. Comments alone are not a document.
-pub(super) fn read(text: &str) -> Result<Vec<YamlDocument>, ManifestError> {
+pub(super) fn read(text: &str, aliases: Aliases<'_>) -> Result<Vec<YamlDocument>, ManifestError> {
     let mut composer = Composer {
         text,
         parser: Parser::new_from_str_with_options(text, reader_options()),
         anchors: HashMap::new(),
-        aliased: 0,
+        aliases,
         marks: Marks::default(),
     };
     let mut documents: Vec<YamlDocument> = Vec::new();
@@ -63,7 +112,6 @@ pub(super) fn read(text: &str) -> Result<Vec<YamlDocument>, ManifestError> {
                     last.range.end = start;
                 }
                 composer.anchors.clear();
-                composer.aliased = 0;
                 composer.marks = Marks::default();
                 let root = composer.node()?.node;
                 documents.push(YamlDocument {
@@ -94,22 +142,32 @@ fn reader_options() -> Options {
     }
 }
 
-struct Composer<'t> {
+struct Composer<'t, 'b> {
     text: &'t str,
     parser: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, Node>,
-    aliased: usize,
+    aliases: Aliases<'b>,
     marks: Marks,
 }
 
-/// A node, its line, and whether it is the plain scalar `<<`.
+/// A node and what a map needs to know if it is a key.
 struct Composed {
     node: Node,
     line: usize,
-    merge: bool,
+    key: KeyForm,
 }
 
-impl<'t> Composer<'t> {
+/// The form of a node as a key.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum KeyForm {
+    /// The plain scalar `<<`.
+    Merge,
+    /// A plain scalar that YAML 1.1 or 1.2 does not read as a string.
+    NotString,
+    Other,
+}
+
+impl<'t> Composer<'t, '_> {
     fn next(&mut self) -> Result<(Event<'t>, Span), ManifestError> {
         match self.parser.next_event() {
             Some(Ok(event)) => Ok(event),
@@ -150,11 +208,15 @@ impl<'t> Composer<'t> {
 
     fn node_from(&mut self, event: Event<'t>, span: &Span) -> Result<Composed, ManifestError> {
         let line = span.start.line();
-        let mut merge = false;
+        let mut key = KeyForm::Other;
         let (anchor, node) = match event {
             Event::Scalar(text, style, anchor, tag) => {
                 self.mark(anchor, tag.as_deref(), line);
-                merge = style == ScalarStyle::Plain && text == "<<";
+                if style == ScalarStyle::Plain && text == "<<" {
+                    key = KeyForm::Merge;
+                } else if style == ScalarStyle::Plain && tag.is_none() && schema::differs(&text) {
+                    key = KeyForm::NotString;
+                }
                 (anchor, self.scalar(&text, style, tag.as_deref(), line))
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -177,11 +239,11 @@ impl<'t> Composer<'t> {
             }
             _ => return Err(yaml(line, "a value was expected")),
         };
-        if anchor != 0 {
+        if anchor != 0 && matches!(self.aliases, Aliases::Expand(_)) {
             self.spend(&node, line)?;
             self.anchors.insert(anchor, node.clone());
         }
-        Ok(Composed { node, line, merge })
+        Ok(Composed { node, line, key })
     }
 
     fn mark(&mut self, anchor: usize, tag: Option<&Tag>, line: usize) {
@@ -195,6 +257,13 @@ impl<'t> Composer<'t> {
 
     fn scalar(&mut self, text: &str, style: ScalarStyle, tag: Option<&Tag>, line: usize) -> Node {
         let string = || Node::String(Zeroizing::new(text.to_owned()));
+        // kubectl decodes it, so that `kind: !!binary U2VjcmV0` is a Secret.
+        if tag.is_some_and(|tag| tag.suffix() == "binary" || tag.suffix().ends_with(":binary"))
+            && let Some(Ok(decoded)) =
+                from_base64(text).map(|bytes| String::from_utf8(bytes.expose().to_vec()))
+        {
+            return Node::text(decoded);
+        }
         // A document with a tag is marked, and may only pass through byte for byte.
         if style != ScalarStyle::Plain || tag.is_some() {
             return string();
@@ -223,9 +292,8 @@ impl<'t> Composer<'t> {
     }
 
     fn map(&mut self) -> Result<Node, ManifestError> {
-        let mut members: Vec<Member> = Vec::new();
+        let mut map = MapBuilder::default();
         let mut seen = HashSet::new();
-        let mut merged = Vec::new();
         loop {
             let (event, span) = self.next()?;
             if matches!(event, Event::MappingEnd) {
@@ -234,24 +302,30 @@ impl<'t> Composer<'t> {
             let Composed {
                 node: key,
                 line,
-                merge,
+                key: form,
             } = self.node_from(event, &span)?;
             let value = self.node()?.node;
-            if merge {
+            if form == KeyForm::Merge {
                 self.marks.reference.get_or_insert((line, "a merge key"));
-                merged.push((line, value));
+                if !map.members.is_empty() {
+                    self.marks.late_merge.get_or_insert(line);
+                }
+                let ignored = matches!(self.aliases, Aliases::Ignore) && value == Node::Null;
+                if !ignored {
+                    map.merge(value, line)?;
+                }
                 continue;
+            }
+            if form == KeyForm::NotString {
+                self.marks.odd_key.get_or_insert(line);
             }
             let key = self.key(key, line)?;
             if !seen.insert(key.clone()) {
-                return Err(yaml(line, &format!("duplicate key {key:?}")));
+                return Err(yaml(line, &format!("duplicate key {}", quoted(&key))));
             }
-            members.push(Member { key, line, value });
+            map.set(Member { key, line, value });
         }
-        for (line, source) in merged {
-            merge_into(&mut members, &mut seen, source, line)?;
-        }
-        Ok(Node::Map(members))
+        Ok(Node::Map(map.members))
     }
 
     fn key(&mut self, key: Node, line: usize) -> Result<String, ManifestError> {
@@ -267,39 +341,76 @@ impl<'t> Composer<'t> {
     }
 
     fn alias(&mut self, id: usize, line: usize) -> Result<Node, ManifestError> {
+        let Aliases::Expand(budget) = &mut self.aliases else {
+            return Ok(Node::Null);
+        };
         let Some(node) = self.anchors.get(&id) else {
             return Err(yaml(line, "an alias inside its own anchor"));
         };
-        let node = node.clone();
-        self.spend(&node, line)?;
-        Ok(node)
+        spend(budget, node, line)?;
+        Ok(node.clone())
     }
 
     fn spend(&mut self, node: &Node, line: usize) -> Result<(), ManifestError> {
-        self.aliased += weight(node);
-        if self.aliased > MAX_ALIASED {
-            return Err(yaml(line, "aliases expand to more than this reader accepts"));
+        match &mut self.aliases {
+            Aliases::Expand(budget) => spend(budget, node, line),
+            Aliases::Ignore => Ok(()),
         }
-        Ok(())
     }
 }
 
-/// Merges as YAML 1.1 specifies: the map's own members win, then those of the earlier source.
-fn merge_into(
-    members: &mut Vec<Member>,
-    seen: &mut HashSet<String>,
-    source: Node,
-    line: usize,
-) -> Result<(), ManifestError> {
-    match source {
-        Node::Map(more) => {
-            members.extend(more.into_iter().filter(|member| seen.insert(member.key.clone())));
+fn spend(budget: &mut AliasBudget, node: &Node, line: usize) -> Result<(), ManifestError> {
+    match budget.0.checked_sub(weight(node)) {
+        Some(rest) => {
+            budget.0 = rest;
             Ok(())
         }
-        Node::List(sources) if sources.iter().all(|s| matches!(s, Node::Map(_))) => sources
-            .into_iter()
-            .try_for_each(|source| merge_into(members, seen, source, line)),
-        _ => Err(yaml(line, "a merge key whose value is not a map")),
+        None => Err(yaml(line, "aliases expand to more than this reader accepts")),
+    }
+}
+
+/// The members of a map under construction.
+#[derive(Default)]
+struct MapBuilder {
+    members: Vec<Member>,
+    /// Positions by key, kept from the first merge on: without a merge, no member overrides another.
+    positions: Option<HashMap<String, usize>>,
+}
+
+impl MapBuilder {
+    /// Adds a member, or replaces the merged one with the same key.
+    fn set(&mut self, member: Member) {
+        if let Some(positions) = &mut self.positions {
+            match positions.entry(member.key.clone()) {
+                Entry::Occupied(old) => {
+                    self.members[*old.get()] = member;
+                    return;
+                }
+                Entry::Vacant(new) => new.insert(self.members.len()),
+            };
+        }
+        self.members.push(member);
+    }
+
+    /// Merges as kubectl does (go-yaml v2, `decoder.merge`): the source overrides the members before it, the members
+    /// after it override the source, and in a list of sources the earlier one wins.
+    fn merge(&mut self, source: Node, line: usize) -> Result<(), ManifestError> {
+        let members = &self.members;
+        self.positions.get_or_insert_with(|| {
+            let keys = members.iter().map(|member| member.key.clone());
+            keys.zip(0..).collect()
+        });
+        match source {
+            Node::Map(more) => {
+                more.into_iter().for_each(|member| self.set(member));
+                Ok(())
+            }
+            Node::List(sources) if sources.iter().all(|s| matches!(s, Node::Map(_))) => sources
+                .into_iter()
+                .rev()
+                .try_for_each(|source| self.merge(source, line)),
+            _ => Err(yaml(line, "a merge key whose value is not a map")),
+        }
     }
 }
 

@@ -2,8 +2,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+fn read_fresh(text: &str) -> Result<Vec<YamlDocument>, ManifestError> {
+    read(text, Aliases::Expand(&mut AliasBudget::default()))
+}
+
 fn ranges(text: &str) -> Vec<&str> {
-    let Ok(documents) = read(text) else {
+    let Ok(documents) = read_fresh(text) else {
         panic!("{text:?} must be read")
     };
     let parts: Vec<&str> = documents.iter().map(|d| &text[d.range.clone()]).collect();
@@ -39,7 +43,7 @@ fn document_ranges_cover_the_text() {
 }
 
 fn one(text: &str) -> YamlDocument {
-    let Ok(mut documents) = read(text) else {
+    let Ok(mut documents) = read_fresh(text) else {
         panic!("{text:?} must be read")
     };
     assert_eq!(documents.len(), 1, "{text:?}");
@@ -72,7 +76,11 @@ fn marks_name_the_line() {
     assert_eq!(one("a:\n  ! b\n").marks.tag, Some(2));
     assert_eq!(one("a: {1: x}\n").marks.odd_key, Some(1));
     assert_eq!(one("a: {true: x}\n").marks.odd_key, Some(1));
-    assert_eq!(one("a: {yes: x}\n").marks.odd_key, None);
+    assert_eq!(one("a: {yes: x}\n").marks.odd_key, Some(1), "kubectl reads true");
+    assert_eq!(
+        one("a: {b: 1}\nc:\n  d: 1\n  <<: {e: f}\n").marks.late_merge,
+        Some(4)
+    );
 }
 
 #[test]
@@ -91,7 +99,7 @@ fn aliases_and_merges_are_resolved() {
 }
 
 fn refusal(text: &str) -> String {
-    match read(text) {
+    match read_fresh(text) {
         Ok(_) => panic!("{text:?} must be refused"),
         Err(error) => error.to_string(),
     }
@@ -181,12 +189,12 @@ fn any_text() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn any_text_is_refused_or_covered_by_ranges(text in prop_oneof![any_text(), any::<String>()]) {
-        if let Ok(documents) = read(&text) {
+        if let Ok(documents) = read_fresh(&text) {
             let parts: String = documents.iter().map(|d| &text[d.range.clone()]).collect();
             prop_assert!(documents.is_empty() || parts == text, "{parts:?}");
             // Each document read alone has the same content.
             for document in &documents {
-                let Ok(alone) = read(&text[document.range.clone()]) else {
+                let Ok(alone) = read_fresh(&text[document.range.clone()]) else {
                     panic!("{:?} of {text:?}", &text[document.range.clone()])
                 };
                 prop_assert_eq!(alone.len(), 1);

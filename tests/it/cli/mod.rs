@@ -3,6 +3,7 @@
 mod canary;
 mod doctor;
 mod opening;
+mod plaintext;
 mod sealing;
 mod shell;
 mod tencent;

@@ -202,7 +202,7 @@ fn a_batch_continues_after_a_failed_file() {
     );
     for message in [
         "error: cannot read missing.yaml: no such file\n",
-        "error: bad.yaml: EnvelopeSecret/web: the document cannot be opened",
+        "error: bad.yaml: EnvelopeSecret prod/web: the document cannot be opened",
         "error: 2 failed, see above\n",
     ] {
         assert!(ran.stderr.contains(message), "{}", ran.stderr);

@@ -243,7 +243,7 @@ fn large_secrets_produce_a_warning_and_too_large_ones_are_refused() {
     assert_eq!(value(&shell.open(&sealed.stdout), "big").len(), whole);
     shell.write("big", vec![7; whole + 1]);
     let refused = shell.run(&[&["seal", "--keyring", "keyring"], &args[..]].concat(), b"");
-    refused.failed(1, "hold more than 1048576 bytes");
+    refused.failed(1, "a Secret holds at most 1048576");
     // Within the limit of values, but beyond that of the API server.
     let names: Vec<String> = (0..1000).map(|n| format!("{n:0253}")).collect();
     for name in &names {
@@ -292,7 +292,8 @@ fn a_type_that_controllers_refuse_produces_a_warning() {
     let shell = Shell::new();
     let token = SECRET.replace(
         "{name: db}",
-        "{name: db, namespace: prod}\ntype: kubernetes.io/service-account-token",
+        "{name: db, namespace: prod, annotations: {kubernetes.io/service-account.name: ci}}\n\
+         type: kubernetes.io/service-account-token",
     );
     let sealed = shell.seal(&[], token.as_bytes());
     assert!(
