@@ -144,7 +144,7 @@ fn go_integer(text: &str) -> bool {
 /// Reports whether a string must be quoted when written because some reader might not read it as a string. Errs on the
 /// side of quoting: anything that begins like a number and has only characters of numbers and dates.
 pub(super) fn must_quote(text: &str) -> bool {
-    // Data key ids are always quoted (docs/format-es1.md#2), not only those that look like numbers.
+    // Data key ids are always quoted (docs/format-es1.md#2-well-formed-documents), not only those that look like numbers.
     if is_word(text) || text == "<<" || is_data_key_id(text) {
         return true;
     }

@@ -15,43 +15,8 @@ use super::{
     sources_in,
 };
 
-/// Cycles that still exist, each as all of its files. Remove an entry with the cycle; do not add one.
-const KNOWN: &[(&str, &[&[&str]])] = &[
-    (
-        "src",
-        &[
-            &[
-                "controller/look.rs",
-                "controller/opener.rs",
-                "controller/reconcile.rs",
-                "controller/schema.rs",
-            ],
-            &["envelope/open/policy.rs", "envelope/open/unwrap.rs"],
-            &[
-                "envelope/render/lexer.rs",
-                "envelope/render/mod.rs",
-                "envelope/render/parser.rs",
-            ],
-            &[
-                "kms/tencent/codes/mod.rs",
-                "kms/tencent/credentials/chain/mod.rs",
-                "kms/tencent/credentials/chain/state.rs",
-                "kms/tencent/credentials/cvm.rs",
-                "kms/tencent/credentials/sts.rs",
-                "kms/tencent/http/mod.rs",
-                "kms/tencent/key.rs",
-                "kms/tencent/mod.rs",
-                "kms/tencent/reply.rs",
-                "kms/tencent/rpc.rs",
-                "kms/tencent/settings.rs",
-            ],
-            &["kms/tencent/credentials/env.rs", "kms/tencent/credentials/mod.rs"],
-            &["manifest/json_read.rs", "manifest/node.rs"],
-        ],
-    ),
-    ("tests/testkit/src", &[]),
-    ("xtask/src", &[]),
-];
+/// The crates whose files are checked.
+const CRATES: [&str; 3] = ["src", "tests/testkit/src", "xtask/src"];
 
 /// A dependency: the file that names the item, the file that defines it, and where and what it is.
 type Edges = BTreeMap<(PathBuf, PathBuf), String>;
@@ -203,32 +168,18 @@ fn cycles(edges: &Edges) -> BTreeSet<BTreeSet<PathBuf>> {
         .collect()
 }
 
-/// Cycles that are not known, and known ones that no longer exist.
-fn violations(sources: &BTreeMap<PathBuf, String>, known: &[&[&str]]) -> Vec<String> {
+/// Every cycle, with the dependencies that form it.
+fn violations(sources: &BTreeMap<PathBuf, String>) -> Vec<String> {
     let edges = Crate::read(sources).edges();
-    let found = cycles(&edges);
-    let known: BTreeSet<BTreeSet<PathBuf>> = known
-        .iter()
-        .map(|cycle| cycle.iter().map(PathBuf::from).collect())
-        .collect();
-    let names = |cycle: &BTreeSet<PathBuf>| {
-        let names: Vec<String> = cycle.iter().map(|file| file.display().to_string()).collect();
-        names.join(", ")
-    };
     let mut violations = Vec::new();
-    for cycle in found.difference(&known) {
-        violations.push(format!("a cycle of {} files: {}", cycle.len(), names(cycle)));
+    for cycle in cycles(&edges) {
+        let names: Vec<String> = cycle.iter().map(|file| file.display().to_string()).collect();
+        violations.push(format!("a cycle of {} files: {}", cycle.len(), names.join(", ")));
         for ((from, to), what) in &edges {
             if cycle.contains(from) && cycle.contains(to) {
                 violations.push(format!("  {} uses {} ({what})", from.display(), to.display()));
             }
         }
-    }
-    for cycle in known.difference(&found) {
-        violations.push(format!(
-            "no longer a cycle, remove it from KNOWN: {}",
-            names(cycle)
-        ));
     }
     violations
 }
@@ -236,8 +187,8 @@ fn violations(sources: &BTreeMap<PathBuf, String>, known: &[&[&str]]) -> Vec<Str
 #[test]
 fn files_have_no_dependency_cycles() {
     let mut all = Vec::new();
-    for (directory, known) in KNOWN {
-        let violations = violations(&sources_in(directory), known);
+    for directory in CRATES {
+        let violations = violations(&sources_in(directory));
         all.extend(
             violations
                 .iter()
@@ -331,30 +282,22 @@ fn dependencies_lead_to_the_file_that_defines_the_item() {
 }
 
 #[test]
-fn unknown_cycles_and_outdated_entries_are_violations() {
+fn a_cycle_is_reported_with_its_dependencies() {
     const PARENT: &str = "mod child; pub use child::Item; pub struct Own; fn f() { child::make() }";
     // Allowed: the parent re-exports what the child defines. A cycle: the child uses what the parent defines and the
     // parent uses the child.
     let files = |child| sources(&[("lib.rs", "mod a;"), ("a/mod.rs", PARENT), ("a/child.rs", child)]);
     assert_eq!(
-        violations(&files("pub struct Item; pub fn make() {}"), &[]),
+        violations(&files("pub struct Item; pub fn make() {}")),
         Vec::<String>::new()
     );
     let cycle = files("use super::Own; pub struct Item; pub fn make() {}");
     assert_eq!(
-        violations(&cycle, &[]),
+        violations(&cycle),
         [
             "a cycle of 2 files: a/child.rs, a/mod.rs",
             "  a/child.rs uses a/mod.rs (line 1: a::Own)",
             "  a/mod.rs uses a/child.rs (line 1: child::make)",
         ]
-    );
-    assert_eq!(
-        violations(&cycle, &[&["a/child.rs", "a/mod.rs"]]),
-        Vec::<String>::new()
-    );
-    assert_eq!(
-        violations(&cycle, &[&["a/child.rs", "a/mod.rs"], &["x.rs", "y.rs"]]),
-        ["no longer a cycle, remove it from KNOWN: x.rs, y.rs"]
     );
 }

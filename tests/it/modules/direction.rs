@@ -96,7 +96,7 @@ const MODULES: &[Module] = &[
     },
     Module {
         name: "metrics",
-        uses: &["kms", "api", "envelope"],
+        uses: &["kms", "api", "envelope", "sync"],
         forbidden: &["kube"],
     },
     Module {
