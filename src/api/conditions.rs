@@ -58,7 +58,7 @@ fn to_second(time: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::outcome::{KmsKey, KmsResponse};
+    use crate::api::outcome::KmsResponse;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")
@@ -86,7 +86,7 @@ mod tests {
             at("2026-11-24T03:00:00Z"),
         );
         let unavailable = Outcome::KmsUnavailable {
-            key: KmsKey::default(),
+            key: Box::default(),
             response: KmsResponse::default(),
         };
         let synced = Outcome::Synced {
@@ -119,7 +119,7 @@ mod tests {
         );
 
         let throttled = Outcome::KmsThrottled {
-            key: KmsKey::default(),
+            key: Box::default(),
             response: KmsResponse::default(),
         };
         let second = conditions(&first, &throttled, Kept::Nothing, 2, two);
@@ -158,7 +158,7 @@ mod tests {
     fn new_request_id_alone_changes_nothing() {
         let denied = |code: &str, id: &str| Outcome::KmsDenied {
             identity: "x".into(),
-            key: KmsKey::default(),
+            key: Box::default(),
             response: KmsResponse {
                 code: Some(code.into()),
                 message: Some(format!("no, {id}")),

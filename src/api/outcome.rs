@@ -62,18 +62,18 @@ pub enum Outcome {
         older_than: Option<SealTime>,
     },
     Progressing {
-        key: KmsKey,
+        key: Box<KmsKey>,
     },
     KmsUnavailable {
-        key: KmsKey,
+        key: Box<KmsKey>,
         response: KmsResponse,
     },
     KmsThrottled {
-        key: KmsKey,
+        key: Box<KmsKey>,
         response: KmsResponse,
     },
     CredentialsUnavailable {
-        key: KmsKey,
+        key: Box<KmsKey>,
         /// Where the credentials come from, or should come from.
         source: String,
         response: KmsResponse,
@@ -110,16 +110,16 @@ pub enum Outcome {
     },
     KmsDenied {
         identity: String,
-        key: KmsKey,
+        key: Box<KmsKey>,
         response: KmsResponse,
     },
     KmsMisconfigured {
-        key: KmsKey,
+        key: Box<KmsKey>,
         response: KmsResponse,
         advice: String,
     },
     KmsKeyUnusable {
-        key: KmsKey,
+        key: Box<KmsKey>,
         /// As the KMS reports it.
         state: String,
         response: KmsResponse,

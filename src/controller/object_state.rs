@@ -124,7 +124,7 @@ impl ObjectState {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{KmsKey, KmsResponse};
+    use crate::api::KmsResponse;
     use crate::controller::object::RawObject;
     use serde_json::json;
 
@@ -144,7 +144,7 @@ mod tests {
             request_id: Some(request.into()),
         };
         Outcome::KmsThrottled {
-            key: KmsKey::default(),
+            key: Box::default(),
             response,
         }
     }

@@ -61,7 +61,7 @@ pub(super) fn outcome_of(error: OpenError<KmsError>, key: &ObjectKey, object: &O
             Some(failure) => kms_outcome(failure),
             // Unreachable: there is always at least one failure.
             None => Outcome::KmsUnavailable {
-                key: KmsKey::default(),
+                key: Box::default(),
                 response: KmsResponse::default(),
             },
         },
@@ -98,7 +98,7 @@ fn allow_advice(keys: &[String]) -> &'static str {
 }
 
 fn kms_outcome(error: &KmsError) -> Outcome {
-    let key = kms_key(&error.key);
+    let key = Box::new(kms_key(&error.key));
     let response = KmsResponse {
         code: error.code.as_deref().map(str::to_owned),
         message: Some(error.message.to_string()),

@@ -92,7 +92,7 @@ pub(super) fn rollback(before: Option<&Sealed>, mark: &SealMark) -> Rollback {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{KmsKey, KmsResponse, Reason};
+    use crate::api::{KmsResponse, Reason};
     use crate::controller::object::RawObject;
     use serde_json::json;
 
@@ -119,7 +119,7 @@ mod tests {
 
     fn outage() -> Outcome {
         Outcome::KmsUnavailable {
-            key: KmsKey::default(),
+            key: Box::default(),
             response: KmsResponse::default(),
         }
     }

@@ -20,10 +20,12 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
         request_id: Some(s()),
     };
     let uri = || format!("tencent-kms://ap-guangzhou/{text}");
-    let key = || KmsKey {
-        uri: uri(),
-        service: "Tencent Cloud KMS".to_owned(),
-        region: Some("ap-guangzhou".to_owned()),
+    let key = || {
+        Box::new(KmsKey {
+            uri: uri(),
+            service: "Tencent Cloud KMS".to_owned(),
+            region: Some("ap-guangzhou".to_owned()),
+        })
     };
     vec![
         (
@@ -314,7 +316,7 @@ fn note_adds_the_error_of_the_kms_or_network() {
     for (outcome, added) in [
         (
             Outcome::KmsUnavailable {
-                key: KmsKey::default(),
+                key: Box::default(),
                 response: KmsResponse {
                     message: Some("cannot connect to kms.example: refused".into()),
                     ..KmsResponse::default()
@@ -324,7 +326,7 @@ fn note_adds_the_error_of_the_kms_or_network() {
         ),
         (
             Outcome::CredentialsUnavailable {
-                key: KmsKey::default(),
+                key: Box::default(),
                 source: "environment".into(),
                 response: KmsResponse {
                     code: Some("AuthFailure".into()),
@@ -337,7 +339,7 @@ fn note_adds_the_error_of_the_kms_or_network() {
         (
             Outcome::KmsDenied {
                 identity: "x".into(),
-                key: KmsKey::default(),
+                key: Box::default(),
                 response: KmsResponse {
                     code: Some("UnauthorizedOperation".into()),
                     message: Some("ask".into()),
@@ -349,7 +351,7 @@ fn note_adds_the_error_of_the_kms_or_network() {
         // Without a code, the message already contains it.
         (
             Outcome::KmsMisconfigured {
-                key: KmsKey::default(),
+                key: Box::default(),
                 response: KmsResponse {
                     message: Some("detail".into()),
                     ..KmsResponse::default()
