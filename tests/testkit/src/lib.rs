@@ -7,6 +7,7 @@
 //! demo      the product's main job from scratch, for `cargo xtask demo`
 //! guard     the process that starts children and terminates them when its owner is gone, even by SIGKILL
 //! kms       an emulator of Tencent Cloud KMS
+//! node      containerd, kubelet and kube-scheduler: real pods
 //! vectors   the test vectors of the format
 //! ```
 //!
@@ -18,6 +19,8 @@ pub mod demo;
 mod exits;
 mod guard;
 pub mod kms;
+#[cfg(target_os = "linux")] // namespaces
+pub mod node;
 mod plane;
 pub mod vectors;
 mod wait;
@@ -26,7 +29,7 @@ use std::io::Write as _;
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-pub use binaries::{Binaries, Part, Version};
+pub use binaries::{Binaries, Part, Version, tools::Tool};
 #[cfg(target_os = "linux")]
 pub use exits::Exits;
 pub use guard::{Guard, Id, Spec, Started, State, exec, protocol_hash, serve, testkit_binary};

@@ -32,6 +32,24 @@ enum Action {
         #[arg(long)]
         json: bool,
     },
+    /// Start a control plane and a node that runs pods, print how to use them, and run like `controlplane`. Needs root.
+    #[cfg(target_os = "linux")]
+    Node {
+        /// The run directory, which is removed at the end.
+        #[arg(long)]
+        dir: PathBuf,
+        /// The name of the pause image.
+        #[arg(long)]
+        pause: String,
+        /// OCI archives to import.
+        #[arg(required = true)]
+        images: Vec<PathBuf>,
+    },
+    /// Find or build Helm, and print its path.
+    Helm,
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    NodeCleaner { directory: PathBuf, cgroup: String },
     /// Start an emulator of Tencent Cloud KMS, print how to use it, and run until Ctrl-C.
     KmsEmulator(Box<standalone::KmsEmulator>),
     /// Find or build etcd, kube-apiserver, kube-controller-manager and kubectl, and exit.
@@ -98,6 +116,25 @@ fn run(action: Action) -> Result<()> {
             })?;
             wait_for_owner()
         }
+        #[cfg(target_os = "linux")]
+        Action::Node { dir, pause, images } => {
+            let options = testkit::node::NodeOptions {
+                directory: dir,
+                images,
+                pause,
+            };
+            let node = testkit::node::Node::start(&options)?;
+            print(&as_shell_commands(node.plane()))?;
+            wait_for_owner()
+        }
+        #[cfg(target_os = "linux")]
+        Action::NodeCleaner { directory, cgroup } => {
+            testkit::node::clean(&directory, &cgroup, std::io::stdin().lock())
+        }
+        Action::Helm => print(&format!(
+            "{}\n",
+            testkit::Tool::Helm.get(&testkit::say)?.display()
+        )),
         Action::KmsEmulator(flags) => {
             let emulator = flags.start()?;
             print(&flags.as_shell_commands(&emulator))?;

@@ -29,7 +29,8 @@ pub(super) fn build(parts: &[Part], cache: &Path, pins: &Pins, say: &dyn Fn(&str
     std::fs::write(work.path().join("go.sum"), GO_SUM)?;
     for part in parts {
         let started = Instant::now();
-        run_go(*part, work.path(), &pins.kubernetes, say)?;
+        let flags = kubernetes_flags(&pins.kubernetes);
+        run_go(part.file_name(), part.package(), &flags, work.path(), say)?;
         std::fs::rename(work.path().join(part.file_name()), cache.join(part.file_name()))?;
         say(&format!(
             "{}: built in {}",
@@ -57,12 +58,17 @@ fn check_go(needed: &Version) -> Result<()> {
     Ok(())
 }
 
-fn run_go(part: Part, work: &Path, kubernetes: &Version, say: &dyn Fn(&str)) -> Result<()> {
+/// Linker flags that set the version which Kubernetes' components report.
+pub(super) fn kubernetes_flags(version: &Version) -> String {
     let package = "k8s.io/component-base/version";
-    let flags = format!(
-        "-s -w -X {package}.gitVersion={kubernetes} -X {package}.gitMajor={} -X {package}.gitMinor={}",
-        kubernetes.major, kubernetes.minor
-    );
+    format!(
+        "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={} -X {package}.gitMinor={}",
+        version.major, version.minor
+    )
+}
+
+/// Builds `package` of the module in `work` as the file `name` in it.
+pub(super) fn run_go(name: &str, package: &str, flags: &str, work: &Path, say: &dyn Fn(&str)) -> Result<()> {
     // Through `testkit exec`, so that the build is killed with its owner.
     let mut command = Command::new(crate::testkit_binary()?);
     command
@@ -75,13 +81,9 @@ fn run_go(part: Part, work: &Path, kubernetes: &Version, say: &dyn Fn(&str)) -> 
         "-buildvcs=false",
         "-mod=readonly",
         "-ldflags",
-        &flags,
+        flags,
     ]);
-    command
-        .arg("-o")
-        .arg(part.file_name())
-        .arg(part.package())
-        .current_dir(work);
+    command.arg("-o").arg(name).arg(package).current_dir(work);
     // The next build removes what a killed one leaves in its directory.
     command.env("GOTMPDIR", work);
     // The user's Go settings must not change what is built.
@@ -115,11 +117,7 @@ fn run_go(part: Part, work: &Path, kubernetes: &Version, say: &dyn Fn(&str)) -> 
             Ok(line) => messages.push(line),
             Err(RecvTimeoutError::Timeout) => {
                 let done = format!("{packages} packages compiled, {modules} modules downloaded");
-                say(&format!(
-                    "{}: {done}, {}",
-                    part.file_name(),
-                    minutes(started.elapsed())
-                ));
+                say(&format!("{}: {done}, {}", name, minutes(started.elapsed())));
                 next_report += PROGRESS_INTERVAL;
             }
             Err(RecvTimeoutError::Disconnected) => break,
@@ -131,7 +129,7 @@ fn run_go(part: Part, work: &Path, kubernetes: &Version, say: &dyn Fn(&str)) -> 
         let tail = messages.len().saturating_sub(20);
         bail!(
             "building {} failed ({status}):\n{}",
-            part.file_name(),
+            name,
             messages[tail..].join("\n")
         );
     }

@@ -4,6 +4,8 @@
 //! version fits), then in a cache directory named by a hash of `tests/controlplane/go.mod` and `go.sum`. Go builds missing ones there.
 
 mod build;
+mod cache;
+pub(crate) mod tools;
 mod version;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,7 +17,6 @@ use std::sync::OnceLock;
 
 use anyhow::{Context as _, Result, bail};
 use rustix::fs::FlockOperation;
-use sha2::{Digest as _, Sha256};
 
 use version::{GO_MOD, GO_SUM, Pins, check_skew};
 pub use version::{Part, Version};
@@ -56,7 +57,7 @@ impl Binaries {
 
 fn find(say: &dyn Fn(&str)) -> Result<Binaries> {
     let pins = Pins::read(GO_MOD).map_err(anyhow::Error::msg)?;
-    let cache = cache_directory()?;
+    let cache = cache::directory("controlplane", RECIPE, GO_MOD, GO_SUM)?;
     let assets = std::env::var_os("KUBEBUILDER_ASSETS").filter(|directory| !directory.is_empty());
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut found = BTreeMap::new();
@@ -197,25 +198,6 @@ fn remove_leftovers(cache: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// `~/.cache/envelope-secrets/controlplane/<recipe>-<hash>`.
-fn cache_directory() -> Result<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .filter(|path| path.is_absolute());
-    let base = match base {
-        Some(base) => base,
-        None => PathBuf::from(std::env::var_os("HOME").context("neither HOME nor XDG_CACHE_HOME is set")?)
-            .join(".cache"),
-    };
-    let mut hash = Sha256::new();
-    hash.update(GO_MOD);
-    hash.update(GO_SUM);
-    let key = crate::to_hex(&hash.finalize()[..8]);
-    Ok(base
-        .join("envelope-secrets/controlplane")
-        .join(format!("{RECIPE}-{key}")))
 }
 
 #[cfg(test)]

@@ -37,6 +37,10 @@ pub(super) fn write_files(
     file("ca.crt", &authority.certificate)?;
     file("apiserver.crt", &serving.certificate)?;
     file("apiserver.key", &serving.key)?;
+    // For a node, if there is one: the API server authenticates to the kubelet, which asks it whether this user may do what it requests.
+    let kubelet_client = authority.client("testkit-kubelet-client", &["system:masters"])?;
+    file("kubelet-client.crt", &kubelet_client.certificate)?;
+    file("kubelet-client.key", &kubelet_client.key)?;
     let (private, public) = token_key()?;
     file("token.key", &private)?;
     file("token.pub", &public)?;

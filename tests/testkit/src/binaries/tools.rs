@@ -1,0 +1,88 @@
+//! Executables that only some suites need: those of a node, and Helm. Each is built once from its Go module and cached.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result};
+use rustix::fs::FlockOperation;
+
+use super::version::{GO_MOD, GO_SUM, Pins};
+use super::{build, cache};
+
+const HELM_GO_MOD: &str = include_str!("../../../controlplane/helm/go.mod");
+const HELM_GO_SUM: &str = include_str!("../../../controlplane/helm/go.sum");
+/// Increase this when the build commands change, to invalidate existing caches.
+const RECIPE: u32 = 1;
+
+/// An executable that is built on demand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tool {
+    Kubelet,
+    Scheduler,
+    Helm,
+}
+
+impl Tool {
+    fn file_name(self) -> &'static str {
+        match self {
+            Self::Kubelet => "kubelet",
+            Self::Scheduler => "kube-scheduler",
+            Self::Helm => "helm",
+        }
+    }
+
+    fn package(self) -> &'static str {
+        match self {
+            Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
+            Self::Scheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
+            Self::Helm => "helm.sh/helm/v4/cmd/helm",
+        }
+    }
+
+    /// Finds the executable in the cache, or builds it there: several minutes for the first one of each module.
+    pub fn get(self, say: &dyn Fn(&str)) -> Result<PathBuf> {
+        let (kind, go_mod, go_sum) = match self {
+            Self::Kubelet | Self::Scheduler => ("node", GO_MOD, GO_SUM),
+            Self::Helm => ("helm", HELM_GO_MOD, HELM_GO_SUM),
+        };
+        let cache = cache::directory(kind, RECIPE, go_mod, go_sum)?;
+        let file = cache.join(self.file_name());
+        if file.is_file() {
+            return Ok(file);
+        }
+        std::fs::create_dir_all(&cache).with_context(|| format!("cache directory {}", cache.display()))?;
+        let lock_path = cache.with_extension("lock");
+        let lock = File::create(&lock_path).with_context(|| format!("lock file {}", lock_path.display()))?;
+        rustix::fs::flock(&lock, FlockOperation::LockExclusive)?;
+        if file.is_file() {
+            return Ok(file); // built while this process waited for the lock
+        }
+        say(&format!(
+            "building {} from its Go module, once, in {}: minutes",
+            self.file_name(),
+            cache.display()
+        ));
+        let started = Instant::now();
+        let work = tempfile::Builder::new()
+            .prefix(build::WORK_PREFIX)
+            .tempdir_in(&cache)?;
+        std::fs::write(work.path().join("go.mod"), go_mod)?;
+        std::fs::write(work.path().join("go.sum"), go_sum)?;
+        let flags = match self {
+            Self::Kubelet | Self::Scheduler => {
+                build::kubernetes_flags(&Pins::read(GO_MOD).map_err(anyhow::Error::msg)?.kubernetes)
+            }
+            Self::Helm => "-s -w".to_owned(),
+        };
+        build::run_go(self.file_name(), self.package(), &flags, work.path(), say)?;
+        // Moved into the cache after the build, so a file there is complete.
+        std::fs::rename(work.path().join(self.file_name()), &file)?;
+        say(&format!(
+            "{}: built in {} s",
+            self.file_name(),
+            started.elapsed().as_secs()
+        ));
+        Ok(file)
+    }
+}
