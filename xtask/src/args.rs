@@ -30,6 +30,13 @@ pub(crate) enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build the controller's image as an OCI archive, without a Docker engine; needs buildah and musl-tools
+    Image(Image),
+    /// Start or stop a whole Kubernetes cluster of one node, with the chart installed; needs root on Debian
+    Cluster {
+        #[command(subcommand)]
+        action: Cluster,
+    },
     /// Start a Kubernetes control plane, print how to use it, and keep it running
     Controlplane {
         /// Arguments for `testkit controlplane` (`--help` lists them)
@@ -42,6 +49,28 @@ pub(crate) enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct Image {
+    /// The profile of cargo; `dev` compiles in half the time, for tests
+    #[arg(long, default_value = "release")]
+    pub(crate) profile: String,
+    /// The archive to write, instead of `target/image/envelope-secrets-<tag>.tar`
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Cluster {
+    /// Start a control plane, a node, and the controller from the chart in this repository; returns when the controller is ready
+    Up {
+        /// The profile of cargo for the controller's image
+        #[arg(long, default_value = "release")]
+        profile: String,
+    },
+    /// Stop it, and remove everything that it created on this host
+    Down,
 }
 
 #[derive(Args)]
@@ -79,6 +108,10 @@ pub(crate) enum Suite {
     /// Tencent Cloud's Python and Node SDKs, from their registries, against the KMS emulator and compared with our client; needs Python
     /// 3.10 and Node.js
     Conformance,
+    /// The Helm chart: lint, templates, schema, and a server-side dry run on a real API server
+    Chart,
+    /// The image and the chart on a real node: sealed documents become files and variables of pods; needs root on Debian
+    Node,
     /// What only a Tencent Cloud account can verify, with your credentials and the KMS key in `ENVELOPE_KEY`; CI never runs it
     Live,
 }

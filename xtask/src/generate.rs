@@ -9,6 +9,7 @@ use crate::run::{cargo, checked_output, profile_directory, root, run};
 /// Each file with the arguments of `envelope` that print it.
 const FILES: &[(&str, &[&str])] = &[
     ("crds/envelopesecrets.yaml", &["crd"]),
+    ("charts/envelope-secrets/files/envelopesecrets.yaml", &["crd"]),
     ("docs/cli.md", &["reference"]),
 ];
 

@@ -5,10 +5,14 @@
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
 mod args;
+mod chart;
+mod cluster;
 mod conformance;
 mod diagram;
 mod generate;
+mod image;
 mod live;
+mod node;
 mod prerequisites;
 mod run;
 mod suite;
@@ -28,6 +32,10 @@ fn main() -> ExitCode {
             suite: Suite::Conformance,
         } => conformance::conformance(),
         Task::Test { suite: Suite::Live } => live::live(),
+        Task::Test { suite: Suite::Chart } => chart::chart(),
+        Task::Test { suite: Suite::Node } => node::node(),
+        Task::Image(arguments) => image::image(&arguments),
+        Task::Cluster { action } => cluster::cluster(&action),
         Task::Generate { check } => generate::generate(check),
         Task::Controlplane { args } => testkit::controlplane(&args),
         Task::KmsEmulator { args } => testkit::kms_emulator(&args),

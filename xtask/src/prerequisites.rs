@@ -1,10 +1,10 @@
 //! What must be installed on the host; checked before anything is built.
 
-use std::{env, fmt, process::Command};
+use std::{env, fmt, path::Path, process::Command};
 
 use anyhow::{Result, ensure};
 
-use crate::run::{cargo, succeeds};
+use crate::run::{cargo, output, root, succeeds};
 
 /// A prerequisite of a task.
 #[derive(Clone, Copy)]
@@ -20,6 +20,14 @@ pub(crate) enum Need {
     Python,
     /// With npm.
     Node,
+    /// musl's C compiler and Rust's standard library for static binaries.
+    Musl,
+    Buildah,
+    /// The trusted certificate authorities, which are copied into the image.
+    CertificateAuthorities,
+    Root,
+    /// containerd, runc, CNI plugins and `ip`.
+    Containers,
     /// The URI of a Tencent Cloud KMS key. The suite itself reports missing credentials.
     TencentKey,
 }
@@ -61,6 +69,30 @@ impl Need {
                     .all(|name| succeeds(Command::new(name).arg("--version"))),
                 "Node.js 18 or later with npm (https://nodejs.org)",
             ),
+            Self::Musl => (
+                succeeds(Command::new("musl-gcc").arg("--version")) && has_musl_target(),
+                "musl's C compiler and Rust's standard library for it: `apt-get install musl-tools` and \
+                 `rustup target add $(uname -m)-unknown-linux-musl`",
+            ),
+            Self::Buildah => (
+                succeeds(Command::new("buildah").arg("--version")),
+                "buildah (`apt-get install buildah`)",
+            ),
+            Self::CertificateAuthorities => (
+                Path::new(CERTIFICATE_AUTHORITIES).is_file(),
+                "the trusted certificate authorities (`apt-get install ca-certificates`)",
+            ),
+            Self::Root => (
+                output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0"),
+                "root, to create namespaces, mounts and a network interface",
+            ),
+            Self::Containers => (
+                [["containerd", "--version"], ["runc", "--version"], ["ip", "-V"]]
+                    .iter()
+                    .all(|[name, argument]| succeeds(Command::new(name).arg(argument)))
+                    && Path::new(CNI_PLUGINS).join("bridge").is_file(),
+                "containerd, runc, CNI plugins and ip (`apt-get install containerd runc containernetworking-plugins iproute2`)",
+            ),
             Self::TencentKey => (
                 env::var("ENVELOPE_KEY").is_ok_and(|key| key.starts_with("tencent-kms://")),
                 "a Tencent Cloud KMS key: its URI (tencent-kms://REGION/KEY-ID) in the environment variable ENVELOPE_KEY, and \
@@ -69,6 +101,32 @@ impl Need {
         };
         (!present).then_some(advice)
     }
+}
+
+/// Where Debian's `ca-certificates` puts all authorities, and where the binary reads them in the image.
+pub(crate) const CERTIFICATE_AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
+
+/// The target triple of static binaries for this host.
+pub(crate) fn musl_target() -> String {
+    format!("{}-unknown-linux-musl", env::consts::ARCH)
+}
+
+/// Where Debian's `containernetworking-plugins` puts the CNI plugins.
+const CNI_PLUGINS: &str = "/usr/lib/cni";
+
+fn has_musl_target() -> bool {
+    let sysroot = output(
+        Command::new("rustc")
+            .args(["--print", "sysroot"])
+            .current_dir(root()),
+    );
+    sysroot.is_ok_and(|sysroot| {
+        Path::new(sysroot.trim())
+            .join("lib/rustlib")
+            .join(musl_target())
+            .join("lib")
+            .is_dir()
+    })
 }
 
 /// Missing prerequisites; xtask exits with [`Missing::EXIT`] instead of the status of a failure.
