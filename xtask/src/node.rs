@@ -19,6 +19,9 @@ use crate::{
 /// How long a change may take to reach a pod, while the host is busy.
 const TIMEOUT: Duration = Duration::from_mins(3);
 
+/// How long processes may take to exit, and files to be removed.
+const REMOVAL_TIMEOUT: Duration = Duration::from_mins(1);
+
 type Check = (&'static str, fn(&Suite) -> Result<()>);
 
 /// Each check builds on the ones before it.
@@ -99,10 +102,16 @@ pub(crate) fn node() -> Result<()> {
             }
         }
     }
-    stop(&mut child)?;
+    // SIGKILL, the hardest way to stop it. After a failure, the orderly way.
+    if failure.is_none() {
+        child.kill()?;
+        child.wait()?;
+    } else {
+        stop(&mut child)?;
+    }
     let removed = removed(&directory);
     println!(
-        "{}: stopping removes everything from this host",
+        "{}: everything is removed from this host after SIGKILL",
         if removed.is_ok() { "ok" } else { "FAILED" }
     );
     passed += usize::from(removed.is_ok());
@@ -128,6 +137,10 @@ fn stop(child: &mut Child) -> Result<()> {
 }
 
 fn removed(directory: &Path) -> Result<()> {
+    let start = Instant::now();
+    while directory.exists() && start.elapsed() < REMOVAL_TIMEOUT {
+        thread::sleep(Duration::from_millis(100));
+    }
     ensure!(!directory.exists(), "{} is still there", directory.display());
     let link = Command::new("ip")
         .args(["link", "show", "envelope-node"])
