@@ -18,7 +18,7 @@ use super::printer::Printer;
 use super::program::Program;
 use crate::api::{SEALED_FOR_ANNOTATION, sealed_elsewhere};
 use crate::envelope::{Document, Opened, ReaderPolicy, Refusal, SealTime, SecretBytes};
-use crate::files::{Mode, Overwrite};
+use crate::files::Overwrite;
 use crate::kms;
 use crate::manifest::{self, Aliases, Item, Kind, Node, SecretManifest, Values, is_text};
 
@@ -62,7 +62,7 @@ struct Opener {
 /// Runs it.
 pub(super) async fn run(args: &OpenArgs, program: &Program, printer: Printer) -> Result<()> {
     let inputs = input::manifests(&args.input, &mut StdinGuard::default())?;
-    let target = Target::choose(args)?;
+    let target = Target::choose(args, printer)?;
     let opener = Opener {
         reader: Reader::choose(&args.keys, args.trust_document_keys)?,
         place: PlaceRule::new(&args.place, program)?,
@@ -99,16 +99,18 @@ pub(super) async fn run(args: &OpenArgs, program: &Program, printer: Printer) ->
 struct Target {
     output: Output,
     overwrite: Overwrite,
+    printer: Printer,
 }
 
 impl Target {
     /// Checked before anything is opened.
-    fn choose(args: &OpenArgs) -> Result<Self> {
+    fn choose(args: &OpenArgs, printer: Printer) -> Result<Self> {
         let output = Output::choose(&args.output)?;
         let Some(path) = output.file.as_deref().filter(|_| !args.force) else {
             return Ok(Target {
                 output,
                 overwrite: Overwrite::Replace,
+                printer,
             });
         };
         output.must_be_new("choose another name, or replace it with --force")?;
@@ -122,11 +124,12 @@ impl Target {
         Ok(Target {
             output,
             overwrite: Overwrite::Never,
+            printer,
         })
     }
 
     fn write(&self, plaintext: &[u8]) -> Result<()> {
-        self.output.write(plaintext, Mode::Private, self.overwrite)
+        self.output.write_private(plaintext, self.overwrite, self.printer)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Joins results into one stream and writes it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::args::{Format, OutputArgs};
 use super::failure::{Failure, Result};
+use super::git;
 use super::printer::Printer;
-use crate::files::{FileError, Mode, Overwrite, write_atomically};
+use crate::files::{FileError, Overwrite, Public, Written, write_private, write_public};
 use crate::manifest::{self, Member, Node, Part, SecretBuffer, Syntax};
 
 /// The destination and format of results.
@@ -19,7 +20,7 @@ pub(super) struct Output {
 impl Output {
     /// The format is that of `-o`, else json for `-w x.json`, else yaml.
     pub(super) fn choose(args: &OutputArgs) -> Result<Self> {
-        if args.write.as_deref() == Some(std::path::Path::new("-")) {
+        if args.write.as_deref() == Some(Path::new("-")) {
             return Err(
                 Failure::usage("--write needs the name of a file").help("leave it out for standard output")
             );
@@ -27,7 +28,7 @@ impl Output {
         let json_file = args
             .write
             .as_deref()
-            .and_then(std::path::Path::extension)
+            .and_then(Path::extension)
             .is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
         let format = args
             .output
@@ -38,22 +39,60 @@ impl Output {
         })
     }
 
-    /// Writes everything in one step.
-    pub(super) fn write(&self, bytes: &[u8], mode: Mode, overwrite: Overwrite) -> Result<()> {
+    /// Writes sealed documents in one step.
+    pub(super) fn write_public(
+        &self,
+        bytes: Public<'_>,
+        overwrite: Overwrite,
+        printer: Printer,
+    ) -> Result<()> {
+        match &self.file {
+            None => Printer::output(bytes.0),
+            Some(path) => {
+                warn_if_not_synced(path, &write_public(path, bytes, overwrite)?, printer);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes plaintext in one step.
+    pub(super) fn write_private(&self, bytes: &[u8], overwrite: Overwrite, printer: Printer) -> Result<()> {
         match &self.file {
             None => Printer::output(bytes),
-            Some(path) => Ok(write_atomically(path, bytes, mode, overwrite)?),
+            Some(path) => {
+                let written = write_private(path, bytes, overwrite, &git::staging(path))?;
+                warn_if_not_synced(path, &written, printer);
+                Ok(())
+            }
         }
     }
 
     /// Refuses an existing file before any work is done.
     pub(super) fn must_be_new(&self, advice: &str) -> Result<()> {
         match &self.file {
+            Some(path)
+                if path
+                    .metadata()
+                    .is_ok_and(|found| !found.is_file() && !found.is_dir()) =>
+            {
+                Err(Failure::failed(FileError::NotRegular(path.clone()).to_string())
+                    .help("leave out --write to write to standard output"))
+            }
             Some(path) if path.symlink_metadata().is_ok() => {
                 Err(Failure::failed(FileError::Exists(path.clone()).to_string()).help(advice))
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// The file is complete and has its name, so this is not a failure.
+fn warn_if_not_synced(path: &Path, written: &Written, printer: Printer) {
+    if let Some(error) = &written.not_synced {
+        printer.warning(&format!(
+            "wrote {}, but could not sync its directory: {error}",
+            path.display()
+        ));
     }
 }
 

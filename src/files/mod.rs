@@ -1,10 +1,11 @@
 //! Atomic writes, and reads of small files that hold secrets. A leaf: uses no other module of this crate.
 
 mod read;
+mod signals;
 mod write;
 
 pub use read::{ReadError, Stamp, open, open_to_write, read};
-pub use write::{FileError, Mode, Overwrite, write_atomically};
+pub use write::{FileError, Overwrite, Public, Staging, Written, write_private, write_public};
 
 #[cfg(test)]
 pub(crate) use read::tests::pipe;

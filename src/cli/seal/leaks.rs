@@ -70,8 +70,8 @@ impl LeakCheck {
     /// Checks a document that passes through, comments included.
     pub(super) fn check_part(&self, part: &Part<'_>) -> Result<()> {
         self.check(part.text.as_bytes(), |offset| {
-            let lines = part.text.as_bytes()[..offset.unwrap_or_default()].iter();
-            let line = part.line + lines.filter(|byte| **byte == b'\n').count();
+            let before = &part.text.as_bytes()[..offset.unwrap_or_default()];
+            let line = part.line + memchr::memchr_iter(b'\n', before).count();
             match offset {
                 Some(_) => format!("line {line}: a document that passes through"),
                 None => format!("line {line}: the document that begins here and passes through"),

@@ -21,7 +21,7 @@ use super::printer::Printer;
 use super::program::Program;
 use crate::envelope::Scope;
 use crate::envelope::names::is_audience;
-use crate::files::{Mode, Overwrite};
+use crate::files::{Overwrite, Public};
 use crate::manifest::{AliasBudget, Aliases, Kind, Part, SecretInput};
 use batch::Batch;
 use document::Sealer;
@@ -34,6 +34,7 @@ use leaks::LeakCheck;
 /// names, type, labels and annotations stay readable. Other manifests pass through unchanged, unless they look like a
 /// Secret in plaintext or contain a value that is sealed.
 #[derive(Args)]
+#[expect(clippy::struct_excessive_bools, reason = "one for each flag")]
 #[command(after_help = "Examples:\n  \
     envelope seal -f secret.yaml -w sealed.yaml\n  \
     kubectl get secret db -n prod -o yaml | envelope seal\n  \
@@ -148,7 +149,11 @@ pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) ->
         place: rule,
         printer,
     };
-    let target = Target { output, overwrite };
+    let target = Target {
+        output,
+        overwrite,
+        printer,
+    };
     let done = match source {
         Source::Entries(entries) => seal_entries(&sealer, &entries, newlines, &target).await,
         Source::Manifests(inputs) => seal_manifests(&sealer, &inputs, args.pass_plain, &target).await,
@@ -161,11 +166,13 @@ pub(super) async fn run(args: &SealArgs, program: &Program, printer: Printer) ->
 struct Target {
     output: Output,
     overwrite: Overwrite,
+    printer: Printer,
 }
 
 impl Target {
     fn write(&self, bytes: &[u8]) -> Result<()> {
-        self.output.write(bytes, Mode::Kept, self.overwrite)
+        self.output
+            .write_public(Public(bytes), self.overwrite, self.printer)
     }
 }
 

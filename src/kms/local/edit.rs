@@ -11,7 +11,7 @@ use super::error::{KeyringError, Problem};
 use super::file::{self, FileRules};
 use super::key::{Kid, LocalKey};
 use super::keyring::{Keyring, Line, lines};
-use crate::files::{FileError, Mode, Overwrite, Stamp, write_atomically};
+use crate::files::{FileError, Overwrite, Staging, Stamp, write_private};
 use crate::kms::KeyUri;
 
 const HEADER: &str = "# envelope-secrets keyring. Whoever has this file opens everything that was sealed with it: back it\n\
@@ -67,8 +67,8 @@ fn create(path: &Path) -> Result<KeyUri, Problem> {
     };
     loop {
         let mut key = LocalKey::random().map_err(random)?;
-        match write_atomically(path, &first_key(&key), Mode::Private, Overwrite::Never) {
-            Ok(()) => return Ok(key.kid().uri()),
+        match write_private(path, &first_key(&key), Overwrite::Never, &Staging::Beside) {
+            Ok(_) => return Ok(key.kid().uri()),
             Err(FileError::Exists(_)) => {}
             Err(error) => return Err(not_written(&error)),
         }
@@ -95,9 +95,9 @@ fn not_written(error: &FileError) -> Problem {
             step: "write it",
             why: source.to_string(),
         },
-        FileError::Exists(_) => Problem::System {
+        other => Problem::System {
             step: "write it",
-            why: error.to_string(),
+            why: other.to_string(),
         },
     }
 }
@@ -112,7 +112,10 @@ fn edit(
     let (old, _) = file::read(&locked, FileRules::Person)?;
     let ring = Keyring::parse(&old)?;
     if let Some(new) = change(&ring, &old)? {
-        write_atomically(path, &new, Mode::Kept, Overwrite::Replace).map_err(|error| not_written(&error))?;
+        // Only in place of the file that was read: a key that was moved away meanwhile must not reappear.
+        let same = Overwrite::Same(Stamp::of_file(&locked).map_err(Problem::system("look at it"))?);
+        // The file is in place even if its directory could not be synced.
+        let _ = write_private(path, &new, same, &Staging::Beside).map_err(|error| not_written(&error))?;
     }
     Ok(())
 }

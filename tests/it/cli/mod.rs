@@ -1,9 +1,11 @@
 //! The command line as a person and a script use it.
 
 mod canary;
+mod differential;
 mod doctor;
 mod opening;
 mod plaintext;
+mod refusals;
 mod sealing;
 mod shell;
 mod tencent;

@@ -249,7 +249,7 @@ fn a_key_is_created_promoted_and_retired() {
     shell.write("sealed.yaml", &sealed.stdout);
     let new = keys(&["create"]).ok();
     assert!(
-        new.stderr.contains("it opens, and does not seal yet"),
+        new.stderr.contains("it opens, but does not seal yet"),
         "{}",
         new.stderr
     );
@@ -257,12 +257,7 @@ fn a_key_is_created_promoted_and_retired() {
     assert_eq!(list(), [(old.clone(), true), (new.clone(), false)]);
     keys(&["promote", new.strip_prefix("local://").unwrap()]).ok();
     assert_eq!(list(), [(new.clone(), true), (old.clone(), false)]);
-    assert!(
-        keys(&["promote", &new])
-            .ok()
-            .stderr
-            .contains("is the KMS key that seals already")
-    );
+    assert!(keys(&["promote", &new]).ok().stderr.contains("already seals"));
     assert!(shell.seal(&[], SECRET.as_bytes()).stderr.contains(&new));
     keys(&["retire", &old]).failed(1, "is still used by ./sealed.yaml");
     keys(&["retire", &old, "sealed.yaml"]).failed(1, "is still used by sealed.yaml");
@@ -273,11 +268,62 @@ fn a_key_is_created_promoted_and_retired() {
     assert!(
         retired
             .stderr
-            .contains(&format!("removed {old} from keyring; {new} seals from now on")),
+            .contains(&format!("removed {old} from keyring; {new} now seals by default")),
         "{}",
         retired.stderr
     );
     keys(&["retire", &new, "--no-check"]).failed(2, "is its last KMS key");
     let gone = shell.run(&["open", "--keyring", "keyring"], &sealed.stdout);
     gone.failed(1, "none of the KMS keys that it was sealed for may be used here");
+}
+
+/// A temporary file with plaintext would be picked up by `git add -A`. Watches for one and sends the signal as soon as it
+/// exists.
+#[test]
+fn a_signal_during_a_write_leaves_no_temporary_file() {
+    use std::process::Stdio;
+
+    let shell = Shell::new();
+    shell.write("big", vec![b'x'; 1 << 20]);
+    let args = ["--name", "db", "-n", "prod", "--from-file", "big"];
+    let sealed = shell.seal(&args, b"");
+    shell.write("sealed.yaml", &sealed.stdout);
+    let temporary = || {
+        std::fs::read_dir(shell.path("."))
+            .unwrap()
+            .filter_map(Result::ok)
+            .any(|entry| entry.file_name().to_string_lossy().starts_with(".envelope-"))
+    };
+    for (round, signal) in ["INT", "TERM", "HUP"].into_iter().cycle().take(12).enumerate() {
+        let mut command = shell.command(env!("CARGO_BIN_EXE_envelope"));
+        command.args(["open", "--keyring", "keyring", "sealed.yaml", "-w", "plain.yaml"]);
+        if round >= 3 {
+            command.arg("--force");
+        }
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        let id = child.id().to_string();
+        let kill = || {
+            let sent = std::process::Command::new("kill")
+                .args([&format!("-{signal}"), id.as_str()])
+                .status();
+            assert!(sent.is_ok());
+        };
+        let ended = loop {
+            if temporary() {
+                kill();
+                break child.wait().unwrap();
+            }
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+        };
+        assert!(!temporary(), "round {round}, {signal}: {ended}");
+        if let Ok(plain) = std::fs::read(shell.path("plain.yaml")) {
+            assert!(plain.len() > 1 << 20, "round {round}: half a file");
+        }
+        if round < 3 {
+            assert!(ended.success(), "a new file has no name until it is complete");
+            std::fs::remove_file(shell.path("plain.yaml")).unwrap();
+        }
+    }
 }

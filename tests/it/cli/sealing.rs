@@ -427,7 +427,7 @@ fn a_keyring_inside_a_work_tree_is_refused_unless_ignored() {
     let args = ["keys", "create", "--keyring", "keyring"];
     shell
         .run(&args, b"")
-        .failed(2, "lies in a Git work tree that does not ignore it");
+        .failed(2, "is in a Git work tree that does not ignore it");
     assert!(!shell.path("keyring").exists());
     shell.write(".gitignore", "keyring\n");
     shell.run(&args, b"").ok();
@@ -470,4 +470,78 @@ fn a_process_that_may_hold_keys_leaves_no_core() {
         ["0", "0", "bytes"]
     );
     assert_eq!(owner, 0);
+}
+
+#[test]
+fn a_directory_that_cannot_be_synced_is_only_a_warning() {
+    use std::os::unix::process::CommandExt as _;
+
+    let shell = Shell::new();
+    let sealed = |mode: u32, user: Option<u32>| {
+        let directory = shell.path("out");
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::set_permissions(&directory, Permissions::from_mode(mode)).unwrap();
+        std::fs::set_permissions(shell.path("."), Permissions::from_mode(0o755)).unwrap();
+        let mut command = shell.command(env!("CARGO_BIN_EXE_envelope"));
+        shell.write("secret.yaml", SECRET);
+        command.args([
+            "seal",
+            "--keyring",
+            "keyring",
+            "-n",
+            "prod",
+            "secret.yaml",
+            "-w",
+            "out/sealed.yaml",
+        ]);
+        if let Some(user) = user {
+            for path in ["out", "keyring", "secret.yaml"] {
+                std::os::unix::fs::chown(shell.path(path), Some(user), Some(user)).unwrap();
+            }
+            command.uid(user).gid(user);
+        }
+        command.output().unwrap()
+    };
+    // Permissions do not bind root.
+    let root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
+    let output = sealed(0o300, root.then_some(65534));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    if stderr.contains("cannot execute") {
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    assert!(
+        stderr.contains("warning: wrote out/sealed.yaml, but could not sync its directory"),
+        "{stderr}"
+    );
+    std::fs::set_permissions(shell.path("out"), Permissions::from_mode(0o700)).unwrap();
+    assert!(shell.path("out/sealed.yaml").exists());
+}
+
+#[test]
+fn the_destination_is_checked_before_work_and_named() {
+    let shell = Shell::new();
+    shell.write("secret.yaml", SECRET);
+    let seal = |file: &str, more: &[&str]| {
+        let args = [
+            "seal",
+            "--keyring",
+            "keyring",
+            "-n",
+            "prod",
+            "secret.yaml",
+            "-w",
+            file,
+        ];
+        shell.run(&[&args[..], more].concat(), b"")
+    };
+    seal("none/sealed.yaml", &[]).failed(1, "the directory none does not exist");
+    seal("/dev/stdout", &[]).failed(1, "leave out --write to write to standard output");
+    seal("sealed.yaml", &[]).ok();
+    seal("sealed.yaml", &[]).failed(1, "replace the whole file with --force");
+    seal("sealed.yaml", &["--force"]).ok();
+    assert_eq!(
+        value(&shell.open(&shell.read("sealed.yaml")), "password"),
+        b"correct horse"
+    );
 }
