@@ -82,7 +82,7 @@ impl<'t> Source<'t> {
     fn line_of(&mut self, part: &str) -> usize {
         let offset = part.as_ptr().addr().saturating_sub(self.text.as_ptr().addr());
         if let Some(between) = self.text.as_bytes().get(self.offset..offset) {
-            self.line += between.iter().filter(|byte| **byte == b'\n').count();
+            self.line += memchr::memchr_iter(b'\n', between).count();
             self.offset = offset;
         }
         self.line

@@ -10,6 +10,8 @@ use super::unpack::{Kind, TypeMeta, group};
 use super::yaml_read::{self, Aliases};
 use crate::envelope::wire;
 
+/// Our own group has no kind `Secret` either.
+const GROUP: &str = "envelope-secrets.io";
 /// How often a manifest inside a string of a manifest is followed.
 const MAX_EMBEDDED: usize = 3;
 
@@ -89,11 +91,12 @@ impl<'n> Stated<'n> {
         self.kind.is_some_and(|own| own.eq_ignore_ascii_case(kind))
     }
 
-    /// Custom resources may have the kind `Secret`. Their groups are domains, and not those of Kubernetes.
+    /// Custom resources may have the kind `Secret`. Their groups are domains, and neither those of Kubernetes nor ours.
     fn of_another_group(&self) -> bool {
         self.api_version.and_then(group).is_some_and(|group| {
             let group = group.trim().to_ascii_lowercase();
-            group.contains('.') && !group.ends_with("k8s.io") && !group.ends_with("kubernetes.io")
+            let known = ["k8s.io", "kubernetes.io", GROUP];
+            group.contains('.') && !known.iter().any(|known| group.ends_with(known))
         })
     }
 
@@ -195,7 +198,7 @@ impl Search {
         })
     }
 
-    /// A manifest in a string, such as a file in a ConfigMap.
+    /// A manifest in a string, such as a file in a `ConfigMap`.
     fn text(&self, text: &str, line: usize) -> Option<Plaintext> {
         if self.embedded >= MAX_EMBEDDED || !mentions_data(text) {
             return None;

@@ -14,7 +14,6 @@ mod node;
 mod schema;
 mod secret;
 mod secret_manifest;
-mod secret_type;
 mod shown;
 mod stream;
 mod unpack;

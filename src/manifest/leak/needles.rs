@@ -112,7 +112,9 @@ impl Needles {
             self.filter[bit >> 6] |= 1 << (bit & 63);
         }
         // The keys are parts of values.
-        shared.drain().for_each(|(mut window, _)| window.zeroize());
+        for (mut window, _) in shared.drain() {
+            window.zeroize();
+        }
     }
 
     /// Returns the value of the first needle in the text, and its offset. `failed` counts partial matches.

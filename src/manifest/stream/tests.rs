@@ -1,3 +1,7 @@
+use super::super::error::ManifestError;
+use super::super::node::Node;
+use super::super::unpack::Kind;
+use super::super::yaml_read::Aliases;
 use super::*;
 
 fn read_fresh(bytes: &[u8]) -> Result<Vec<Part<'_>>, ManifestError> {

@@ -1,5 +1,11 @@
 //! Reads YAML 1.2 from parser events: one tree per document, and marks that restrict how it may be used.
 
+mod aliases;
+mod marks;
+
+pub use aliases::{AliasBudget, Aliases};
+pub(super) use marks::Marks;
+
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -15,68 +21,6 @@ use super::node::{Member, Node};
 use super::schema::{self, Plain};
 use super::shown::quoted;
 use super::write::json_number;
-
-/// How a reader treats aliases.
-pub enum Aliases<'b> {
-    /// Expand them within a budget. Everything read with one budget shares it.
-    Expand(&'b mut AliasBudget),
-    /// Read each alias as null and copy nothing. No sealed document may contain one, so this suffices to open them.
-    Ignore,
-}
-
-impl Aliases<'_> {
-    /// The same treatment, for one of several texts.
-    pub fn reborrow(&mut self) -> Aliases<'_> {
-        match self {
-            Aliases::Expand(budget) => Aliases::Expand(budget),
-            Aliases::Ignore => Aliases::Ignore,
-        }
-    }
-}
-
-/// Bytes of memory that anchors and aliases may still copy. The default is far above what people write and far below an
-/// alias bomb.
-pub struct AliasBudget(usize);
-
-impl Default for AliasBudget {
-    fn default() -> Self {
-        AliasBudget(16 << 20)
-    }
-}
-
-/// Lines (from 1) on which a document uses a feature; `None` if it does not.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Marks {
-    /// An anchor, an alias or a merge key.
-    pub(super) reference: Option<(usize, &'static str)>,
-    /// A tag.
-    pub(super) tag: Option<usize>,
-    /// A key that is not a string under both YAML 1.1 and 1.2.
-    pub(super) odd_key: Option<usize>,
-    /// A merge key after another member: kubectl lets it override that member.
-    pub(super) late_merge: Option<usize>,
-    /// A plain scalar that YAML 1.1 readers read differently, or a number that JSON cannot represent.
-    pub(super) differs: Option<usize>,
-}
-
-impl Marks {
-    /// Moves all lines down, for a document that was read alone.
-    pub(super) fn shift(&mut self, by: usize) {
-        if let Some((line, _)) = &mut self.reference {
-            *line += by;
-        }
-        for line in [
-            &mut self.tag,
-            &mut self.odd_key,
-            &mut self.late_merge,
-            &mut self.differs,
-        ] {
-            if let Some(line) = line {
-                *line += by;
-            }
-        }
-    }
-}
 
 /// One document of a stream.
 pub(super) struct YamlDocument {
@@ -131,6 +75,8 @@ pub(super) fn read(text: &str, aliases: Aliases<'_>) -> Result<Vec<YamlDocument>
     }
     Ok(documents)
 }
+
+const TOO_MANY: &str = "aliases expand to more than this reader accepts";
 
 fn reader_options() -> Options {
     options! {
@@ -272,6 +218,9 @@ impl<'t> Composer<'t, '_> {
         if schema::differs(text) || (plain == Plain::Number && json_number(text).is_none()) {
             self.marks.differs.get_or_insert(line);
         }
+        if schema::differs_in_kubectl(text) {
+            self.marks.kubectl_differs.get_or_insert(line);
+        }
         match plain {
             Plain::Null => Node::Null,
             Plain::Bool(value) => Node::Bool(value),
@@ -347,25 +296,19 @@ impl<'t> Composer<'t, '_> {
         let Some(node) = self.anchors.get(&id) else {
             return Err(yaml(line, "an alias inside its own anchor"));
         };
-        spend(budget, node, line)?;
+        if !budget.spend(node) {
+            return Err(yaml(line, TOO_MANY));
+        }
         Ok(node.clone())
     }
 
     fn spend(&mut self, node: &Node, line: usize) -> Result<(), ManifestError> {
-        match &mut self.aliases {
-            Aliases::Expand(budget) => spend(budget, node, line),
-            Aliases::Ignore => Ok(()),
+        if let Aliases::Expand(budget) = &mut self.aliases
+            && !budget.spend(node)
+        {
+            return Err(yaml(line, TOO_MANY));
         }
-    }
-}
-
-fn spend(budget: &mut AliasBudget, node: &Node, line: usize) -> Result<(), ManifestError> {
-    match budget.0.checked_sub(weight(node)) {
-        Some(rest) => {
-            budget.0 = rest;
-            Ok(())
-        }
-        None => Err(yaml(line, "aliases expand to more than this reader accepts")),
+        Ok(())
     }
 }
 
@@ -402,7 +345,9 @@ impl MapBuilder {
         });
         match source {
             Node::Map(more) => {
-                more.into_iter().for_each(|member| self.set(member));
+                for member in more {
+                    self.set(member);
+                }
                 Ok(())
             }
             Node::List(sources) if sources.iter().all(|s| matches!(s, Node::Map(_))) => sources
@@ -412,18 +357,6 @@ impl MapBuilder {
             _ => Err(yaml(line, "a merge key whose value is not a map")),
         }
     }
-}
-
-/// Estimates the bytes of a tree in memory.
-fn weight(node: &Node) -> usize {
-    size_of::<Member>()
-        + match node {
-            Node::Null | Node::Bool(_) => 0,
-            Node::Number(text) => text.len(),
-            Node::String(text) => text.len(),
-            Node::List(items) => items.iter().map(weight).sum(),
-            Node::Map(members) => members.iter().map(|m| m.key.len() + weight(&m.value)).sum(),
-        }
 }
 
 fn yaml(line: usize, what: &str) -> ManifestError {

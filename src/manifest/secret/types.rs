@@ -61,7 +61,9 @@ fn json_fault(entries: &Entries, name: &str) -> Option<String> {
     let Some(value) = entries.get(name) else {
         return Some(format!("needs the entry {name:?}"));
     };
-    let parsed = serde_json::from_slice::<BTreeMap<String, serde::de::IgnoredAny>>(value.expose());
+    let parsed = serde_json::from_slice::<std::collections::HashMap<String, &serde_json::value::RawValue>>(
+        value.expose(),
+    );
     parsed
         .is_err()
         .then(|| format!("has an entry {name:?} that is not a JSON object"))

@@ -1,0 +1,319 @@
+//! A document of a text, and the objects in it.
+
+use super::super::error::{Ambiguity, ManifestError};
+use super::super::lookalike::{self, Plaintext};
+use super::super::node::{Member, Node};
+use super::super::secret::SecretInput;
+use super::super::shown::shown;
+use super::super::unpack::{self, Kind, TypeMeta, text};
+use super::super::write;
+use super::super::yaml_read::Marks;
+
+/// The syntax of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syntax {
+    /// YAML 1.2.
+    Yaml,
+    /// RFC 8259.
+    Json,
+}
+
+/// One document and its bytes.
+pub struct Part<'t> {
+    /// Its bytes. The parts of a text concatenate to the text.
+    pub text: &'t str,
+    /// Its syntax.
+    pub syntax: Syntax,
+    /// Whether it begins with `---`.
+    pub explicit: bool,
+    /// Its first line in the text, from 1.
+    pub line: usize,
+    pub(super) root: Node,
+    pub(super) marks: Marks,
+    /// Whether it begins with a byte order mark and `{`: most readers accept it as YAML, none as JSON.
+    pub(super) marked: bool,
+    /// The first U+0085, U+2028 or U+2029 outside JSON, where kubectl ends a line.
+    pub(super) line_break: Option<(usize, char)>,
+}
+
+/// The content of a document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// Nothing, or only comments.
+    Empty,
+    /// A list that is unpacked because it contains a Secret or an EnvelopeSecret.
+    List,
+    /// One object, or anything else that passes through unchanged.
+    Object,
+}
+
+/// One object of a [`Part`].
+pub struct Item<'p> {
+    part: &'p Part<'p>,
+    node: &'p Node,
+    /// Its type, which may be inherited from its list.
+    meta: TypeMeta<'p>,
+    /// The document's bytes, if they are JSON and hold only this object.
+    json: Option<&'p str>,
+}
+
+impl Part<'_> {
+    /// Returns what the document contains.
+    pub fn content(&self) -> Content {
+        if self.root == Node::Null {
+            Content::Empty
+        } else if unpack::items_of(&self.root, TypeMeta::of(&self.root)).is_some() && self.holds_ours() {
+            Content::List
+        } else {
+            Content::Object
+        }
+    }
+
+    /// Returns its objects; a list is unpacked if it contains a Secret or an EnvelopeSecret.
+    pub fn items(&self) -> Vec<Item<'_>> {
+        match self.content() {
+            Content::Empty => Vec::new(),
+            Content::List => self.objects(),
+            Content::Object => vec![Item {
+                json: (self.syntax == Syntax::Json).then_some(self.text),
+                ..self.item(&self.root, TypeMeta::of(&self.root))
+            }],
+        }
+    }
+
+    /// Returns its objects with every list unpacked, as kubectl sees them.
+    pub fn objects(&self) -> Vec<Item<'_>> {
+        if self.root == Node::Null {
+            return Vec::new();
+        }
+        let mut out = Vec::new();
+        unpack::each(&self.root, &mut |node, meta| out.push(self.item(node, meta)));
+        out
+    }
+
+    /// Fails if the document is an array, which kubectl does not accept.
+    pub fn check_object(&self) -> Result<(), ManifestError> {
+        match self.root {
+            Node::List(_) => Err(ManifestError::Array { line: self.line }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the first plaintext in a document that would pass through: a lookalike of a Secret, or text in which
+    /// kubectl may see one.
+    pub fn plaintext(&self) -> Option<Plaintext> {
+        if let Some((line, c)) = self.line_break {
+            let what = Ambiguity::LineBreak(c).to_string();
+            return Some(Plaintext { line, what });
+        }
+        if self.root == Node::Null {
+            return None;
+        }
+        self.objects()
+            .iter()
+            .find_map(Item::plaintext)
+            .or_else(|| lookalike::nested(&self.root, self.line))
+    }
+
+    /// Reports whether this is YAML whose `---` follows a directive: the document before it must end with `...`.
+    pub fn has_directive(&self) -> bool {
+        self.explicit
+            && self.syntax == Syntax::Yaml
+            && self
+                .text
+                .lines()
+                .take_while(|line| !line.starts_with("---"))
+                .any(|line| line.starts_with('%'))
+    }
+
+    fn holds_ours(&self) -> bool {
+        self.objects().iter().any(|item| item.kind() != Kind::Other)
+    }
+
+    fn item<'p>(&'p self, node: &'p Node, meta: TypeMeta<'p>) -> Item<'p> {
+        Item {
+            part: self,
+            node,
+            meta,
+            json: None,
+        }
+    }
+
+    /// Moves all lines down, for a document that was read alone.
+    pub(super) fn shifted(mut self, by: usize) -> Self {
+        self.line += by;
+        self.marks.shift(by);
+        self.root.shift_lines(by);
+        if let Some((line, _)) = &mut self.line_break {
+            *line += by;
+        }
+        self
+    }
+}
+
+impl<'p> Item<'p> {
+    /// Returns how this program treats it.
+    pub fn kind(&self) -> Kind {
+        self.meta.treatment()
+    }
+
+    /// Returns the line on which it begins, from 1; the document's if it is not known.
+    pub fn line(&self) -> usize {
+        match self.node {
+            Node::Map(members) => members.iter().map(|m| m.line).find(|line| *line > 0),
+            _ => None,
+        }
+        .unwrap_or(self.part.line)
+    }
+
+    /// Reads a [`Kind::Secret`].
+    pub fn secret(&self) -> Result<SecretInput, ManifestError> {
+        let marks = &self.part.marks;
+        if let Some(line) = marks.tag {
+            return Err(ManifestError::Tag { line });
+        }
+        self.unambiguous()?;
+        if self.meta.api_version != Some("v1") {
+            return Err(ManifestError::NotV1 { line: self.line() });
+        }
+        let secret = SecretInput::from_node(self.node)?;
+        match marks.kubectl_differs {
+            Some(line) => Err(ManifestError::Ambiguous {
+                line,
+                what: Ambiguity::Scalar,
+            }),
+            None => Ok(secret),
+        }
+    }
+
+    /// Returns the plaintext in an object that would pass through, if there is any.
+    pub fn plaintext(&self) -> Option<Plaintext> {
+        lookalike::object(self.node, &self.meta, self.line())
+    }
+
+    /// Returns the annotation with this key, if it is a string.
+    pub fn annotation(&self, key: &str) -> Option<&'p str> {
+        let annotations = self
+            .node
+            .get("metadata")
+            .and_then(|metadata| metadata.get("annotations"))?;
+        text(annotations, key)
+    }
+
+    /// Returns `metadata.namespace` and `metadata.name`, if they are non-empty strings.
+    pub fn place(&self) -> (Option<&str>, Option<&str>) {
+        let field = |key| {
+            self.node
+                .get("metadata")
+                .and_then(|m| text(m, key))
+                .filter(|text| !text.is_empty())
+        };
+        (field("namespace"), field("name"))
+    }
+
+    /// Returns a [`Kind::Sealed`] as JSON for the format's strict reader; input that is JSON is returned unchanged. `name`
+    /// is used if the object has none.
+    pub fn sealed_json(&self, name: Option<&str>) -> Result<Vec<u8>, ManifestError> {
+        let name = name.filter(|_| self.place().1.is_none());
+        if let (Some(json), None) = (self.json, name) {
+            return Ok(json.trim().as_bytes().to_vec());
+        }
+        if self.part.marked {
+            return Err(ManifestError::ByteOrderMark);
+        }
+        let marks = &self.part.marks;
+        let refused = marks
+            .reference
+            .or(marks.tag.map(|line| (line, "a tag")))
+            .or(marks.odd_key.map(|line| (line, "a key that is not a string")));
+        if let Some((line, what)) = refused {
+            return Err(ManifestError::Irregular { line, what });
+        }
+        let node = self.typed();
+        let json = match name {
+            Some(name) => write::to_json(&with_name(node, name)),
+            None => write::to_json(&node),
+        };
+        Ok(json.expose().to_vec())
+    }
+
+    /// Returns the object for rewriting (an item of a list, or YAML that becomes JSON). Fails if that could change how
+    /// kubectl reads it.
+    pub fn rewritable(&self) -> Result<Node, ManifestError> {
+        let marks = &self.part.marks;
+        if let Some(line) = marks.tag {
+            return Err(ManifestError::NotRewritable { line, what: "a tag" });
+        }
+        self.unambiguous()?;
+        let number = self.node.find_line(|node| match node {
+            Node::Number(text) => write::json_number(text).is_none(),
+            _ => false,
+        });
+        if let Some(line) = marks.differs.or(number) {
+            return Err(ManifestError::NotRewritable {
+                line,
+                what: "an unquoted word or number on which readers disagree",
+            });
+        }
+        Ok(self.typed())
+    }
+
+    /// Returns `ConfigMap prod/app`, for messages. Always one line.
+    pub fn describe(&self) -> String {
+        let kind = match self.meta.kind {
+            Some(kind) => shown(kind),
+            None => "a document without a kind".to_owned(),
+        };
+        match self.place() {
+            (Some(namespace), Some(name)) => format!("{kind} {}/{}", shown(namespace), shown(name)),
+            (None, Some(name)) => format!("{kind} {}", shown(name)),
+            (_, None) => kind,
+        }
+    }
+
+    pub(super) fn unambiguous(&self) -> Result<(), ManifestError> {
+        let marks = &self.part.marks;
+        let found = (marks.odd_key.map(|line| (line, Ambiguity::Key)))
+            .or(marks.late_merge.map(|line| (line, Ambiguity::LateMerge)))
+            .or(self
+                .part
+                .line_break
+                .map(|(line, c)| (line, Ambiguity::LineBreak(c))));
+        match found {
+            Some((line, what)) => Err(ManifestError::Ambiguous { line, what }),
+            None => Ok(()),
+        }
+    }
+
+    /// The object, with the type that it inherits from its list.
+    fn typed(&self) -> Node {
+        let own = TypeMeta::of(self.node);
+        let mut node = self.node.clone();
+        if let Node::Map(members) = &mut node {
+            for (key, own, inherited) in [
+                ("kind", own.kind, self.meta.kind),
+                ("apiVersion", own.api_version, self.meta.api_version),
+            ] {
+                if let (None, Some(inherited)) = (own, inherited) {
+                    members.retain(|member| member.key != key);
+                    members.insert(0, Member::new(key, Node::text(inherited)));
+                }
+            }
+        }
+        node
+    }
+}
+
+/// Returns the object with `metadata.name` set.
+fn with_name(mut node: Node, name: &str) -> Node {
+    if let Node::Map(members) = &mut node
+        && let Some(Node::Map(metadata)) = members
+            .iter_mut()
+            .find(|member| member.key == "metadata")
+            .map(|member| &mut member.value)
+    {
+        metadata.retain(|member| member.key != "name");
+        metadata.push(Member::new("name", Node::text(name)));
+    }
+    node
+}
