@@ -44,7 +44,60 @@ proptest! {
     }
 }
 
-/// Shows that the property above is not vacuous.
+/// Runs the program, with its messages hidden.
+fn run_envelope(args: &[&str]) -> i32 {
+    let status = std::process::Command::new(env!("CARGO_BIN_EXE_envelope"))
+        .args(&args[1..])
+        .env_remove("ENVELOPE_KEY")
+        .stdin(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .status();
+    status.expect("the program runs").code().unwrap_or(-1)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn no_plaintext_in_output(data in vec(any::<u8>(), 0..40)) {
+        let directory = tempfile::tempdir().expect("a directory");
+        properties::seal_stream(&data, directory.path(), &run_envelope);
+    }
+}
+
+/// Streams are neither all refused nor all sealed, and the property fails once lookalikes pass.
+#[test]
+fn no_plaintext_in_output_is_not_vacuous() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    let directory = tempfile::tempdir().expect("a directory");
+    let streams: Vec<[u8; 10]> = (0..40_u8)
+        .map(|n| [n % 2, n, n / 4, 0, n % 7, n / 3, n, n, 0, 0])
+        .collect();
+    let sealed = streams
+        .iter()
+        .filter(|data| properties::composed_stream_is_sealed(&data[..], directory.path(), &run_envelope))
+        .count();
+    assert!(
+        (1..streams.len()).contains(&sealed),
+        "{sealed} of {}",
+        streams.len()
+    );
+    let passing = |args: &[&str]| {
+        let mut args = args.to_vec();
+        if args[1] == "seal" {
+            args.insert(2, "--pass-plain");
+        }
+        run_envelope(&args)
+    };
+    let found = streams.iter().any(|data| {
+        let run = AssertUnwindSafe(|| properties::seal_stream(&data[..], directory.path(), &passing));
+        catch_unwind(run).is_err()
+    });
+    assert!(found, "with --pass-plain the property must fail");
+}
+
+/// Shows that the property of `open` is not vacuous.
 #[test]
 fn unchanged_documents_open() {
     assert!(properties::open_unchanged() >= 5);

@@ -3,6 +3,10 @@
 //! Each function takes arbitrary bytes and panics if its property does not hold. The fuzz targets (`fuzz/`) and the
 //! proptests of `tests/it/fuzz.rs` call them.
 
+mod seal;
+
+pub use seal::{composed_stream_is_sealed, seal_stream};
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
