@@ -10,7 +10,8 @@
 //! * [`controller`]: watches, planning, reconciling. [`probes`], [`metrics`], [`config`], [`telemetry`] serve it.
 //! * [`cli`]: the command line, one file a subcommand.
 //! * [`files`]: atomic writes and guarded reads for [`kms`] and [`cli`]. A leaf: uses no other room.
-//! * `backoff` (delays between retries) and `sync` (locks that survive a panic): leaves, private to the crate.
+//! * `backoff` (delays between retries), `paths` (`~/` in paths), `signals` (cleanup on signals) and `sync` (locks that
+//!   survive a panic): leaves, private to the crate.
 
 // On other systems the program only says so (main.rs).
 #![cfg(unix)]
@@ -25,6 +26,8 @@ pub mod files;
 pub mod kms;
 pub mod manifest;
 pub mod metrics;
+mod paths;
 pub mod probes;
+mod signals;
 mod sync;
 pub mod telemetry;

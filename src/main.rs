@@ -1,19 +1,19 @@
-//! The program `envelope`: see the library.
+//! The program `envelope`; everything is in the library.
 
 #[cfg(unix)]
 fn main() -> std::process::ExitCode {
     use envelope_secrets::cli::{self, process};
 
-    process::quiet_panics();
+    process::hide_panic_messages();
     if let Err(why) = process::harden() {
         warn(&why);
     }
-    // Kubernetes clients and KMSs speak TLS with the one provider that is linked; nothing may have chosen another.
+    // The clients of Kubernetes and of KMSs share one TLS provider.
     if rustls::crypto::aws_lc_rs::default_provider()
         .install_default()
         .is_err()
     {
-        warn("another TLS provider is installed already");
+        warn("another TLS provider is already installed");
     }
     let argv: Vec<std::ffi::OsString> = std::env::args_os().collect();
     cli::run(&argv).into()

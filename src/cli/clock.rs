@@ -1,4 +1,4 @@
-//! The warning about this host's clock.
+//! The warning about clock skew.
 
 use crate::kms::{MAX_CLOCK_SKEW, clock_difference};
 

@@ -1,6 +1,5 @@
-//! `controller`: runs in the cluster until it is told to stop.
+//! `controller`: runs in the cluster until SIGTERM or SIGINT.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,8 +8,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::args::path_parser;
 use super::env;
 use super::failure::{Failure, Result};
+use super::program::Program;
 use super::providers::ProviderArgs;
 use crate::config::ControllerConfig;
 use crate::controller::{self, Health, Setup, StartError, Timings};
@@ -19,56 +20,60 @@ use crate::metrics::Metrics;
 use crate::probes::{self, ListenAddr};
 use crate::telemetry::{self, LogFormat, LogLevel};
 
-/// Watch EnvelopeSecrets in a cluster, open them, and keep their Secrets
+/// Run the controller: decrypt EnvelopeSecrets in a cluster and reconcile their Secrets
 ///
-/// Runs until SIGTERM or SIGINT. It waits for an API server that does not answer, for the CRD and for its rights; the log, the
-/// readiness probe and the metrics say which. Each flag has a variable `ENVELOPE_<FLAG>`.
+/// Runs until SIGTERM or SIGINT. At startup it waits until the API server is reachable, the CRD is installed and its
+/// permissions are granted; logs, readiness probe and metrics report what is missing. Each flag can also be set with an
+/// environment variable, ENVELOPE_<FLAG>.
 #[derive(Args)]
 #[command(
-    after_help = "Example, outside a cluster with the rights of your kubeconfig:\n  \
+    after_help = "Example, outside a cluster, with the permissions of your kubeconfig:\n  \
     envelope controller --keyring ~/.config/envelope-secrets/keyring --namespaces demo"
 )]
 pub(super) struct ControllerArgs {
-    /// Open documents with this KMS key of a cloud, or with all keys of a region: tencent-kms://ap-guangzhou/; repeat it
-    /// for several. Without it, none is used, whatever a document names
+    /// Allow documents to be opened with this KMS key of a cloud, or with all KMS keys of a region, as in
+    /// tencent-kms://ap-guangzhou/; repeat the flag for several. By default no KMS key of a cloud is used, whatever a
+    /// document names
     #[arg(long, value_name = "URI", value_delimiter = ',', env = env::ALLOW_KEY, hide_env_values = true)]
     allow_key: Vec<String>,
-    /// Work in these namespaces only, separated by commas; without it, in all of the cluster
+    /// Watch only these namespaces, separated by commas; defaults to the whole cluster
     #[arg(long, value_name = "NAMESPACE", value_delimiter = ',', env = env::NAMESPACES, hide_env_values = true)]
     namespaces: Vec<String>,
-    /// Open documents for this audience; repeat it for several, "" stands for documents without one; without the flag, only those
+    /// Open documents for this audience; repeat the flag for several. "" means documents without an audience, which is
+    /// the default
     #[arg(long, value_name = "AUDIENCE", value_delimiter = ',', env = env::AUDIENCE, hide_env_values = true)]
     audience: Vec<String>,
-    /// The kubeconfig; without it, KUBECONFIG, else ~/.kube/config, else the pod's own account
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, env = env::KUBECONFIG, hide_env_values = true)]
-    kubeconfig: Option<OsString>,
-    /// Where /metrics is served
+    /// The kubeconfig; defaults to KUBECONFIG, then ~/.kube/config, then the pod's ServiceAccount
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path_parser(), env = env::KUBECONFIG, hide_env_values = true)]
+    kubeconfig: Option<PathBuf>,
+    /// The address that serves /metrics
     #[arg(long, value_name = "ADDRESS", default_value = ":8080", env = env::METRICS_ADDR, hide_env_values = true)]
     metrics_addr: ListenAddr,
-    /// Where /livez and /readyz are served
+    /// The address that serves /livez and /readyz
     #[arg(long, value_name = "ADDRESS", default_value = ":8081", env = env::PROBE_ADDR, hide_env_values = true)]
     probe_addr: ListenAddr,
-    /// How log lines look
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, env = env::LOG_FORMAT, hide_env_values = true)]
+    /// The format of log lines
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t, ignore_case = true, env = env::LOG_FORMAT, hide_env_values = true)]
     log_format: LogFormat,
-    /// The least important level that is logged
-    #[arg(long, value_name = "LEVEL", value_enum, default_value_t, env = env::LOG_LEVEL, hide_env_values = true)]
+    /// The minimum log level
+    #[arg(long, value_name = "LEVEL", value_enum, default_value_t, ignore_case = true, env = env::LOG_LEVEL, hide_env_values = true)]
     log_level: LogLevel,
     #[command(flatten)]
     providers: ProviderArgs,
 }
 
 impl ControllerArgs {
-    /// The providers of the KMS keys that documents may be opened with.
-    fn registry(&self) -> Result<Registry> {
+    /// Configures the providers of the KMS keys that may open documents.
+    fn registry(&self, program: &Program) -> Result<Registry> {
+        let source = program.source_of("--allow-key", env::ALLOW_KEY);
         let entries = self.allow_key.iter().filter(|entry| !entry.is_empty());
         let allowed = AllowedKeys::parse(entries)
-            .map_err(|error| Failure::usage(format!("--allow-key: {error}")).help(error.advice()))?;
+            .map_err(|error| Failure::usage(format!("{source}: {error}")).help(error.advice()))?;
         let mut registry = Registry::new();
         for provider in kms::providers() {
             let allowed = allowed.of_scheme(provider.scheme());
             if provider.can(Capability::HoldKeys) {
-                refuse_entries(provider, &allowed)?;
+                refuse_entries(provider, &allowed, source)?;
             } else if allowed.is_empty() {
                 continue;
             }
@@ -86,27 +91,26 @@ impl ControllerArgs {
     }
 }
 
-/// A provider that holds its keys allows exactly those.
-fn refuse_entries(provider: &dyn Provider, allowed: &AllowedKeys) -> Result<()> {
+/// A provider that holds its keys allows exactly those, so entries for it are errors.
+fn refuse_entries(provider: &dyn Provider, allowed: &AllowedKeys, source: &str) -> Result<()> {
     match allowed.iter().next() {
         None => Ok(()),
         Some(key) => Err(
-            Failure::usage(format!("--allow-key: {key} is a KMS key of {}", provider.title()))
+            Failure::usage(format!("{source}: {key} is a KMS key of {}", provider.title()))
                 .help("leave it out: a keyring allows exactly the KMS keys that it holds"),
         ),
     }
 }
 
-/// A path; an empty one counts as not given, as the variable of a chart's unused setting has it.
-fn set(path: Option<&OsString>) -> Option<PathBuf> {
-    path.filter(|path| !path.is_empty()).map(PathBuf::from)
-}
-
 /// Runs it.
-pub(super) fn run(args: &ControllerArgs) -> Result<()> {
-    let config = ControllerConfig::new(&args.namespaces, &args.audience, set(args.kubeconfig.as_ref()))
-        .map_err(|error| Failure::usage(error.to_string()))?;
-    let registry = args.registry()?;
+pub(super) fn run(args: &ControllerArgs, program: &Program) -> Result<()> {
+    let config = ControllerConfig::new(
+        &args.namespaces,
+        &args.audience,
+        args.kubeconfig.clone(),
+    )
+    .map_err(|error| Failure::usage(with_source(&error.to_string(), program)))?;
+    let registry = args.registry(program)?;
     telemetry::init(args.log_format, args.log_level)
         .map_err(|error| Failure::failed(format!("cannot start logging: {error}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
@@ -117,12 +121,8 @@ pub(super) fn run(args: &ControllerArgs) -> Result<()> {
 async fn serve(args: &ControllerArgs, config: ControllerConfig, registry: Registry) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
     let (metrics, health) = (Metrics::new(), Health::default());
-    let metrics_port = probes::bind(args.metrics_addr)
-        .await
-        .map_err(|error| failed(&error))?;
-    let probe_port = probes::bind(args.probe_addr)
-        .await
-        .map_err(|error| failed(&error))?;
+    let metrics_port = bind("--metrics-addr", args.metrics_addr).await?;
+    let probe_port = bind("--probe-addr", args.probe_addr).await?;
     let signals = |kind| signal(kind).map_err(|error| failed(&format!("cannot wait for signals: {error}")));
     let (terminate, interrupt) = (
         signals(SignalKind::terminate())?,
@@ -139,21 +139,25 @@ async fn serve(args: &ControllerArgs, config: ControllerConfig, registry: Regist
 
     let (live, ready) = (health.clone(), health.clone());
     let routes = probes::probes(Arc::new(move || live.live()), Arc::new(move || ready.ready()));
-    let (servers, end) = (TaskTracker::new(), CancellationToken::new());
+    let (servers, stop_servers) = (TaskTracker::new(), CancellationToken::new());
     servers.spawn(probes::serve(
         metrics_port,
         probes::metrics(metrics.clone()),
-        end.clone().cancelled_owned(),
+        stop_servers.clone().cancelled_owned(),
     ));
-    servers.spawn(probes::serve(probe_port, routes, end.clone().cancelled_owned()));
+    servers.spawn(probes::serve(
+        probe_port,
+        routes,
+        stop_servers.clone().cancelled_owned(),
+    ));
 
     let shutdown = CancellationToken::new();
-    let told = shutdown.clone();
-    let waiting = tokio::spawn(async move {
-        first_of(terminate, interrupt).await;
-        told.cancel();
+    let on_signal = shutdown.clone();
+    let signal_task = tokio::spawn(async move {
+        first_signal(terminate, interrupt).await;
+        on_signal.cancel();
     });
-    let ran = controller::run(
+    let result = controller::run(
         Setup {
             config,
             registry,
@@ -164,26 +168,44 @@ async fn serve(args: &ControllerArgs, config: ControllerConfig, registry: Regist
         shutdown,
     )
     .await;
-    waiting.abort();
-    // Probes answer until everything else has ended.
-    end.cancel();
+    signal_task.abort();
+    // Probes are served until everything else has shut down.
+    stop_servers.cancel();
     servers.close();
     servers.wait().await;
-    ran.map_err(explain)
+    result.map_err(|error| start_failure(&error))
 }
 
-async fn first_of(mut terminate: Signal, mut interrupt: Signal) {
+/// An address in use is an error of configuration: another controller on this host has it.
+async fn bind(flag: &str, address: ListenAddr) -> Result<tokio::net::TcpListener> {
+    probes::bind(address).await.map_err(|error| {
+        Failure::usage(format!("{flag}: {error}")).help(format!(
+            "stop the process that uses the address, or choose another one with {flag}"
+        ))
+    })
+}
+
+/// An error of the configuration that begins with a flag, with the variable instead if the value comes from there.
+fn with_source(error: &str, program: &Program) -> String {
+    let flags = [("--namespaces", env::NAMESPACES), ("--audience", env::AUDIENCE)];
+    let named = flags.into_iter().find_map(|(flag, variable)| {
+        let rest = error.strip_prefix(flag)?;
+        Some(format!("{}{rest}", program.source_of(flag, variable)))
+    });
+    named.unwrap_or_else(|| error.to_owned())
+}
+
+async fn first_signal(mut terminate: Signal, mut interrupt: Signal) {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
 }
 
-fn explain(error: StartError) -> Failure {
+fn start_failure(error: &StartError) -> Failure {
     match error {
         StartError::Connect(_) => Failure::usage(error.to_string()).help(
-            "give a kubeconfig with --kubeconfig, or run it in a pod with a ServiceAccount; outside of one HTTPS_PROXY and \
-             NO_PROXY count, too",
+            "set --kubeconfig, or run it in a pod with a ServiceAccount; outside a pod, HTTPS_PROXY and NO_PROXY also apply",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! `crd`: the custom resource definition.
+//! `crd`: prints the CustomResourceDefinition.
 
 use clap::Args;
 
@@ -8,7 +8,7 @@ use super::printer::Printer;
 use crate::api;
 use crate::manifest;
 
-/// Print the CustomResourceDefinition of EnvelopeSecret, to be applied before the controller starts
+/// Print the CustomResourceDefinition of EnvelopeSecret; apply it before the controller starts
 #[derive(Args)]
 #[command(after_help = "Example:\n  envelope crd | kubectl apply --server-side -f -")]
 pub(super) struct CrdArgs {

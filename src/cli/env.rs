@@ -1,6 +1,8 @@
 //! The environment variables of the command line, other than those of KMS providers.
 
-/// KMS keys to seal with, separated by commas.
+use super::failure::{Failure, Result};
+
+/// KMS keys, separated by commas.
 pub(super) const KEY: &str = "ENVELOPE_KEY";
 /// Flags of `controller`.
 pub(super) const NAMESPACES: &str = "ENVELOPE_NAMESPACES";
@@ -14,9 +16,15 @@ pub(super) const LOG_LEVEL: &str = "ENVELOPE_LOG_LEVEL";
 /// Any value disables colours (<https://no-color.org>).
 pub(super) const NO_COLOR: &str = "NO_COLOR";
 
-/// The value of a variable; empty counts as unset.
-pub(super) fn text(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+/// The value of a variable; blank counts as unset. Fails if it is not UTF-8.
+pub(super) fn text(name: &str) -> Result<Option<String>> {
+    let value = std::env::var_os(name).map(|value| value.into_string().map_err(|_| not_utf_8(name)));
+    Ok(value.transpose()?.filter(|value| !value.trim().is_empty()))
+}
+
+/// The failure for a variable that is not UTF-8.
+pub(super) fn not_utf_8(name: &str) -> Failure {
+    Failure::usage(format!("{name}: the value is not valid UTF-8")).help("set it to plain text, or unset it")
 }
 
 /// Whether a variable is set and not empty.

@@ -1,3 +1,5 @@
+//! The failure of a command: its message, its advice and its exit code.
+
 use std::process::ExitCode;
 
 use crate::envelope::{NoUsableWrap, OpenError, Refusal, StructureError, StructureKind};
@@ -5,30 +7,30 @@ use crate::files::FileError;
 use crate::kms::{Class, KmsError, ProviderError};
 use crate::manifest::ManifestError;
 
-/// How a command ended, as its exit code.
+/// The exit code of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// 0.
     Done,
-    /// 1: it failed, or one file of several did.
+    /// 1: it failed, or at least one file of several did.
     Failed,
     /// 2: usage or configuration.
     Usage,
-    /// 3: it looked and found something.
-    Found,
-    /// 4: a KMS or the network failed in a way that passes; the same command is worth repeating.
-    Temporary,
+    /// 3: completed with findings.
+    Findings,
+    /// 4: a KMS or the network failed temporarily; the same command is worth repeating.
+    Retryable,
 }
 
 impl Exit {
-    /// What the process ends with.
+    /// The exit status of the process.
     pub fn code(self) -> u8 {
         match self {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
-            Exit::Found => 3,
-            Exit::Temporary => 4,
+            Exit::Findings => 3,
+            Exit::Retryable => 4,
         }
     }
 }
@@ -39,20 +41,20 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Why a command failed: lower case, what failed and why, and what to do. Never holds a value.
+/// Why a command failed: what failed and why, and what to do. Never holds a secret value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// How the process ends.
+    /// The exit code.
     pub exit: Exit,
-    /// Behind `error: `.
+    /// The text after `error: `, in lower case: what failed and why.
     pub message: String,
-    /// Behind `help: `.
+    /// The text after `help: `: what to do.
     pub help: Option<String>,
-    /// For `-v` alone.
+    /// Printed with `-v` only.
     pub detail: Option<String>,
 }
 
-/// What commands give.
+/// The result of a command.
 pub(super) type Result<T> = std::result::Result<T, Failure>;
 
 impl Failure {
@@ -75,21 +77,21 @@ impl Failure {
     }
 
     /// Exit code 3.
-    pub(super) fn found(message: impl Into<String>) -> Self {
+    pub(super) fn findings(message: impl Into<String>) -> Self {
         Failure {
-            exit: Exit::Found,
+            exit: Exit::Findings,
             ..Failure::failed(message)
         }
     }
 
-    /// With advice.
+    /// Adds advice.
     #[must_use]
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    /// With what it happened to in front: `secret.yaml: ...`.
+    /// Puts what the failure is about in front of the message: `secret.yaml: ...`.
     #[must_use]
     pub(super) fn about(mut self, what: impl std::fmt::Display) -> Self {
         self.message = format!("{what}: {}", self.message);
@@ -113,10 +115,10 @@ impl From<FileError> for Failure {
     }
 }
 
-/// The exit code for a failure of this class. It may be `retryable` whatever its class.
-fn exit(class: Class, retryable: bool) -> Exit {
+/// The exit code for a failure of this class. A failure of any class may be `retryable`.
+fn exit_of_class(class: Class, retryable: bool) -> Exit {
     match class {
-        _ if retryable || class.is_retryable() => Exit::Temporary,
+        _ if retryable || class.is_retryable() => Exit::Retryable,
         Class::Configuration => Exit::Usage,
         _ => Exit::Failed,
     }
@@ -125,7 +127,7 @@ fn exit(class: Class, retryable: bool) -> Exit {
 impl From<KmsError> for Failure {
     fn from(error: KmsError) -> Self {
         Failure {
-            exit: exit(error.class, error.retryable),
+            exit: exit_of_class(error.class, error.retryable),
             ..Failure::failed(error.to_string())
         }
         .help(error.advice())
@@ -135,7 +137,7 @@ impl From<KmsError> for Failure {
 impl From<ProviderError> for Failure {
     fn from(error: ProviderError) -> Self {
         Failure {
-            exit: exit(error.class, error.retryable),
+            exit: exit_of_class(error.class, error.retryable),
             ..Failure::failed(error.message)
         }
         .help(error.advice)
@@ -147,7 +149,7 @@ impl From<StructureError> for Failure {
         let failure = Failure::failed(error.to_string());
         match &error.kind {
             StructureKind::UnknownFormat(_) | StructureKind::UnknownField => {
-                failure.help("it may be of a newer format: open it with the newest version of this program")
+                failure.help("if it has a newer format, open it with the newest version of this program")
             }
             StructureKind::Invalid => failure,
         }
@@ -160,7 +162,7 @@ impl From<Refusal> for Failure {
             Refusal::Policy(error) => {
                 let failure = Failure::failed(error.to_string());
                 if error.is_retryable() {
-                    failure.help("check the clocks of this machine and of the one that sealed")
+                    failure.help("check the clocks of this host and of the one that sealed it")
                 } else {
                     failure
                 }
@@ -186,7 +188,7 @@ impl From<OpenError<KmsError>> for Failure {
                     detail = format!("{detail}; {refusal}");
                 }
                 let failure = Failure::failed(error.to_string()).help(
-                    "compare it with its last version in Git, and check namespace and name; else seal it again",
+                    "compare it with its last version in Git, and check its namespace and name; otherwise re-seal it",
                 );
                 Failure {
                     detail: Some(detail),
@@ -194,7 +196,7 @@ impl From<OpenError<KmsError>> for Failure {
                 }
             }
             OpenError::Render(_) => Failure::failed(error.to_string())
-                .help("put the text under spec.template.render right and seal again"),
+                .help("correct the text under spec.template.render and re-seal"),
         }
     }
 }

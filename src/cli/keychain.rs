@@ -5,18 +5,18 @@ use super::env;
 use super::failure::{Failure, Result};
 use super::providers::holders;
 use crate::kms::{
-    self, Access, AllowedKeys, Capability, Connection, Host, KeyUri, Provider, ProviderError, Registry,
-    Settings,
+    self, Access, AllowedKeys, Capability, Connection, Host, KeyUri, KeyUriError, Provider, ProviderError,
+    Registry, Settings,
 };
 
 /// The limit of the format.
 const MAX_KEYS: usize = crate::envelope::wire::MAX_KEYS;
 
-/// The KMS keys to seal with, as far as they could be chosen.
+/// The chosen KMS keys to seal with; possibly none.
 pub(super) struct Selection {
-    /// In order; the first generates the data key. Empty if nothing names a KMS key.
+    /// The first generates the data key. Empty if no KMS key is configured.
     pub(super) keys: Vec<KeyUri>,
-    /// Where they were chosen: `--key`, `ENVELOPE_KEY`, `keyring PATH`.
+    /// Where they are configured: `--key`, `ENVELOPE_KEY`, `keyring PATH`.
     pub(super) source: String,
     /// The configured providers.
     pub(super) registry: Registry,
@@ -39,9 +39,9 @@ pub(super) enum Why {
 }
 
 impl Selection {
-    /// `--key`, else `ENVELOPE_KEY`, else the first KMS key of a keyring.
+    /// Chooses the keys of `--key`, else of `ENVELOPE_KEY`, else the first KMS key of a keyring.
     pub(super) fn new(args: &KeyArgs) -> Result<Self> {
-        let (keys, source) = named(args)?;
+        let (keys, source) = explicit_keys(args)?;
         let mut selection = Selection {
             source: source.to_owned(),
             registry: Registry::new(),
@@ -75,7 +75,7 @@ impl Selection {
         Ok(())
     }
 
-    /// Chooses the first key of the first keyring there is.
+    /// Chooses the first key of the first keyring that exists.
     fn choose_default(&mut self, settings: &Settings) {
         for provider in holders() {
             match provider.connect(settings, AllowedKeys::default(), Host::CommandLine) {
@@ -138,11 +138,11 @@ impl Unusable {
 
 /// The KMS keys to seal with, and their providers.
 pub(super) struct Recipients {
-    /// Generates the data key.
+    /// The KMS key that generates the data key.
     pub(super) first: KeyUri,
-    /// Wrap the same data key.
+    /// The KMS keys that also wrap it.
     pub(super) others: Vec<KeyUri>,
-    /// Where they were chosen, as in [`Selection::source`].
+    /// See [`Selection::source`].
     pub(super) source: String,
     /// The configured providers.
     pub(super) registry: Registry,
@@ -158,7 +158,7 @@ impl Recipients {
         keys.join(", ")
     }
 
-    /// [`Selection::new`], complete or an error.
+    /// Like [`Selection::new`], but fails if there is no usable KMS key.
     pub(super) fn choose(args: &KeyArgs) -> Result<Self> {
         let selection = Selection::new(args)?;
         for unusable in &selection.unusable {
@@ -179,30 +179,47 @@ impl Recipients {
     }
 }
 
-/// The keys that `--key`, else `ENVELOPE_KEY`, names, and which of the two; none if neither does.
-fn named(args: &KeyArgs) -> Result<(Vec<KeyUri>, &'static str)> {
+/// The keys in `--key`, else in `ENVELOPE_KEY`, and the name of their source.
+fn explicit_keys(args: &KeyArgs) -> Result<(Vec<KeyUri>, &'static str)> {
     if !args.key.is_empty() {
         let keys = parse_keys(args.key.iter().map(String::as_str), "--key")?;
         return Ok((keys, "--key"));
     }
-    Ok((of_variable()?, env::KEY))
+    Ok((keys_in_variable()?, env::KEY))
 }
 
 /// The keys in `ENVELOPE_KEY`.
-fn of_variable() -> Result<Vec<KeyUri>> {
-    let text = env::text(env::KEY).unwrap_or_default();
+fn keys_in_variable() -> Result<Vec<KeyUri>> {
+    let text = env::text(env::KEY)?.unwrap_or_default();
     let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
     parse_keys(words, env::KEY)
+}
+
+/// Shows the form of the provider's URIs if `word` begins with its scheme.
+pub(super) fn invalid_key(word: &str, error: &KeyUriError) -> Failure {
+    let failure = Failure::usage(error.to_string());
+    let meant = |provider: &&'static dyn Provider| {
+        let rest = word.trim().strip_prefix(provider.scheme());
+        rest.is_some_and(|rest| rest.starts_with(':'))
+    };
+    match kms::providers().into_iter().find(meant) {
+        Some(provider) => failure.help(provider.key_form()),
+        None => failure,
+    }
 }
 
 fn parse_keys<'a>(words: impl Iterator<Item = &'a str>, source: &str) -> Result<Vec<KeyUri>> {
     let mut keys: Vec<KeyUri> = Vec::new();
     for word in words {
-        let key = KeyUri::parse(word).map_err(|error| Failure::usage(error.to_string()).about(source))?;
+        let key = KeyUri::parse(word).map_err(|error| invalid_key(word, &error).about(source))?;
         if let Some(provider) = kms::provider_of(&key)
             && !kms::is_key(&key)
         {
-            return Err(Failure::usage(format!("{key} is not a KMS key"))
+            let reason = provider
+                .explain(&key)
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default();
+            return Err(Failure::usage(format!("{key} is not a KMS key{reason}"))
                 .about(source)
                 .help(provider.key_form()));
         }
@@ -230,7 +247,7 @@ impl Reader {
     /// names.
     pub(super) fn choose(args: &KeyArgs, trust_document: bool) -> Result<Self> {
         let mut listed = parse_keys(args.key.iter().map(String::as_str), "--key")?;
-        listed.extend(of_variable()?);
+        listed.extend(keys_in_variable()?);
         let allowed = if trust_document {
             AllowedKeys::every()
         } else {

@@ -1,12 +1,13 @@
-//! The command line: one file per subcommand. Arguments are parsed by clap, then resolved once, in the subcommand's own
-//! file. Everything is printed by `printer`. A failure says what failed, why, and what to do.
+//! The command line: one file per subcommand, which defines and resolves its arguments. All output goes through
+//! `printer`.
 
 #![expect(
     clippy::doc_markdown,
-    reason = "comments on clap's types are help texts for a terminal"
+    reason = "doc comments on clap's types are help texts for a terminal"
 )]
 
 mod args;
+mod arguments;
 mod clock;
 mod completions;
 mod controller;
@@ -25,6 +26,7 @@ mod place;
 mod printer;
 pub mod process;
 mod program;
+mod prompt;
 mod providers;
 mod reference;
 mod root;
@@ -43,12 +45,22 @@ use root::{Cli, Command};
 /// Parses the whole argument list and runs the command. Failures have been printed when it returns.
 pub fn run(argv: &[OsString]) -> Exit {
     let program = Program::new(argv);
-    let cli = match root::command(program.name())
-        .try_get_matches_from(argv)
-        .and_then(|m| Cli::from_arg_matches(&m))
-    {
+    let mut command = root::command(program.name());
+    command.build();
+    let argv = arguments::without_blank_flags(argv, &command);
+    if let Err(failure) = arguments::check_variables(&argv, &command) {
+        return report(&program, &failure);
+    }
+    let parsed = command
+        .clone()
+        .try_get_matches_from(&argv)
+        .and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = match parsed {
         Ok(cli) => cli,
         Err(error) => {
+            if let Some(failure) = arguments::invalid_variable(&error, &argv, &command) {
+                return report(&program, &failure);
+            }
             let printed = error.print();
             if error.use_stderr() {
                 // A closed standard error leaves no way to report anything.
@@ -57,10 +69,7 @@ pub fn run(argv: &[OsString]) -> Exit {
             // Help and version are not errors and go to standard output.
             return match Printer::printed(printed) {
                 Ok(()) => Exit::Done,
-                Err(failure) => {
-                    Printer::new(program.name(), false, false, Color::Auto).failure(&failure);
-                    failure.exit
-                }
+                Err(failure) => report(&program, &failure),
             };
         }
     };
@@ -75,7 +84,13 @@ pub fn run(argv: &[OsString]) -> Exit {
     }
 }
 
-/// docs/cli.md.
+/// Prints a failure that precedes the global flags.
+fn report(program: &Program, failure: &Failure) -> Exit {
+    Printer::new(program.name(), false, false, Color::Auto).failure(failure);
+    failure.exit
+}
+
+/// Returns the text of docs/cli.md.
 pub fn markdown() -> String {
     reference::markdown(root::command("envelope"))
 }
@@ -87,7 +102,7 @@ fn dispatch(command: &Command, program: &Program, printer: Printer) -> failure::
         Command::Keys(args) => block_on(keys::run(args, printer)),
         Command::Doctor(args) => block_on(doctor::run(args, printer)),
         Command::Crd(args) => crd::run(args),
-        Command::Controller(args) => controller::run(args),
+        Command::Controller(args) => controller::run(args, program),
         Command::Completions(args) => completions::run(args, root::command("envelope")),
         Command::Reference => Printer::output(markdown().as_bytes()),
         Command::Complete(args) => completions::complete(args, root::command(program.name())),

@@ -83,7 +83,7 @@ pub(super) async fn run(args: &OpenArgs, program: &Program, printer: Printer) ->
         }
     }
     opener.place.check_count(sealed.len())?;
-    if sealed.is_empty() && failures.none() {
+    if sealed.is_empty() && failures.is_empty() {
         return Err(Failure::failed("there is no EnvelopeSecret in the input")
             .help("give a manifest with `kind: EnvelopeSecret`"));
     }
@@ -148,11 +148,11 @@ impl Opener {
                 Err(failure) => failures.add(failure)?,
             }
         }
-        if !pieces.is_empty() && (failures.none() || target.output.file.is_none()) {
+        if !pieces.is_empty() && (failures.is_empty() || target.output.file.is_none()) {
             let text = join(pieces, target.output.format)?;
             target.write(text.expose())?;
         }
-        failures.end(target.output.file.is_some())
+        failures.finish(target.output.file.is_some())
     }
 
     /// `--value`.

@@ -37,7 +37,7 @@ impl PlaceRule {
     /// Returns the document's name, else `--name`.
     pub(super) fn resolve_name(&self, document: Option<&str>) -> Result<String> {
         resolve("name", document, self.name.as_deref())?
-            .ok_or_else(|| Failure::usage("it has no name").help(self.program.again_with("--name NAME")))
+            .ok_or_else(|| Failure::usage("it has no name").help(self.program.rerun_with("--name NAME")))
     }
 
     /// Returns the document's namespace, else `--namespace`.
@@ -48,7 +48,7 @@ impl PlaceRule {
     /// The failure of a document that needs a namespace and has none.
     pub(super) fn no_namespace(&self) -> Failure {
         Failure::usage("it has no namespace; only a cluster-wide document may omit it")
-            .help(self.program.again_with("-n NAMESPACE"))
+            .help(self.program.rerun_with("-n NAMESPACE"))
     }
 
     /// Values from flags need a name from a flag.
@@ -57,7 +57,7 @@ impl PlaceRule {
             return Err(Failure::usage(
                 "--from-file, --from-env-file and --from-literal need the Secret's name",
             )
-            .help(self.program.again_with("--name NAME")));
+            .help(self.program.rerun_with("--name NAME")));
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The one place that prints: documents and tables on standard output, all else on standard error.
+//! The only module that prints: documents and tables to standard output, everything else to standard error.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -6,9 +6,10 @@ use std::os::fd::AsFd as _;
 
 use super::env;
 use super::failure::{Failure, Result};
+use super::process;
 use super::program;
 
-/// When to colour.
+/// When to use colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Color {
     /// On a terminal, unless `NO_COLOR` is set
@@ -20,7 +21,7 @@ pub(super) enum Color {
     Never,
 }
 
-/// Prints.
+/// Prints messages in the style that the global flags ask for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Printer {
     name: &'static str,
@@ -30,7 +31,7 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// `name` is how the program was called; `quiet` leaves warnings and errors.
+    /// `name` is the name of the program in advice; with `quiet`, only warnings and errors are printed.
     pub(super) fn new(name: &'static str, quiet: bool, verbose: bool, color: Color) -> Self {
         let color = match color {
             Color::Always => true,
@@ -50,9 +51,9 @@ impl Printer {
         io::stdout().is_terminal()
     }
 
-    /// A document or a table. A reader that has gone (`| head`) is no failure.
+    /// Prints a document or a table. Ends the process if the reader has closed the pipe (`| head`).
     pub(super) fn output(bytes: &[u8]) -> Result<()> {
-        // Not through std's buffer, which would keep a copy of a plaintext that nobody wipes.
+        // Not through std's buffer, which would keep a copy of plaintext that is never wiped.
         let written = io::stdout()
             .as_fd()
             .try_clone_to_owned()
@@ -60,43 +61,44 @@ impl Printer {
         Self::printed(written)
     }
 
-    /// What became of writing to standard output. A reader that has gone is no failure.
+    /// The result of writing to standard output. Ends the process on a broken pipe, silently and as SIGPIPE does: the
+    /// output was not used, so the command has not succeeded.
     pub(super) fn printed(written: io::Result<()>) -> Result<()> {
-        match written {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::failed(format!(
-                "cannot write to standard output: {error}"
-            ))),
-            _ => Ok(()),
-        }
+        written.map_err(|error| {
+            if error.kind() == io::ErrorKind::BrokenPipe {
+                process::end_by_broken_pipe();
+            }
+            Failure::failed(format!("cannot write to standard output: {error}"))
+        })
     }
 
-    /// What was done. Not with `-q`.
+    /// Prints what was done, unless `-q` is set.
     pub(super) fn done(self, text: &str) {
         if !self.quiet {
             line(&printable(&program::advice(self.name, text)));
         }
     }
 
-    /// What the person may want to know. Not with `-q`.
+    /// Prints something worth knowing, unless `-q` is set.
     pub(super) fn note(self, text: &str) {
         if !self.quiet {
             self.labelled("note", "36", text);
         }
     }
 
-    /// What is probably not meant.
+    /// Prints a warning about something that is probably unintended.
     pub(super) fn warning(self, text: &str) {
         self.labelled("warning", "33", text);
     }
 
-    /// With `-v`.
+    /// Prints a detail if `-v` is set.
     pub(super) fn detail(self, text: &str) {
         if self.verbose {
             self.labelled("debug", "2", text);
         }
     }
 
-    /// A failure: what, why, and what to do.
+    /// Prints a failure with its advice.
     pub(super) fn failure(self, failure: &Failure) {
         self.labelled("error", "31", &failure.message);
         if let Some(detail) = &failure.detail {
@@ -107,7 +109,7 @@ impl Printer {
         }
     }
 
-    /// Advice as this program was called: `envelope` or `kubectl envelope`.
+    /// Advice with the program's name as it was invoked: `envelope` or `kubectl envelope`.
     pub(super) fn advice(self, text: &str) -> String {
         program::advice(self.name, text)
     }
@@ -123,11 +125,11 @@ impl Printer {
 }
 
 fn line(text: &str) {
-    // Nobody can be told when standard error is gone.
+    // If standard error is closed, there is no way to report it.
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Names out of documents and paths may hold control characters, which a terminal would obey.
+/// Replaces control characters, which a terminal would interpret: names from documents and paths may contain them.
 pub(super) fn printable(text: &str) -> String {
     let allowed = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
     text.chars()

@@ -1,16 +1,16 @@
-//! What a process that holds keys does first.
+//! Hardening of a process that holds keys.
 
 use std::panic::{self, PanicHookInfo};
 
 use rustix::process::{Resource, Rlimit, setrlimit};
 
-/// No core dumps, and on Linux no debugger or other process of the same user that reads this one's memory.
+/// Disables core dumps and, on Linux, access to this process's memory by debuggers and other processes of the user.
 pub fn harden() -> Result<(), String> {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
     };
-    setrlimit(Resource::Core, none).map_err(|error| format!("core dumps stay on: {error}"))?;
+    setrlimit(Resource::Core, none).map_err(|error| format!("core dumps remain enabled: {error}"))?;
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{DumpableBehavior, set_dumpable_behavior};
@@ -20,15 +20,22 @@ pub fn harden() -> Result<(), String> {
     Ok(())
 }
 
-/// A panic says where and nothing else: its message may have been made of a value.
-pub fn quiet_panics() {
+/// Makes panics print their location only: their message may contain a secret value.
+pub fn hide_panic_messages() {
     panic::set_hook(Box::new(|info| {
         use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), "{}", said(info));
+        let _ = writeln!(std::io::stderr(), "{}", panic_report(info));
     }));
 }
 
-fn said(info: &PanicHookInfo<'_>) -> String {
+/// Ends the process as the default action of SIGPIPE does: shells show status 141. Rust ignores the signal itself.
+#[expect(clippy::exit, reason = "only if the signal does not end the process")]
+pub(super) fn end_by_broken_pipe() -> ! {
+    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+    std::process::exit(141)
+}
+
+fn panic_report(info: &PanicHookInfo<'_>) -> String {
     let place = info
         .location()
         .map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
@@ -43,13 +50,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_says_no_more_than_where() {
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let (here, ear) = (thread::current().id(), Arc::clone(&heard));
+    fn panic_reports_its_location_but_not_its_message() {
+        let reports = Arc::new(Mutex::new(Vec::new()));
+        let (here, sink) = (thread::current().id(), Arc::clone(&reports));
         let before = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
             if thread::current().id() == here {
-                ear.lock().expect("no panic").push(said(info));
+                sink.lock().expect("no panic").push(panic_report(info));
             } else {
                 before(info);
             }
@@ -57,8 +64,8 @@ mod tests {
         let value = "hunter2";
         assert!(panic::catch_unwind(|| panic!("the value {value}")).is_err());
         let _ = panic::take_hook();
-        let heard = heard.lock().expect("no panic");
-        let [only] = heard.as_slice() else {
+        let reports = reports.lock().expect("no panic");
+        let [only] = reports.as_slice() else {
             panic!("one panic")
         };
         assert!(

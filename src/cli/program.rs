@@ -1,9 +1,11 @@
+//! The name and arguments of this process, as advice repeats them.
+
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 const PLAIN: &str = "envelope";
 const PLUGIN: &str = "kubectl envelope";
-/// The commands that advice names.
+/// The commands that advice mentions.
 const COMMANDS: [&str; 7] = [
     "completions",
     "controller",
@@ -14,15 +16,15 @@ const COMMANDS: [&str; 7] = [
     "seal",
 ];
 
-/// How this program was called, for help and advice.
+/// How this program was invoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Program {
     name: &'static str,
-    typed: Vec<String>,
+    arguments: Vec<String>,
 }
 
 impl Program {
-    /// From the whole argument list. A binary of the name `kubectl-envelope` is a kubectl plugin.
+    /// From the whole argument list. A binary named `kubectl-envelope` is a kubectl plugin.
     pub(super) fn new(argv: &[OsString]) -> Self {
         let called = argv.first().map(Path::new).and_then(Path::file_stem);
         let name = if called == Some(OsStr::new("kubectl-envelope")) {
@@ -30,12 +32,12 @@ impl Program {
         } else {
             PLAIN
         };
-        let typed = argv
+        let arguments = argv
             .iter()
             .skip(1)
             .map(|arg| arg.to_string_lossy().into_owned())
             .collect();
-        Program { name, typed }
+        Program { name, arguments }
     }
 
     /// `envelope` or `kubectl envelope`.
@@ -43,18 +45,31 @@ impl Program {
         self.name
     }
 
-    /// The command that was typed, with more behind it.
-    pub(super) fn again_with(&self, more: &str) -> String {
+    /// The source of a value: the flag if it was given, else its variable if that is set, else the flag.
+    pub(super) fn source_of(&self, flag: &'static str, variable: &'static str) -> &'static str {
+        let is_flag = |word: &String| {
+            word.strip_prefix(flag)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('='))
+        };
+        if !self.arguments.iter().any(is_flag) && std::env::var_os(variable).is_some() {
+            variable
+        } else {
+            flag
+        }
+    }
+
+    /// This command with another flag, as advice.
+    pub(super) fn rerun_with(&self, more: &str) -> String {
         let mut words = vec![PLAIN.to_owned()];
-        words.extend(self.typed.iter().map(|word| quoted(word)));
+        words.extend(self.arguments.iter().map(|word| quoted(word)));
         // Everything after `--` is a file.
-        let end = self.typed.iter().position(|word| word == "--");
+        let end = self.arguments.iter().position(|word| word == "--");
         words.insert(end.map_or(words.len(), |end| end + 1), more.to_owned());
         words.join(" ")
     }
 }
 
-/// Advice names commands as `envelope seal`; a plugin's person types `kubectl envelope seal`.
+/// Replaces `envelope seal` with `kubectl envelope seal` and so on if this is the plugin.
 pub(super) fn advice(name: &str, text: &str) -> String {
     if name == PLAIN {
         return text.to_owned();
@@ -64,7 +79,7 @@ pub(super) fn advice(name: &str, text: &str) -> String {
     })
 }
 
-/// A word as a shell takes it.
+/// A word quoted for a shell, if it needs quotes.
 pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -83,14 +98,14 @@ mod tests {
     }
 
     #[test]
-    fn advice_speaks_as_it_was_called() {
+    fn advice_uses_the_name_of_the_invocation() {
         let plain = program(&["/usr/bin/envelope", "seal", "-f", "my file.yaml"]);
         assert_eq!(
-            plain.again_with("-n NAMESPACE"),
+            plain.rerun_with("-n NAMESPACE"),
             "envelope seal -f 'my file.yaml' -n NAMESPACE"
         );
         let plugin = program(&["/usr/bin/kubectl-envelope", "seal"]);
-        let text = plugin.again_with("-n x");
+        let text = plugin.rerun_with("-n x");
         assert_eq!(advice(plugin.name(), &text), "kubectl envelope seal -n x");
         assert_eq!(advice(plain.name(), &text), "envelope seal -n x");
         assert_eq!(

@@ -1,4 +1,4 @@
-//! The flags of all KMS providers, generated from their own declarations. No provider is named here.
+//! The flags of all KMS providers, generated from their declarations.
 
 use std::ffi::OsString;
 
@@ -17,7 +17,7 @@ impl ProviderArgs {
         &self.0
     }
 
-    /// Refuses flags of other providers than this one: they would have no effect.
+    /// Refuses flags of other providers: they would have no effect.
     pub(super) fn only_for(&self, provider: &dyn Provider) -> Result<()> {
         let own = provider.settings();
         match self
@@ -41,10 +41,7 @@ impl ProviderArgs {
 fn owner(flag: &str) -> Option<&'static str> {
     let owns =
         |provider: &&'static dyn Provider| provider.settings().iter().any(|setting| setting.flag == flag);
-    kms::providers()
-        .into_iter()
-        .find(owns)
-        .map(|provider| provider.scheme())
+    kms::providers().into_iter().find(owns).map(Provider::scheme)
 }
 
 impl Args for ProviderArgs {
@@ -120,7 +117,7 @@ fn heading(provider: &dyn Provider) -> String {
     first.unwrap_or_default() + chars.as_str()
 }
 
-/// The providers that [hold their keys](Capability::HoldKeys): they are used without being named.
+/// The providers that [hold their keys](Capability::HoldKeys). They are used even if no flag names them.
 pub(super) fn holders() -> impl Iterator<Item = &'static dyn Provider> {
     kms::providers()
         .into_iter()

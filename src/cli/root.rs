@@ -28,19 +28,19 @@ const VERSION: &str = concat!(
 #[command(
     name = "envelope",
     version = VERSION,
-    about = "Seal Kubernetes Secrets so that they can lie in Git; only a KMS key opens them",
+    about = "Encrypt Kubernetes Secrets so they are safe to commit; a controller decrypts them in the cluster",
     after_help = "First steps:\n  \
-        envelope keys create                              a keyring of your own, to begin with\n  \
-        envelope seal -f secret.yaml -w sealed.yaml       safe to commit\n  \
-        kubectl apply -f sealed.yaml                      the controller makes the Secret of it\n  \
-        envelope open -f sealed.yaml                      what is in it, for whoever may use its KMS key",
+        envelope keys create                              create a keyring with a local KMS key\n  \
+        envelope seal -f secret.yaml -w sealed.yaml       encrypt a Secret; the result is safe to commit\n  \
+        kubectl apply -f sealed.yaml                      the controller creates the Secret from it\n  \
+        envelope open -f sealed.yaml                      decrypt it, with permission to use its KMS key",
     after_long_help = "First steps:\n  \
-        envelope keys create                              a keyring of your own, to begin with\n  \
-        envelope seal -f secret.yaml -w sealed.yaml       safe to commit\n  \
-        kubectl apply -f sealed.yaml                      the controller makes the Secret of it\n  \
-        envelope open -f sealed.yaml                      what is in it, for whoever may use its KMS key\n\n\
-        Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 looked and found something; 4 a KMS or the network failed in a way that \
-        passes, worth repeating; 130 interrupted.",
+        envelope keys create                              create a keyring with a local KMS key\n  \
+        envelope seal -f secret.yaml -w sealed.yaml       encrypt a Secret; the result is safe to commit\n  \
+        kubectl apply -f sealed.yaml                      the controller creates the Secret from it\n  \
+        envelope open -f sealed.yaml                      decrypt it, with permission to use its KMS key\n\n\
+        Exit codes: 0 done; 1 failed; 2 usage or configuration; 3 completed with findings; 4 a KMS or the network failed \
+        temporarily, worth repeating; 130 interrupted; 141 broken pipe.",
     subcommand_required = true,
     arg_required_else_help = true,
     max_term_width = 100
@@ -58,7 +58,7 @@ pub(super) struct Globals {
     /// Print errors and warnings only
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub(super) quiet: bool,
-    /// Print more about what is done and why it failed
+    /// Print details of what is done and why it failed
     #[arg(short, long, global = true)]
     pub(super) verbose: bool,
     /// When to use colours
@@ -82,13 +82,13 @@ pub(super) enum Command {
     Complete(CompleteArgs),
 }
 
-/// The definitions, with examples that name the program as it was called: `envelope` or `kubectl envelope`.
+/// The definitions, with examples that name the program as it was invoked: `envelope` or `kubectl envelope`.
 pub(super) fn command(name: &str) -> clap::Command {
     let command = ignore_blank_variables(Cli::command());
     if name == "envelope" {
         command
     } else {
-        speaking_as(command, name).bin_name(name.to_owned())
+        rename_in_examples(command, name).bin_name(name.to_owned())
     }
 }
 
@@ -106,10 +106,10 @@ fn ignore_blank_variables(command: clap::Command) -> clap::Command {
         .mut_subcommands(ignore_blank_variables)
 }
 
-fn speaking_as(command: clap::Command, name: &str) -> clap::Command {
-    let spoken = |text: &clap::builder::StyledStr| program::advice(name, &text.to_string());
-    let after = command.get_after_help().map(spoken);
-    let after_long = command.get_after_long_help().map(spoken);
+fn rename_in_examples(command: clap::Command, name: &str) -> clap::Command {
+    let renamed = |text: &clap::builder::StyledStr| program::advice(name, &text.to_string());
+    let after = command.get_after_help().map(renamed);
+    let after_long = command.get_after_long_help().map(renamed);
     let mut command = command;
     if let Some(text) = after {
         command = command.after_help(text);
@@ -117,7 +117,7 @@ fn speaking_as(command: clap::Command, name: &str) -> clap::Command {
     if let Some(text) = after_long {
         command = command.after_long_help(text);
     }
-    command.mut_subcommands(|sub| speaking_as(sub, name))
+    command.mut_subcommands(|sub| rename_in_examples(sub, name))
 }
 
 #[cfg(test)]
@@ -125,13 +125,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_definitions_are_sound() {
+    fn definitions_pass_the_assertions_of_clap() {
         command("envelope").debug_assert();
         command("kubectl envelope").debug_assert();
     }
 
     #[test]
-    fn the_plugin_speaks_as_kubectl() {
+    fn help_of_the_plugin_names_kubectl() {
         let mut command = command("kubectl envelope");
         command.build();
         let help = command.render_long_help().to_string();

@@ -1,8 +1,8 @@
-//! Tables for people.
+//! Tables for humans.
 
 use super::printer::printable;
 
-/// Columns under their headings, each as wide as its widest cell; the last column is not padded.
+/// Formats columns, each as wide as its widest cell; the last column is not padded.
 pub(super) fn columns(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut lines: Vec<Vec<String>> = vec![headings.iter().map(|heading| (*heading).to_owned()).collect()];
     lines.extend(
@@ -24,7 +24,7 @@ pub(super) fn columns(headings: &[&str], rows: impl IntoIterator<Item = Vec<Stri
     out
 }
 
-/// Names and their values, one per line.
+/// Formats names and their values, one pair per line.
 pub(super) fn fields(fields: &[(&str, String)]) -> String {
     let widest = fields.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let mut out = String::new();
@@ -36,7 +36,7 @@ pub(super) fn fields(fields: &[(&str, String)]) -> String {
     out
 }
 
-/// Text from a cloud must not move a terminal's cursor or look like another line.
+/// Text from a cloud must neither control the terminal nor forge another line.
 fn one_line(text: &str) -> String {
     printable(text).replace(['\n', '\t'], " ")
 }
@@ -56,7 +56,7 @@ mod tests {
     }
 
     #[test]
-    fn a_terminal_obeys_no_cell() {
+    fn control_characters_in_cells_are_replaced() {
         let evil = "a\u{1b}[2J\nkey: b";
         let shown = fields(&[("alias", evil.to_owned()), ("none", String::new())]);
         assert_eq!(shown, "alias:  a\u{fffd}[2J key: b\nnone:\n");

@@ -1,10 +1,13 @@
 //! Signals during a write.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::{flag, low_level};
+
+use crate::signals::{self, ignored_signals};
+use crate::sync::lock;
 
 /// Defers SIGHUP, SIGINT and SIGTERM while it lives, so that a temporary file is removed before they take effect.
 /// Values may overlap; the signals take effect when the last one is dropped.
@@ -22,9 +25,10 @@ struct Handlers {
 impl Deferred {
     pub(super) fn begin() -> Self {
         let handlers = handlers();
-        let mut depth = handlers.depth.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut depth = lock(&handlers.depth);
         *depth += 1;
         handlers.immediate.store(false, Ordering::SeqCst);
+        signals::suspend(true);
         Deferred(())
     }
 
@@ -38,12 +42,13 @@ impl Deferred {
 impl Drop for Deferred {
     fn drop(&mut self) {
         let handlers = handlers();
-        let mut depth = handlers.depth.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut depth = lock(&handlers.depth);
         *depth -= 1;
         if *depth > 0 {
             return;
         }
         handlers.immediate.store(true, Ordering::SeqCst);
+        signals::suspend(false);
         let pending = handlers.pending.swap(0, Ordering::SeqCst);
         if let (1.., Ok(signal)) = (pending, i32::try_from(pending)) {
             // Ends the process as if it had no handler.
@@ -73,12 +78,4 @@ fn handlers() -> &'static Handlers {
         }
         handlers
     })
-}
-
-/// The mask of ignored signals in Linux; nothing elsewhere.
-fn ignored_signals() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or_default()
 }

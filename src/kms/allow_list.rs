@@ -8,6 +8,16 @@ use super::uri::{KeyUri, KeyUriError};
 impl AllowedKeys {
     /// Parses entries: key URIs, or prefixes that end at `/` and name at least the region
     /// (`tencent-kms://ap-guangzhou/`). An entry that could never match is an error.
+    ///
+    /// ```
+    /// use envelope_secrets::kms::{AllowedKeys, KeyUri};
+    ///
+    /// let allowed = AllowedKeys::parse(["tencent-kms://ap-guangzhou/", "local://fa1975b2"])?;
+    /// let key = KeyUri::parse("tencent-kms://ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01")?;
+    /// assert!(allowed.allows(&key));
+    /// assert!(AllowedKeys::parse(["tencent-kms://"]).is_err(), "every KMS key of the provider");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn parse<S: AsRef<str>>(entries: impl IntoIterator<Item = S>) -> Result<Self, AllowedKeyError> {
         let entries = entries.into_iter().map(|entry| Entry::parse(entry.as_ref()));
         entries.collect::<Result<_, _>>().map(AllowedKeys)
@@ -58,7 +68,7 @@ impl AllowedKeyError {
     pub fn advice(&self) -> &'static str {
         match self {
             AllowedKeyError::TooWide(_) | AllowedKeyError::NoPrefix(_) => {
-                "name the key, or a region: tencent-kms://ap-guangzhou/"
+                "name the KMS key, or a region: tencent-kms://ap-guangzhou/"
             }
             AllowedKeyError::NotUri(_) | AllowedKeyError::NoKey(_) => {
                 "write a KMS key as tencent-kms://REGION/KEY-ID or local://ID, a prefix with / at its end"
@@ -84,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn exact_or_a_region_as_prefix() {
+    fn entries_match_exactly_or_by_region() {
         assert_eq!(allowed(&[]), Vec::<&str>::new());
         assert_eq!(allowed(&[KEY]), [KEY]);
         assert_eq!(allowed(&["tencent-kms://ap-guangzhou/"]), [KEY, NEXT]);
@@ -92,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_wide_or_never_matches_is_refused() {
+    fn entries_that_are_too_wide_or_can_never_match_are_refused() {
         for (entry, refused) in [
             ("tencent-kms://", "would allow every KMS key"),
             ("tencent-kms:///", "is not a prefix"),
@@ -115,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_add_up_and_are_printed_as_they_were_written() {
+    fn combined_lists_keep_the_text_of_their_entries() {
         let uri = KeyUri::parse(NEXT).expect("a key URI");
         let both = AllowedKeys::parse([KEY])
             .expect("a list")

@@ -91,8 +91,7 @@ pub trait Kms: Send + Sync {
     /// Describes a key without using it.
     fn describe<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<KeyDescription, KmsError>>;
 
-    /// Whether a wrap under `key` may be tried at all: the key is on the reader's explicit list (a keyring is such a
-    /// list). Makes no call.
+    /// Whether a wrap under `key` may be tried: the key is on the reader's allow list (a keyring is one). Makes no call.
     fn allows(&self, key: &KeyUri) -> bool;
 
     /// The keys that may be used, or prefixes of them, for the log.
@@ -140,7 +139,7 @@ pub enum Access {
     Keyring {
         /// The file that holds them, if it is one.
         file: Option<PathBuf>,
-        /// All keys; the first one seals when none is named.
+        /// All keys; the first one seals by default.
         keys: Vec<KeyUri>,
     },
     /// A service is called.
@@ -177,13 +176,13 @@ pub struct KeyDescription {
     pub uri: KeyUri,
     /// As the KMS names it: `Enabled`, `Disabled`, `PendingDelete`; a local key is always `Enabled`.
     pub state: String,
-    /// Whether this provider seals with it when no key is named.
+    /// Whether this provider seals with it by default.
     pub default: bool,
     /// Its automatic rotation; `None` if the provider has none for it.
     pub rotation: Option<Rotation>,
 }
 
-/// Automatic rotation of a key's material. What was sealed before still opens.
+/// Automatic rotation of a key's material. Documents sealed with older material still open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
     /// Whether it is on.

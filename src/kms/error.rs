@@ -1,26 +1,26 @@
-//! The classes that every provider's failures fall into.
+//! The error of KMS calls and its classes, which all providers share.
 
 use super::KeyUri;
 
-/// What a failure means for the caller: whether to retry, and whom to call. Each class is one condition reason, one
-/// event reason and one metric label of the controller, and decides the command line's exit code.
+/// What a failure means for the caller: whether a retry helps, and who can correct it. Each class maps to one condition
+/// reason, one event reason and one metric label of the controller, and to an exit code of the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Network, 5xx, timeout: the same call may succeed later.
     Transient,
-    /// The KMS limits calls.
+    /// The KMS rejected the call because of a rate limit or quota.
     Throttled,
-    /// No credentials, or the KMS refuses them.
+    /// There are no credentials, or the KMS rejects them.
     Credentials,
-    /// The identity may not do this.
+    /// The identity lacks the permission.
     Denied,
-    /// Disabled, pending deletion.
+    /// The key is disabled or pending deletion.
     KeyUnusable,
     /// The key does not exist.
     NotFound,
-    /// Arrears, an unsupported region, a keyring that cannot be read.
+    /// An account in arrears, an unsupported region, an unreadable keyring.
     Configuration,
-    /// The KMS refuses this ciphertext under this context, or answers for another key. Permanent.
+    /// The KMS refuses this ciphertext under this context, or its response is for another key. Permanent.
     Integrity,
 }
 
@@ -51,36 +51,37 @@ impl Class {
         }
     }
 
-    /// Whether the ciphertext itself was refused, so that asking again cannot help (format-es1 section 9.3). All
-    /// other failures say nothing about the document.
+    /// Whether the ciphertext itself was refused, so that a retry cannot succeed (format-es1 section 9.3). No other
+    /// failure says anything about the document.
     pub fn is_permanent(self) -> bool {
         self == Class::Integrity
     }
 
-    /// Whether what failed so passes without a change by anybody.
+    /// Whether the same call may succeed later without any change.
     pub fn is_retryable(self) -> bool {
         matches!(self, Class::Transient | Class::Throttled)
     }
 
-    /// What a person can do when the provider knows nothing better.
+    /// What to do, unless the provider has more specific advice.
     pub fn advice(self) -> &'static str {
         match self {
-            Class::Transient => "try again; if it lasts, check the network and the KMS's own status",
-            Class::Throttled => "try again later; raise the quota of the KMS if this lasts",
-            Class::Credentials => {
-                "check the credentials: whether there are any, whether they are still valid"
+            Class::Transient => {
+                "try again; if it keeps failing, check the network and the status page of the KMS"
             }
-            Class::Denied => "ask whoever grants access to the KMS key for the right to do this",
+            Class::Throttled => "try again later; if it keeps failing, raise the quota of the KMS",
+            Class::Credentials => "check that credentials are configured and still valid",
+            Class::Denied => "ask the owner of the KMS key to grant this permission",
             Class::KeyUnusable => "enable the KMS key, or cancel its deletion",
-            Class::NotFound => "check the URI of the KMS key for a typing error and its region",
-            Class::Configuration => "check the account, the region and how this provider is configured",
-            Class::Integrity => "check that the document is where it was sealed for, or seal it again",
+            Class::NotFound => "check the URI of the KMS key for typing errors, and its region",
+            Class::Configuration => "check the account, the region and the configuration of this provider",
+            Class::Integrity => {
+                "check that the document has the namespace and name it was sealed for, or re-seal it"
+            }
         }
     }
 
-    /// Which failure of several tells the outcome: the smallest. What passes by itself comes first, so that nobody
-    /// is sent to repair what a retry cures; what a person of the cluster can repair comes before what only a new
-    /// sealing cures.
+    /// The precedence among several failures: the lowest rank decides. Retryable failures come first, so that nobody
+    /// repairs what a retry resolves; what an administrator can correct comes before what only re-sealing resolves.
     fn rank(self) -> u8 {
         match self {
             Class::Transient | Class::Throttled => 0,
@@ -93,35 +94,34 @@ impl Class {
     }
 }
 
-/// A failed KMS call. Display carries what failed and why, never key material; [`KmsError::advice`] says what to do.
+/// A failed KMS call. Display says what failed and why, never key material; [`KmsError::advice`] says what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{action} with {key}: {message}{}", answer(.code.as_deref(), .request_id.as_deref()))]
+#[error("{action} with {key}: {message}{}", request_reference(.code.as_deref(), .request_id.as_deref()))]
 pub struct KmsError {
-    /// What it means.
+    /// The class of the failure.
     pub class: Class,
-    /// The key that was to be used.
+    /// The key of the call.
     pub key: KeyUri,
     /// `GenerateDataKey`, `Decrypt`, ...: one of [`super::action`].
     pub action: &'static str,
-    /// The KMS's own error code, if it answered with one.
+    /// The KMS's own error code, if its response had one.
     pub code: Option<Box<str>>,
-    /// Why, in one line.
+    /// The reason, on one line.
     pub message: Box<str>,
     /// The KMS's id of the request, for its support and audit log.
     pub request_id: Option<Box<str>>,
-    /// What a person can do about it, where the provider knows better than [`Class::advice`].
+    /// What to do, where the provider knows more than [`Class::advice`].
     pub advice: Option<Box<str>>,
-    /// Whom or what the class is about, as a message may name it, where the provider knows: for
-    /// [`Class::Credentials`] where they come from, for [`Class::Denied`] who may not, for [`Class::KeyUnusable`] the
-    /// key's state. Never a value of a credential.
+    /// What messages may name in addition, if known: the source of the credentials for [`Class::Credentials`], the
+    /// identity for [`Class::Denied`], the key's state for [`Class::KeyUnusable`]. Never a value of a credential.
     pub subject: Option<Box<str>>,
-    /// The same call may succeed later without a change by anybody, though the class does not tell: credentials whose
-    /// service is down.
+    /// Whether the same call may succeed later without any change although its class is not retryable: credentials
+    /// whose service is down.
     pub retryable: bool,
 }
 
 impl KmsError {
-    /// A failure without a KMS's code and request id.
+    /// Creates a failure without code and request id.
     pub fn new(class: Class, key: &KeyUri, action: &'static str, message: impl Into<Box<str>>) -> Self {
         KmsError {
             class,
@@ -136,7 +136,7 @@ impl KmsError {
         }
     }
 
-    /// With advice of the provider's own.
+    /// Adds the provider's advice.
     #[must_use]
     pub fn with_advice(mut self, advice: impl Into<Box<str>>) -> Self {
         self.advice = Some(advice.into());
@@ -148,26 +148,26 @@ impl KmsError {
         self.retryable || self.class.is_retryable()
     }
 
-    /// Why it failed, with code and request id, for a reader who knows action and key.
+    /// The reason with code and request id, for messages that already name action and key.
     pub fn cause(&self) -> String {
-        let answer = answer(self.code.as_deref(), self.request_id.as_deref());
-        format!("{}{answer}", self.message)
+        let reference = request_reference(self.code.as_deref(), self.request_id.as_deref());
+        format!("{}{reference}", self.message)
     }
 
-    /// What a person can do: the provider's advice, else the class's.
+    /// What to do: the provider's advice, else that of the class.
     pub fn advice(&self) -> &str {
         self.advice.as_deref().unwrap_or_else(|| self.class.advice())
     }
 
-    /// The failure of several wraps that tells the outcome: unavailable or throttled, then credentials, denied,
-    /// configuration, key unusable or gone, integrity; the earlier wrap of two alike.
+    /// The failure that decides the outcome of several wraps: transient or throttled, then credentials, denied,
+    /// configuration, key unusable or not found, integrity; among equals, the earlier wrap.
     pub fn deciding(failures: &[KmsError]) -> Option<&KmsError> {
         failures.iter().min_by_key(|failure| failure.class.rank())
     }
 }
 
-/// What the KMS's support and audit log need: nothing, or ` (code, request id)`.
-pub(super) fn answer(code: Option<&str>, request_id: Option<&str>) -> String {
+/// Formats what the KMS's support and audit log need: nothing, or ` (code, request id)`.
+pub(super) fn request_reference(code: Option<&str>, request_id: Option<&str>) -> String {
     match (code, request_id) {
         (None, None) => String::new(),
         (Some(code), None) => format!(" ({code})"),
@@ -183,7 +183,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_class_has_a_word_and_advice_of_its_own() {
+    fn words_and_advice_of_classes_are_distinct() {
         let words: BTreeSet<_> = Class::ALL.map(Class::as_str).into();
         let advice: BTreeSet<_> = Class::ALL.map(Class::advice).into();
         assert_eq!((words.len(), advice.len()), (Class::ALL.len(), Class::ALL.len()));
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_retry_cures_decides_before_what_a_person_must_repair() {
+    fn retryable_failures_decide_before_others() {
         let failure = |class, rest: &str| {
             let key = KeyUri::parse(&format!("test://{rest}")).expect("a key URI");
             KmsError::new(class, &key, "Decrypt", "no")
@@ -233,10 +233,10 @@ mod tests {
     }
 
     #[test]
-    fn the_providers_advice_wins() {
+    fn advice_of_the_provider_takes_precedence() {
         let key = KeyUri::parse("local://fa1975b2").expect("a key URI");
-        let plain = KmsError::new(Class::Denied, &key, "Decrypt", "no right");
-        assert_eq!(plain.to_string(), "Decrypt with local://fa1975b2: no right");
+        let plain = KmsError::new(Class::Denied, &key, "Decrypt", "no permission");
+        assert_eq!(plain.to_string(), "Decrypt with local://fa1975b2: no permission");
         assert_eq!(plain.advice(), Class::Denied.advice());
         assert_eq!(
             plain.with_advice("grant kms:Decrypt").advice(),

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{KeyUri, ProviderError};
 
-/// What `keys create` was asked for. A provider refuses what it cannot honour.
+/// The arguments of `keys create`. A provider refuses those that it does not support.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NewKey {
     /// `--region`.
@@ -19,7 +19,7 @@ pub struct NewKey {
     pub description: Option<String>,
 }
 
-/// What `keys list` was asked for.
+/// The arguments of `keys list`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeyFilter {
     /// `--region`.
@@ -28,7 +28,7 @@ pub struct KeyFilter {
     pub alias: Option<String>,
 }
 
-/// A new KMS key, and what its owner should know.
+/// A new KMS key, with notes for its owner.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreatedKey {
     /// The key.
@@ -37,7 +37,7 @@ pub struct CreatedKey {
     pub notes: Vec<String>,
 }
 
-/// What a provider shows of a KMS key, in the order in which it is shown. Holds no key material.
+/// The description of a KMS key, in display order. Holds no key material.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyInfo {
     /// One cell for each of [`KeyManager::headings`].
@@ -48,13 +48,22 @@ pub struct KeyInfo {
     pub members: Vec<(&'static str, Value)>,
 }
 
-/// Automatic rotation: how often a KMS key gets new material. What was sealed before still opens.
+/// A change of automatic rotation. Documents sealed with older material still open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RotationChange {
-    /// Every so many days; `None` for the provider's default.
+    /// Rotate with this period in days; `None` for the provider's default.
     Every(Option<u16>),
-    /// Never.
+    /// Do not rotate.
     Off,
+}
+
+/// What becomes of the material of a removed key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposal {
+    /// It stays in its file as a comment with the date, and can be restored by hand.
+    Comment,
+    /// It is erased.
+    Erase,
 }
 
 /// The result of a command that changes a KMS key: lines for standard error.
@@ -84,24 +93,28 @@ pub trait KeyManager: Send + Sync {
     /// Describes a key.
     fn describe<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<KeyInfo, ProviderError>>;
 
-    /// Makes a key the one that seals when none is named.
+    /// Makes a key the one that seals by default.
     fn promote<'a>(&'a self, _key: &'a KeyUri) -> BoxFuture<'a, Result<Notes, ProviderError>> {
         unsupported(
-            "only a keyring has a KMS key that seals when none is named",
+            "only a keyring has a KMS key that seals by default",
             "name the KMS key when sealing: --key URI, or ENVELOPE_KEY",
         )
     }
 
-    /// Fails if [`KeyManager::retire`] cannot succeed, so that no search for documents is made in vain.
+    /// Fails if [`KeyManager::retire`] cannot succeed. Called before documents are searched.
     fn can_retire(&self, _key: &KeyUri) -> Result<(), ProviderError> {
         Err(ProviderError::configuration(
-            "KMS keys of this provider are not removed from here",
+            "KMS keys of this provider cannot be removed with this command",
             "disable the KMS key in the service's console; schedule its deletion only when nothing uses it",
         ))
     }
 
-    /// Removes a key for good. The caller has checked that no document uses it.
-    fn retire<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<Notes, ProviderError>> {
+    /// Removes a key permanently. The caller has checked that no document uses it.
+    fn retire<'a>(
+        &'a self,
+        key: &'a KeyUri,
+        _disposal: Disposal,
+    ) -> BoxFuture<'a, Result<Notes, ProviderError>> {
         ready(self.can_retire(key).map(|()| Notes::new())).boxed()
     }
 

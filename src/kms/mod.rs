@@ -26,7 +26,7 @@ pub use client::{Access, Change, GeneratedDataKey, KeyDescription, Kms, Rotation
 pub use credentials::HeldCredentials;
 pub use diagnosis::{Evidence, Finding, MAX_CLOCK_SKEW, Severity, clock_difference, diagnose_service, utc};
 pub use error::{Class, KmsError};
-pub use manage::{CreatedKey, KeyFilter, KeyInfo, KeyManager, NewKey, Notes, RotationChange};
+pub use manage::{CreatedKey, Disposal, KeyFilter, KeyInfo, KeyManager, NewKey, Notes, RotationChange};
 pub use open::open;
 pub use provider::{Capability, Connection, Host, Names, Provider};
 pub use provider_error::ProviderError;

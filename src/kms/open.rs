@@ -8,8 +8,8 @@ use crate::envelope::{Accepted, OpenError, Opened, PendingUnwrap, Progress, Secr
 pub async fn open(accepted: Accepted, registry: &Registry) -> Result<Opened, OpenError<KmsError>> {
     let mut pending = accepted.start();
     loop {
-        let answer = unwrap(&pending, registry).await;
-        match pending.answer(answer)? {
+        let unwrapped = unwrap(&pending, registry).await;
+        match pending.answer(unwrapped)? {
             Progress::Unwrap(next) => pending = next,
             Progress::Opened(opened) => return Ok(opened),
         }
@@ -27,14 +27,14 @@ async fn unwrap(
         reason = "a document has passed the structure check, whose pattern is KeyUri's"
     )]
     let key = KeyUri::parse(pending.key()).expect("a key URI");
-    let answer = match registry.require_entry(&key, action::DECRYPT) {
+    let unwrapped = match registry.require_entry(&key, action::DECRYPT) {
         Ok((scheme, kms)) => {
             let call = kms.decrypt(&key, pending.ciphertext(), pending.context());
             registry.observe(scheme, action::DECRYPT, call).await
         }
         Err(error) => Err(error),
     };
-    answer.map_err(|error| {
+    unwrapped.map_err(|error| {
         if error.class.is_permanent() {
             UnwrapFailure::Permanent(error)
         } else {

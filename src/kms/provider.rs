@@ -70,6 +70,11 @@ pub trait Provider: Send + Sync {
     /// What a URI of this scheme names.
     fn names(&self, uri: &KeyUri) -> Names;
 
+    /// Why a URI names nothing, where the provider can tell: `the region is missing`.
+    fn explain(&self, _uri: &KeyUri) -> Option<String> {
+        None
+    }
+
     /// How a key URI is written, as advice.
     fn key_form(&self) -> &'static str;
 
@@ -112,7 +117,14 @@ pub trait Provider: Send + Sync {
         if uri.scheme() == self.scheme() && self.names(&uri) == Names::Key {
             Ok(uri)
         } else {
-            Err(wrong(format!("{uri} is not a KMS key of {}", self.title())))
+            let reason = self
+                .explain(&uri)
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default();
+            Err(wrong(format!(
+                "{uri} is not a KMS key of {}{reason}",
+                self.title()
+            )))
         }
     }
 

@@ -16,6 +16,47 @@ static REGISTERED: RwLock<Vec<&'static dyn Provider>> = RwLock::new(Vec::new());
 
 /// Adds a provider to this process, for programs that embed this library. Call it before anything is parsed: flags and
 /// key URIs of the provider are unknown until then.
+///
+/// `examples/custom_provider.rs` is a complete program with an additional provider.
+///
+/// ```
+/// use envelope_secrets::kms::{
+///     self, AllowedKeys, Capability, Connection, Host, KeyUri, Names, Provider, ProviderError, Setting, Settings,
+/// };
+///
+/// struct DemoProvider;
+///
+/// impl Provider for DemoProvider {
+///     fn scheme(&self) -> &'static str {
+///         "demo-kms"
+///     }
+///     fn title(&self) -> &'static str {
+///         "Demo KMS"
+///     }
+///     fn capabilities(&self) -> &'static [Capability] {
+///         &[]
+///     }
+///     fn names(&self, _uri: &KeyUri) -> Names {
+///         Names::Key
+///     }
+///     fn key_form(&self) -> &'static str {
+///         "write it as demo-kms://NAME"
+///     }
+///     fn setup_advice(&self) -> &'static str {
+///         "nothing to configure"
+///     }
+///     fn settings(&self) -> &'static [Setting] {
+///         &[]
+///     }
+///     fn connect(&self, _: &Settings, _: AllowedKeys, _: Host) -> Result<Connection, ProviderError> {
+///         Ok(Connection::Absent("the demo has no service".to_owned()))
+///     }
+/// }
+///
+/// kms::register(&DemoProvider);
+/// assert!(kms::is_key(&KeyUri::parse("demo-kms://one")?));
+/// # Ok::<(), kms::KeyUriError>(())
+/// ```
 pub fn register(provider: &'static dyn Provider) {
     let mut registered = sync::write(&REGISTERED);
     registered.push(provider);
@@ -69,6 +110,46 @@ pub struct FinishedCall {
 type Observer = Arc<dyn Fn(FinishedCall) + Send + Sync>;
 
 /// The providers that are configured, by the scheme of their key URIs.
+///
+/// Sealing and opening with a keyring:
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use std::sync::Arc;
+///
+/// use envelope_secrets::envelope::{Draft, Place, ReaderPolicy, Scope, SealTime, SecretBytes, Template};
+/// use envelope_secrets::kms::local::{FileRules, LocalKms, SCHEME, create_key};
+/// use envelope_secrets::kms::{self, Registry};
+///
+/// # async fn round_trip() -> Result<(), Box<dyn std::error::Error>> {
+/// let directory = tempfile::tempdir()?;
+/// let keyring = directory.path().join("keyring");
+/// let key = create_key(&keyring)?;
+/// let mut registry = Registry::new();
+/// registry.insert(SCHEME, Arc::new(LocalKms::open(&keyring, FileRules::Person)?));
+///
+/// let draft = Draft {
+///     place: Place::new(Some("prod"), "db")?,
+///     scope: Scope::Strict,
+///     audience: None,
+///     values: BTreeMap::from([("password".to_owned(), SecretBytes::new(b"correct horse".to_vec()))]),
+///     template: Template::default(),
+/// }
+/// .check()?;
+/// let context = draft.binding().context();
+/// let (data_key, wraps) = kms::wrap_new_data_key(&registry, &key, &[], &context).await?;
+/// let now = SealTime::now().ok_or("the clock is wrong")?;
+/// let document = draft.seal(&data_key, wraps, now.clone())?;
+///
+/// let policy = ReaderPolicy::command_line(now);
+/// let accepted = document.accept(&policy, &|key| registry.usable(key))?;
+/// let opened = kms::open(accepted, &registry).await?;
+/// assert_eq!(opened.entries()["password"].expose(), b"correct horse");
+/// # Ok(())
+/// # }
+/// # tokio::runtime::Builder::new_current_thread().build()?.block_on(round_trip())?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Default)]
 pub struct Registry {
     configured: BTreeMap<&'static str, Arc<dyn Kms>>,
@@ -147,16 +228,15 @@ impl Registry {
     ) -> Result<(&'static str, &Arc<dyn Kms>), KmsError> {
         self.entry(key).ok_or_else(|| {
             let scheme = key.scheme();
-            let (message, advice) = match provider_of(key) {
-                Some(provider) => (
+            let (message, advice) = if let Some(provider) = provider_of(key) {
+                (
                     format!("the provider {scheme} is not configured"),
                     provider.setup_advice().to_owned(),
-                ),
-                None => {
-                    let known: Vec<&str> = providers().iter().map(|known| known.scheme()).collect();
-                    let advice = format!("use a KMS key of one of these providers: {}", known.join(", "));
-                    (format!("this version has no provider {scheme}"), advice)
-                }
+                )
+            } else {
+                let known: Vec<&str> = providers().into_iter().map(Provider::scheme).collect();
+                let advice = format!("use a KMS key of one of these providers: {}", known.join(", "));
+                (format!("this version has no provider {scheme}"), advice)
             };
             KmsError::new(Class::Configuration, key, action, message).with_advice(advice)
         })
@@ -187,7 +267,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn usable_is_a_known_scheme_and_a_key_on_the_list() {
+    fn key_is_usable_if_its_provider_is_configured_and_allows_it() {
         let ring = Keyring::parse(keyring_line(0).as_bytes()).expect("a keyring");
         let mut registry = Registry::new();
         assert!(!registry.usable("local://fa1975b2"), "no provider is configured");
@@ -206,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_what_its_provider_names_so() {
-        let is = |uri| is_key(&KeyUri::parse(uri).expect("a key URI"));
+    fn key_uris_follow_the_grammar_of_their_provider() {
+        let parsed = |uri| is_key(&KeyUri::parse(uri).expect("a key URI"));
         for key in [
             "local://fa1975b2",
             "tencent-kms://ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01",
         ] {
-            assert!(is(key), "{key}");
+            assert!(parsed(key), "{key}");
         }
         for none in [
             "local://FA1975B2",
@@ -220,12 +300,12 @@ mod tests {
             "tencent-kms://evil.example:80/23e80852-1e38-11e9-b129-5cb9019b4b01",
             "nokms://k",
         ] {
-            assert!(!is(none), "{none}");
+            assert!(!parsed(none), "{none}");
         }
     }
 
     #[test]
-    fn a_missing_provider_says_how_to_get_it() {
+    fn missing_provider_is_reported_with_advice() {
         let registry = Registry::new();
         let ask = |uri| {
             let key = KeyUri::parse(uri).expect("a key URI");

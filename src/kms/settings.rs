@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::ProviderError;
+use crate::paths::expand_home;
 
 /// The kind of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,9 +108,9 @@ impl Settings {
         }
     }
 
-    /// A path.
+    /// A path. `~/` at its start is the home directory.
     pub fn path(&self, flag: &str) -> Option<PathBuf> {
-        self.0.get(flag).map(|given| PathBuf::from(&given.value))
+        self.0.get(flag).map(|given| expand_home(&given.value))
     }
 
     /// A switch; `false` if absent.

@@ -1,4 +1,4 @@
-//! Sealing and opening across several KMSs, with one that answers by script.
+//! Sealing and opening with several KMSs, one of which is scripted.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -15,14 +15,14 @@ use crate::envelope::{
     SecretBytes, Stage, Template,
 };
 
-/// A KMS of the scheme `fake`: the rest of a key URI says how it answers. `ok...` wraps by writing the key out.
+/// A KMS of the scheme `fake` whose responses depend on the rest of the key URI. `ok...` wraps by encoding the key.
 #[derive(Default)]
 struct Fake {
     calls: Mutex<Vec<String>>,
 }
 
 impl Fake {
-    fn answer<T>(&self, key: &KeyUri, action: &'static str, good: T) -> Result<T, KmsError> {
+    fn respond<T>(&self, key: &KeyUri, action: &'static str, good: T) -> Result<T, KmsError> {
         self.calls
             .lock()
             .expect("no panic")
@@ -33,7 +33,7 @@ impl Fake {
             Some("denied") => Class::Denied,
             _ => Class::Integrity,
         };
-        Err(KmsError::new(class, key, action, "as the script says"))
+        Err(KmsError::new(class, key, action, "as scripted"))
     }
 
     fn calls(&self) -> Vec<String> {
@@ -41,7 +41,7 @@ impl Fake {
     }
 }
 
-fn written(key: &DataKey) -> String {
+fn encoded(key: &DataKey) -> String {
     crate::envelope::encoding::to_base64url(key.expose())
 }
 
@@ -52,8 +52,8 @@ impl Kms for Fake {
         _context: &'a EncryptionContext,
     ) -> BoxFuture<'a, Result<GeneratedDataKey, KmsError>> {
         let data_key = DataKey::random().expect("the OS RNG");
-        let ciphertext = written(&data_key);
-        ready(self.answer(key, "GenerateDataKey", GeneratedDataKey { data_key, ciphertext })).boxed()
+        let ciphertext = encoded(&data_key);
+        ready(self.respond(key, "GenerateDataKey", GeneratedDataKey { data_key, ciphertext })).boxed()
     }
 
     fn encrypt<'a>(
@@ -63,8 +63,8 @@ impl Kms for Fake {
         _context: &'a EncryptionContext,
     ) -> BoxFuture<'a, Result<String, KmsError>> {
         // Encrypting always works, so that a document can have wraps that do not open.
-        let _ = self.answer(key, "Encrypt", ());
-        ready(Ok(written(data_key))).boxed()
+        let _ = self.respond(key, "Encrypt", ());
+        ready(Ok(encoded(data_key))).boxed()
     }
 
     fn decrypt<'a>(
@@ -73,8 +73,8 @@ impl Kms for Fake {
         ciphertext: &'a str,
         _context: &'a EncryptionContext,
     ) -> BoxFuture<'a, Result<SecretBytes, KmsError>> {
-        let bytes = crate::envelope::encoding::from_base64url(ciphertext).expect("as written");
-        ready(self.answer(key, "Decrypt", SecretBytes::new(bytes))).boxed()
+        let bytes = crate::envelope::encoding::from_base64url(ciphertext).expect("as encoded");
+        ready(self.respond(key, "Decrypt", SecretBytes::new(bytes))).boxed()
     }
 
     fn re_encrypt<'a>(
@@ -84,7 +84,7 @@ impl Kms for Fake {
         _destination: &'a KeyUri,
         _context: &'a EncryptionContext,
     ) -> BoxFuture<'a, Result<String, KmsError>> {
-        ready(self.answer(source, "ReEncrypt", ciphertext.to_owned())).boxed()
+        ready(self.respond(source, "ReEncrypt", ciphertext.to_owned())).boxed()
     }
 
     fn describe<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<KeyDescription, KmsError>> {
@@ -94,7 +94,7 @@ impl Kms for Fake {
             default: false,
             rotation: None,
         };
-        ready(self.answer(key, "DescribeKey", description)).boxed()
+        ready(self.respond(key, "DescribeKey", description)).boxed()
     }
 
     fn allows(&self, key: &KeyUri) -> bool {
@@ -161,7 +161,7 @@ fn value(opened: &Opened) -> &[u8] {
 }
 
 #[tokio::test]
-async fn the_first_key_generates_the_others_encrypt_and_each_opens() {
+async fn first_key_generates_the_data_key_and_each_key_opens() {
     let (registry, fake) = registry();
     let keys = ["fake://ok-1", "local://fa1975b2", "fake://ok-2"];
     let document = sealed(&registry, &keys).await.expect("sealed");
@@ -176,7 +176,7 @@ async fn the_first_key_generates_the_others_encrypt_and_each_opens() {
 }
 
 #[tokio::test]
-async fn a_document_sealed_for_a_key_in_a_ring_opens_with_it() {
+async fn local_key_opens_without_a_call_of_another_kms() {
     let (registry, fake) = registry();
     let document = sealed(&registry, &["local://fa1975b2"]).await.expect("sealed");
     assert_eq!(value(&opened(&registry, document).await.expect("opened")), b"v");
@@ -184,7 +184,7 @@ async fn a_document_sealed_for_a_key_in_a_ring_opens_with_it() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_wrap_fails_the_sealing() {
+async fn sealing_fails_if_one_key_cannot_wrap() {
     let (registry, _) = registry();
     for (keys, class, named) in [
         (&["fake://denied"][..], Class::Denied, "fake://denied"),
@@ -201,13 +201,13 @@ async fn a_key_that_cannot_wrap_fails_the_sealing() {
     }
 }
 
-/// Opened, or the class that decides (`None`: an integrity failure) and how many wraps were refused for good.
+/// Opened, or the deciding class (`None`: an integrity failure) and the number of permanently refused wraps.
 type Outcome = Result<(), (Option<Class>, usize)>;
 
 #[tokio::test]
 async fn only_a_refused_ciphertext_is_permanent_and_other_wraps_are_tried() {
     let (registry, fake) = registry();
-    // (wraps behind a first one that nobody here may use, calls, what comes of it)
+    // (wraps after a first one that is not usable here, calls, outcome)
     let table: [(&[&str], &[&str], Outcome); 6] = [
         (&["throttled", "ok"], &["throttled", "ok"], Ok(())),
         (&["refused", "ok"], &["refused", "ok"], Ok(())),
@@ -259,7 +259,7 @@ async fn only_a_refused_ciphertext_is_permanent_and_other_wraps_are_tried() {
 }
 
 #[tokio::test]
-async fn a_provider_that_went_away_after_acceptance_is_no_integrity_failure() {
+async fn provider_removed_after_acceptance_is_not_an_integrity_failure() {
     let (registry, _) = registry();
     let document = sealed(&registry, &["local://fa1975b2"]).await.expect("sealed");
     let policy = ReaderPolicy::command_line(time());
@@ -274,12 +274,12 @@ async fn a_provider_that_went_away_after_acceptance_is_no_integrity_failure() {
 }
 
 #[test]
-fn opening_may_move_between_threads() {
+fn opening_is_send() {
     fn is_send<T: Send>(_: &T) {}
     let (registry, _) = registry();
     let document = sealed(&registry, &["local://fa1975b2"])
         .now_or_never()
-        .expect("no waiting")
+        .expect("ready")
         .expect("sealed");
     is_send(&opened(&registry, document));
 }

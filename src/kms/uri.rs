@@ -11,6 +11,16 @@ pub struct KeyUri(Box<str>);
 
 impl KeyUri {
     /// Parses a URI. There is no other way to create one.
+    ///
+    /// ```
+    /// use envelope_secrets::kms::KeyUri;
+    ///
+    /// let key = KeyUri::parse("tencent-kms://ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01")?;
+    /// assert_eq!(key.scheme(), "tencent-kms");
+    /// assert_eq!(key.rest(), "ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01");
+    /// assert!(KeyUri::parse("fa1975b2").is_err(), "no scheme");
+    /// # Ok::<(), envelope_secrets::kms::KeyUriError>(())
+    /// ```
     pub fn parse(text: &str) -> Result<Self, KeyUriError> {
         if is_key_uri(text) {
             Ok(KeyUri(text.into()))
@@ -45,6 +55,9 @@ impl fmt::Display for KeyUri {
 /// to be a key is repeated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyUriError {
+    /// A key URI with blanks before or after it: the URI.
+    #[error("{0:?} has a blank before or after it")]
+    Blank(String),
     /// Shorter than any key: the string.
     #[error("{0:?} is not a KMS key URI; write it like local://fa1975b2")]
     Short(String),
@@ -58,7 +71,9 @@ impl KeyUriError {
     const SHORTEST_KEY: usize = 43;
 
     fn of(text: &str) -> Self {
-        if text.len() < Self::SHORTEST_KEY {
+        if text.trim() != text && is_key_uri(text.trim()) {
+            KeyUriError::Blank(text.to_owned())
+        } else if text.len() < Self::SHORTEST_KEY {
             KeyUriError::Short(text.to_owned())
         } else {
             KeyUriError::Long(text.len())
@@ -95,6 +110,15 @@ mod tests {
             let error = KeyUri::parse(pasted).expect_err("a key");
             assert!(!format!("{error} {error:?}").contains("8kkJ"), "{error}");
         }
+    }
+
+    #[test]
+    fn blank_around_a_uri_is_reported_as_such() {
+        let error = KeyUri::parse("local://fa1975b2 ").expect_err("a blank");
+        assert_eq!(
+            error.to_string(),
+            "\"local://fa1975b2 \" has a blank before or after it"
+        );
     }
 
     proptest! {

@@ -1,9 +1,9 @@
-//! What the examined credentials are for.
+//! The duties that credentials can have.
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-/// The duty of an identity.
+/// What an identity is meant to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Duty {

@@ -1,4 +1,4 @@
-//! One KMS key: what is known of it, and whether it does what sealing and opening need.
+//! Examines one KMS key: its state, and whether it can seal and open.
 
 use super::duty::Duty;
 use super::report::Check;
@@ -8,21 +8,21 @@ use crate::kms::{
 };
 
 const ENABLED: &str = "Enabled";
-/// Decrypts and no longer encrypts.
+/// The state of a KMS key that decrypts but no longer encrypts.
 const ARCHIVED: &str = "Archived";
 
-/// What was found about a key.
+/// The result of examining a key.
 pub(super) struct Examination {
     pub(super) key: KeyUri,
     pub(super) checks: Vec<Check>,
-    /// There are no credentials, or the KMS does not take them.
+    /// The first call that failed for lack of valid credentials.
     pub(super) unauthenticated: Option<KmsError>,
-    /// Whether a call got so far that its credentials had been looked at.
-    pub(super) answered: bool,
+    /// Whether the KMS accepted the credentials of any call.
+    pub(super) authenticated: bool,
 }
 
-/// Describes the key, wraps a data key under it and unwraps that again. The first key of a document makes the data
-/// key, the others encrypt it: different rights, in most KMSs.
+/// Describes the key, wraps a data key under it and unwraps it again. The first key of a document generates the data
+/// key, the others encrypt it; most KMSs have separate permissions for the two.
 pub(super) async fn examine(
     kms: &dyn Kms,
     key: &KeyUri,
@@ -35,35 +35,35 @@ pub(super) async fn examine(
             key: key.clone(),
             checks: Vec::new(),
             unauthenticated: None,
-            answered: false,
+            authenticated: false,
         },
         seals: duties.contains(&Duty::Seal),
         opens: duties.contains(&Duty::Open),
         state: None,
     };
     let described = kms.describe(key).await;
-    let generates = first && kms::can(key, Capability::GenerateDataKey);
-    let wrapping = if generates { "generate" } else { "encrypt" };
+    let can_generate = first && kms::can(key, Capability::GenerateDataKey);
+    let check = if can_generate { "generate" } else { "encrypt" };
     if !probe.described(described) {
-        for check in [wrapping, "decrypt"] {
-            probe.add(check, Severity::Note, "not tried, for the reason above");
+        for check in [check, "decrypt"] {
+            probe.add(check, Severity::Note, "not checked, for the reason above");
         }
         return probe.found;
     }
-    let wrapped = if generates {
+    let wrapped = if can_generate {
         let generated = kms.generate_data_key(key, context).await;
         generated.map(|new| (new.data_key, new.ciphertext))
     } else {
-        encrypt_a_new_one(kms, key, context).await
+        encrypt_new_data_key(kms, key, context).await
     };
-    if let Some((data_key, ciphertext)) = probe.wrapped(wrapping, wrapped) {
+    if let Some((data_key, ciphertext)) = probe.wrapped(check, wrapped) {
         let opened = kms.decrypt(key, &ciphertext, context).await;
         probe.decrypted(opened.map(|bytes| bytes.expose() == data_key.expose()));
     }
     probe.found
 }
 
-async fn encrypt_a_new_one(
+async fn encrypt_new_data_key(
     kms: &dyn Kms,
     key: &KeyUri,
     context: &EncryptionContext,
@@ -77,7 +77,7 @@ struct Probe {
     found: Examination,
     seals: bool,
     opens: bool,
-    /// As the KMS names it, if it told.
+    /// The state by the KMS's own name, if known.
     state: Option<String>,
 }
 
@@ -87,20 +87,20 @@ impl Probe {
         self.found.checks.push(check);
     }
 
-    /// Takes an error down; credentials have a line of their own, which is the provider's.
+    /// Records an error. Credentials are reported once, in a line about the provider.
     fn add_error(&mut self, check: &'static str, result: Severity, before: &str, error: &KmsError) {
         match error.class {
             Class::Credentials => {
                 self.add(
                     check,
                     Severity::Note,
-                    "not known: there are no good credentials, see above",
+                    "unknown: there are no valid credentials, see above",
                 );
                 self.found.unauthenticated.get_or_insert_with(|| error.clone());
                 return;
             }
             Class::Denied | Class::KeyUnusable | Class::NotFound | Class::Integrity => {
-                self.found.answered = true;
+                self.found.authenticated = true;
             }
             Class::Transient | Class::Throttled | Class::Configuration => {}
         }
@@ -108,11 +108,11 @@ impl Probe {
         self.found.checks.push(check);
     }
 
-    /// Whether it is worth going on.
+    /// Returns whether the remaining checks can succeed.
     fn described(&mut self, described: Result<KeyDescription, KmsError>) -> bool {
         match described {
             Ok(described) => {
-                self.found.answered = true;
+                self.found.authenticated = true;
                 self.state(&described);
                 if let Some(rotation) = &described.rotation {
                     let check = rotates(&self.found.key, rotation);
@@ -121,9 +121,9 @@ impl Probe {
                 self.state = Some(described.state);
                 true
             }
-            // Neither sealing nor opening needs it.
+            // Neither sealing nor opening needs this permission.
             Err(error) if error.class == Class::Denied => {
-                let before = "not known, which harms neither sealing nor opening: ";
+                let before = "unknown, which affects neither sealing nor opening: ";
                 self.add_error("state", Severity::Note, before, &error);
                 true
             }
@@ -142,7 +142,10 @@ impl Probe {
         let (result, message) = match state {
             ENABLED => (Severity::Pass, state.to_owned()),
             ARCHIVED if self.seals => (Severity::Fail, format!("{state}: it only decrypts")),
-            ARCHIVED => (Severity::Note, format!("{state}: it decrypts, and seals no more")),
+            ARCHIVED => (
+                Severity::Note,
+                format!("{state}: it decrypts but no longer seals"),
+            ),
             _ => (Severity::Fail, state.to_owned()),
         };
         let mut check = Check::new(self.found.key.as_str(), "state", result, message)
@@ -157,7 +160,7 @@ impl Probe {
         self.found.checks.push(check);
     }
 
-    /// What there is to decrypt.
+    /// Returns what can be decrypted in the next step.
     fn wrapped(
         &mut self,
         check: &'static str,
@@ -165,8 +168,8 @@ impl Probe {
     ) -> Option<(DataKey, String)> {
         let error = match wrapped {
             Ok(wrapped) => {
-                self.found.answered = true;
-                self.add(check, Severity::Pass, "a data key under this KMS key");
+                self.found.authenticated = true;
+                self.add(check, Severity::Pass, "wrapped a data key under this KMS key");
                 return Some(wrapped);
             }
             Err(error) => error,
@@ -176,42 +179,46 @@ impl Probe {
             self.add_error(
                 check,
                 Severity::Note,
-                "refused, as it may be for opening: ",
+                "refused, which is fine for opening: ",
                 &error,
             );
             self.add(
                 "decrypt",
                 Severity::Note,
-                "cannot be tried: without a right to seal there is nothing to decrypt",
+                "cannot be checked: without permission to seal there is nothing to decrypt",
             );
         } else {
             self.add_error(check, Severity::Fail, "", &error);
             self.add(
                 "decrypt",
                 Severity::Note,
-                "not tried: there is nothing to decrypt",
+                "not checked: there is nothing to decrypt",
             );
         }
         None
     }
 
-    /// `Ok`: whether it gave what had been wrapped.
+    /// `Ok`: whether the result equals the wrapped data key.
     fn decrypted(&mut self, opened: Result<bool, KmsError>) {
         let check = "decrypt";
         match opened {
-            Ok(true) => self.add(check, Severity::Pass, "gives the same data key"),
+            Ok(true) => self.add(check, Severity::Pass, "returned the same data key"),
             Ok(false) => {
                 let key = self.found.key.as_str();
-                let line = Check::new(key, check, Severity::Fail, "gives other bytes than were wrapped");
-                let line =
-                    line.advice("check the endpoint and what stands between: seal nothing with this KMS key");
+                let line = Check::new(
+                    key,
+                    check,
+                    Severity::Fail,
+                    "returned other bytes than were wrapped",
+                );
+                let line = line.advice("check the endpoint and any proxy; do not seal with this KMS key");
                 self.found.checks.push(line);
             }
             Err(error) if error.class == Class::Denied && !self.opens => {
                 self.add_error(
                     check,
                     Severity::Note,
-                    "refused, as it may be for sealing: ",
+                    "refused, which is fine for sealing: ",
                     &error,
                 );
             }
@@ -243,7 +250,7 @@ fn rotates(key: &KeyUri, rotation: &Rotation) -> Check {
         )
     } else {
         Check::new(key.as_str(), "rotation", Severity::Note, format!("off{last_time}"))
-            .advice(format!("where your rules ask for it: envelope keys enable-rotation {key}; what was sealed before still opens"))
+            .advice(format!("if your policy requires rotation: envelope keys enable-rotation {key}; existing documents still open"))
     };
     check
         .fact("enabled", enabled)

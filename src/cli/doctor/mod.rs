@@ -1,4 +1,4 @@
-//! `doctor`: whether the chosen KMS keys can be used from this host.
+//! `doctor`: checks whether the chosen KMS keys can be used from this host.
 
 mod duty;
 mod key;
@@ -45,7 +45,7 @@ pub(super) struct DoctorArgs {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum ReportFormat {
-    /// For people
+    /// For humans
     #[default]
     Text,
     /// For programs
@@ -74,7 +74,7 @@ pub(super) async fn run(args: &DoctorArgs, printer: Printer) -> Result<()> {
         let of_it = || examined.iter().filter(|found| found.key.scheme() == scheme);
         let evidence = Evidence {
             unauthenticated: of_it().find_map(|found| found.unauthenticated.as_ref()),
-            authenticated: of_it().any(|found| found.answered),
+            authenticated: of_it().any(|found| found.authenticated),
         };
         let findings = kms.diagnose(&evidence).into_iter().map(committed);
         checks.extend(findings.map(|finding| Check::of_finding(scheme, finding)));
@@ -86,7 +86,7 @@ pub(super) async fn run(args: &DoctorArgs, printer: Printer) -> Result<()> {
         ReportFormat::Json => report.json()?,
     };
     Printer::output(text.as_bytes())?;
-    report.end()
+    report.result()
 }
 
 /// Examines all keys concurrently: each has a region and a latency of its own.

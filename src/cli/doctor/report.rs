@@ -1,4 +1,4 @@
-//! What was looked at and what was found, for people and for programs.
+//! The report of `doctor`, for humans and for programs.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use crate::cli::failure::{Failure, Result};
 use crate::cli::printer::{Printer, printable};
 use crate::kms::{Finding, KmsError, Severity};
 
-/// One line. Holds no value, key or credential.
+/// One line of the report. Holds no secret value, key or credential.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Check {
     /// A provider (`local`, `tencent-kms`) or a KMS key by its URI.
@@ -22,7 +22,7 @@ pub(super) struct Check {
     pub(super) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     advice: Option<String>,
-    /// What programs want to read without taking the message apart.
+    /// The same facts for programs, which need not parse the message.
     #[serde(skip_serializing_if = "Map::is_empty")]
     facts: Map<String, Value>,
 }
@@ -44,7 +44,8 @@ impl Check {
         }
     }
 
-    /// What a KMS said; with its advice, but for a note: nobody is told to grant what the other duty needs.
+    /// An error of a KMS, with its advice. A note has none: it must not suggest granting what only the other duty
+    /// needs.
     pub(super) fn of_error(
         subject: &str,
         name: &'static str,
@@ -85,17 +86,17 @@ impl Check {
     }
 }
 
-/// All of it.
+/// The whole report.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Report {
     /// Whether nothing failed.
     ok: bool,
-    /// The duties that were looked at.
+    /// The duties that were checked.
     r#for: Vec<Duty>,
-    /// Where the KMS keys were chosen: `--key`, `ENVELOPE_KEY`, `keyring PATH`.
+    /// Where the KMS keys are configured: `--key`, `ENVELOPE_KEY`, `keyring PATH`.
     keys_from: String,
-    /// The encryption context of everything that was wrapped.
+    /// The encryption context of the data keys that were wrapped.
     context: String,
     checks: Vec<Check>,
 }
@@ -117,16 +118,16 @@ impl Report {
             .map_err(|error| Failure::failed(format!("cannot write the report as JSON: {error}")))
     }
 
-    /// Each subject, and its checks below it.
+    /// Each subject, followed by its checks.
     pub(super) fn text(&self, printer: Printer) -> String {
         let widest = self.checks.iter().map(|check| check.name.len()).max();
         let widest = widest.unwrap_or(0);
         let mut out = String::new();
-        let mut above = "";
+        let mut subject = "";
         for check in &self.checks {
-            if check.subject != above {
-                above = &check.subject;
-                let _ = writeln!(out, "{}", printable(above));
+            if check.subject != subject {
+                subject = &check.subject;
+                let _ = writeln!(out, "{}", printable(subject));
             }
             let (result, name) = (check.result.as_str(), check.name);
             let _ = writeln!(out, "  {result}  {name:widest$}  {}", one_line(&check.message));
@@ -138,12 +139,12 @@ impl Report {
         out
     }
 
-    /// What the command ends with.
-    pub(super) fn end(&self) -> Result<()> {
+    /// The result of the command: exit code 3 if a check failed.
+    pub(super) fn result(&self) -> Result<()> {
         let failed = self.checks.iter().filter(|check| check.result == Severity::Fail);
         match failed.count() {
             0 => Ok(()),
-            failed => Err(Failure::found(format!(
+            failed => Err(Failure::findings(format!(
                 "{failed} of {} checks failed",
                 self.checks.len()
             ))),

@@ -11,18 +11,20 @@ use serde_json::Value;
 use super::clock;
 use super::failure::{Failure, Result};
 use super::git;
+use super::keychain::invalid_key;
 use super::printer::Printer;
 use super::providers::{ProviderArgs, holders};
 use super::table;
 use crate::kms::{
-    self, Capability, KeyFilter, KeyInfo, KeyManager, KeyUri, NewKey, Notes, Provider, ProviderError,
-    RotationChange,
+    self, Capability, Disposal, KeyFilter, KeyInfo, KeyManager, KeyUri, NewKey, Notes, Provider,
+    ProviderError, RotationChange,
 };
 use crate::manifest::{self, Member, Node};
 
 /// Manage KMS keys: create, list, describe, promote, retire, rotate
 ///
-/// Local KMS keys are in a keyring file: its first key seals, all of them open. Keys of a cloud KMS never leave it.
+/// Local KMS keys are stored in a keyring file: the first one seals, all of them open. KMS keys of a cloud never leave
+/// the KMS.
 #[derive(Args)]
 pub(super) struct KeysArgs {
     #[command(subcommand)]
@@ -33,9 +35,9 @@ pub(super) struct KeysArgs {
 enum KeysCommand {
     /// Create a KMS key and print its URI
     ///
-    /// In a new keyring, the key seals. In an existing keyring it is added last and only opens until `keys promote`
-    /// moves it to the front, so that every controller can have it before anything is sealed with it. In a cloud KMS,
-    /// it is a symmetric key whose material never leaves the KMS.
+    /// The first KMS key of a new keyring seals. In an existing keyring, the new KMS key comes last and only opens until
+    /// `keys promote` moves it to the front; distribute the keyring to every controller in between. In a cloud, it is a
+    /// symmetric key whose material never leaves the KMS.
     Create {
         #[command(flatten)]
         provider: ProviderChoice,
@@ -78,23 +80,27 @@ enum KeysCommand {
     },
     /// Remove a KMS key from a keyring permanently
     ///
-    /// Documents sealed with this KMS key alone can never be opened again. Therefore manifests are searched first, and
-    /// the key is kept if one uses it. Old versions in Git are not searched.
+    /// Documents sealed with this KMS key alone can never be opened again. Therefore files are searched first, and the
+    /// key is kept if a document uses it, or if no document is found at all. All files are searched, including hidden
+    /// ones and those that Git ignores; the history of Git is not. The retired key stays in the keyring as a comment.
     Retire {
         /// The KMS key, as local://fa1975b2 or fa1975b2
         key: String,
-        /// Where to search for manifests that use the KMS key; files that Git ignores are skipped
+        /// The files and directories to search for documents that use the KMS key
         #[arg(value_name = "PATH", default_value = ".", value_hint = ValueHint::AnyPath)]
         paths: Vec<PathBuf>,
-        /// Remove it without searching
+        /// Remove it without searching for documents that use it
         #[arg(long)]
         no_check: bool,
+        /// Erase the key instead of keeping it as a comment
+        #[arg(long)]
+        purge: bool,
         #[command(flatten)]
         provider: ProviderChoice,
     },
     /// Rotate the material of a KMS key automatically
     ///
-    /// The KMS key keeps its URI. What was sealed before still opens; new documents use the new material.
+    /// The URI of the KMS key does not change. Existing documents still open; new ones use the new material.
     EnableRotation {
         /// The URI of the KMS key
         key: String,
@@ -138,7 +144,7 @@ struct TableArgs {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 enum TableFormat {
-    /// For people
+    /// For humans
     #[default]
     Table,
     /// For programs
@@ -201,10 +207,22 @@ pub(super) async fn run(args: &KeysArgs, printer: Printer) -> Result<()> {
             key,
             paths,
             no_check,
+            purge,
             provider,
         } => {
-            let paths = if *no_check { &[] } else { paths.as_slice() };
-            retire(&provider.keys(Some(key))?, key, paths, printer).await
+            let keys = provider.keys(Some(key))?;
+            let uri = keys.parse(key)?;
+            keys.manager.can_retire(&uri)?;
+            if !no_check {
+                refuse_key_in_use(&keys, &uri, paths, printer)?;
+            }
+            let disposal = if *purge {
+                Disposal::Erase
+            } else {
+                Disposal::Comment
+            };
+            let retired = keys.manager.retire(&uri, disposal).await;
+            keys.report(retired, printer)
         }
         KeysCommand::EnableRotation { key, days, provider } => {
             rotate(provider, key, RotationChange::Every(*days), printer).await
@@ -237,7 +255,7 @@ impl ProviderChoice {
 }
 
 fn provider_of(key: &str) -> Result<&'static dyn Provider> {
-    let uri = KeyUri::parse(key).map_err(|error| Failure::usage(error.to_string()))?;
+    let uri = KeyUri::parse(key).map_err(|error| invalid_key(key, &error))?;
     kms::provider_of(&uri).ok_or_else(|| {
         let known: Vec<&str> = kms::providers().into_iter().map(Provider::scheme).collect();
         Failure::usage(format!("this version has no provider {}", uri.scheme())).help(format!(
@@ -289,34 +307,47 @@ async fn create(keys: &Keys, new: &NewKey, printer: Printer) -> Result<()> {
     Printer::output(format!("{}\n", created.uri).as_bytes())
 }
 
-async fn retire(keys: &Keys, key: &str, paths: &[PathBuf], printer: Printer) -> Result<()> {
-    let uri = keys.parse(key)?;
-    keys.manager.can_retire(&uri)?;
-    let found = users::search(paths, &uri)?;
+/// Refuses to remove a key that a document under `paths` uses. A search that finds no document at all proves nothing.
+fn refuse_key_in_use(keys: &Keys, uri: &KeyUri, paths: &[PathBuf], printer: Printer) -> Result<()> {
+    let id = uri.rest().rsplit('/').next().unwrap_or_default();
+    let found = users::search(paths, id, keys.manager.file())?;
+    for path in &found.dangling {
+        printer.warning(&format!(
+            "{}: symlink to a file that does not exist",
+            path.display()
+        ));
+    }
     if !found.users.is_empty() {
-        let files: Vec<String> = found
-            .users
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
         return Err(
-            Failure::failed(format!("{uri} is still used by {}", files.join(", ")))
+            Failure::failed(format!("{uri} is still used by {}", list(&found.users)))
                 .help("re-seal these files with another KMS key first; or remove it anyway with --no-check"),
         );
     }
-    let retired = keys.manager.retire(&uri).await;
-    let notes = keys.finish(retired, printer)?;
-    if !paths.is_empty() {
-        let files = match found.files {
-            1 => "1 manifest".to_owned(),
-            files => format!("{files} manifests"),
-        };
-        printer.done(&format!("searched {files}, none uses it"));
+    if found.with_documents == 0 {
+        return Err(
+            Failure::failed(format!("found no EnvelopeSecret in {}", list(paths))).help(
+                "name the files and directories that hold your documents; or remove the KMS key without a search \
+                 with --no-check",
+            ),
+        );
     }
-    for note in notes {
-        printer.done(&note);
+    if !found.mentions.is_empty() {
+        printer.note(&format!(
+            "{uri} is mentioned in {}, which is not a document",
+            list(&found.mentions)
+        ));
     }
+    let files = match found.with_documents {
+        1 => "1 file".to_owned(),
+        files => format!("{files} files"),
+    };
+    printer.done(&format!("searched {files} with EnvelopeSecrets: none uses {uri}"));
     Ok(())
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    paths.join(", ")
 }
 
 async fn rotate(

@@ -1,15 +1,16 @@
 //! Values without a manifest: from files, env files, the terminal and standard input.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::failure::{Failure, Result};
 use super::super::input::{Input, StdinGuard};
 use super::super::printer::Printer;
+use super::super::prompt;
 use crate::envelope::SecretBytes;
 use crate::envelope::names::is_entry_name;
 use crate::manifest::ENTRY_NAME;
+use crate::paths::expand_home;
 
 /// The source of one or more entries.
 #[derive(Debug, PartialEq, Eq)]
@@ -73,7 +74,7 @@ fn from_file(word: &str) -> Result<EntrySource> {
         );
     }
     check_name(&name, "--from-file")?;
-    Ok(EntrySource::Whole(name, Input::new(Path::new(path))))
+    Ok(EntrySource::Whole(name, Input::new(&expand_home(path.as_ref()))))
 }
 
 /// The text after `=` may be a secret, so no message repeats it.
@@ -157,27 +158,15 @@ fn insert(entries: &mut BTreeMap<String, SecretBytes>, name: &str, value: Secret
 
 /// Prompts on the terminal, wherever the standard streams lead.
 fn prompt(name: &str, printer: Printer) -> Result<SecretBytes> {
-    match rpassword::prompt_password(format!("value of {name}: ")) {
-        Ok(value) => {
-            if value.is_empty() {
-                printer.warning(&format!("the value of {name:?} is empty"));
-            }
-            Ok(SecretBytes::new(value.into_bytes()))
-        }
-        Err(error) => {
-            let why = match error.kind() {
-                io::ErrorKind::UnexpectedEof => "nothing was typed".to_owned(),
-                // ENXIO has no kind of its own: this process has no terminal.
-                _ if error.raw_os_error().is_some() => "there is no terminal".to_owned(),
-                _ => error.to_string(),
-            };
-            Err(
-                Failure::usage(format!("cannot ask for the value of {name:?}: {why}")).help(format!(
-                    "pipe it in with --from-literal {name}=-, or read a file with --from-file {name}=PATH"
-                )),
-            )
-        }
+    let value = prompt::read_line(&format!("value of {name}: ")).map_err(|error| {
+        Failure::usage(format!("cannot ask for the value of {name:?}: {error}")).help(format!(
+            "read it from a file with --from-file {name}=PATH, or pipe it in with --from-literal {name}=-"
+        ))
+    })?;
+    if value.expose().is_empty() {
+        printer.warning(&format!("the value of {name:?} is empty"));
     }
+    Ok(value)
 }
 
 /// Trims one line ending, or warns about it: in a value of one line it usually comes from an editor or `echo`. Texts of

@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use std::path::PathBuf;
 
-use super::args::{InputArgs, KeyArgs, OutputArgs, PlaceArgs};
+use super::args::{InputArgs, KeyArgs, OutputArgs, PlaceArgs, path_parser};
 use super::clock;
 use super::failure::{Failure, Result};
 use super::failures::Failures;
@@ -58,7 +58,7 @@ pub(super) struct SealArgs {
     #[arg(long, value_name = "[NAME=]PATH", value_hint = ValueHint::FilePath, conflicts_with_all = ["files", "filename"])]
     from_file: Vec<String>,
     /// Add entries from the lines NAME=value of a file; quotes are part of the value
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, conflicts_with_all = ["files", "filename"])]
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath, value_parser = path_parser(), conflicts_with_all = ["files", "filename"])]
     from_env_file: Vec<PathBuf>,
     /// Add an entry and prompt for its value without echo; NAME=- reads it from standard input
     #[arg(long, value_name = "NAME", conflicts_with_all = ["files", "filename"])]
@@ -217,17 +217,17 @@ async fn seal_manifests(sealer: &Sealer, inputs: &[Input], pass_plain: bool, tar
         }
     }
     let sealed_already = items().any(|item| item.kind() == Kind::Sealed);
-    if secrets == 0 && !sealed_already && failures.none() {
+    if secrets == 0 && !sealed_already && failures.is_empty() {
         return Err(Failure::failed("the input contains no Secret").help(
             "give a manifest with `kind: Secret`, or values with --from-file, --from-literal or --from-env-file",
         ));
     }
     let (text, reports) = batch.finish(&mut failures).await?;
-    if let Some(text) = text.filter(|_| failures.none() || target.output.file.is_none()) {
+    if let Some(text) = text.filter(|_| failures.is_empty() || target.output.file.is_none()) {
         target.write(text.expose())?;
         for report in &reports {
             sealer.printer.done(report);
         }
     }
-    failures.end(target.output.file.is_some())
+    failures.finish(target.output.file.is_some())
 }

@@ -1,4 +1,4 @@
-//! A keyring as a KMS.
+//! A keyring that serves KMS calls.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, RwLock};

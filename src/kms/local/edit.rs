@@ -1,5 +1,5 @@
-//! Changing a keyring file: new key, promotion, retirement. Comments and line endings stay, the file is replaced
-//! at once, and two processes that change one file never lose a key.
+//! Edits of a keyring file: new key, promotion, retirement. They preserve comments and line endings, replace the file
+//! atomically, and lose no key when several processes edit the same file concurrently.
 
 use std::fs::{DirBuilder, File};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -11,19 +11,20 @@ use super::error::{KeyringError, Problem};
 use super::file::{self, FileRules};
 use super::key::{Kid, LocalKey};
 use super::keyring::{Keyring, Line, lines};
+use crate::envelope::SealTime;
 use crate::files::{FileError, Overwrite, Staging, Stamp, write_private};
-use crate::kms::KeyUri;
+use crate::kms::{Disposal, KeyUri};
 
-const HEADER: &str = "# envelope-secrets keyring. Whoever has this file opens everything that was sealed with it: back it\n\
-                      # up, and keep it out of Git. The first key seals, all of them open.\n";
+const HEADER: &str = "# envelope-secrets keyring. Anyone with this file can open everything that was sealed with it.\n\
+                      # Back it up, and keep it out of Git. The first key seals, all of them open.\n";
 
-/// Draws a key and puts it into the keyring at `path`: into a new file (0600, its missing folders 0700), or behind
-/// the keys of the file that is there. A key behind others only opens until [`promote`] moves it to the front.
+/// Generates a key and appends it to the keyring at `path`, or creates the file (0600, missing directories 0700). A key
+/// after others only opens until [`promote`] moves it to the front.
 pub fn create_key(path: &Path) -> Result<KeyUri, KeyringError> {
     create(path).map_err(|problem| problem.at(path))
 }
 
-/// Moves a key to the front, so that it seals. `false` when it stood there already.
+/// Moves a key to the front, so that it seals by default. Returns `false` if it is already first.
 pub fn promote(path: &Path, kid: Kid) -> Result<bool, KeyringError> {
     let mut changed = true;
     edit(path, |ring, old| {
@@ -34,53 +35,67 @@ pub fn promote(path: &Path, kid: Kid) -> Result<bool, KeyringError> {
     Ok(changed)
 }
 
-/// Removes a key for good and gives the key that seals from now on. What was sealed with the removed key alone
-/// never opens again; the last key stays.
-pub fn retire(path: &Path, kid: Kid) -> Result<KeyUri, KeyringError> {
+/// Removes a key and returns the key that now seals by default. Documents sealed with the removed key alone can no
+/// longer be opened. The last key cannot be removed.
+pub fn retire(path: &Path, kid: Kid, disposal: Disposal) -> Result<KeyUri, KeyringError> {
     let mut first = kid;
     edit(path, |ring, old| {
-        if ring.key(kid).is_none() {
-            return Err(Problem::Unknown(kid));
-        }
-        first = ring
-            .kids()
-            .into_iter()
-            .find(|other| *other != kid)
-            .ok_or(Problem::Last(kid))?;
-        Ok(Some(without(old, kid)))
+        first = successor(ring, kid)?;
+        Ok(Some(match disposal {
+            Disposal::Comment => commented_out(old, kid),
+            Disposal::Erase => without(old, kid),
+        }))
     })
     .map_err(|problem| problem.at(path))?;
     Ok(first.uri())
+}
+
+/// Fails if [`retire`] would. Changes nothing.
+pub(super) fn can_retire(path: &Path, kid: Kid) -> Result<(), KeyringError> {
+    let check = || {
+        let (text, _) = file::read(&file::open(path)?, FileRules::Person)?;
+        successor(&Keyring::parse(&text)?, kid).map(|_| ())
+    };
+    check().map_err(|problem| problem.at(path))
+}
+
+/// The key that seals by default once `kid` is removed.
+fn successor(ring: &Keyring, kid: Kid) -> Result<Kid, Problem> {
+    if ring.key(kid).is_none() {
+        return Err(Problem::Unknown(kid));
+    }
+    let others = ring.kids().into_iter().find(|other| *other != kid);
+    others.ok_or(Problem::Last(kid))
 }
 
 fn create(path: &Path) -> Result<KeyUri, Problem> {
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
         made.map_err(|error| Problem::System {
-            step: "make its folder",
+            step: "create its directory",
             why: error.to_string(),
         })?;
     }
     let random = |error: getrandom::Error| Problem::System {
-        step: "draw a KMS key",
+        step: "generate a KMS key",
         why: error.to_string(),
     };
     loop {
         let mut key = LocalKey::random().map_err(random)?;
-        match write_private(path, &first_key(&key), Overwrite::Never, &Staging::Beside) {
+        match write_private(path, &new_keyring(&key), Overwrite::Never, &Staging::Beside) {
             Ok(_) => return Ok(key.kid().uri()),
             Err(FileError::Exists(_)) => {}
             Err(error) => return Err(not_written(&error)),
         }
         let added = edit(path, |ring, old| {
             while ring.key(key.kid()).is_some() {
-                key = LocalKey::random().map_err(random)?; // an id of 4 bytes may come twice
+                key = LocalKey::random().map_err(random)?; // ids have 4 bytes and may collide
             }
-            Ok(Some(with_last(old, &key)))
+            Ok(Some(appended(old, &key)))
         });
         match added {
             Ok(()) => return Ok(key.kid().uri()),
-            // Removed since it was found to be there: from the start. But a symlink to nothing stays one.
+            // It was removed in the meantime: start again. A dangling symlink is left alone.
             Err(Problem::Missing) if path.symlink_metadata().is_err() => {}
             Err(Problem::Missing) => return Err(Problem::NotRegular),
             Err(problem) => return Err(problem),
@@ -102,8 +117,7 @@ fn not_written(error: &FileError) -> Problem {
     }
 }
 
-/// Reads the keyring, lets `change` make the new text of it (`None`: leave it) and replaces the file, under a lock
-/// that all who change it take.
+/// Replaces the keyring with the text that `change` returns (`None`: no change), under a lock that every editor takes.
 fn edit(
     path: &Path,
     change: impl FnOnce(&Keyring, &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Problem>,
@@ -120,28 +134,28 @@ fn edit(
     Ok(())
 }
 
-/// Locks the file that the name leads to. Whoever had the lock before has put another file in its place, and
-/// keeping the lock of the old one would guard nothing: then the new one is locked.
+/// Locks the file that `path` names. The previous holder of the lock may have replaced the file, and a lock on the old
+/// one would protect nothing; in that case the new file is locked.
 fn lock(path: &Path) -> Result<File, Problem> {
     loop {
-        // NFS locks only what is open for writing; a keyring of mode 0400 opens for reading alone.
+        // NFS locks only files that are open for writing; a keyring of mode 0400 can only be opened for reading.
         let file = file::open_to_write(path).or_else(|_| file::open(path))?;
         file.lock().map_err(Problem::system("lock it"))?;
-        let locked = Stamp::of_file(&file).map_err(Problem::system("look at it"))?;
-        let named = Stamp::of(path).map_err(Problem::system("look at it"))?;
+        let locked = Stamp::of_file(&file).map_err(Problem::system("stat it"))?;
+        let named = Stamp::of(path).map_err(Problem::system("stat it"))?;
         if locked.same_file(&named) {
             return Ok(file);
         }
     }
 }
 
-/// A buffer that holds all the pieces without growing.
-fn joined(pieces: &[&[u8]]) -> Zeroizing<Vec<u8>> {
+/// Concatenates without growing a buffer, which would leave copies of keys behind.
+fn concat(pieces: &[&[u8]]) -> Zeroizing<Vec<u8>> {
     Zeroizing::new(pieces.concat())
 }
 
-fn first_key(key: &LocalKey) -> Zeroizing<Vec<u8>> {
-    joined(&[HEADER.as_bytes(), key.line().as_bytes(), b"\n"])
+fn new_keyring(key: &LocalKey) -> Zeroizing<Vec<u8>> {
+    concat(&[HEADER.as_bytes(), key.line().as_bytes(), b"\n"])
 }
 
 /// The line ending that the file uses.
@@ -153,7 +167,7 @@ fn line_end(text: &[u8]) -> &'static [u8] {
     }
 }
 
-/// What has to follow `line` before another line can.
+/// The line ending that `line` lacks, if it is the last line of a file without one.
 fn missing_end(line: &[u8], end: &'static [u8]) -> &'static [u8] {
     if line.is_empty() || line.ends_with(b"\n") {
         b""
@@ -162,31 +176,46 @@ fn missing_end(line: &[u8], end: &'static [u8]) -> &'static [u8] {
     }
 }
 
-fn with_last(old: &[u8], key: &LocalKey) -> Zeroizing<Vec<u8>> {
+fn appended(old: &[u8], key: &LocalKey) -> Zeroizing<Vec<u8>> {
     let end = line_end(old);
-    joined(&[old, missing_end(old, end), key.line().as_bytes(), end])
+    concat(&[old, missing_end(old, end), key.line().as_bytes(), end])
 }
 
 fn moved_to_front(old: &[u8], kid: Kid) -> Result<Zeroizing<Vec<u8>>, Problem> {
-    let (mut before, mut moved, mut behind) = (Vec::new(), None, Vec::new());
-    for (_, whole, said) in lines(old) {
-        match said {
-            Ok(Line::Key(key)) if key.kid() == kid => moved = Some(whole),
-            Ok(Line::Blank) if behind.is_empty() => before.push(whole),
-            _ => behind.push(whole),
+    let (mut before, mut moved, mut after) = (Vec::new(), None, Vec::new());
+    for (_, raw, content) in lines(old) {
+        match content {
+            Ok(Line::Key(key)) if key.kid() == kid => moved = Some(raw),
+            Ok(Line::Blank) if after.is_empty() => before.push(raw),
+            _ => after.push(raw),
         }
     }
     let moved = moved.ok_or(Problem::Unknown(kid))?;
     let end = missing_end(moved, line_end(old));
-    Ok(joined(&[before.as_slice(), &[moved, end], &behind].concat()))
+    Ok(concat(&[before.as_slice(), &[moved, end], &after].concat()))
 }
 
 fn without(old: &[u8], kid: Kid) -> Zeroizing<Vec<u8>> {
     let kept: Vec<&[u8]> = lines(old)
-        .filter(|(_, _, said)| !matches!(said, Ok(Line::Key(key)) if key.kid() == kid))
-        .map(|(_, whole, _)| whole)
+        .filter(|(_, _, content)| !matches!(content, Ok(Line::Key(key)) if key.kid() == kid))
+        .map(|(_, raw, _)| raw)
         .collect();
-    joined(&kept)
+    concat(&kept)
+}
+
+/// Turns the line of a key into a comment with today's date (UTC).
+fn commented_out(old: &[u8], kid: Kid) -> Zeroizing<Vec<u8>> {
+    let now = SealTime::now();
+    let date = now.as_ref().and_then(|now| now.as_str().get(..10));
+    let label = format!("# retired {}: ", date.unwrap_or("on an unknown date"));
+    let mut pieces: Vec<&[u8]> = Vec::new();
+    for (_, raw, content) in lines(old) {
+        if matches!(content, Ok(Line::Key(key)) if key.kid() == kid) {
+            pieces.push(label.as_bytes());
+        }
+        pieces.push(raw);
+    }
+    concat(&pieces)
 }
 
 #[cfg(test)]
@@ -220,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_key_makes_a_private_file_in_private_folders() {
+    fn first_key_creates_a_private_file_in_private_directories() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("a/b/keyring");
         let uri = create_key(&path).expect("created");
@@ -237,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_second_key_comes_last_and_nothing_else_changes() {
+    fn second_key_is_appended_and_nothing_else_changes() {
         for (old, end) in [
             (format!("# mine\n\n{}\n", line(0)), "\n"),
             (line(0), "\n"),
@@ -265,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keyring_that_is_bad_or_open_to_others_is_not_changed() {
+    fn invalid_or_readable_keyring_is_not_changed() {
         let (_folder, path) = keyring_file("nonsense\n");
         let error = create_key(&path).expect_err("bad");
         assert!(
@@ -295,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_created_at_the_same_time_are_all_there() {
+    fn keys_created_concurrently_are_all_kept() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("keyring");
         let made: Vec<KeyUri> = std::thread::scope(|scope| {
@@ -328,7 +357,7 @@ mod tests {
             let (_folder, path) = keyring_file(&old);
             assert_eq!(promote(&path, kid(2)), Ok(true));
             assert_eq!(fs::read_to_string(&path).expect("text"), new);
-            assert_eq!(promote(&path, kid(2)), Ok(false), "it stands there already");
+            assert_eq!(promote(&path, kid(2)), Ok(false), "it is already first");
         }
         let (_folder, path) = keyring_file(&a);
         assert_eq!(
@@ -342,23 +371,39 @@ mod tests {
         let (a, b) = (line(0), line(1));
         let (_folder, path) = keyring_file(&format!("# top\n{a}\n# on b\n{b}"));
         assert_eq!(
-            retire(&path, kid(2)).map_err(|e| e.problem),
+            retire(&path, kid(2), Disposal::Erase).map_err(|e| e.problem),
             Err(Problem::Unknown(kid(2)))
         );
-        assert_eq!(retire(&path, kid(0)), Ok(kid(1).uri()), "b seals from now on");
+        let retired = retire(&path, kid(0), Disposal::Erase);
+        assert_eq!(retired, Ok(kid(1).uri()), "b seals from now on");
         assert_eq!(
             fs::read_to_string(&path).expect("text"),
             format!("# top\n# on b\n{b}")
         );
         assert_eq!(
-            retire(&path, kid(1)).map_err(|e| e.problem),
+            retire(&path, kid(1), Disposal::Erase).map_err(|e| e.problem),
             Err(Problem::Last(kid(1)))
         );
         assert_eq!(kids_in(&path), [kid(1)]);
     }
 
     #[test]
-    fn a_symlink_to_a_keyring_stays_one() {
+    fn retired_key_stays_as_a_dated_comment() {
+        let (a, b) = (line(0), line(1));
+        for end in ["\n", "\r\n"] {
+            let (_folder, path) = keyring_file(&format!("{a}{end}{b}{end}"));
+            assert_eq!(retire(&path, kid(0), Disposal::Comment), Ok(kid(1).uri()));
+            let text = fs::read_to_string(&path).expect("text");
+            let date = text.strip_prefix("# retired ").and_then(|rest| rest.get(..10));
+            let date = date.expect("a date");
+            assert!(SealTime::parse(&format!("{date}T00:00:00Z")).is_some(), "{text}");
+            assert_eq!(text, format!("# retired {date}: {a}{end}{b}{end}"));
+            assert_eq!(kids_in(&path), [kid(1)]);
+        }
+    }
+
+    #[test]
+    fn symlink_to_a_keyring_is_preserved() {
         let (folder, path) = keyring_file(&line(0));
         let link = folder.path().join("link");
         symlink(&path, &link).expect("linked");

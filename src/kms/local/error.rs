@@ -1,4 +1,4 @@
-//! What can be wrong with a keyring file, and the command that helps.
+//! Errors of keyring files, with the command that corrects each.
 
 use std::path::{Path, PathBuf};
 
@@ -10,9 +10,9 @@ use crate::kms::ProviderError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("keyring {}: {problem}", .path.display())]
 pub struct KeyringError {
-    /// The file, as it was named.
+    /// The file, as configured.
     pub path: PathBuf,
-    /// What is wrong.
+    /// What is wrong with it.
     pub problem: Problem,
 }
 
@@ -22,44 +22,44 @@ pub enum Problem {
     /// No such file.
     #[error("no such file")]
     Missing,
-    /// A folder, a pipe, a device.
+    /// A directory, a pipe, a device.
     #[error("not a regular file")]
     NotRegular,
-    /// Another user owns it, who could put in keys of their own. User ids.
-    #[error("it belongs to user {owner}, not to user {user}")]
+    /// Another user owns it and could add keys. User ids.
+    #[error("its owner is user {owner}, not user {user}")]
     Owner {
         /// The file's.
         owner: u32,
         /// This process's.
         user: u32,
     },
-    /// A person's keyring that others may use. Permission bits.
-    #[error("its mode is {0:04o}: others than its owner can use it")]
+    /// A personal keyring that others can use. Permission bits.
+    #[error("its mode is {0:04o}: users other than its owner have access")]
     NotPrivate(u32),
-    /// A mounted keyring that is wider than owner and reading group. Permission bits.
-    #[error("its mode is {0:04o}: more than its owner and a reading group can use it")]
+    /// A mounted keyring with access beyond its owner and a group that reads. Permission bits.
+    #[error("its mode is {0:04o}: at most its owner and a reading group may have access")]
     TooWide(u32),
     /// Larger than any keyring. Bytes.
-    #[error("it has {0} bytes, more than any keyring")]
+    #[error("it has {0} bytes, too many for a keyring")]
     TooLarge(u64),
     /// It was written in place during the read.
     #[error("it changed while it was read")]
-    Unsteady,
-    /// The text is no keyring.
+    ChangedDuringRead,
+    /// The text is not a keyring.
     #[error("{0}")]
     Grammar(#[from] GrammarError),
-    /// No key of this name is in it.
-    #[error("it has no KMS key {0}")]
+    /// It does not hold this key.
+    #[error("it does not hold the KMS key {0}")]
     Unknown(Kid),
-    /// Removing the key would leave none.
+    /// Removing the key would leave the keyring empty.
     #[error("{0} is its last KMS key")]
     Last(Kid),
-    /// The system refused a step.
+    /// A system call failed.
     #[error("cannot {step}: {why}")]
     System {
         /// `read it`, `lock it`, ...
         step: &'static str,
-        /// The system's words.
+        /// The system's message.
         why: String,
     },
 }
@@ -93,16 +93,16 @@ impl From<KeyringError> for ProviderError {
 }
 
 impl KeyringError {
-    /// What a person can do, with the command where there is one.
+    /// What to do, with the command where there is one.
     pub fn advice(&self) -> String {
         let file = quoted(&self.path);
         match &self.problem {
             Problem::Missing => {
-                format!("name another file, or make a keyring: envelope keys create --keyring {file}")
+                format!("name another file, or create the keyring: envelope keys create --keyring {file}")
             }
             Problem::NotRegular | Problem::TooLarge(_) => "name the keyring file itself".to_owned(),
             Problem::Owner { .. } => {
-                format!("if you trust what is in it: sudo chown \"$(id -u)\" {file} && chmod 600 {file}")
+                format!("if you trust its content: sudo chown \"$(id -u)\" {file} && chmod 600 {file}")
             }
             Problem::NotPrivate(_) => format!("chmod 600 {file}"),
             Problem::TooWide(_) => {
@@ -110,21 +110,23 @@ impl KeyringError {
                  or for a plain file: chmod 600"
                     .to_owned()
             }
-            Problem::Unsteady => "try again; change a keyring with envelope keys, not in place".to_owned(),
+            Problem::ChangedDuringRead => {
+                "try again; change keyrings with envelope keys, not in place".to_owned()
+            }
             Problem::Grammar(GrammarError::NoKey) => {
                 format!("add a KMS key: envelope keys create --keyring {file}")
             }
-            Problem::Grammar(_) => "put the line right or restore the file from its backup".to_owned(),
-            Problem::Unknown(_) => format!("see what it holds: envelope keys list --keyring {file}"),
+            Problem::Grammar(_) => "correct the line, or restore the file from its backup".to_owned(),
+            Problem::Unknown(_) => format!("list its KMS keys: envelope keys list --keyring {file}"),
             Problem::Last(_) => {
-                format!("make the next key first: envelope keys create --keyring {file}")
+                format!("create its successor first: envelope keys create --keyring {file}")
             }
-            Problem::System { .. } => "check the file, its folder and their permissions".to_owned(),
+            Problem::System { .. } => "check the file, its directory and their permissions".to_owned(),
         }
     }
 }
 
-/// The path as a shell takes it.
+/// The path, quoted for a shell if it needs quotes.
 pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=~".contains(c);
@@ -140,7 +142,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_quoted_where_a_shell_would_take_them_apart() {
+    fn paths_with_special_characters_are_quoted() {
         for (path, shown) in [
             ("/a/b-1.ring", "/a/b-1.ring"),
             ("/a b", "'/a b'"),
@@ -153,11 +155,11 @@ mod tests {
     }
 
     #[test]
-    fn a_message_says_what_and_the_advice_how() {
+    fn error_names_the_problem_and_advice_the_command() {
         let error = Problem::NotPrivate(0o644).at(Path::new("/k"));
         assert_eq!(
             error.to_string(),
-            "keyring /k: its mode is 0644: others than its owner can use it"
+            "keyring /k: its mode is 0644: users other than its owner have access"
         );
         assert_eq!(error.advice(), "chmod 600 /k");
         let error = Problem::Missing.at(Path::new("my ring"));

@@ -1,4 +1,4 @@
-//! Reading a keyring file: who may have written or read it is asked of the opened descriptor, not of the name.
+//! Reads keyring files. Owner and mode are checked on the open descriptor, not on the path.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt as _;
@@ -12,13 +12,13 @@ use crate::files::{self, ReadError, Stamp};
 /// More than any keyring: some ten thousand keys.
 const MAX_LEN: u64 = 1024 * 1024;
 
-/// Whose file a keyring is, and so who else may use it.
+/// The rules for owner and mode of a keyring file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileRules {
-    /// A person's: a regular file (a symlink to one will do) of this user, nothing for group and others.
+    /// A personal keyring: a regular file (or a symlink to one) that this user owns, without access for group and others.
     Person,
-    /// Mounted into a pod: a Secret volume is a farm of symlinks to files of root, which fsGroup makes readable
-    /// for a group. Nothing for others, and nobody but the owner writes.
+    /// A keyring mounted into a pod: a Secret volume has symlinks to files of root, which fsGroup makes readable for a
+    /// group. No access for others, and only the owner writes.
     Mounted,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn open(path: &Path) -> Result<File, Problem> {
     files::open(path).map_err(Problem::system("open it"))
 }
 
-/// Opens for reading and writing what is there.
+/// Opens an existing file for reading and writing.
 pub(super) fn open_to_write(path: &Path) -> Result<File, Problem> {
     files::open_to_write(path).map_err(Problem::system("open it"))
 }
@@ -54,7 +54,7 @@ pub(super) fn read(file: &File, rules: FileRules) -> Result<(Zeroizing<Vec<u8>>,
     files::read(file, MAX_LEN).map_err(|error| match error {
         ReadError::NotRegular => Problem::NotRegular,
         ReadError::TooLarge(size) => Problem::TooLarge(size),
-        ReadError::Unsteady => Problem::Unsteady,
+        ReadError::Unsteady => Problem::ChangedDuringRead,
         ReadError::Io(error) => Problem::system("read it")(error),
     })
 }
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_persons_keyring_is_for_its_owner_alone() {
+    fn personal_keyring_with_access_for_others_is_refused() {
         let check = |mode, owner| FileRules::Person.check(true, mode, owner, 1000);
         for mode in [0o100_600, 0o100_400, 0o600, 0o700, 0o000] {
             assert_eq!(check(mode, 1000), Ok(()), "{mode:o}");
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mounted_keyring_may_be_read_by_a_group_and_belongs_to_anyone() {
+    fn mounted_keyring_may_have_any_owner_and_a_reading_group() {
         let check = |mode, owner| FileRules::Mounted.check(true, mode, owner, 65532);
         for mode in [0o400, 0o440, 0o600, 0o640] {
             assert_eq!(check(mode, 0), Ok(()), "{mode:o}");
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn only_regular_files_are_keyrings_and_a_pipe_does_not_hang() {
+    fn pipes_and_directories_are_refused_without_blocking() {
         for rules in [FileRules::Person, FileRules::Mounted] {
             assert_eq!(rules.check(false, 0o600, 0, 0), Err(Problem::NotRegular));
         }
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_larger_than_any_keyring_is_not_read() {
+    fn oversized_file_is_refused_before_it_is_read() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("large");
         let file = OpenOptions::new()

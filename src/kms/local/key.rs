@@ -24,7 +24,7 @@ const KEY_LEN: usize = 32;
 pub struct Kid([u8; 4]);
 
 impl Kid {
-    /// 8 lower-case hex digits, nothing else.
+    /// Parses 8 lower-case hex digits.
     pub fn parse(text: &str) -> Option<Kid> {
         if text.len() != 8 || !text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
             return None;
@@ -61,15 +61,15 @@ impl fmt::Display for Kid {
     }
 }
 
-/// One key of a keyring: wiped on drop, without Debug.
+/// One key of a keyring. Wiped on drop; no Debug.
 pub struct LocalKey {
     kid: Kid,
-    // Boxed, so that a move or a growing Vec leaves no copy behind.
+    // Boxed, so that neither a move nor a growing Vec leaves a copy behind.
     key: Box<Zeroizing<[u8; KEY_LEN]>>,
 }
 
 impl LocalKey {
-    /// Draws a key from the OS RNG.
+    /// Generates a key with the OS RNG.
     pub fn random() -> Result<Self, getrandom::Error> {
         let mut key = Box::new(Zeroizing::new([0; KEY_LEN]));
         getrandom::fill(&mut key[..])?;
@@ -79,7 +79,7 @@ impl LocalKey {
         })
     }
 
-    /// Its public name.
+    /// Its id.
     pub fn kid(&self) -> Kid {
         self.kid
     }
@@ -100,7 +100,7 @@ impl LocalKey {
         line
     }
 
-    /// The key in one line, or what is wrong with the line; never the key.
+    /// Parses a line without its line ending. Errors never contain the key.
     pub(super) fn from_line(line: &[u8]) -> Result<Self, LineError> {
         let text = str::from_utf8(line).map_err(|_| LineError::NotText)?;
         let mut fields = text.split(' ');
@@ -146,10 +146,10 @@ pub enum LineError {
     #[error("the third field is not 32 bytes as base64url (43 characters)")]
     Key,
     /// A typing or copying error in either field.
-    #[error("{0} is not the id of the KMS key beside it; one of the two was changed or cut")]
+    #[error("{0} is not the id of the KMS key on this line; one of the two was changed or truncated")]
     Mismatch(Kid),
-    /// The key stands twice.
-    #[error("{0} stands on an earlier line already")]
+    /// The key is already on an earlier line.
+    #[error("{0} is already on an earlier line")]
     Duplicate(Kid),
 }
 
@@ -161,7 +161,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_kid_is_eight_lower_case_hex_digits_behind_local() {
+    fn only_eight_lower_case_hex_digits_after_local_are_a_key_id() {
         assert_eq!(
             Kid::parse("0000000a").map(|kid| kid.to_string()).as_deref(),
             Some("0000000a")
@@ -181,18 +181,18 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_keys_cannot_be_printed() {
+    fn types_that_hold_keys_have_no_debug() {
         trait Hidden {
             const SHOWN: bool = false;
         }
         struct Probe<T>(PhantomData<T>);
         impl<T> Hidden for Probe<T> {}
-        // An inherent constant goes before a trait's, wherever its bound holds.
+        // An inherent constant takes precedence over a trait's if its bound holds.
         impl<T: fmt::Debug> Probe<T> {
             const SHOWN: bool = true;
         }
         let shown = [
-            Probe::<Kid>::SHOWN, // not a key: the probe does see Debug
+            Probe::<Kid>::SHOWN, // not a key: shows that the probe detects Debug
             Probe::<LocalKey>::SHOWN,
             Probe::<Keyring>::SHOWN,
             Probe::<LocalKms>::SHOWN,

@@ -2,10 +2,10 @@
 
 use super::key::{Kid, LineError, LocalKey};
 
-/// Why a text is no keyring. Names the line, never a key.
+/// Why a text is not a keyring. Names the line, never a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GrammarError {
-    /// A line is wrong.
+    /// A line is invalid.
     #[error("line {line}: {what}")]
     Line {
         /// From 1.
@@ -18,7 +18,7 @@ pub enum GrammarError {
     NoKey,
 }
 
-/// What a line of a keyring is.
+/// The content of a line of a keyring.
 pub(super) enum Line {
     /// Empty, or a comment.
     Blank,
@@ -26,37 +26,37 @@ pub(super) enum Line {
     Key(LocalKey),
 }
 
-/// The lines of a keyring: number (from 1), the bytes with their line ending, and what they say. Ends are LF or
-/// CRLF, the last one optional.
+/// The lines of a keyring: number (from 1), bytes with line ending, and content. Line endings are LF or CRLF; the last
+/// one is optional.
 pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8], Result<Line, LineError>)> {
     bytes
         .split_inclusive(|b| *b == b'\n')
         .enumerate()
-        .map(|(index, whole)| {
-            let line = match whole.strip_suffix(b"\n") {
+        .map(|(index, raw)| {
+            let line = match raw.strip_suffix(b"\n") {
                 Some(line) => line.strip_suffix(b"\r").unwrap_or(line),
-                None => whole,
+                None => raw,
             };
-            let said = match line {
+            let content = match line {
                 [] | [b'#', ..] => Ok(Line::Blank),
                 [0xef, 0xbb, 0xbf, ..] if index == 0 => Err(LineError::ByteOrderMark),
                 line => LocalKey::from_line(line).map(Line::Key),
             };
-            (index + 1, whole, said)
+            (index + 1, raw, content)
         })
 }
 
-/// The keys of a keyring file, in its order; at least one. No Debug: it holds keys.
+/// The keys of a keyring file, in file order; at least one. No Debug: it holds keys.
 pub struct Keyring {
     keys: Vec<LocalKey>,
 }
 
 impl Keyring {
-    /// Reads a keyring. One bad line refuses the whole file.
+    /// Parses a keyring. One invalid line makes the whole file invalid.
     pub fn parse(bytes: &[u8]) -> Result<Self, GrammarError> {
         let mut keys: Vec<LocalKey> = Vec::new();
-        for (line, _, said) in lines(bytes) {
-            let key = match said {
+        for (line, _, content) in lines(bytes) {
+            let key = match content {
                 Ok(Line::Blank) => continue,
                 Ok(Line::Key(key)) => key,
                 Err(what) => return Err(GrammarError::Line { line, what }),
@@ -76,17 +76,17 @@ impl Keyring {
         }
     }
 
-    /// The ids, in the file's order; the first wraps when no key is named.
+    /// The ids of the keys, in file order.
     pub fn kids(&self) -> Vec<Kid> {
         self.keys.iter().map(LocalKey::kid).collect()
     }
 
-    /// The key that wraps when none is named: the first.
+    /// The id of the key that seals by default: the first.
     pub fn default_kid(&self) -> Kid {
         self.keys[0].kid() // a keyring has at least one key
     }
 
-    /// The key of this name.
+    /// The key with this id.
     pub fn key(&self, kid: Kid) -> Option<&LocalKey> {
         self.keys.iter().find(|key| key.kid() == kid)
     }
@@ -116,7 +116,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn keys_stand_in_the_files_order_and_the_first_is_the_default() {
+    fn keys_keep_file_order_and_the_first_is_the_default() {
         let ring = Keyring::parse(format!("{}\n{}\n", line(1), line(0)).as_bytes());
         let ring = ring.expect("a keyring");
         assert_eq!(
@@ -132,7 +132,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn line_ends_comments_and_empty_lines_as_the_format_says() {
+    fn comments_empty_lines_and_both_line_endings_are_accepted() {
         let a = line(0);
         for good in [
             a.clone(),
@@ -151,7 +151,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn one_bad_line_refuses_the_whole_file_and_is_named_without_its_key() {
+    fn invalid_line_is_reported_by_number_without_its_key() {
         let a = line(0);
         let (_, key) = a.rsplit_once(' ').expect("three fields");
         let kid = Kid::parse(KIDS[0]).expect("a kid");
@@ -188,10 +188,10 @@ pub(crate) mod tests {
         for (text, number, what) in table {
             let error = kids(&text).expect_err("a bad line");
             assert_eq!(error, GrammarError::Line { line: number, what }, "{text:?}");
-            let said = error.to_string();
+            let message = error.to_string();
             assert!(
-                said.starts_with(&format!("line {number}: ")) && !said.contains(&key[..6]),
-                "{said}"
+                message.starts_with(&format!("line {number}: ")) && !message.contains(&key[..6]),
+                "{message}"
             );
         }
         assert_eq!(
@@ -208,12 +208,12 @@ pub(crate) mod tests {
 
     proptest! {
         #[test]
-        fn any_bytes_are_a_keyring_or_an_error(bytes: Vec<u8>) {
+        fn parsing_any_bytes_never_panics(bytes: Vec<u8>) {
             let _ = Keyring::parse(&bytes);
         }
 
         #[test]
-        fn a_damaged_keyring_is_an_error_or_the_same_keys(at in 0..220_usize, byte: u8) {
+        fn damaged_keyring_never_yields_other_keys(at in 0..220_usize, byte: u8) {
             let text = format!("{}\n{}\n{}\n", line(0), line(1), line(2));
             let mut damaged = text.clone().into_bytes();
             let at = at % damaged.len();
@@ -227,7 +227,7 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn printed_keys_read_back(count in 1..6_usize, crlf: bool, last: bool) {
+        fn printed_keys_parse_back(count in 1..6_usize, crlf: bool, last: bool) {
             let end = if crlf { "\r\n" } else { "\n" };
             let keys: Vec<LocalKey> = (0..count).map(|_| LocalKey::random().expect("the OS RNG")).collect();
             let mut text = keys.iter().map(|key| key.line().to_string()).collect::<Vec<_>>().join(end);

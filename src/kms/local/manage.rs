@@ -12,8 +12,8 @@ use super::error::{KeyringError, quoted};
 use super::file::FileRules;
 use super::key::{KEY_FORM, Kid};
 use crate::kms::{
-    CreatedKey, KeyDescription, KeyFilter, KeyInfo, KeyManager, KeyUri, Kms as _, KmsError, NewKey, Notes,
-    ProviderError,
+    CreatedKey, Disposal, KeyDescription, KeyFilter, KeyInfo, KeyManager, KeyUri, Kms as _, KmsError, NewKey,
+    Notes, ProviderError,
 };
 
 /// Manages the keys of one keyring file, which need not exist yet.
@@ -63,7 +63,9 @@ impl KeyringManager {
         let ring = self.open()?;
         let mut keys = Vec::new();
         for kid in ring.kids() {
-            keys.push(info(&ring.describe(&kid.uri()).await.map_err(failed)?));
+            keys.push(info(
+                &ring.describe(&kid.uri()).await.map_err(|error| failed(&error))?,
+            ));
         }
         Ok(keys)
     }
@@ -78,13 +80,18 @@ impl KeyringManager {
         Ok(vec![format!("{key} {done}")])
     }
 
-    fn retire_key(&self, key: &KeyUri) -> Result<Notes, ProviderError> {
-        let first = edit::retire(&self.path, kid(key)?)?;
-        let note = format!(
-            "removed {key} from {}; {first} now seals by default",
-            self.path.display()
-        );
-        Ok(vec![note])
+    fn retire_key(&self, key: &KeyUri, disposal: Disposal) -> Result<Notes, ProviderError> {
+        let first = edit::retire(&self.path, kid(key)?, disposal)?;
+        let shown = self.path.display();
+        let mut notes = vec![format!(
+            "removed {key} from {shown}; {first} now seals by default"
+        )];
+        if disposal == Disposal::Comment {
+            notes.push(format!(
+                "The key is kept in {shown} as a comment; remove the `#` and the date to restore it."
+            ));
+        }
+        Ok(notes)
     }
 }
 
@@ -107,7 +114,7 @@ impl KeyManager for KeyringManager {
 
     fn describe<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<KeyInfo, ProviderError>> {
         async move {
-            let described = self.open()?.describe(key).await.map_err(failed)?;
+            let described = self.open()?.describe(key).await.map_err(|error| failed(&error))?;
             Ok(info(&described))
         }
         .boxed()
@@ -117,12 +124,16 @@ impl KeyManager for KeyringManager {
         ready(self.promote_key(key)).boxed()
     }
 
-    fn can_retire(&self, _key: &KeyUri) -> Result<(), ProviderError> {
-        Ok(())
+    fn can_retire(&self, key: &KeyUri) -> Result<(), ProviderError> {
+        Ok(edit::can_retire(&self.path, kid(key)?)?)
     }
 
-    fn retire<'a>(&'a self, key: &'a KeyUri) -> BoxFuture<'a, Result<Notes, ProviderError>> {
-        ready(self.retire_key(key)).boxed()
+    fn retire<'a>(
+        &'a self,
+        key: &'a KeyUri,
+        disposal: Disposal,
+    ) -> BoxFuture<'a, Result<Notes, ProviderError>> {
+        ready(self.retire_key(key, disposal)).boxed()
     }
 }
 
@@ -146,7 +157,7 @@ fn info(key: &KeyDescription) -> KeyInfo {
     }
 }
 
-fn failed(error: KmsError) -> ProviderError {
+fn failed(error: &KmsError) -> ProviderError {
     ProviderError {
         class: error.class,
         message: error.to_string(),

@@ -27,7 +27,7 @@ fn context(name: &str) -> EncryptionContext {
 }
 
 fn now<T>(future: BoxFuture<'_, T>) -> T {
-    future.now_or_never().expect("a local key waits for nothing")
+    future.now_or_never().expect("a local key never waits")
 }
 
 fn refused<T>(answer: Result<T, KmsError>) -> KmsError {

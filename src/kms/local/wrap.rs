@@ -13,19 +13,19 @@ use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 const PREFIX: &str = "esl1.";
 const SALT_LEN: usize = 16;
 
-/// Why a wrap was not made.
+/// Why a data key was not wrapped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum WrapError {
-    #[error("the operating system gave no random bytes: {0}")]
+    #[error("the operating system returned no random bytes: {0}")]
     Random(getrandom::Error),
 }
 
-/// Why a ciphertext was not unwrapped. Both are refusals for good.
+/// Why a ciphertext was not unwrapped. Both reasons are permanent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum UnwrapError {
     #[error("the ciphertext is not of the form {PREFIX}<base64url>")]
     Malformed,
-    #[error("the ciphertext does not belong to this KMS key and encryption context, or was changed")]
+    #[error("the ciphertext does not belong to this KMS key and encryption context, or was modified")]
     Refused,
 }
 
@@ -56,11 +56,11 @@ pub(super) fn wrap_with_salt(
     )]
     let sealed = cipher
         .encrypt(&nonce.into(), payload)
-        .expect("32 bytes are not too many");
+        .expect("32 bytes are within the limit");
     format!("{PREFIX}{}", to_base64url(&[salt.as_slice(), &sealed].concat()))
 }
 
-/// The wrapped bytes, of whatever length: that they are 32 is the reader's question.
+/// Returns the wrapped bytes, of any length; the caller checks that they are 32.
 pub(super) fn unwrap(
     key: &LocalKey,
     ciphertext: &str,
@@ -83,17 +83,17 @@ pub(super) fn unwrap(
 }
 
 /// `K || N = HKDF-SHA256(ikm = key, salt, info = PAE("envelope-secret/local-wrap/1", KID), 44)`: key and nonce
-/// of one wrap, so neither wears out.
+/// are used for one wrap only, so a nonce is never reused with a key.
 fn cipher(key: &LocalKey, salt: &[u8; SALT_LEN]) -> (Aes256Gcm, [u8; 12]) {
     let info = pae(&["envelope-secret/local-wrap/1", &key.kid().to_string()]);
     let mut okm = Zeroizing::new([0; 44]);
     #[expect(
         clippy::expect_used,
-        reason = "HKDF-SHA256 expands up to 8160 bytes; 44 are asked for"
+        reason = "HKDF-SHA256 expands up to 8160 bytes; 44 are requested"
     )]
     Hkdf::<Sha256>::new(Some(salt), key.expose())
         .expand(&info, okm.as_mut())
-        .expect("44 bytes are not too many");
+        .expect("44 bytes are within the limit");
     let mut nonce = [0; 12];
     nonce.copy_from_slice(&okm[32..]);
     #[expect(clippy::expect_used, reason = "32 bytes are the key size of AES-256")]
@@ -101,7 +101,7 @@ fn cipher(key: &LocalKey, salt: &[u8; SALT_LEN]) -> (Aes256Gcm, [u8; 12]) {
     (cipher, nonce)
 }
 
-/// The salt of a wrap, to make the same wrap again.
+/// The salt of a wrap, for reproducing the wrap.
 #[cfg(test)]
 pub(super) fn salt_of(ciphertext: &str) -> [u8; SALT_LEN] {
     let bytes = ciphertext

@@ -1,11 +1,11 @@
 //! The error of the Tencent Cloud client.
 
-use crate::kms::error::answer;
+use crate::kms::error::request_reference;
 use crate::kms::{Class, KeyUri, KmsError};
 
 /// A failed call of KMS or STS, or the lack of credentials for one. Holds no request or response body and no credential.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{action}: {message}{}", answer(.code.as_deref(), .request_id.as_deref()))]
+#[error("{action}: {message}{}", request_reference(.code.as_deref(), .request_id.as_deref()))]
 pub struct TencentError {
     /// The kind of failure, which decides who can fix it.
     pub class: Class,
@@ -120,7 +120,7 @@ impl TencentError {
     /// Adds why refreshing the rejected credentials failed, and the advice for that.
     #[must_use]
     pub(super) fn with_failed_refresh(mut self, refresh: &TencentError) -> Self {
-        let details = answer(refresh.code.as_deref(), refresh.request_id.as_deref());
+        let details = request_reference(refresh.code.as_deref(), refresh.request_id.as_deref());
         self.message = format!(
             "{}; refreshing the credentials failed: {}{details}",
             self.message, refresh.message

@@ -33,7 +33,7 @@ impl TencentKeyManager {
         let Some((region, source)) = flag.map(|region| (region, "--region")).or(variable) else {
             return Err(ProviderError::configuration(
                 "no region of Tencent Cloud is specified",
-                "specify it with --region, such as ap-guangzhou",
+                "set --region, such as ap-guangzhou, or TENCENTCLOUD_REGION",
             ));
         };
         if is_region(region) {

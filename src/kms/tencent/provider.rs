@@ -143,6 +143,24 @@ impl Provider for TencentProvider {
         }
     }
 
+    fn explain(&self, uri: &KeyUri) -> Option<String> {
+        let (region, id) = uri.rest().split_once('/').unwrap_or((uri.rest(), ""));
+        let is_zone = region.rsplit_once('-').is_some_and(|(parent, number)| {
+            is_region(parent) && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
+        });
+        Some(if is_region(region) && id.is_empty() {
+            "the key id is missing".to_owned()
+        } else if region.is_empty() || id.is_empty() {
+            "the region is missing".to_owned()
+        } else if is_zone {
+            format!("{region} is a zone, not a region")
+        } else if is_region(region) {
+            "the key id is not a UUID in lower case".to_owned()
+        } else {
+            format!("{region} is not a region")
+        })
+    }
+
     fn key_form(&self) -> &'static str {
         FORM
     }

@@ -69,7 +69,7 @@ fn sealing_reveals_no_planted_value() {
         let sealed = seal(args, &secret).ok();
         clean("sealed", &sealed);
     }
-    // Each line broken in some way: most of it is refused, and whatever is said says no value.
+    // Each line is damaged in several ways: most are refused, and no message contains a value.
     let mut refused = 0;
     for (index, line) in secret.lines().enumerate() {
         for (from, to) in [
@@ -104,7 +104,7 @@ fn sealing_reveals_no_planted_value() {
 }
 
 #[test]
-fn nothing_planted_comes_out_of_json_flags_and_environment() {
+fn invalid_json_and_flags_print_no_planted_value() {
     let shell = Shell::new();
     let json = format!(
         "{{\"apiVersion\":\"v1\",\"kind\":\"Secret\",\"metadata\":{{\"name\":\"db\",\"namespace\":\"prod\"}},\"stringData\":{{\"a\":\"{}\"}}}}",
@@ -141,7 +141,7 @@ fn nothing_planted_comes_out_of_json_flags_and_environment() {
         assert_ne!(ran.code, Some(0), "{args:?}");
         clean("flags", &ran);
     }
-    // A value in a place that stays readable is refused without a word of it.
+    // A value in a field that stays readable is refused without repeating it.
     for place in ["labels: {a: X}", "annotations: {a: X}", "labels: {X: a}"] {
         let metadata = format!("name: db\n  {}", place.replace('X', PLANTED[0]));
         let ran = shell.run(
@@ -156,7 +156,7 @@ fn nothing_planted_comes_out_of_json_flags_and_environment() {
 }
 
 #[test]
-fn nothing_planted_comes_out_of_a_document_that_does_not_open() {
+fn failed_opening_prints_no_planted_value() {
     let shell = Shell::new();
     let sealed = shell.seal(&[], secret().as_bytes());
     for (from, to) in [

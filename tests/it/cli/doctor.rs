@@ -1,4 +1,4 @@
-//! `doctor`: what it finds, line by line, with a keyring and with the emulator of Tencent Cloud.
+//! `doctor`: its report, with a keyring and with the emulator of Tencent Cloud.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -17,7 +17,7 @@ struct Report {
 }
 
 impl Report {
-    /// Runs both forms; they agree, and none of `secrets` stands in either.
+    /// Runs both formats; they agree, and neither contains any of `secrets`.
     #[track_caller]
     fn of(run: impl Fn(&[&str]) -> Ran, args: &[&str], code: i32, secrets: &[&str]) -> Self {
         let ran = run(&[&["doctor", "-o", "json"], args].concat());
@@ -38,7 +38,7 @@ impl Report {
             assert!(text.text().contains(&line), "{line:?} in\n{}", text.text());
             assert!(text.text().contains(text_of(check, "subject")), "{}", text.text());
             let failed = check["result"] == "fail";
-            assert!(!failed || check["advice"].is_string(), "what to do: {check}");
+            assert!(!failed || check["advice"].is_string(), "no advice: {check}");
         }
         assert_eq!(
             text.stderr.contains("checks failed"),
@@ -53,7 +53,7 @@ impl Report {
         self.json["checks"].as_array().unwrap()
     }
 
-    /// All of them in their order, as `pass state`.
+    /// All checks in order, as `pass state`.
     fn results(&self) -> Vec<String> {
         let line = |check| format!("{} {}", text_of(check, "result"), text_of(check, "check"));
         self.checks().iter().map(line).collect()
@@ -65,7 +65,7 @@ impl Report {
         found.unwrap_or_else(|| panic!("no {name} in {}", self.json))
     }
 
-    /// This check says all of `texts`, in its message or advice.
+    /// Asserts that this check contains all of `texts`, in its message or advice.
     #[track_caller]
     fn says(&self, name: &str, texts: &[&str]) {
         let check = self.check(name).to_string();
@@ -90,8 +90,8 @@ fn tencent(cloud: &Cloud, args: &[&str], code: i32) -> Report {
     Report::of(|args| cloud.run(args, b""), args, code, &secrets)
 }
 
-/// Credentials that may do these actions only.
-fn may_only(cloud: &mut Cloud, actions: &[&str]) {
+/// Switches to credentials with permission for these actions only.
+fn restrict_to(cloud: &mut Cloud, actions: &[&str]) {
     let credential =
         json!({"credential": {"secretId": "AKIDnarrow", "secretKey": "its-key", "actions": actions}});
     let order = serde_json::from_value(credential).unwrap();
@@ -101,7 +101,7 @@ fn may_only(cloud: &mut Cloud, actions: &[&str]) {
 }
 
 #[test]
-fn a_keyring_that_seals_and_opens() {
+fn usable_keyring_passes() {
     let shell = Shell::new();
     let report = local(&shell, &["--keyring", "keyring"], 0);
     assert_eq!(
@@ -118,7 +118,7 @@ fn a_keyring_that_seals_and_opens() {
         report.check("state")["facts"],
         json!({"state": "Enabled", "default": true})
     );
-    // Every key is told, and a named one is looked at though another seals.
+    // Every key is listed, and a named one is examined even if another one seals by default.
     let created = shell.run(&["keys", "create", "--keyring", "keyring"], b"").ok();
     let second = created.text().trim();
     let report = local(
@@ -130,7 +130,7 @@ fn a_keyring_that_seals_and_opens() {
     assert_eq!((held.len(), &held[1]), (2, &json!(second)));
     report.says("state", &[second, r#""default":false"#]);
     assert_eq!(report.json["for"], json!(["open"]));
-    // The default place.
+    // The default location.
     fs::create_dir_all(shell.path("home/.config/envelope-secrets")).unwrap();
     fs::rename(
         shell.path("keyring"),
@@ -141,58 +141,58 @@ fn a_keyring_that_seals_and_opens() {
 }
 
 #[test]
-fn a_keyring_that_cannot_be_used_says_what_to_do() {
+fn unusable_keyring_fails_with_advice() {
     let shell = Shell::new();
     let args = ["--keyring", "keyring"];
     fs::set_permissions(shell.path("keyring"), fs::Permissions::from_mode(0o644)).unwrap();
     let report = local(&shell, &args, 3);
     assert_eq!(report.results(), ["fail keyring"]);
     report.says("keyring", &["its mode is 0644", "chmod 600 keyring"]);
-    // A key that it has not.
+    // A key that the keyring does not hold.
     fs::set_permissions(shell.path("keyring"), fs::Permissions::from_mode(0o600)).unwrap();
     let report = local(&shell, &["--keyring", "keyring", "--key", "local://00000000"], 3);
     assert_eq!(
         report.results(),
         ["pass keyring", "fail state", "note generate", "note decrypt"]
     );
-    report.says("state", &["no such KMS key", "not_found"]);
-    // In a repository that would take it.
+    report.says("state", &["does not hold this KMS key", "not_found"]);
+    // In a repository that would commit it.
     fs::create_dir(shell.path(".git")).unwrap();
     let report = local(&shell, &args, 3);
     report.says("keyring", &["Git work tree", ".gitignore"]);
     assert_eq!(
         report.check("decrypt")["result"],
         "pass",
-        "the rest is looked at all the same"
+        "the other checks still run"
     );
     fs::remove_dir(shell.path(".git")).unwrap();
-    // A broken line, by its number and without its text.
+    // An invalid line is reported by number, without its text.
     shell.write("keyring", "ES-LOCAL-KEY-1 fa1975b2 planted-9f2kq\n");
     let ran = shell.run(&["doctor", "--keyring", "keyring"], b"");
     assert_eq!(ran.code, Some(3));
     assert!(ran.text().contains("line 1"), "{}", ran.text());
     assert!(!format!("{}{}", ran.text(), ran.stderr).contains("planted-9f2kq"));
-    // None.
+    // There is no keyring.
     let report = local(&shell, &["--keyring", "nowhere"], 3);
     report.says("keyring", &["no such file", "envelope keys create"]);
     let report = local(&shell, &["--key", "local://fa1975b2"], 3);
-    report.says("keyring", &["none at the default place", "--keyring FILE"]);
+    report.says("keyring", &["there is no keyring at", "--keyring FILE"]);
 }
 
 #[test]
-fn what_is_typed_or_configured_wrongly_is_2() {
+fn invalid_arguments_and_configuration_exit_with_2() {
     let shell = Shell::new();
     let run = |args: &[&str]| shell.run(&[&["doctor"], args].concat(), b"");
     run(&[]).failed(2, "no KMS key to seal with");
     run(&["--key", "nokms://k"]).failed(2, "no provider nokms");
-    run(&["--key", "tencent-kms://ap-guangzhou/KEY"]).failed(2, "names no KMS key");
-    run(&["--key", ABSENT, "--tencent-site", "moon"]).failed(2, "no site");
+    run(&["--key", "tencent-kms://ap-guangzhou/KEY"]).failed(2, "is not a KMS key");
+    run(&["--key", ABSENT, "--tencent-site", "moon"]).failed(2, "is not a site");
     run(&["--keyring", "keyring", "--for", "both"]).failed(2, "invalid value 'both'");
     run(&["--key", ABSENT, "--tencent-ca-file", "nowhere.pem"]).failed(2, "nowhere.pem");
 }
 
 #[test]
-fn tencent_keys_that_seal_and_open() {
+fn usable_tencent_keys_pass() {
     let cloud = Cloud::new();
     let report = tencent(&cloud, &[], 0);
     assert_eq!(
@@ -215,7 +215,7 @@ fn tencent_keys_that_seal_and_open() {
         "rotation",
         &["off", "envelope keys enable-rotation tencent-kms://"],
     );
-    // Rotation, as the KMS tells it.
+    // Rotation, as the KMS reports it.
     let mut saved = cloud.emulator.order(Command::Save).unwrap();
     saved["keys"][0]["rotateDays"] = 90.into();
     let order = serde_json::from_value(json!({"load": saved})).unwrap();
@@ -223,7 +223,7 @@ fn tencent_keys_that_seal_and_open() {
     let report = tencent(&cloud, &["--for", "seal"], 0);
     assert_eq!(report.check("rotation")["result"], "pass");
     report.says("rotation", &["every 90 days, next 20", r#""days":90"#]);
-    // The first makes the data key, the others encrypt one; both open alone.
+    // The first key generates the data key, the others encrypt one; either can open.
     let other = cloud.emulator.create_key("ap-beijing", "other").unwrap();
     let uri = format!("tencent-kms://ap-beijing/{other}");
     let before = cloud.emulator.calls("GenerateDataKey");
@@ -237,7 +237,7 @@ fn tencent_keys_that_seal_and_open() {
 }
 
 #[test]
-fn credentials_that_are_not_good() {
+fn invalid_or_missing_credentials_fail() {
     let mut cloud = Cloud::new();
     cloud.set("TENCENTCLOUD_SECRET_KEY", "not-its-key");
     let report = tencent(&cloud, &[], 3);
@@ -262,7 +262,7 @@ fn credentials_that_are_not_good() {
     cloud.set("TENCENTCLOUD_SECRET_ID", "AKIDunknown");
     let report = tencent(&cloud, &[], 3);
     report.says("credentials", &["AuthFailure.SecretIdNotFound"]);
-    // None at all.
+    // No credentials at all.
     cloud.set("TENCENTCLOUD_SECRET_ID", "");
     cloud.set("TENCENTCLOUD_SECRET_KEY", "");
     cloud.set("ENVELOPE_TENCENT_METADATA_ENDPOINT", "http://127.0.0.1:9");
@@ -290,7 +290,7 @@ fn credentials_that_are_not_good() {
 }
 
 #[test]
-fn a_clock_that_is_wrong_is_found_though_calls_get_through() {
+fn clock_skew_fails_even_if_calls_succeed() {
     let cloud = Cloud::new();
     for (ahead, side) in [(600, "behind"), (-600, "ahead of")] {
         cloud.emulator.order(Command::Clock { ahead }).unwrap();
@@ -307,13 +307,13 @@ fn a_clock_that_is_wrong_is_found_though_calls_get_through() {
             ]
         );
         report.says("clock", &[side, "the server's", "NTP"]);
-        let told = report.check("clock")["facts"]["aheadSeconds"].as_i64().unwrap();
-        assert!((told - ahead).abs() <= 5, "{told}");
+        let reported = report.check("clock")["facts"]["aheadSeconds"].as_i64().unwrap();
+        assert!((reported - ahead).abs() <= 5, "{reported}");
     }
 }
 
 #[test]
-fn a_key_in_no_state_to_be_used() {
+fn key_in_an_unusable_state_fails() {
     let cloud = Cloud::new();
     let key = cloud.emulator.key().to_owned();
     let set = |state| {
@@ -338,11 +338,11 @@ fn a_key_in_no_state_to_be_used() {
     );
     report.says("state", &["Disabled", "enable the KMS key"]);
     report.says("generate", &["ResourceUnavailable.CmkDisabled"]);
-    // Material that is imported does not rotate: there is no such line.
+    // Imported material does not rotate, so there is no such line.
     set(KeyState::PendingImport);
     let report = tencent(&cloud, &[], 3);
     assert_eq!(report.results()[2..4], ["fail state", "fail generate"]);
-    // It still decrypts: no failure for whoever only opens.
+    // It still decrypts, which is enough for opening.
     set(KeyState::Archived);
     assert_eq!(tencent(&cloud, &[], 3).check("state")["result"], "fail");
     let report = tencent(&cloud, &["--for", "open"], 0);
@@ -350,11 +350,11 @@ fn a_key_in_no_state_to_be_used() {
         report.results()[2..],
         ["note state", "note rotation", "note generate", "note decrypt"]
     );
-    report.says("decrypt", &["cannot be tried"]);
+    report.says("decrypt", &["cannot be checked"]);
 }
 
 #[test]
-fn a_key_that_is_not_there() {
+fn missing_key_fails() {
     let cloud = Cloud::new();
     let elsewhere = cloud.emulator.key_uri().replace("ap-guangzhou", "ap-beijing");
     for uri in [ABSENT, &elsewhere] {
@@ -377,9 +377,9 @@ fn a_key_that_is_not_there() {
 }
 
 #[test]
-fn separate_duties() {
+fn missing_permission_of_the_other_duty_is_a_note() {
     let mut cloud = Cloud::new();
-    may_only(&mut cloud, &["GenerateDataKey"]);
+    restrict_to(&mut cloud, &["GenerateDataKey"]);
     let report = tencent(&cloud, &["--for", "seal"], 0);
     assert_eq!(
         report.results(),
@@ -391,16 +391,16 @@ fn separate_duties() {
             "note decrypt"
         ]
     );
-    report.says("state", &["harms neither", "kms:DescribeKey"]);
-    report.says("decrypt", &["as it may be for sealing", "UnauthorizedOperation"]);
+    report.says("state", &["affects neither", "kms:DescribeKey"]);
+    report.says("decrypt", &["which is fine for sealing", "UnauthorizedOperation"]);
     let advised = |report: &Report, name| report.check(name)["advice"].is_string();
-    assert!(!advised(&report, "decrypt"), "nobody is told to grant it");
+    assert!(!advised(&report, "decrypt"), "no advice to grant it");
     for duty in [&["--for", "open"][..], &[]] {
         let report = tencent(&cloud, duty, 3);
         assert_eq!(report.results()[3..], ["pass generate", "fail decrypt"]);
         report.says("decrypt", &["grant kms:Decrypt", "UnauthorizedOperation"]);
     }
-    may_only(&mut cloud, &["Decrypt"]);
+    restrict_to(&mut cloud, &["Decrypt"]);
     let report = tencent(&cloud, &["--for", "open"], 0);
     assert_eq!(
         report.results(),
@@ -412,9 +412,12 @@ fn separate_duties() {
             "note decrypt"
         ]
     );
-    report.says("generate", &["as it may be for opening", "UnauthorizedOperation"]);
-    assert!(!advised(&report, "generate"), "nobody is told to grant it");
-    report.says("decrypt", &["cannot be tried", "nothing to decrypt"]);
+    report.says(
+        "generate",
+        &["which is fine for opening", "UnauthorizedOperation"],
+    );
+    assert!(!advised(&report, "generate"), "no advice to grant it");
+    report.says("decrypt", &["cannot be checked", "nothing to decrypt"]);
     for duty in [&["--for", "seal"][..], &[]] {
         let report = tencent(&cloud, duty, 3);
         assert_eq!(report.results()[3..], ["fail generate", "note decrypt"]);
@@ -428,7 +431,7 @@ fn separate_duties() {
 }
 
 #[test]
-fn a_kms_that_does_not_answer_or_answers_wrongly() {
+fn unreachable_or_wrong_kms_fails() {
     let mut cloud = Cloud::new();
     let lie = Fault::new(Effect::PlaintextBytes { bytes: 32 });
     cloud.emulator.fault(lie.action("Decrypt"));

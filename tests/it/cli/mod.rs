@@ -1,12 +1,15 @@
-//! The command line as a person and a script use it.
+//! The command line, run as users and scripts run it.
 
 mod canary;
 mod differential;
 mod doctor;
 mod opening;
 mod plaintext;
+mod prompt;
 mod refusals;
+mod retiring;
 mod sealing;
+mod settings;
 mod shell;
 mod tencent;
 mod tencent_keys;
@@ -16,7 +19,7 @@ mod tencent_settings;
 use std::{fs, path::Path};
 
 #[test]
-fn the_reference_is_what_the_definitions_say() {
+fn reference_page_matches_the_definitions() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/cli.md");
     let written = fs::read_to_string(&path).unwrap_or_default();
     assert!(
@@ -25,9 +28,9 @@ fn the_reference_is_what_the_definitions_say() {
     );
 }
 
-/// The cases in `tests/cmd/`: what is typed and what it gives. `TRYCMD=overwrite` writes them anew.
+/// The cases in `tests/cmd/`: commands and their output. `TRYCMD=overwrite` updates them.
 #[test]
-fn cases() {
+fn commands_print_what_the_cases_say() {
     let folder = tempfile::tempdir().expect("a folder");
     let plugin = folder.path().join("kubectl-envelope");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_envelope"), &plugin).expect("linked");

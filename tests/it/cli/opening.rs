@@ -152,11 +152,7 @@ fn yaml_on_which_readers_disagree_is_refused() {
             "a merge key in an EnvelopeSecret",
         ),
         ("  name: db\n", "  name: db\n  name: db\n", "duplicate key"),
-        (
-            "  format: es1\n",
-            "  format: es2\n",
-            "it may be of a newer format",
-        ),
+        ("  format: es1\n", "  format: es2\n", "if it has a newer format"),
         ("  format: es1\n", "  format: es1\n  more: 1\n", "spec.more"),
     ] {
         let text = sealed.text().replacen(from, to, 1);

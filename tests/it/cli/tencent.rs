@@ -1,4 +1,4 @@
-//! Sealing and opening with Tencent Cloud keys: the program against the emulator, over real HTTP.
+//! Sealing and opening with KMS keys of Tencent Cloud: the program against the emulator, over HTTP.
 
 use serde_json::{Value, json};
 use testkit::kms::{Command, Effect, Emulator, Fault, KeyState, Options, REGION};
@@ -7,10 +7,10 @@ use super::shell::{Ran, Shell, value};
 
 pub(super) const SECRET: &[u8] = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n\
     stringData: {password: planted-9f2kq}\n";
-/// What a document says that does not open, whatever the reason.
+/// The error for a document that does not open, whatever the reason.
 const DOES_NOT_OPEN: &str = "the document cannot be opened: it was changed after sealing, or sealed for another namespace, name or KMS key";
 
-/// An emulator, and the program in the environment that the emulator prints.
+/// An emulator, and a shell with the environment that it prints.
 pub(super) struct Cloud {
     pub(super) emulator: Emulator,
     pub(super) shell: Shell,
@@ -59,7 +59,7 @@ impl Cloud {
         self.open_with(&[], object)
     }
 
-    /// With these keys besides that of the environment.
+    /// Opens with these keys in addition to that of the environment.
     fn open_with(&self, keys: &[&str], object: &Value) -> Ran {
         let text = serde_json::to_vec(object).unwrap();
         let mut args = vec!["open", "-o", "json"];
@@ -95,7 +95,7 @@ fn error(code: &str) -> Effect {
 }
 
 #[test]
-fn what_the_emulator_prints_is_all_that_seal_and_open_need() {
+fn environment_of_the_emulator_is_enough_to_seal_and_open() {
     let cloud = Cloud::new();
     let sealed = cloud.sealed();
     assert_eq!(
@@ -104,8 +104,8 @@ fn what_the_emulator_prints_is_all_that_seal_and_open_need() {
     );
     cloud.opens(&sealed);
     assert_eq!((cloud.total("GenerateDataKey"), cloud.total("Decrypt")), (1, 1));
-    assert_eq!(cloud.emulator.all_calls(), 2, "nothing else is asked");
-    // A key by its flag, and what an older version of the key sealed.
+    assert_eq!(cloud.emulator.all_calls(), 2, "no other call is made");
+    // A key by its flag, and a document sealed with an older version of the key.
     let other = cloud.emulator.create_key("ap-beijing", "other").unwrap();
     let uri = format!("tencent-kms://ap-beijing/{other}");
     let by_flag = cloud.run(&["seal", "-o", "json", "--key", &uri], SECRET).ok();
@@ -113,7 +113,7 @@ fn what_the_emulator_prints_is_all_that_seal_and_open_need() {
     let key = cloud.emulator.key().to_owned();
     cloud.emulator.order(Command::Rotate { key }).unwrap();
     cloud.opens(&sealed);
-    // A document does not choose the key that is used: a person names it, or says that the document may.
+    // A document does not choose the KMS key: the user names it, or trusts the document.
     let refused = cloud.open(&by_flag).failed(1, "may be used here");
     assert!(
         refused.stderr.contains(&format!("--key {uri}")),
@@ -128,7 +128,7 @@ fn what_the_emulator_prints_is_all_that_seal_and_open_need() {
 }
 
 #[test]
-fn https_with_the_authority_that_is_named_and_only_with_it() {
+fn only_the_named_certificate_authority_is_trusted() {
     let mut cloud = Cloud::with(&Options {
         tls: true,
         ..Options::default()
@@ -143,7 +143,7 @@ fn https_with_the_authority_that_is_named_and_only_with_it() {
     assert_eq!(
         cloud.emulator.all_calls(),
         before,
-        "nothing is sent to a server that is not known"
+        "nothing is sent to an unknown server"
     );
     let plain = Cloud::new();
     let spoken = plain.emulator.endpoint().replace("http:", "https:");
@@ -152,7 +152,7 @@ fn https_with_the_authority_that_is_named_and_only_with_it() {
 }
 
 #[test]
-fn a_second_region_opens_while_the_first_is_down() {
+fn second_region_opens_while_the_first_is_down() {
     let cloud = Cloud::new();
     let far = cloud.emulator.create_key("ap-singapore", "far").unwrap();
     let uri = format!("tencent-kms://ap-singapore/{far}");
@@ -191,7 +191,7 @@ fn a_second_region_opens_while_the_first_is_down() {
 }
 
 #[test]
-fn what_passes_is_tried_again_and_a_wrong_clock_is_corrected() {
+fn transient_failures_are_retried_and_clock_skew_is_corrected() {
     let cloud = Cloud::new();
     let throttled = Fault::new(error("RequestLimitExceeded"));
     cloud.emulator.fault(throttled.action("GenerateDataKey").times(2));
@@ -227,18 +227,18 @@ fn what_passes_is_tried_again_and_a_wrong_clock_is_corrected() {
         cloud.emulator.order(Command::Clock { ahead }).unwrap();
         let ran = cloud.open(&sealed).ok();
         assert!(
-            ran.stderr.contains("warning: this machine's clock is "),
+            ran.stderr.contains("warning: this host's clock is "),
             "{}",
             ran.stderr
         );
         assert_eq!(cloud.emulator.all_calls(), before + 2, "{ahead}");
         let ran = cloud.run(&["seal"], SECRET).ok();
-        assert!(ran.stderr.contains("set it (NTP)"), "{}", ran.stderr);
+        assert!(ran.stderr.contains("synchronize it (NTP)"), "{}", ran.stderr);
     }
 }
 
 #[test]
-fn answers_that_cannot_be_right_and_changed_ciphertexts_give_the_one_public_error() {
+fn wrong_responses_and_modified_ciphertexts_have_the_same_public_error() {
     let cloud = Cloud::new();
     let sealed = cloud.sealed();
     let texts = [(); 4].map(|()| cloud.sealed());
@@ -265,7 +265,7 @@ fn answers_that_cannot_be_right_and_changed_ciphertexts_give_the_one_public_erro
         assert_eq!(
             cloud.emulator.calls("Decrypt"),
             before + 1,
-            "{number}: asked once, not again"
+            "{number}: not retried"
         );
     }
     let other = cloud.emulator.create_key(REGION, "other").unwrap();
@@ -288,7 +288,7 @@ fn answers_that_cannot_be_right_and_changed_ciphertexts_give_the_one_public_erro
 }
 
 #[test]
-fn what_can_be_wrong_at_first_is_said_with_what_to_do() {
+fn common_setup_errors_are_reported_with_advice() {
     let mut cloud = Cloud::new();
     let sealed = cloud.sealed();
     let key = cloud.emulator.key().to_owned();

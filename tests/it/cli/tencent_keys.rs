@@ -27,7 +27,7 @@ fn aliases(list: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn a_key_is_created_found_described_and_seals() {
+fn created_key_is_listed_described_and_seals() {
     let cloud = Cloud::new();
     let create = [
         "create",
@@ -53,7 +53,7 @@ fn a_key_is_created_found_described_and_seals() {
         assert!(created.stderr.contains(said), "{said}: {}", created.stderr);
     }
 
-    // It is found by its alias, beside what else there is, and only in its region.
+    // It is listed by its alias, next to other keys, and only in its region.
     let list = ["list", "--provider", "tencent-kms", "-o", "json"];
     assert_eq!(aliases(&json(&keys(&cloud, &list).ok())), ["emulator", "prod"]);
     let found = json(&keys(&cloud, &[&list[..], &["--alias", "pro"]].concat()).ok());
@@ -74,7 +74,7 @@ fn a_key_is_created_found_described_and_seals() {
         ]
     );
 
-    // The URI says which provider; the flag may say it too.
+    // The URI implies the provider; the flag may repeat it.
     let described = json(&keys(&cloud, &["describe", &uri, "-o", "json"]).ok());
     assert_eq!(described, found[0]);
     assert_eq!(described["description"], "secrets of prod");
@@ -101,7 +101,7 @@ fn a_key_is_created_found_described_and_seals() {
 }
 
 #[test]
-fn rotation_is_switched_and_shown() {
+fn rotation_is_changed_and_shown() {
     let cloud = Cloud::new();
     let uri = cloud.emulator.key_uri();
     let rotates = || {
@@ -135,9 +135,9 @@ fn rotation_is_switched_and_shown() {
     }
 }
 
-/// A server, or what stands between, that answers about another key than was asked for, or by no key's id.
+/// A server or proxy whose response is about another key, or has an invalid key id.
 #[test]
-fn an_answer_about_another_key_is_shown_to_nobody() {
+fn response_about_another_key_is_refused() {
     let cloud = Cloud::new();
     let uri = cloud.emulator.key_uri();
     let other = cloud.emulator.create_key(REGION, "other").unwrap();
@@ -157,7 +157,7 @@ fn an_answer_about_another_key_is_shown_to_nobody() {
             ran.stderr
         );
     }
-    // Nor does `doctor` take another key's state for this one's.
+    // `doctor` refuses it too.
     let report = json(&cloud.run(&["doctor", "-o", "json"], b""));
     let checks = report["checks"].as_array().unwrap();
     let state = checks.iter().find(|check| check["check"] == "state").unwrap();
@@ -180,7 +180,7 @@ fn an_answer_about_another_key_is_shown_to_nobody() {
 }
 
 #[test]
-fn the_date_of_a_deletion_is_shown() {
+fn date_of_deletion_is_shown() {
     let cloud = Cloud::new();
     let uri = cloud.emulator.key_uri();
     let order = Command::KeyState {
@@ -198,14 +198,14 @@ fn the_date_of_a_deletion_is_shown() {
 }
 
 #[test]
-fn a_clock_that_is_off_is_told_by_every_command() {
+fn every_command_warns_of_clock_skew() {
     let cloud = Cloud::new();
     cloud.emulator.order(Command::Clock { ahead: 600 }).unwrap();
     let uri = cloud.emulator.key_uri();
     for args in [&["list"][..], &["describe", &uri], &["create", "--alias", "late"]] {
         let ran = keys(&cloud, &[args, &["--provider", "tencent-kms"]].concat()).ok();
         assert!(
-            ran.stderr.contains("warning: this machine's clock is ") && ran.stderr.contains(" s behind"),
+            ran.stderr.contains("warning: this host's clock is ") && ran.stderr.contains(" s behind"),
             "{}",
             ran.stderr
         );
@@ -213,7 +213,7 @@ fn a_clock_that_is_off_is_told_by_every_command() {
 }
 
 #[test]
-fn a_list_is_whole_however_many_keys_there_are() {
+fn list_has_the_keys_of_all_pages() {
     let cloud = Cloud::new();
     let quotas = Quotas {
         keys: 1000,
@@ -231,7 +231,7 @@ fn a_list_is_whole_however_many_keys_there_are() {
 }
 
 #[test]
-fn a_key_that_may_have_been_created_is_not_created_twice() {
+fn ambiguous_creation_is_not_retried() {
     let cloud = Cloud::new();
     let create = ["create", "--provider", "tencent-kms", "--alias", "prod"];
     cloud.emulator.fault(Fault::new(Effect::Cut).action("CreateKey"));
@@ -239,7 +239,7 @@ fn a_key_that_may_have_been_created_is_not_created_twice() {
     cloud.emulator.clear_faults();
     assert_eq!(cloud.emulator.calls("CreateKey"), 1);
     keys(&cloud, &create).failed(2, "InvalidParameterValue.AliasAlreadyExists");
-    // Refused before it was carried out: that may be repeated.
+    // Refused before it took effect: safe to retry.
     let throttled = Effect::Error {
         code: "RequestLimitExceeded".to_owned(),
     };
@@ -255,22 +255,22 @@ fn a_key_that_may_have_been_created_is_not_created_twice() {
 }
 
 #[test]
-fn what_cannot_be_done_is_said_before_a_call_or_with_what_the_kms_says() {
+fn impossible_requests_are_refused_before_a_call_or_with_the_error_of_the_kms() {
     let mut cloud = Cloud::new();
     let uri = cloud.emulator.key_uri();
     let tencent = ["--provider", "tencent-kms"];
     for (args, says, help) in [
         (
             &["create", "--alias", "x"][..],
-            "--alias is for KMS keys of a cloud",
-            "--provider tencent-kms",
+            "--alias applies to KMS keys in a cloud",
+            "add --provider",
         ),
         (
             &["list", "--region", REGION],
-            "--region is for KMS keys of a cloud",
-            "--provider tencent-kms",
+            "--region applies to KMS keys in a cloud",
+            "add --provider",
         ),
-        (&["create", tencent[0], tencent[1]], "has an alias", "--alias"),
+        (&["create", tencent[0], tencent[1]], "needs an alias", "--alias"),
         (
             &[
                 "create",
@@ -281,39 +281,39 @@ fn what_cannot_be_done_is_said_before_a_call_or_with_what_the_kms_says() {
                 "--region",
                 "guangzhou",
             ],
-            "--region: \"guangzhou\" is no region",
+            "--region: \"guangzhou\" is not a region",
             "ap-guangzhou",
         ),
         (
             &["list", tencent[0], tencent[1], "--keyring", "k"],
-            "--keyring is for local keys",
+            "--keyring does not apply to the provider tencent-kms",
             "--provider local",
         ),
         (
             &["describe", tencent[0], tencent[1], "prod"],
-            "is no KMS key URI",
+            "is not a KMS key URI",
             "tencent-kms://REGION/KEY-ID",
         ),
         (
             &["describe", "tencent-kms://ap-guangzhou/prod"],
-            "names no KMS key of Tencent Cloud",
+            "is not a KMS key of Tencent Cloud",
             "tencent-kms://REGION/KEY-ID",
         ),
         (
             &["describe", "tencent-kms://"],
-            "is no KMS key URI",
+            "is not a KMS key URI",
             "tencent-kms://REGION/KEY-ID",
         ),
         (&["promote", &uri], "only a keyring", "ENVELOPE_KEY"),
-        (&["retire", &uri], "not removed from here", "disable it"),
+        (&["retire", &uri], "not removed from here", "disable the KMS key"),
         (
             &["enable-rotation", "local://fa1975b2"],
-            "not rotated",
+            "no automatic rotation",
             "envelope keys promote",
         ),
         (
             &["disable-rotation", "fa1975b2"],
-            "not rotated",
+            "no automatic rotation",
             "envelope keys promote",
         ),
     ] {
@@ -323,7 +323,7 @@ fn what_cannot_be_done_is_said_before_a_call_or_with_what_the_kms_says() {
     assert_eq!(cloud.emulator.all_calls(), 0);
     assert!(
         !cloud.shell.path("home").exists(),
-        "no keyring was made by mistake"
+        "no keyring was created by mistake"
     );
 
     let absent = format!("tencent-kms://{REGION}/23e80852-1e38-11e9-b129-5cb9019b4b01");
@@ -339,7 +339,7 @@ fn what_cannot_be_done_is_said_before_a_call_or_with_what_the_kms_says() {
     cloud.emulator.order(order).unwrap();
     keys(&cloud, &["enable-rotation", &uri]).failed(1, "ResourceUnavailable.CmkDisabled");
 
-    // A sealer is no administrator.
+    // Permission to seal does not include administration.
     let sealer = json!({"credential": {"secretId": "AKIDsealer", "secretKey": "its-key",
         "actions": ["GenerateDataKey", "DescribeKey"]}});
     cloud
@@ -358,7 +358,7 @@ fn what_cannot_be_done_is_said_before_a_call_or_with_what_the_kms_says() {
 }
 
 #[test]
-fn a_local_key_is_described_too() {
+fn local_key_is_described() {
     let cloud = Cloud::new();
     let created = keys(&cloud, &["create", "--keyring", "keyring"]).ok();
     let uri = created.text().trim().to_owned();

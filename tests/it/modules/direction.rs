@@ -47,7 +47,7 @@ const IO_AND_KUBE: &[&str] = &[
 ];
 
 /// `main → cli → controller, probes, lease → kms, api, manifest → envelope`; config, metrics and telemetry serve
-/// controller and cli; files, backoff and sync depend on nothing. A new module needs an entry here.
+/// controller and cli; backoff, paths and sync depend on nothing, signals on sync, files on both. A new module needs an entry here.
 const MODULES: &[Module] = &[
     Module {
         name: "envelope",
@@ -56,7 +56,7 @@ const MODULES: &[Module] = &[
     },
     Module {
         name: "files",
-        uses: &[],
+        uses: &["signals", "sync"],
         forbidden: &["kube", "k8s_openapi"],
     },
     Module {
@@ -65,13 +65,23 @@ const MODULES: &[Module] = &[
         forbidden: IO_AND_KUBE,
     },
     Module {
+        name: "paths",
+        uses: &[],
+        forbidden: &["kube", "k8s_openapi"],
+    },
+    Module {
+        name: "signals",
+        uses: &["sync"],
+        forbidden: &["kube", "k8s_openapi"],
+    },
+    Module {
         name: "sync",
         uses: &[],
         forbidden: IO_AND_KUBE,
     },
     Module {
         name: "kms",
-        uses: &["envelope", "files", "backoff", "sync"],
+        uses: &["envelope", "files", "backoff", "paths", "sync"],
         forbidden: &["kube", "k8s_openapi"],
     },
     Module {
@@ -129,6 +139,8 @@ const MODULES: &[Module] = &[
             "metrics",
             "telemetry",
             "files",
+            "paths",
+            "signals",
             "kms",
             "api",
             "manifest",

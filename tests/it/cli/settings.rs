@@ -1,0 +1,232 @@
+//! Flags and environment variables, and the end of the process when its output is not read.
+
+use std::ffi::OsStr;
+use std::net::TcpListener;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Stdio;
+
+use super::shell::{Ran, Shell};
+
+const SECRET: &[u8] = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n\
+    stringData: {password: correct horse}\n";
+const PROGRAM: &str = env!("CARGO_BIN_EXE_envelope");
+
+/// Runs a controller that stops at its first configuration error. Its kubeconfig does not exist.
+fn controller(shell: &Shell, args: &[&str], environment: &[(&str, &str)]) -> Ran {
+    let base = ["controller", "--keyring", "keyring", "--kubeconfig", "absent"];
+    let ports = ["--metrics-addr", "127.0.0.1:0", "--probe-addr", "127.0.0.1:0"];
+    shell.run_with(&[&base[..], &ports, args].concat(), b"", environment)
+}
+
+#[test]
+fn broken_pipe_ends_the_process_silently_and_as_a_failure() {
+    let shell = Shell::new();
+    shell.write("secret.yaml", SECRET);
+    let sealed = shell.seal(&[], SECRET).stdout;
+    shell.write("sealed.yaml", sealed);
+    for args in [
+        &["seal", "--keyring", "keyring", "secret.yaml"][..],
+        &["open", "--keyring", "keyring", "sealed.yaml"],
+        &["crd"],
+        &["keys", "list", "--keyring", "keyring"],
+        &["doctor", "--keyring", "keyring", "-q"],
+        &["--help"],
+        &["completions", "bash"],
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = shell.command(PROGRAM);
+        let child = command
+            .args(args)
+            .stdout(Stdio::from(writer))
+            .stderr(Stdio::piped());
+        let output = child.spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!(output.status.signal(), Some(13), "{args:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+    }
+    let script = format!("{{ sleep 1; {PROGRAM} crd; echo $? > status; }} | true");
+    shell.command("sh").args(["-c", &script]).output().unwrap();
+    assert_eq!(shell.read("status"), b"141\n");
+}
+
+#[test]
+fn tilde_is_the_home_directory_in_flags_and_variables() {
+    let shell = Shell::new();
+    std::fs::create_dir(shell.path("home")).unwrap();
+    shell.run(&["keys", "create", "--keyring=~/k"], b"").ok();
+    let variable = [("ENVELOPE_KEYRING", "~/k2")];
+    shell.run_with(&["keys", "create"], b"", &variable).ok();
+    assert!(shell.path("home/k").exists() && shell.path("home/k2").exists());
+    shell.write("home/secret.yaml", SECRET);
+    let seal = [
+        "seal",
+        "--keyring=~/k",
+        "--filename=~/secret.yaml",
+        "--write=~/sealed.yaml",
+    ];
+    shell.run(&seal, b"").ok();
+    assert!(shell.path("home/sealed.yaml").exists());
+    for entries in ["--from-file=a=~/secret.yaml", "--from-env-file=~/a.env"] {
+        shell.write("home/a.env", "A=1\n");
+        let args = ["seal", "--keyring=~/k", "--name", "db", "-n", "prod", entries];
+        shell.run(&args, b"").ok();
+    }
+    let missing = ["seal", "--keyring=~/none", "--filename=~/secret.yaml"];
+    let refused = shell.run(&missing, b"").failed(2, "no such file");
+    assert!(refused.stderr.contains("home/none"), "{}", refused.stderr);
+    let absent = ["controller", "--keyring=~/k", "--kubeconfig=~/absent"];
+    let refused = shell.run(&absent, b"").failed(2, "cannot use the kubeconfig");
+    assert!(refused.stderr.contains("home/absent"), "{}", refused.stderr);
+    assert!(!shell.path("~").exists());
+}
+
+#[test]
+fn blank_flags_and_variables_count_as_unset() {
+    let shell = Shell::new();
+    for variable in [
+        "ENVELOPE_KEY",
+        "ENVELOPE_TENCENT_SITE",
+        "ENVELOPE_TENCENT_ALLOW_HTTP",
+        "ENVELOPE_TENCENT_CREDENTIALS",
+    ] {
+        for blank in ["", " "] {
+            let args = ["seal", "--keyring", "keyring"];
+            shell.run_with(&args, SECRET, &[(variable, blank)]).ok();
+        }
+    }
+    let blank = [
+        "seal",
+        "--keyring",
+        "keyring",
+        "-n",
+        "",
+        "--name=",
+        "--key",
+        "",
+        "--audience",
+        " ",
+        "--type=",
+    ];
+    shell.run(&blank, SECRET).ok();
+    for variable in [
+        "ENVELOPE_AUDIENCE",
+        "ENVELOPE_ALLOW_KEY",
+        "ENVELOPE_NAMESPACES",
+        "ENVELOPE_LOG_LEVEL",
+        "ENVELOPE_LOG_FORMAT",
+        "ENVELOPE_METRICS_ADDR",
+        "ENVELOPE_PROBE_ADDR",
+    ] {
+        let ran = controller(&shell, &["--log-level", ""], &[(variable, "")]);
+        ran.failed(2, "cannot use the kubeconfig absent");
+    }
+}
+
+#[test]
+fn variable_that_is_not_utf_8_is_refused_by_name() {
+    let shell = Shell::new();
+    for (variable, args) in [
+        ("ENVELOPE_KEY", &["seal", "--keyring", "keyring"][..]),
+        ("ENVELOPE_KEYRING", &["seal"]),
+        ("ENVELOPE_TENCENT_SITE", &["seal", "--keyring", "keyring"]),
+        ("ENVELOPE_LOG_LEVEL", &["controller"]),
+        ("ENVELOPE_KUBECONFIG", &["controller"]),
+    ] {
+        let mut command = shell.command(PROGRAM);
+        command.args(args).env(variable, OsStr::from_bytes(b"a\xff"));
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{variable}: {output:?}");
+        let message = String::from_utf8(output.stderr).unwrap();
+        let expected = format!("error: {variable}: the value is not valid UTF-8");
+        assert!(message.starts_with(&expected), "{message}");
+    }
+}
+
+#[test]
+fn invalid_value_of_a_variable_names_the_variable() {
+    let shell = Shell::new();
+    for (variable, value) in [
+        ("ENVELOPE_LOG_LEVEL", "loud"),
+        ("ENVELOPE_LOG_FORMAT", "xml"),
+        ("ENVELOPE_METRICS_ADDR", "nowhere"),
+        ("ENVELOPE_PROBE_ADDR", "x:y"),
+        ("ENVELOPE_ALLOW_KEY", "tencent-kms://"),
+        ("ENVELOPE_NAMESPACES", "A B"),
+        ("ENVELOPE_AUDIENCE", "A B"),
+    ] {
+        let args = ["controller", "--keyring", "keyring", "--kubeconfig", "absent"];
+        let ran = shell.run_with(&args, b"", &[(variable, value)]);
+        let ran = ran.failed(2, &format!("error: {variable}: "));
+        assert!(!ran.stderr.contains("Usage:"), "{}", ran.stderr);
+    }
+    let flag = ["controller", "--keyring", "keyring", "--log-level", "loud"];
+    let ran = shell.run_with(&flag, b"", &[("ENVELOPE_LOG_LEVEL", "info")]);
+    ran.failed(2, "invalid value 'loud' for '--log-level <LEVEL>'");
+}
+
+#[test]
+fn log_level_may_have_any_letter_case() {
+    let shell = Shell::new();
+    for level in ["DEBUG", "Info", "warn"] {
+        let ran = controller(&shell, &[], &[("ENVELOPE_LOG_LEVEL", level)]);
+        ran.failed(2, "cannot use the kubeconfig absent");
+    }
+}
+
+#[test]
+fn address_in_use_is_a_usage_error_that_names_its_flag() {
+    let shell = Shell::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let base = ["controller", "--keyring", "keyring", "--kubeconfig", "absent"];
+    for (flag, other) in [
+        ("--metrics-addr", "--probe-addr"),
+        ("--probe-addr", "--metrics-addr"),
+    ] {
+        let args = [&base[..], &[flag, &address, other, "127.0.0.1:0"]].concat();
+        let ran = shell
+            .run(&args, b"")
+            .failed(2, &format!("{flag}: cannot listen on {address}"));
+        assert!(
+            ran.stderr.contains(&format!("choose another one with {flag}")),
+            "{}",
+            ran.stderr
+        );
+    }
+}
+
+#[test]
+fn malformed_key_uri_is_reported_with_its_fault_and_form() {
+    let shell = Shell::new();
+    for (key, message, form) in [
+        (
+            "local://fa1975b2 ",
+            "has a blank before or after it",
+            "local://KEY-ID",
+        ),
+        (
+            "tencent-kms:ap-guangzhou/x",
+            "is not a KMS key URI",
+            "tencent-kms://REGION/KEY-ID",
+        ),
+        (
+            "tencent-kms://23e80852-1e38-11e9-b129-5cb9019b4b01",
+            "the region is missing",
+            "tencent-kms://REGION/KEY-ID",
+        ),
+        (
+            "tencent-kms:///23e80852-1e38-11e9-b129-5cb9019b4b01",
+            "the region is missing",
+            "tencent-kms://REGION/KEY-ID",
+        ),
+        (
+            "tencent-kms://ap-guangzhou-3/23e80852-1e38-11e9-b129-5cb9019b4b01",
+            "ap-guangzhou-3 is a zone, not a region",
+            "tencent-kms://REGION/KEY-ID",
+        ),
+    ] {
+        let ran = shell.run(&["seal", "--key", key], SECRET).failed(2, message);
+        assert!(ran.stderr.contains(form), "{key}: {}", ran.stderr);
+    }
+}
