@@ -1,6 +1,6 @@
 //! Sealed Kubernetes Secrets for GitOps, whose keys live in a cloud KMS.
 //!
-//! The rooms, each of which uses only those to its right (a test fails on a back edge):
+//! Each module uses only those to its right (a test fails on a back edge):
 //! `main → cli → controller, probes, lease → kms, api, manifest → envelope`.
 //!
 //! * [`envelope`]: the sealed format es1. Pure: no runtime, no Kubernetes, no I/O but the OS RNG.

@@ -104,12 +104,8 @@ fn refuse_entries(provider: &dyn Provider, allowed: &AllowedKeys, source: &str) 
 
 /// Runs it.
 pub(super) fn run(args: &ControllerArgs, program: &Program) -> Result<()> {
-    let config = ControllerConfig::new(
-        &args.namespaces,
-        &args.audience,
-        args.kubeconfig.clone(),
-    )
-    .map_err(|error| Failure::usage(with_source(&error.to_string(), program)))?;
+    let config = ControllerConfig::new(&args.namespaces, &args.audience, args.kubeconfig.clone())
+        .map_err(|error| Failure::usage(with_source(&error.to_string(), program)))?;
     let registry = args.registry(program)?;
     telemetry::init(args.log_format, args.log_level)
         .map_err(|error| Failure::failed(format!("cannot start logging: {error}")))?;

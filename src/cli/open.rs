@@ -22,9 +22,10 @@ use crate::files::Overwrite;
 use crate::kms;
 use crate::manifest::{self, Aliases, Item, Kind, Node, SecretManifest, Values, is_text};
 
-/// Open EnvelopeSecrets: print the Secrets that the controller would make of them
+/// Open EnvelopeSecrets: print the Secrets that the controller would create from them
 ///
-/// For whoever may use the KMS key. Everything is verified before anything is printed; what is printed is plaintext.
+/// Requires permission to use the KMS key. A document is verified completely before anything of it is printed. The output
+/// is plaintext.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     envelope open -f sealed.yaml\n  \
@@ -192,7 +193,7 @@ impl Opener {
             }
         })?;
         let now = SealTime::now().ok_or_else(|| {
-            Failure::failed("this machine's clock stands outside the years 1970 to 9999")
+            Failure::failed("this host's clock is outside the years 1970 to 9999")
                 .help("set the clock")
         })?;
         let policy = ReaderPolicy::command_line(now);

@@ -101,7 +101,7 @@ fn vector_wraps_unwrap_to_their_data_keys_and_only_under_their_context() {
 }
 
 #[test]
-fn vector_wraps_are_made_byte_for_byte() {
+fn vector_wraps_are_reproduced_byte_for_byte() {
     let vectors = vectors();
     let ring = Keyring::parse(vector_keyring(&vectors).as_bytes()).expect("a keyring");
     let case = &vectors["positive"][0];
@@ -118,7 +118,7 @@ fn vector_wraps_are_made_byte_for_byte() {
 }
 
 #[test]
-fn the_first_key_is_the_default_and_a_named_key_wraps_wherever_it_stands() {
+fn first_key_is_the_default_and_every_key_wraps_when_named() {
     let kms = kms_of(&format!("{}\n{}", line(0), line(1)));
     assert_eq!(kms.default_key(), uri("local://fa1975b2"));
     assert_eq!(
@@ -145,7 +145,7 @@ fn the_first_key_is_the_default_and_a_named_key_wraps_wherever_it_stands() {
 }
 
 #[test]
-fn what_does_not_open_is_refused_for_good_and_says_nothing_of_the_bytes() {
+fn failed_unwrap_is_permanent_and_does_not_repeat_the_ciphertext() {
     let kms = kms_of(&format!("{}\n{}", line(0), line(1)));
     let (key, other) = (uri("local://fa1975b2"), uri("local://41f313f6"));
     let good = now(kms.generate_data_key(&key, &context("db")))
@@ -239,7 +239,7 @@ fn private(path: &Path, text: &str) {
 }
 
 #[test]
-fn a_file_is_followed_and_a_bad_one_leaves_the_keys_that_are_held() {
+fn changed_file_is_reloaded_and_an_invalid_one_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("keyring");
     private(&path, &line(0));
@@ -284,7 +284,7 @@ fn a_file_is_followed_and_a_bad_one_leaves_the_keys_that_are_held() {
 }
 
 #[test]
-fn a_mode_that_went_wrong_after_loading_is_reported() {
+fn unsafe_mode_after_loading_is_reported() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("keyring");
     private(&path, &line(0));
@@ -296,7 +296,7 @@ fn a_mode_that_went_wrong_after_loading_is_reported() {
 }
 
 #[test]
-fn a_secret_volume_that_swaps_its_symlink_is_a_change() {
+fn update_of_a_secret_volume_is_noticed() {
     // As kubelet lays it out: keyring -> ..data/keyring, ..data -> ..<time>, replaced by renaming a new ..data.
     let volume = tempfile::tempdir().expect("a folder");
     let at = |name: &str| volume.path().join(name);
@@ -322,12 +322,12 @@ fn a_secret_volume_that_swaps_its_symlink_is_a_change() {
 }
 
 #[test]
-fn a_keyring_in_memory_never_changes() {
+fn keyring_in_memory_never_changes() {
     assert_eq!(kms_of(&line(0)).refresh_if_changed(), Refresh::Unchanged);
 }
 
 #[test]
-fn a_missing_or_bad_file_names_itself_and_the_command_that_helps() {
+fn error_names_the_file_and_the_command_that_corrects_it() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("keyring");
     let shown = path.display();

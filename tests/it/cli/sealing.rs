@@ -373,7 +373,7 @@ fn the_default_keyring_is_found_and_a_world_readable_one_refused() {
 }
 
 #[test]
-fn a_closed_pipe_is_not_reported() {
+fn broken_pipe_is_not_reported_and_not_a_success() {
     let shell = Shell::new();
     let mut child = shell
         .command(env!("CARGO_BIN_EXE_envelope"))
@@ -384,10 +384,8 @@ fn a_closed_pipe_is_not_reported() {
         .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(
-        (output.status.code(), output.stderr.as_slice()),
-        (Some(0), &b""[..])
-    );
+    let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
+    assert_eq!((signal, output.stderr.as_slice()), (Some(13), &b""[..]));
 }
 
 #[test]

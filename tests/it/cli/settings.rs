@@ -76,7 +76,7 @@ fn tilde_is_the_home_directory_in_flags_and_variables() {
     let refused = shell.run(&missing, b"").failed(2, "no such file");
     assert!(refused.stderr.contains("home/none"), "{}", refused.stderr);
     let absent = ["controller", "--keyring=~/k", "--kubeconfig=~/absent"];
-    let refused = shell.run(&absent, b"").failed(2, "cannot use the kubeconfig");
+    let refused = shell.run(&absent, b"").failed(2, "cannot load the kubeconfig");
     assert!(refused.stderr.contains("home/absent"), "{}", refused.stderr);
     assert!(!shell.path("~").exists());
 }
@@ -119,7 +119,7 @@ fn blank_flags_and_variables_count_as_unset() {
         "ENVELOPE_PROBE_ADDR",
     ] {
         let ran = controller(&shell, &["--log-level", ""], &[(variable, "")]);
-        ran.failed(2, "cannot use the kubeconfig absent");
+        ran.failed(2, "cannot load the kubeconfig absent");
     }
 }
 
@@ -170,7 +170,7 @@ fn log_level_may_have_any_letter_case() {
     let shell = Shell::new();
     for level in ["DEBUG", "Info", "warn"] {
         let ran = controller(&shell, &[], &[("ENVELOPE_LOG_LEVEL", level)]);
-        ran.failed(2, "cannot use the kubeconfig absent");
+        ran.failed(2, "cannot load the kubeconfig absent");
     }
 }
 

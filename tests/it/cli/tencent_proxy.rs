@@ -242,7 +242,7 @@ fn no_proxy_names_what_goes_straight_and_a_proxy_that_fails_is_said() {
 }
 
 #[test]
-fn a_proxy_that_the_api_servers_client_cannot_use_is_told_without_its_password() {
+fn a_proxy_that_the_api_servers_client_cannot_use_is_reported_without_its_password() {
     let shell = Shell::new();
     let config = "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
                   contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n";

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::source::{CredentialSource, Fetched, Lookup, Source};
 use crate::kms::tencent::error::TencentError;
-use crate::kms::tencent::transport::identity::Credentials;
+use crate::kms::tencent::transport::identity::{Credentials, Part};
 
 const SECRET_ID: &str = "TENCENTCLOUD_SECRET_ID";
 const SECRET_KEY: &str = "TENCENTCLOUD_SECRET_KEY";
@@ -41,25 +41,34 @@ const OTHER_VARIABLES: [&str; 7] = [
 
 /// A snapshot of the variables that this provider reads. No Debug: it holds keys.
 #[derive(Clone, Default)]
-pub struct Environment(BTreeMap<&'static str, Zeroizing<String>>);
+pub struct Environment {
+    values: BTreeMap<&'static str, Zeroizing<String>>,
+    /// A variable whose value is not UTF-8.
+    not_utf_8: Option<&'static str>,
+}
 
 impl Environment {
-    /// Reads the variables of the process. An empty one counts as not set.
+    /// Reads the variables of the process. A blank one counts as not set.
     pub fn of_process() -> Self {
-        Self::from_lookup(|name| std::env::var(name).ok())
+        let is_not_utf_8 =
+            |name: &&str| std::env::var_os(name).is_some_and(|value| value.to_str().is_none());
+        Environment {
+            // A home directory may have any name; it has no profile then.
+            not_utf_8: names().filter(|name| *name != HOME).find(is_not_utf_8),
+            ..Self::from_lookup(|name| std::env::var(name).ok())
+        }
     }
 
-    /// Reads the variables that `lookup` returns. An empty one counts as not set.
+    /// Reads the variables that `lookup` returns. A blank one counts as not set.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Self {
-        let names = [SECRET_ID, SECRET_KEY]
-            .into_iter()
-            .chain(TOKENS)
-            .chain(OTHER_VARIABLES);
-        let set = names.filter_map(|name| {
+        let set = names().filter_map(|name| {
             let value = Zeroizing::new(lookup(name)?);
-            (!value.is_empty()).then_some((name, value))
+            (!value.trim().is_empty()).then_some((name, value))
         });
-        Environment(set.collect())
+        Environment {
+            values: set.collect(),
+            not_utf_8: None,
+        }
     }
 
     /// Returns `TENCENTCLOUD_REGION`.
@@ -68,7 +77,7 @@ impl Environment {
     }
 
     fn get(&self, name: &str) -> Option<&Zeroizing<String>> {
-        self.0.get(name)
+        self.values.get(name)
     }
 
     /// Returns a variable that is not a secret.
@@ -79,6 +88,10 @@ impl Environment {
     /// Returns `None` if neither the secret id nor the secret key is set.
     fn credentials(&self) -> Option<Result<Credentials, TencentError>> {
         let invalid = |why: String, advice: &str| Some(Err(TencentError::credentials(why, advice)));
+        if let Some(name) = self.not_utf_8 {
+            let why = format!("{name}: the value is not valid UTF-8");
+            return invalid(why, "set it to plain text, or unset it");
+        }
         let incomplete = |missing: &str, set: &str| {
             invalid(
                 format!("{set} is set, but {missing} is not"),
@@ -97,10 +110,17 @@ impl Environment {
         };
         match Credentials::new(id.to_string(), key.clone(), token) {
             Ok(credentials) => Some(Ok(credentials)),
-            Err(why) => invalid(
-                why.to_owned(),
-                "check the end of the variable for whitespace or a line break, and set it without",
-            ),
+            Err(error) => {
+                let name = match error.part {
+                    Part::SecretId => SECRET_ID,
+                    Part::SecretKey => SECRET_KEY,
+                    Part::Token => TOKENS.into_iter().find(|name| self.get(name).is_some()).unwrap_or(TOKENS[0]),
+                };
+                invalid(
+                    format!("{name}: the value {}", error.fault),
+                    "set the variable to the value alone, without quotes, blanks and line breaks",
+                )
+            }
         }
     }
 
@@ -118,6 +138,13 @@ impl Environment {
             None => Ok(Some((*token).clone())),
         }
     }
+}
+
+fn names() -> impl Iterator<Item = &'static str> {
+    [SECRET_ID, SECRET_KEY]
+        .into_iter()
+        .chain(TOKENS)
+        .chain(OTHER_VARIABLES)
 }
 
 impl CredentialSource for Environment {
@@ -141,7 +168,7 @@ mod tests {
 
     fn environment(set: &[(&str, &str)]) -> Environment {
         Environment::from_lookup(|name| {
-            let found = set.iter().find(|(set, _)| *set == name);
+            let found = set.iter().rev().find(|(set, _)| *set == name);
             found.map(|(_, value)| (*value).to_owned())
         })
     }
@@ -165,7 +192,7 @@ mod tests {
 
     #[test]
     fn unset_and_empty_variables_are_not_credentials() {
-        for set in [&[][..], &[(SECRET_ID, ""), (SECRET_KEY, "")]] {
+        for set in [&[][..], &[(SECRET_ID, ""), (SECRET_KEY, " ")]] {
             assert!(environment(set).credentials().is_none());
         }
     }
@@ -180,9 +207,18 @@ mod tests {
             error(&[KEY]),
             "TENCENTCLOUD_SECRET_KEY is set, but TENCENTCLOUD_SECRET_ID is not"
         );
+        for (name, value, fault) in [
+            (SECRET_KEY, "key ", "contains a blank"),
+            (SECRET_KEY, "key\r", "contains a control character, such as a line break"),
+            (SECRET_KEY, "\"key\"", "has quotes around it"),
+            (SECRET_KEY, "k\u{e9}y", "contains a character that is not ASCII"),
+            (TOKENS[1], "'t'", "has quotes around it"),
+        ] {
+            assert_eq!(error(&[ID, KEY, (name, value)]), format!("{name}: the value {fault}"));
+        }
         assert_eq!(
-            error(&[ID, (SECRET_KEY, "key ")]),
-            "the secret key is empty or contains whitespace or other invalid characters"
+            error(&[(SECRET_ID, "'id'"), KEY]),
+            format!("{SECRET_ID}: the value has quotes around it")
         );
     }
 

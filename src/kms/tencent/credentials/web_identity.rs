@@ -58,6 +58,12 @@ impl WebIdentity {
             )
         })?;
         let token = Zeroizing::new(token.trim().to_owned());
+        if token.is_empty() {
+            return Err(TencentError::credentials(
+                format!("the pod's token {} is empty", variables.token_file.display()),
+                "check that the token of the pod's ServiceAccount is projected there",
+            ));
+        }
         let pod = PodIdentity {
             region: &variables.region,
             provider_id: &variables.provider_id,

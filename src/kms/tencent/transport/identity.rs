@@ -15,24 +15,23 @@ pub(in crate::kms::tencent) struct Credentials {
 }
 
 impl Credentials {
-    /// Checks that every part is non-empty printable ASCII.
+    /// Checks that every part is non-empty printable ASCII without quotes around it.
     ///
     /// # Errors
-    /// Says which part is not valid, without its value.
+    /// The part that is not valid, and its fault.
     pub(in crate::kms::tencent) fn new(
         secret_id: String,
         secret_key: Zeroizing<String>,
         token: Option<Zeroizing<String>>,
-    ) -> Result<Self, &'static str> {
-        let is_valid = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic());
-        if !is_valid(&secret_id) {
-            return Err("the secret id is empty or contains whitespace or other invalid characters");
-        }
-        if !is_valid(&secret_key) {
-            return Err("the secret key is empty or contains whitespace or other invalid characters");
-        }
-        if token.as_deref().is_some_and(|token| !is_valid(token)) {
-            return Err("the session token is empty or contains whitespace or other invalid characters");
+    ) -> Result<Self, InvalidCredential> {
+        let check = |part, text: &str| match Fault::of(text) {
+            None => Ok(()),
+            Some(fault) => Err(InvalidCredential { part, fault }),
+        };
+        check(Part::SecretId, &secret_id)?;
+        check(Part::SecretKey, &secret_key)?;
+        if let Some(token) = &token {
+            check(Part::Token, token)?;
         }
         Ok(Credentials {
             secret_id,
@@ -44,6 +43,67 @@ impl Credentials {
     /// Whether both have the same values.
     pub(in crate::kms::tencent) fn is_same(&self, other: &Credentials) -> bool {
         self.secret_id == other.secret_id && self.secret_key == other.secret_key && self.token == other.token
+    }
+}
+
+/// A part of credentials.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::kms::tencent) enum Part {
+    SecretId,
+    SecretKey,
+    Token,
+}
+
+/// What is wrong with a part of credentials. Display completes a sentence; it never contains the value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(in crate::kms::tencent) enum Fault {
+    #[error("is empty")]
+    Empty,
+    /// `docker run --env-file` keeps them, for example.
+    #[error("has quotes around it")]
+    Quotes,
+    #[error("contains a blank")]
+    Blank,
+    #[error("contains a control character, such as a line break")]
+    Control,
+    #[error("contains a character that is not ASCII")]
+    NotAscii,
+}
+
+impl Fault {
+    fn of(text: &str) -> Option<Self> {
+        let is_quote = |c: char| matches!(c, '"' | '\'' | '`');
+        if text.is_empty() {
+            Some(Fault::Empty)
+        } else if text.starts_with(is_quote) || text.ends_with(is_quote) {
+            Some(Fault::Quotes)
+        } else if text.chars().any(char::is_control) {
+            Some(Fault::Control)
+        } else if text.chars().any(char::is_whitespace) {
+            Some(Fault::Blank)
+        } else if !text.is_ascii() {
+            Some(Fault::NotAscii)
+        } else {
+            None
+        }
+    }
+}
+
+/// A part of credentials that is not valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{} {fault}", .part.name())]
+pub(in crate::kms::tencent) struct InvalidCredential {
+    pub(in crate::kms::tencent) part: Part,
+    pub(in crate::kms::tencent) fault: Fault,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Part::SecretId => "the secret id",
+            Part::SecretKey => "the secret key",
+            Part::Token => "the session token",
+        }
     }
 }
 

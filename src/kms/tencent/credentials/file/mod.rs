@@ -13,7 +13,7 @@ use super::environment::{self, Environment};
 use super::source::{CredentialSource, Fetched, Lookup, Source};
 use super::text_file::read_text;
 use crate::files::Stamp;
-use crate::kms::tencent::transport::identity::Credentials;
+use crate::kms::tencent::transport::identity::{Credentials, InvalidCredential, Part};
 use crate::sync::lock;
 
 /// The profile in the home directory, and for the whole host.
@@ -136,7 +136,15 @@ fn read_directory(path: &Path) -> Result<Credentials, String> {
     let id = read(SECRET_ID)?.ok_or("it has no file secretId")?;
     let key = read(SECRET_KEY)?.ok_or("it has no file secretKey")?;
     let token = read(TOKEN)?.filter(|token| !token.is_empty());
-    Credentials::new(id.to_string(), key, token).map_err(str::to_owned)
+    Credentials::new(id.to_string(), key, token).map_err(|error| {
+        let InvalidCredential { part, fault } = error;
+        let name = match part {
+            Part::SecretId => SECRET_ID,
+            Part::SecretKey => SECRET_KEY,
+            Part::Token => TOKEN,
+        };
+        format!("the value in the file {name} {fault}")
+    })
 }
 
 fn read_profile(path: &Path) -> Result<Credentials, String> {
@@ -147,6 +155,7 @@ fn read_profile(path: &Path) -> Result<Credentials, String> {
 /// Parses the section `[default]` of a profile: lines `name = value` without quotes; `#` and `;` start comments.
 fn parse_profile(text: &str) -> Result<Credentials, String> {
     let mut found = [None, None, None];
+    let mut lines = [0; 3];
     let mut section = "";
     let mut sections = 0;
     for (number, line) in text.lines().enumerate() {
@@ -171,6 +180,7 @@ fn parse_profile(text: &str) -> Result<Credentials, String> {
             "token" => 2,
             _ => continue, // role_arn and others, for other programs
         };
+        lines[slot] = number + 1;
         let value = Zeroizing::new(value.trim().to_owned());
         if found[slot].replace(value).is_some() {
             return Err(format!("line {}: duplicate {}", number + 1, name.trim()));
@@ -182,7 +192,15 @@ fn parse_profile(text: &str) -> Result<Credentials, String> {
     let [id, key, token] = found;
     let id = id.ok_or("it has no secret_id under [default]")?;
     let key = key.ok_or("it has no secret_key under [default]")?;
-    Credentials::new(id.to_string(), key, token.filter(|token| !token.is_empty())).map_err(str::to_owned)
+    let token = token.filter(|token| !token.is_empty());
+    Credentials::new(id.to_string(), key, token).map_err(|error| {
+        let (line, name) = match error.part {
+            Part::SecretId => (lines[0], "secret_id"),
+            Part::SecretKey => (lines[1], "secret_key"),
+            Part::Token => (lines[2], "token"),
+        };
+        format!("line {line}: {name} {}", error.fault)
+    })
 }
 
 #[cfg(test)]

@@ -43,7 +43,19 @@ fn profile_is_read_from_the_default_section() {
         ),
         (
             "[default]\nsecret_id=id\nsecret_key=hunter 2",
-            "the secret key is empty or contains whitespace or other invalid characters",
+            "line 3: secret_key contains a blank",
+        ),
+        (
+            "[default]\nsecret_key=hunter2\nsecret_id='id'",
+            "line 3: secret_id has quotes around it",
+        ),
+        (
+            "[default]\nsecret_id=id\nsecret_key=",
+            "line 3: secret_key is empty",
+        ),
+        (
+            "[default]\nsecret_id=id\nsecret_key=hunter2\ntoken=\"t\"",
+            "line 4: token has quotes around it",
         ),
     ] {
         assert_eq!(profile(text), Err(why.to_owned()), "{text}");
