@@ -4,12 +4,19 @@ use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse as _;
 use axum::routing::get;
-use tokio::net::TcpListener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::metrics::{self, Metrics};
 
@@ -101,13 +108,69 @@ pub fn metrics(metrics: Arc<Metrics>) -> Router {
     Router::new().route("/metrics", get(scrape))
 }
 
-/// Serves until `stop` resolves, then lets responses in progress finish.
-pub async fn serve(
-    listener: TcpListener,
+/// How long a client may take to send the header of a request, or to start the next one.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Maximum number of open connections; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 64;
+/// How long responses in progress may take after `stop`.
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
+/// The delay after a failed `accept`, for example for lack of file descriptors.
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Serves until `stop` resolves, then lets responses in progress finish for a second. No client can delay the return:
+/// connections that are still open then, idle or with an incomplete request, are closed.
+pub async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()> + Send + 'static) {
+    let closing = CancellationToken::new();
+    let mut connections = JoinSet::new();
+    tokio::select! {
+        () = accept(&listener, router, &closing, &mut connections) => {}
+        () = stop => {}
+    }
+    drop(listener);
+    closing.cancel();
+    let finished = async { while connections.join_next().await.is_some() {} };
+    // On a timeout, the remaining connections are aborted.
+    let _ = tokio::time::timeout(SHUTDOWN_GRACE, finished).await;
+    connections.shutdown().await;
+}
+
+/// Accepts connections and never returns.
+async fn accept(
+    listener: &TcpListener,
     router: Router,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> io::Result<()> {
-    axum::serve(listener, router).with_graceful_shutdown(stop).await
+    closing: &CancellationToken,
+    connections: &mut JoinSet<()>,
+) {
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    while let Ok(permit) = permits.clone().acquire_owned().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                while connections.try_join_next().is_some() {}
+                connections.spawn(serve_one(stream, router.clone(), closing.clone(), permit));
+            }
+            Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
+        }
+    }
+}
+
+/// Serves one connection, until the client or `closing` ends it.
+async fn serve_one(
+    stream: TcpStream,
+    router: Router,
+    closing: CancellationToken,
+    _permit: OwnedSemaphorePermit,
+) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // An error concerns only this client.
+        _ = connection.as_mut() => return,
+        () = closing.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
 }
 
 #[cfg(test)]
@@ -115,8 +178,6 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicBool, Ordering};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-    use tokio::net::TcpStream;
-    use tokio_util::sync::CancellationToken;
 
     #[test]
     fn listen_addresses_are_parsed() {
@@ -195,6 +256,53 @@ mod tests {
         assert!(fetch(address, "/secrets").await.starts_with("HTTP/1.1 404"));
 
         stop.cancel();
-        server.await.expect("no panic").expect("no error");
+        server.await.expect("no panic");
+    }
+
+    async fn listening() -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+        let listener = bind("127.0.0.1:0".parse().expect("an address"))
+            .await
+            .expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        let router = probes(Arc::new(|| Ok(())), Arc::new(|| Ok(())));
+        let server = tokio::spawn(serve(listener, router, stop.clone().cancelled_owned()));
+        (address, stop, server)
+    }
+
+    #[tokio::test]
+    async fn open_connections_do_not_delay_the_stop() {
+        let (address, stop, server) = listening().await;
+        let mut incomplete = TcpStream::connect(address).await.expect("connected");
+        incomplete.write_all(b"GET /livez HTTP/1.1\r\n").await.expect("sent");
+        let _idle = TcpStream::connect(address).await.expect("connected");
+        assert!(fetch(address, "/livez").await.starts_with("HTTP/1.1 200"));
+        stop.cancel();
+        let ended = tokio::time::timeout(SHUTDOWN_GRACE + Duration::from_millis(500), server);
+        ended.await.expect("in time").expect("no panic");
+    }
+
+    #[tokio::test]
+    async fn incomplete_request_is_closed_after_the_header_timeout() {
+        let (address, _stop, _server) = listening().await;
+        let mut incomplete = TcpStream::connect(address).await.expect("connected");
+        incomplete.write_all(b"GET /livez HTTP/1.1\r\n").await.expect("sent");
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(HEADER_TIMEOUT * 2, incomplete.read_to_end(&mut rest));
+        assert!(closed.await.is_ok(), "still open");
+    }
+
+    #[tokio::test]
+    async fn connections_are_bounded() {
+        let (address, _stop, _server) = listening().await;
+        let mut open = Vec::new();
+        for _ in 0..MAX_CONNECTIONS {
+            open.push(TcpStream::connect(address).await.expect("connected"));
+        }
+        let mut next = std::pin::pin!(fetch(address, "/livez"));
+        let early = tokio::time::timeout(Duration::from_millis(300), next.as_mut()).await;
+        assert!(early.is_err(), "one more than the bound is served");
+        open.pop();
+        assert!(next.await.starts_with("HTTP/1.1 200"));
     }
 }

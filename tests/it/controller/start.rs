@@ -297,12 +297,23 @@ async fn binary_serves_probes_and_shuts_down_on_sigterm() {
         (&json!(place.namespace), &json!("db"), &json!("SecretCreated"))
     );
 
+    // Neither an incomplete request nor an idle connection delays the shutdown.
+    let incomplete = {
+        use std::io::Write as _;
+        let mut stream = std::net::TcpStream::connect(metrics).unwrap();
+        write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\n").unwrap();
+        (stream, std::net::TcpStream::connect(probes).unwrap())
+    };
     let id = rustix::process::Pid::from_child(&child);
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     next("shutting down");
-    let ended = tokio::task::spawn_blocking(move || child.wait().unwrap())
-        .await
-        .unwrap();
-    assert!(ended.success(), "{ended}");
+    let waiting = tokio::task::spawn_blocking(move || child.wait().unwrap());
+    let ended = tokio::time::timeout(Duration::from_secs(5), waiting).await;
+    let ended = ended.unwrap_or_else(|_| {
+        rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+        panic!("SIGTERM does not end the process while connections are open")
+    });
+    assert!(ended.as_ref().unwrap().success(), "{ended:?}");
+    drop(incomplete);
     place.canary.check(&place.client, &place.namespace, &[text]).await;
 }
