@@ -44,6 +44,11 @@ struct KmsCallLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResourceLabels {
+    resource: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
 }
@@ -111,6 +116,7 @@ pub struct Metrics {
     queue: Gauge,
     apply_to_secret: Histogram,
     events_dropped: Counter,
+    undecodable: Family<ResourceLabels, Counter>,
     streams: Family<StreamLabels, Gauge>,
     stream_errors: Family<StreamLabels, Counter>,
     stream_age: Family<StreamOnly, Gauge>,
@@ -168,6 +174,12 @@ impl Metrics {
             "Time from first seeing a generation of an object to writing its Secret, in seconds",
             apply_to_secret.clone(),
         );
+        let undecodable = Family::default();
+        registry.register(
+            "undecodable_objects",
+            "Objects that were ignored because they cannot be decoded",
+            undecodable.clone(),
+        );
         let events_dropped = Counter::default();
         registry.register(
             "events_dropped",
@@ -214,6 +226,7 @@ impl Metrics {
             queue,
             apply_to_secret,
             events_dropped,
+            undecodable,
             streams,
             stream_errors,
             stream_age,
@@ -291,6 +304,11 @@ impl Metrics {
         self.events_dropped.inc();
     }
 
+    /// Counts an object that was ignored because it cannot be decoded.
+    pub fn undecodable(&self, resource: &'static str) {
+        self.undecodable.get_or_create(&ResourceLabels { resource }).inc();
+    }
+
     /// Sets the number of streams of this kind in `state`.
     pub fn set_streams(&self, stream: &'static str, state: &'static str, count: usize) {
         self.streams
@@ -351,6 +369,7 @@ mod tests {
         metrics.set_objects("ready", 3);
         metrics.secret_written(Duration::from_secs(1));
         metrics.event_dropped();
+        metrics.undecodable("secrets");
         metrics.set_streams("secrets", "synced", 1);
         metrics.stream_failed("secrets", "forbidden");
         metrics.set_stream_age("secrets", Duration::from_secs(9));
@@ -369,6 +388,7 @@ mod tests {
             "envelope_secrets_queue_length 7",
             "envelope_secrets_apply_to_secret_seconds_count 1",
             "envelope_secrets_events_dropped_total 1",
+            "envelope_secrets_undecodable_objects_total{resource=\"secrets\"} 1",
             "envelope_secrets_streams{stream=\"secrets\",state=\"synced\"} 1",
             "envelope_secrets_stream_errors_total{stream=\"secrets\",state=\"forbidden\"} 1",
             "envelope_secrets_stream_age_seconds{stream=\"secrets\"} 9",

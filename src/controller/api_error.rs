@@ -22,6 +22,17 @@ pub(super) enum ApiError {
     Reportable(Box<Outcome>),
 }
 
+impl ApiError {
+    /// A response of the API server that cannot be decoded.
+    pub(super) fn unreadable() -> Self {
+        reportable(Outcome::ApiUnavailable {
+            code: UNREADABLE.to_owned(),
+        })
+    }
+}
+
+const UNREADABLE: &str = "unreadable response";
+
 fn reportable(outcome: Outcome) -> ApiError {
     ApiError::Reportable(Box::new(outcome))
 }
@@ -39,7 +50,7 @@ pub(super) fn classify(error: &kube::Error, verb: &str, key: &ObjectKey) -> ApiE
 /// Names a failure below HTTP.
 fn transport(error: &kube::Error) -> &'static str {
     match error {
-        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => "unreadable response",
+        kube::Error::SerdeError(_) | kube::Error::FromUtf8(_) => UNREADABLE,
         other if is_timeout(other) => "timeout",
         _ => "connection",
     }

@@ -64,7 +64,7 @@ impl Reconciler<'_> {
             meta = cluster.patch_secret(self.key, operations).await?;
         }
         // A response without uid or resourceVersion is not one of an API server: the Secret has to be re-read.
-        let (_, facts) = SecretFacts::of(&meta).ok_or(ApiError::Conflict)?;
+        let (_, facts) = SecretFacts::of_meta(&meta).ok_or(ApiError::Conflict)?;
         let facts = Arc::new(facts);
         self.cache
             .secret_confirmed(self.key, facts.clone(), self.expected_until());

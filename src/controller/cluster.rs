@@ -1,49 +1,56 @@
 //! The API requests of a reconcile. Requests on Secrets use metadata-only responses (`PartialObjectMetadata`), so Secret
 //! data is sent but never received.
 
+use std::sync::Arc;
+
+use http::Request;
 use http::header::{ACCEPT, HeaderValue};
-use k8s_openapi::api::core::v1::Secret;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{Api, PartialObjectMeta, Patch, PatchParams};
-use kube::core::Request;
-use kube::{Client, Resource as _};
+use kube::Client;
+use kube::api::{GetParams, Patch, PatchParams};
+use kube::core::Request as Builder;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::api_error::{ApiError, classify};
 use super::key::ObjectKey;
-use super::object::{Object, RawObject};
+use super::object::Object;
+use super::observe::decode::{self, Meta};
+use super::observe::requests;
 use super::secret::SecretBody;
+use super::watch::Kind;
 use crate::api::{EnvelopeSecretStatus, SECRET_MANAGER, STATUS_MANAGER};
 use crate::envelope::wire::{API_VERSION, KIND};
-
-/// The metadata of a Secret, as kube types it.
-pub(super) type SecretMeta = PartialObjectMeta<Secret>;
+use crate::metrics::Metrics;
 
 const METADATA_ONLY: HeaderValue =
     HeaderValue::from_static("application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+
+/// A response of which only the metadata is used.
+#[derive(serde::Deserialize)]
+struct Partial {
+    metadata: Meta,
+}
 
 /// The client for the requests of a reconcile.
 #[derive(Clone)]
 pub(super) struct Cluster {
     client: Client,
+    metrics: Arc<Metrics>,
 }
 
 impl Cluster {
-    pub(super) fn new(client: Client) -> Self {
-        Cluster { client }
+    pub(super) fn new(client: Client, metrics: Arc<Metrics>) -> Self {
+        Cluster { client, metrics }
     }
 
     /// Applies a Secret with server-side apply and returns the resulting metadata.
-    pub(super) async fn apply_secret(&self, body: &SecretBody<'_>) -> Result<ObjectMeta, ApiError> {
+    pub(super) async fn apply_secret(&self, body: &SecretBody<'_>) -> Result<Meta, ApiError> {
         let params = PatchParams::apply(SECRET_MANAGER).force();
         let applied = self
-            .secrets(body.key)
-            .patch(&body.key.name, &params, &Patch::Apply(body))
+            .patch_metadata(body.key, &params, &Patch::Apply(body))
             .await;
-        applied
-            .map(|meta| meta.metadata)
-            .map_err(|error| classify(&error, "patch", body.key))
+        applied.map_err(|error| classify(&error, "patch", body.key))
     }
 
     /// Applies a JSON Patch to a Secret and returns the resulting metadata. The patch itself tests the resourceVersion.
@@ -51,7 +58,7 @@ impl Cluster {
         &self,
         key: &ObjectKey,
         operations: Value,
-    ) -> Result<ObjectMeta, ApiError> {
+    ) -> Result<Meta, ApiError> {
         let patch = match serde_json::from_value(operations) {
             Ok(operations) => Patch::<()>::Json(operations),
             Err(error) => return Err(classify(&kube::Error::SerdeError(error), "patch", key)),
@@ -60,8 +67,8 @@ impl Cluster {
             field_manager: Some(SECRET_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        match self.secrets(key).patch(&key.name, &params, &patch).await {
-            Ok(meta) => Ok(meta.metadata),
+        match self.patch_metadata(key, &params, &patch).await {
+            Ok(meta) => Ok(meta),
             // A failed `test` operation is a 422 without causes, and it can only concern the resourceVersion.
             Err(kube::Error::Api(status)) if status.code == 422 && has_no_causes(&status) => {
                 Err(ApiError::Conflict)
@@ -71,16 +78,25 @@ impl Cluster {
     }
 
     /// Reads the metadata of the Secret; `None` if it does not exist.
-    pub(super) async fn secret(&self, key: &ObjectKey) -> Result<Option<ObjectMeta>, ApiError> {
-        let secret = optional(self.secrets(key).get(&key.name).await, key)?;
-        Ok(secret.map(|meta| meta.metadata))
+    pub(super) async fn secret(&self, key: &ObjectKey) -> Result<Option<Meta>, ApiError> {
+        let request = secrets(key).get_metadata(&key.name, &GetParams::default());
+        let secret: kube::Result<Partial> = self.send(request).await;
+        Ok(optional(secret, key)?.map(|secret| secret.metadata))
     }
 
     /// Reads the object; `None` if it does not exist.
     pub(super) async fn object(&self, key: &ObjectKey) -> Result<Option<Object>, ApiError> {
-        let objects: Api<RawObject> = Api::namespaced(self.client.clone(), &key.namespace);
-        let object = optional(objects.get(&key.name).await, key)?;
-        Ok(object.and_then(Object::of).map(|(_, object)| object))
+        let request = objects(key).get(&key.name, &GetParams::default());
+        let Some(bytes) = optional(self.send_raw(request).await, key)? else {
+            return Ok(None);
+        };
+        match decode::item::<Object>(&String::from_utf8_lossy(&bytes)) {
+            Ok((_, object)) => Ok(Some(object)),
+            Err(undecodable) => {
+                undecodable.report(Kind::Objects.as_str(), &self.metrics);
+                Err(ApiError::unreadable())
+            }
+        }
     }
 
     /// Applies the status with server-side apply, on the precondition that the object still has `resource_version`. Returns
@@ -90,7 +106,7 @@ impl Cluster {
         key: &ObjectKey,
         resource_version: &str,
         status: &EnvelopeSecretStatus,
-    ) -> Result<ObjectMeta, ApiError> {
+    ) -> Result<Meta, ApiError> {
         let body = json!({
             "apiVersion": API_VERSION,
             "kind": KIND,
@@ -98,9 +114,7 @@ impl Cluster {
             "status": status,
         });
         let applied = self.send_status(key, &body).await;
-        applied
-            .map(|meta| meta.metadata)
-            .map_err(|error| classify(&error, "patch", key))
+        applied.map_err(|error| classify(&error, "patch", key))
     }
 
     /// kube has no method that patches a status and requests a metadata-only response.
@@ -108,19 +122,50 @@ impl Cluster {
         &self,
         key: &ObjectKey,
         body: &(impl Serialize + std::fmt::Debug),
-    ) -> kube::Result<SecretMeta> {
+    ) -> kube::Result<Meta> {
         let params = PatchParams::apply(STATUS_MANAGER).force();
-        let path = RawObject::url_path(&(), Some(&key.namespace));
-        let mut request = Request::new(path)
-            .patch_subresource("status", &key.name, &params, &Patch::Apply(body))
-            .map_err(kube::Error::BuildRequest)?;
-        request.headers_mut().insert(ACCEPT, METADATA_ONLY);
-        self.client.request(request).await
+        let request = objects(key).patch_subresource("status", &key.name, &params, &Patch::Apply(body));
+        let request = request.map(|mut request| {
+            request.headers_mut().insert(ACCEPT, METADATA_ONLY);
+            request
+        });
+        let partial: Partial = self.send(request).await?;
+        Ok(partial.metadata)
     }
 
-    fn secrets(&self, key: &ObjectKey) -> Api<SecretMeta> {
-        Api::namespaced(self.client.clone(), &key.namespace)
+    async fn patch_metadata<P: Serialize + std::fmt::Debug>(
+        &self,
+        key: &ObjectKey,
+        params: &PatchParams,
+        patch: &Patch<P>,
+    ) -> kube::Result<Meta> {
+        let request = secrets(key).patch_metadata(&key.name, params, patch);
+        let partial: Partial = self.send(request).await?;
+        Ok(partial.metadata)
     }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> kube::Result<T> {
+        let bytes = self.send_raw(request).await?;
+        serde_json::from_str(&String::from_utf8_lossy(&bytes)).map_err(kube::Error::SerdeError)
+    }
+
+    async fn send_raw(
+        &self,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> kube::Result<bytes::Bytes> {
+        requests::send(&self.client, request.map_err(kube::Error::BuildRequest)?).await
+    }
+}
+
+fn secrets(key: &ObjectKey) -> Builder {
+    Builder::new(Kind::Secrets.path(Some(&key.namespace)))
+}
+
+fn objects(key: &ObjectKey) -> Builder {
+    Builder::new(Kind::Objects.path(Some(&key.namespace)))
 }
 
 /// Converts "not found" to `None`. A 404 because the type is not served, for a moment after a CRD change, stays an error.

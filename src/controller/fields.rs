@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, ObjectMeta};
 use serde_json::Value;
 
+use super::observe::decode::{ManagedEntry, Meta};
 use crate::api::SECRET_MANAGER;
 
 const DATA: &str = "f:data";
@@ -59,14 +59,14 @@ pub(super) struct FieldFacts {
 }
 
 impl FieldFacts {
-    pub(super) fn of(meta: &ObjectMeta) -> Self {
+    pub(super) fn of(meta: &Meta) -> Self {
         let mut facts = FieldFacts::default();
-        for entry in entries(meta) {
-            let paths = paths(entry);
-            if is_our_apply(entry) {
-                facts.ours = Some(FieldSet::of(&paths));
-            } else {
-                facts.foreign_content |= paths.iter().any(|path| is_content(path));
+        for entry in &meta.managed_fields {
+            match (paths(entry), is_our_apply(entry)) {
+                (Some(paths), true) => facts.ours = Some(FieldSet::of(&paths)),
+                (Some(paths), false) => facts.foreign_content |= paths.iter().any(|path| is_content(path)),
+                // Whatever it lists: it may be content.
+                (None, ours) => facts.foreign_content |= !ours,
             }
         }
         facts
@@ -85,10 +85,10 @@ pub(super) struct OwnedEntries {
 }
 
 impl OwnedEntries {
-    pub(super) fn of(meta: &ObjectMeta) -> Self {
+    pub(super) fn of(meta: &Meta) -> Self {
         let mut owned = OwnedEntries::default();
-        for (index, entry) in entries(meta).iter().enumerate() {
-            for path in paths(entry) {
+        for (index, entry) in meta.managed_fields.iter().enumerate() {
+            for path in paths(entry).into_iter().flatten() {
                 if let Some(key) = path.strip_prefix("f:data/f:") {
                     owned.data.insert(key.to_owned());
                 } else if let Some(key) = path.strip_prefix("f:stringData/f:") {
@@ -117,22 +117,19 @@ fn is_content(path: &str) -> bool {
         || path == "f:immutable"
 }
 
-fn is_our_apply(entry: &ManagedFieldsEntry) -> bool {
+fn is_our_apply(entry: &ManagedEntry) -> bool {
     entry.manager.as_deref() == Some(SECRET_MANAGER)
         && entry.operation.as_deref() == Some("Apply")
         && entry.subresource.as_deref().unwrap_or_default().is_empty()
 }
 
-fn entries(meta: &ObjectMeta) -> &[ManagedFieldsEntry] {
-    meta.managed_fields.as_deref().unwrap_or_default()
-}
-
-fn paths(entry: &ManagedFieldsEntry) -> BTreeSet<String> {
+/// Returns the fields of an entry; `None` if they are unreadable, for example nested beyond the parser's limit.
+fn paths(entry: &ManagedEntry) -> Option<BTreeSet<String>> {
     let mut out = BTreeSet::new();
-    if let Some(fields) = &entry.fields_v1 {
-        collect("", &fields.0, &mut out);
+    if let Some(fields) = &entry.fields {
+        collect("", &serde_json::from_str(fields.get()).ok()?, &mut out);
     }
-    out
+    Some(out)
 }
 
 fn collect(path: &str, value: &Value, out: &mut BTreeSet<String>) {
@@ -179,7 +176,7 @@ mod tests {
         })
     }
 
-    fn meta(entries: &Value) -> ObjectMeta {
+    fn meta(entries: &Value) -> Meta {
         serde_json::from_value(json!({"name": "db", "managedFields": entries})).expect("metadata")
     }
 
@@ -269,7 +266,7 @@ mod tests {
         assert_eq!(texts(&owned.string_data), ["more", "text"]);
         assert_eq!(owned.string_data_managers, [2]);
         assert_eq!(OwnedEntries::of(&meta(&json!([]))), OwnedEntries::default());
-        assert_eq!(OwnedEntries::of(&ObjectMeta::default()), OwnedEntries::default());
-        assert_eq!(FieldFacts::of(&ObjectMeta::default()), FieldFacts::default());
+        assert_eq!(OwnedEntries::of(&Meta::default()), OwnedEntries::default());
+        assert_eq!(FieldFacts::of(&Meta::default()), FieldFacts::default());
     }
 }

@@ -20,11 +20,10 @@ impl Reconciler<'_> {
         };
         let watched = meta
             .as_ref()
-            .and_then(|meta| meta.labels.as_ref())
-            .is_some_and(|labels| labels.contains_key(MANAGED_LABEL));
+            .is_some_and(|meta| meta.labels.get(MANAGED_LABEL).is_some());
         let facts = meta
             .as_ref()
-            .and_then(SecretFacts::of)
+            .and_then(SecretFacts::of_meta)
             .map(|(_, facts)| Arc::new(facts));
         match &facts {
             Some(facts) if watched => {

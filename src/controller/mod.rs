@@ -21,6 +21,7 @@ mod key;
 mod live_read;
 mod object;
 mod object_state;
+mod observe;
 mod opener;
 mod opening;
 mod plan;

@@ -1,27 +1,23 @@
 //! An `EnvelopeSecret` as received and as stored: the spec as JSON bytes, parsed strictly per reconcile, and the status as
 //! a few facts. So an invalid object affects no other (docs/design/controller.md#stores-and-streams).
 
-use std::borrow::Cow;
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::key::ObjectKey;
-use crate::api::{self, Applied, EnvelopeSecretStatus, SEALED_FOR_ANNOTATION, Sealed, conditions};
-use crate::envelope::wire::KIND;
+use super::observe::decode::{Meta, Slim};
+use crate::api::{Applied, EnvelopeSecretStatus, SEALED_FOR_ANNOTATION, Sealed, conditions};
 
-/// An object as the API server sends it.
-///
-/// It decodes only from plain lists and watch events: serde cannot decode a [`RawValue`] from buffered content.
+/// An object as the API server sends it. Its content is decoded separately: an invalid status or spec affects nothing else.
 #[derive(Clone, Deserialize)]
 pub(super) struct RawObject {
     #[serde(default)]
-    metadata: ObjectMeta,
+    metadata: Meta,
     spec: Option<Box<RawValue>>,
     status: Option<Box<RawValue>>,
 }
@@ -31,35 +27,6 @@ impl fmt::Debug for RawObject {
         f.debug_struct("RawObject")
             .field("name", &self.metadata.name)
             .finish_non_exhaustive()
-    }
-}
-
-impl kube::Resource for RawObject {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        KIND.into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        api::GROUP.into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        api::VERSION.into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        api::PLURAL.into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
     }
 }
 
@@ -78,18 +45,16 @@ pub(super) struct Object {
     pub(super) status: Arc<StatusFacts>,
 }
 
-impl Object {
-    /// Returns `None` for an object without identity, which no API server sends.
-    pub(super) fn of(raw: RawObject) -> Option<(ObjectKey, Self)> {
+impl Slim for Object {
+    type Wire = RawObject;
+
+    fn of(raw: RawObject) -> Option<(ObjectKey, Self)> {
         let RawObject {
             metadata,
             spec,
             status,
         } = raw;
         let key = ObjectKey::new(metadata.namespace.as_deref()?, metadata.name.as_deref()?);
-        let sealed_for = metadata
-            .annotations
-            .and_then(|mut all| all.remove(SEALED_FOR_ANNOTATION));
         // The CRD schema enforces the types; a status of any other form counts as absent.
         let status = status
             .and_then(|raw| serde_json::from_str(raw.get()).ok())
@@ -98,12 +63,16 @@ impl Object {
             uid: metadata.uid?.into(),
             resource_version: metadata.resource_version?.into(),
             generation: metadata.generation.unwrap_or_default(),
-            deleting: metadata.deletion_timestamp.is_some(),
-            sealed_for: sealed_for.map(Into::into),
+            deleting: metadata.deleting,
+            sealed_for: metadata.annotations.get(SEALED_FOR_ANNOTATION).map(Into::into),
             spec: spec.unwrap_or_else(|| RawValue::NULL.to_owned()).into(),
             status: Arc::new(StatusFacts::of(status)),
         };
         Some((key, object))
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.resource_version
     }
 }
 
@@ -188,7 +157,7 @@ fn hash(bytes: &[u8]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kube::core::{ObjectList, WatchEvent};
+    use crate::controller::observe::decode::{self, Change};
 
     const OBJECT: &str = r#"{"apiVersion":"envelope-secrets.io/v1","kind":"EnvelopeSecret","metadata":{"name":"db",
         "namespace":"prod","uid":"o-1","resourceVersion":"7","generation":3,
@@ -200,9 +169,7 @@ mod tests {
             "lastTransitionTime":"2026-11-24T00:47:55Z"}]}}"#;
 
     fn object(text: &str) -> Object {
-        Object::of(serde_json::from_str(text).expect("an object"))
-            .expect("whole")
-            .1
+        decode::item::<Object>(text).expect("an object").1
     }
 
     #[test]
@@ -211,8 +178,8 @@ mod tests {
         let list = format!(
             r#"{{"kind":"EnvelopeSecretList","apiVersion":"envelope-secrets.io/v1","metadata":{{"resourceVersion":"1"}},"items":[{OBJECT}]}}"#
         );
-        let list: ObjectList<RawObject> = serde_json::from_str(&list).expect("a list");
-        let (key, listed) = Object::of(list.items[0].clone()).expect("whole");
+        let page = decode::page::<Object>(list.as_bytes()).expect("a list");
+        let (key, listed) = page.items[0].as_ref().expect("decoded");
         assert_eq!((key.to_string().as_str(), listed.spec.get()), ("prod/db", spec));
         assert_eq!(
             (listed.generation, listed.sealed_for.as_deref()),
@@ -220,11 +187,11 @@ mod tests {
         );
 
         let event = format!(r#"{{"type":"MODIFIED","object":{OBJECT}}}"#);
-        let event: WatchEvent<RawObject> = serde_json::from_str(&event).expect("an event");
-        let WatchEvent::Modified(raw) = event else {
+        let line = decode::line::<Object>(event.as_bytes()).expect("an event");
+        let Change::Applied(Ok((_, seen))) = line.change else {
             panic!("modified")
         };
-        assert_eq!(Object::of(raw).expect("whole").1.spec.get(), spec);
+        assert_eq!(seen.spec.get(), spec);
     }
 
     #[test]
@@ -240,8 +207,7 @@ mod tests {
             assert_eq!(seen.status.applied, None, "{rest}");
         }
         assert_eq!(object(&format!("{{{meta}}}")).spec.get(), "null");
-        let nameless: RawObject = serde_json::from_str(r#"{"metadata":{}}"#).expect("an object");
-        assert!(Object::of(nameless).is_none());
+        assert!(decode::item::<Object>(r#"{"metadata":{}}"#).is_err());
     }
 
     #[test]

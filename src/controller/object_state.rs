@@ -125,7 +125,7 @@ impl ObjectState {
 mod tests {
     use super::*;
     use crate::api::KmsResponse;
-    use crate::controller::object::RawObject;
+    use crate::controller::observe::decode;
     use serde_json::json;
 
     const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
@@ -133,8 +133,7 @@ mod tests {
     fn object(uid: &str, generation: i64) -> Object {
         let text = json!({"metadata": {"name": "db", "namespace": "prod", "uid": uid, "resourceVersion": "7",
                           "generation": generation}, "spec": {}});
-        let raw: RawObject = serde_json::from_str(&text.to_string()).expect("an object");
-        Object::of(raw).expect("whole").1
+        decode::item::<Object>(&text.to_string()).expect("an object").1
     }
 
     fn throttled(code: &str, request: &str) -> Outcome {

@@ -151,15 +151,14 @@ pub(super) fn open_label(error: &OpenError<KmsError>) -> &'static str {
 mod tests {
     use super::*;
     use crate::api::Reason;
-    use crate::controller::object::RawObject;
+    use crate::controller::observe::decode;
     use crate::envelope::Stage;
     use crate::kms::KeyUri;
 
     fn object(sealed_for: &str) -> Object {
         let text = serde_json::json!({"metadata": {"name": "db", "namespace": "prod", "uid": "o-1",
             "resourceVersion": "1", "annotations": {"envelope-secrets.io/sealed-for": sealed_for}}});
-        let raw: RawObject = serde_json::from_str(&text.to_string()).expect("an object");
-        Object::of(raw).expect("whole").1
+        decode::item::<Object>(&text.to_string()).expect("an object").1
     }
 
     fn key() -> ObjectKey {

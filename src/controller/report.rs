@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use tokio::time::Instant;
 
 use super::api_error::ApiError;
 use super::events::Event;
 use super::expectations::Version;
 use super::object::{Object, StatusFacts};
+use super::observe::decode::Meta;
 use super::reconciler::{Action, Finished, Reconciler, Snapshot, Step, next_retry};
 use super::secret_facts::Holder;
 use super::status::desired_status;
@@ -74,7 +74,7 @@ impl Reconciler<'_> {
         }
     }
 
-    fn status_written(&mut self, meta: &ObjectMeta, status: EnvelopeSecretStatus) {
+    fn status_written(&mut self, meta: &Meta, status: EnvelopeSecretStatus) {
         self.state.status_written();
         let (uid, version) = (meta.uid.as_deref(), meta.resource_version.as_deref());
         let version = Version::new(uid.unwrap_or_default(), version.unwrap_or_default());

@@ -4,22 +4,20 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 
-use futures::StreamExt as _;
-use kube::api::Api;
-use kube::runtime::watcher::{self, watcher};
-use kube::{Client, Resource as _};
+use kube::Client;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::client::{ConnectError, WatchActivity, connect};
-use super::cluster::{Cluster, SecretMeta};
+use super::cluster::Cluster;
 use super::context::Context;
-use super::events::{self, Events};
+use super::events::{Events, run as send_events};
 use super::health::{Health, Parts, refresh_on_scrape};
 use super::key::ObjectKey;
-use super::object::RawObject;
+use super::object::Object;
+use super::observe::source::{Target, events};
 use super::opener::Opener;
 use super::opening;
 use super::providers;
@@ -28,6 +26,7 @@ use super::reader::Reader;
 use super::reconcile::reconcile;
 use super::schema::Schema;
 use super::schema_check;
+use super::secret_facts::SecretFacts;
 use super::store::{NamespaceCache, Stores};
 use super::timings::Timings;
 use super::watch::{Kind, WatchStream, follow};
@@ -38,8 +37,6 @@ use crate::metrics::Metrics;
 
 /// Maximum number of concurrent reconciles, and so of concurrent writes: the measured optimum.
 const MAX_RECONCILES: usize = 32;
-/// Number of objects per page of a list. A page is buffered as a whole.
-const PAGE_SIZE: u32 = 200;
 
 /// The input of [`run`].
 pub struct Setup {
@@ -92,7 +89,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     let context = Arc::new(Context {
         stores: Stores::new(config.namespaces.as_deref()),
         queue: Queue::default(),
-        cluster: Cluster::new(client.clone()),
+        cluster: Cluster::new(client.clone(), metrics.clone()),
         reader: Reader::new(config.audiences, registry.clone()),
         opener,
         events,
@@ -118,7 +115,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     tasks.spawn(opening::run(context.clone(), open_requests, shutdown.clone()));
     tasks.spawn(schema_check::run(context.clone(), client.clone()));
     let rate = (timings.event_interval, timings.event_burst);
-    tasks.spawn(events::run(client, event_queue, metrics, rate, shutdown.clone()));
+    tasks.spawn(send_events(client, event_queue, metrics, rate, shutdown.clone()));
     for (scheme, kms) in registry.iter() {
         tasks.spawn(providers::follow(scheme, kms.clone(), context.clone()));
     }
@@ -161,12 +158,20 @@ fn start_streams(
     let namespace = cache.namespace.as_deref();
     let timings = &context.timings;
     let retry = (timings.stream_retry_min, timings.stream_retry_max);
-    let seconds = u32::try_from(timings.watch.as_secs()).unwrap_or(u32::MAX);
-    let config = watcher::Config::default().timeout(seconds).page_size(PAGE_SIZE);
-    let new_stream = |kind, path| WatchStream::new(kind, namespace, path, activity.clone());
+    let start = |kind: Kind, label_selector| {
+        let path = kind.path(namespace);
+        let stream = WatchStream::new(kind, namespace, path.clone(), activity.clone());
+        let target = Target {
+            resource: kind.as_str(),
+            path,
+            label_selector,
+            metadata_only: kind == Kind::Secrets,
+            watch: timings.watch,
+        };
+        (stream, target)
+    };
 
-    let objects: Api<RawObject> = api(client, namespace);
-    let object_stream = new_stream(Kind::Objects, RawObject::url_path(&(), namespace));
+    let (object_stream, target) = start(Kind::Objects, None);
     let (store, queueing) = (cache.clone(), context.clone());
     let handle = move |event| {
         store
@@ -174,17 +179,15 @@ fn start_streams(
             .into_iter()
             .for_each(|key| queueing.queue.add(key));
     };
-    let events = watcher(objects, config.clone()).boxed();
     tasks.spawn(follow(
         object_stream.clone(),
-        events,
+        events::<Object>(client.clone(), target, context.metrics.clone()),
         context.metrics.clone(),
         retry,
         handle,
     ));
 
-    let secrets: Api<SecretMeta> = api(client, namespace);
-    let secret_stream = new_stream(Kind::Secrets, SecretMeta::url_path(&(), namespace));
+    let (secret_stream, target) = start(Kind::Secrets, Some(MANAGED_LABEL));
     let (store, queueing) = (cache.clone(), context.clone());
     let handle = move |event| {
         store
@@ -192,25 +195,14 @@ fn start_streams(
             .into_iter()
             .for_each(|key| queueing.queue.add(key));
     };
-    let events = watcher(secrets, config.labels(MANAGED_LABEL)).boxed();
     tasks.spawn(follow(
         secret_stream.clone(),
-        events,
+        events::<SecretFacts>(client.clone(), target, context.metrics.clone()),
         context.metrics.clone(),
         retry,
         handle,
     ));
     [object_stream, secret_stream]
-}
-
-fn api<K>(client: &Client, namespace: Option<&str>) -> Api<K>
-where
-    K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
-{
-    match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    }
 }
 
 /// Reconciles the queued keys until `stop`.

@@ -1,9 +1,10 @@
 //! A Secret as the store holds it: the facts about its metadata that planning needs. Its data is never received.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::fields::FieldFacts;
 use super::key::ObjectKey;
+use super::observe::decode::{Meta, Slim};
 use crate::api::{GROUP, MANAGED_LABEL, Mode};
 use crate::envelope::wire::KIND;
 
@@ -32,12 +33,12 @@ pub(super) enum Holder {
 
 impl SecretFacts {
     /// Returns `None` for metadata without identity, which no API server sends.
-    pub(super) fn of(meta: &ObjectMeta) -> Option<(ObjectKey, Self)> {
+    pub(super) fn of_meta(meta: &Meta) -> Option<(ObjectKey, Self)> {
         let name = meta.name.as_deref()?;
         let facts = SecretFacts {
             uid: meta.uid.as_deref()?.into(),
             resource_version: meta.resource_version.as_deref()?.into(),
-            deleting: meta.deletion_timestamp.is_some(),
+            deleting: meta.deleting,
             holder: Holder::of(meta, name),
             fields: FieldFacts::of(meta),
         };
@@ -45,9 +46,27 @@ impl SecretFacts {
     }
 }
 
+/// A Secret as the API server sends it. Its data is not requested, and not decoded either.
+#[derive(serde::Deserialize)]
+pub(super) struct RawSecret {
+    metadata: Meta,
+}
+
+impl Slim for SecretFacts {
+    type Wire = RawSecret;
+
+    fn of(raw: RawSecret) -> Option<(ObjectKey, Self)> {
+        SecretFacts::of_meta(&raw.metadata)
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.resource_version
+    }
+}
+
 impl Holder {
-    fn of(meta: &ObjectMeta, name: &str) -> Self {
-        let owners = meta.owner_references.as_deref().unwrap_or_default();
+    fn of(meta: &Meta, name: &str) -> Self {
+        let owners = &meta.owner_references;
         let ours: Vec<Box<str>> = owners
             .iter()
             .filter(|owner| is_object(owner, name))
@@ -56,8 +75,8 @@ impl Holder {
         if !ours.is_empty() {
             return Holder::Object(ours);
         }
-        let label = meta.labels.as_ref().and_then(|labels| labels.get(MANAGED_LABEL));
-        if owners.is_empty() && label.is_some_and(|value| value == Mode::Owned.label()) {
+        let label = meta.labels.get(MANAGED_LABEL);
+        if owners.is_empty() && label == Some(Mode::Owned.label()) {
             return Holder::Orphan;
         }
         let controller = owners.iter().find(|owner| owner.controller == Some(true));
@@ -88,7 +107,7 @@ mod tests {
         let meta = json!({"name": "db", "namespace": "prod", "uid": "s-1", "resourceVersion": "7",
                           "labels": labels, "ownerReferences": owners});
         let meta = serde_json::from_value(meta).expect("metadata");
-        SecretFacts::of(&meta).expect("facts").1.holder
+        SecretFacts::of_meta(&meta).expect("facts").1.holder
     }
 
     fn owner(api_version: &str, kind: &str, name: &str, uid: &str) -> Value {
@@ -156,6 +175,6 @@ mod tests {
 
     #[test]
     fn metadata_without_identity_is_ignored() {
-        assert_eq!(SecretFacts::of(&ObjectMeta::default()), None);
+        assert_eq!(SecretFacts::of_meta(&Meta::default()), None);
     }
 }

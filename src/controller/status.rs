@@ -93,7 +93,7 @@ pub(super) fn rollback(before: Option<&Sealed>, mark: &SealMark) -> Rollback {
 mod tests {
     use super::*;
     use crate::api::{KmsResponse, Reason};
-    use crate::controller::object::RawObject;
+    use crate::controller::observe::decode;
     use serde_json::json;
 
     fn object(generation: i64) -> Object {
@@ -109,8 +109,7 @@ mod tests {
                                 "lastTransitionTime": "2026-11-24T00:47:55Z"}]
             }
         });
-        let raw: RawObject = serde_json::from_str(&text.to_string()).expect("an object");
-        Object::of(raw).expect("whole").1
+        decode::item::<Object>(&text.to_string()).expect("an object").1
     }
 
     fn now() -> Timestamp {

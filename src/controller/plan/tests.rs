@@ -1,6 +1,6 @@
 use super::*;
 use crate::controller::fields::FieldFacts;
-use crate::controller::object::RawObject;
+use crate::controller::observe::decode;
 use serde_json::{Value, json};
 
 type Change = fn(&mut Value);
@@ -30,8 +30,7 @@ fn object(change: impl FnOnce(&mut Value)) -> Object {
         }
     });
     change(&mut text);
-    let raw: RawObject = serde_json::from_str(&text.to_string()).expect("an object");
-    Object::of(raw).expect("whole").1
+        decode::item::<Object>(&text.to_string()).expect("an object").1
 }
 
 fn secret() -> SecretFacts {

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::fields::{FieldSet, OwnedEntries};
 use super::key::ObjectKey;
+use super::observe::decode::Meta;
 use super::plan::Desired;
 use super::secret_facts::is_object;
 use crate::api::{MANAGED_BY_LABEL, MANAGED_LABEL, Mode, SECRET_MANAGER};
@@ -136,7 +137,7 @@ impl SecretBody<'_> {
 /// Returns the JSON Patch that removes what our Apply left in the Secret: data entries that are not in `document`,
 /// ownerReferences to earlier incarnations of the object, and `stringData` of other field managers. `None` if the Secret
 /// is exact.
-pub(super) fn cleanup(meta: &ObjectMeta, document: &Document, object_uid: &str) -> Option<Value> {
+pub(super) fn cleanup(meta: &Meta, document: &Document, object_uid: &str) -> Option<Value> {
     let ours = entry_names(document);
     let owned = OwnedEntries::of(meta);
     let mut removals = Vec::new();
@@ -164,20 +165,14 @@ pub(super) fn cleanup(meta: &ObjectMeta, document: &Document, object_uid: &str) 
 
 /// Returns the JSON Patch that removes ownerReferences to earlier incarnations of the object before an Apply: the API
 /// server rejects a write that leaves two controller owners. `None` if there are none.
-pub(super) fn disown(meta: &ObjectMeta, object_uid: &str) -> Option<Value> {
+pub(super) fn disown(meta: &Meta, object_uid: &str) -> Option<Value> {
     patch(meta, obsolete_owners(meta, object_uid))
 }
 
 /// Removals of obsolete ownerReferences, last index first, so that no removal shifts another.
-fn obsolete_owners(meta: &ObjectMeta, object_uid: &str) -> Vec<Value> {
+fn obsolete_owners(meta: &Meta, object_uid: &str) -> Vec<Value> {
     let name = meta.name.as_deref().unwrap_or_default();
-    let owners = meta
-        .owner_references
-        .as_deref()
-        .unwrap_or_default()
-        .iter()
-        .enumerate()
-        .rev();
+    let owners = meta.owner_references.iter().enumerate().rev();
     let obsolete = owners.filter(|(_, owner)| is_object(owner, name) && owner.uid != object_uid);
     obsolete
         .map(|(index, _)| remove(&format!("/metadata/ownerReferences/{index}")))
@@ -188,7 +183,7 @@ fn remove(path: &str) -> Value {
     json!({"op": "remove", "path": path})
 }
 
-fn patch(meta: &ObjectMeta, removals: Vec<Value>) -> Option<Value> {
+fn patch(meta: &Meta, removals: Vec<Value>) -> Option<Value> {
     if removals.is_empty() {
         return None;
     }

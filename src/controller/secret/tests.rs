@@ -96,7 +96,7 @@ fn apply_body_contains_entries_metadata_and_precondition() {
     assert_eq!(updated["data"], expected["data"]);
 }
 
-fn meta(extra: &[&str], owners: &[&str]) -> ObjectMeta {
+fn meta(extra: &[&str], owners: &[&str]) -> Meta {
     let our_fields: serde_json::Map<String, Value> = ["password", "empty", "host", "dsn"]
         .iter()
         .map(|key| (format!("f:{key}"), json!({})))
@@ -168,8 +168,7 @@ fn string_data_of_other_managers_is_removed() {
     let mut seen = meta(&["extra"], &["o-1"]);
     let apply = json!({"manager": "kubectl", "operation": "Apply", "fieldsV1":
         {"f:stringData": {"f:password": {}, "f:extra": {}, "f:text": {}}}});
-    let entries = seen.managed_fields.get_or_insert_default();
-    entries.push(serde_json::from_value(apply).expect("an entry"));
+    seen.managed_fields.push(serde_json::from_value(apply).expect("an entry"));
     let test = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "10"});
     let expected = json!([
         test,

@@ -7,10 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use kube::runtime::watcher::Event;
 use tokio::time::Instant;
 
-use super::cluster::SecretMeta;
 use super::expectations::{Expectations, Overlay, Version};
 use super::key::ObjectKey;
-use super::object::{Object, RawObject, StatusFacts};
+use super::object::{Object, StatusFacts};
 use super::secret_facts::SecretFacts;
 use crate::sync::lock;
 
@@ -144,21 +143,20 @@ impl NamespaceCache {
     }
 
     /// Ingests an event of the object watch; returns the keys to reconcile.
-    pub(super) fn object_event(&self, event: Event<RawObject>) -> Vec<ObjectKey> {
+    pub(super) fn object_event(&self, event: Event<(ObjectKey, Object)>) -> Vec<ObjectKey> {
         let mut inner = self.lock();
         match event {
             Event::Init => inner.objects.listing = Some(HashMap::new()),
-            Event::InitApply(raw) => drop(inner.object_seen(raw, true)),
-            Event::Apply(raw) => {
-                let key = inner.object_seen(raw, false);
+            Event::InitApply((key, object)) => inner.objects.put(key, object, true),
+            Event::Apply((key, object)) => {
+                inner.statuses.delivered(&key, &object.version());
+                inner.objects.put(key.clone(), object, false);
                 return inner.if_complete(key);
             }
-            Event::Delete(raw) => {
-                if let Some((key, object)) = Object::of(raw) {
-                    inner.objects.live.remove(&key);
-                    inner.statuses.deleted(&key, &object.uid);
-                    return inner.if_complete(Some(key));
-                }
+            Event::Delete((key, object)) => {
+                inner.objects.live.remove(&key);
+                inner.statuses.deleted(&key, &object.uid);
+                return inner.if_complete(key);
             }
             Event::InitDone => {
                 let gone = inner.objects.swap();
@@ -175,21 +173,20 @@ impl NamespaceCache {
     }
 
     /// Ingests an event of the Secret watch; returns the keys to reconcile.
-    pub(super) fn secret_event(&self, event: Event<SecretMeta>) -> Vec<ObjectKey> {
+    pub(super) fn secret_event(&self, event: Event<(ObjectKey, SecretFacts)>) -> Vec<ObjectKey> {
         let mut inner = self.lock();
         match event {
             Event::Init => inner.secrets.listing = Some(HashMap::new()),
-            Event::InitApply(meta) => drop(inner.secret_seen(&meta, true)),
-            Event::Apply(meta) => {
-                let key = inner.secret_seen(&meta, false);
+            Event::InitApply((key, facts)) => inner.secrets.put(key, facts, true),
+            Event::Apply((key, facts)) => {
+                inner.secret_writes.delivered(&key, &facts.version());
+                inner.secrets.put(key.clone(), facts, false);
                 return inner.with_object(key);
             }
-            Event::Delete(meta) => {
-                if let Some((key, facts)) = SecretFacts::of(&meta.metadata) {
-                    inner.secrets.live.remove(&key);
-                    inner.secret_writes.deleted(&key, &facts.uid);
-                    return inner.with_object(Some(key));
-                }
+            Event::Delete((key, facts)) => {
+                inner.secrets.live.remove(&key);
+                inner.secret_writes.deleted(&key, &facts.uid);
+                return inner.with_object(key);
             }
             Event::InitDone => {
                 inner.secrets.swap();
@@ -332,13 +329,17 @@ impl Inner {
         self.objects.complete && self.secrets.complete
     }
 
-    fn if_complete(&self, key: Option<ObjectKey>) -> Vec<ObjectKey> {
-        key.filter(|_| self.is_complete()).into_iter().collect()
+    fn if_complete(&self, key: ObjectKey) -> Vec<ObjectKey> {
+        Some(key).filter(|_| self.is_complete()).into_iter().collect()
     }
 
     /// Ignores a Secret without an object: it is foreign, or left to the garbage collector.
-    fn with_object(&self, key: Option<ObjectKey>) -> Vec<ObjectKey> {
-        self.if_complete(key.filter(|key| self.objects.live.contains_key(key)))
+    fn with_object(&self, key: ObjectKey) -> Vec<ObjectKey> {
+        if self.objects.live.contains_key(&key) {
+            self.if_complete(key)
+        } else {
+            Vec::new()
+        }
     }
 
     /// Returns all keys after a list: anything may have changed, including deletions in a gap, which produce no event.
@@ -349,28 +350,10 @@ impl Inner {
         let all: HashSet<ObjectKey> = self.objects.live.keys().cloned().chain(gone).collect();
         all.into_iter().collect()
     }
-
-    fn object_seen(&mut self, raw: RawObject, listed: bool) -> Option<ObjectKey> {
-        let (key, object) = Object::of(raw)?;
-        // A listed item reaches the store only when its list is complete.
-        if !listed {
-            self.statuses.delivered(&key, &object.version());
-        }
-        self.objects.put(key.clone(), object, listed);
-        Some(key)
-    }
-
-    fn secret_seen(&mut self, meta: &SecretMeta, listed: bool) -> Option<ObjectKey> {
-        let (key, facts) = SecretFacts::of(&meta.metadata)?;
-        if !listed {
-            self.secret_writes.delivered(&key, &facts.version());
-        }
-        self.secrets.put(key.clone(), facts, listed);
-        Some(key)
-    }
 }
 
 impl<T> Store<T> {
+    /// Stores an item. A listed one reaches the store only when its list is complete.
     fn put(&mut self, key: ObjectKey, value: T, listed: bool) {
         match &mut self.listing {
             Some(listing) if listed => listing.insert(key, Arc::new(value)),

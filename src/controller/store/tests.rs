@@ -1,19 +1,18 @@
 use super::*;
+use crate::controller::observe::decode;
 use serde_json::json;
 use std::time::Duration;
 
-fn raw(name: &str, resource_version: &str) -> RawObject {
+fn raw(name: &str, resource_version: &str) -> (ObjectKey, Object) {
     let text = json!({"metadata": {"name": name, "namespace": "prod", "uid": format!("o-{name}"),
                       "resourceVersion": resource_version, "generation": 1}, "spec": {}});
-    serde_json::from_str(&text.to_string()).expect("an object")
+    decode::item(&text.to_string()).expect("an object")
 }
 
-fn meta(name: &str, resource_version: &str) -> SecretMeta {
-    serde_json::from_value(
-        json!({"metadata": {"name": name, "namespace": "prod", "uid": format!("s-{name}"),
-                      "resourceVersion": resource_version}}),
-    )
-    .expect("metadata")
+fn meta(name: &str, resource_version: &str) -> (ObjectKey, SecretFacts) {
+    let text = json!({"metadata": {"name": name, "namespace": "prod", "uid": format!("s-{name}"),
+                      "resourceVersion": resource_version}});
+    decode::item(&text.to_string()).expect("a Secret")
 }
 
 fn names(mut keys: Vec<ObjectKey>) -> Vec<String> {
@@ -127,7 +126,7 @@ async fn own_writes_override_the_store_until_delivered() {
     list_secrets(cache, &[]);
     let until = Instant::now() + Duration::from_secs(30);
     cache.secret_request(&key("a"));
-    let facts = SecretFacts::of(&meta("a", "5").metadata).expect("facts").1;
+    let facts = meta("a", "5").1;
     cache.secret_confirmed(&key("a"), Arc::new(facts), until);
     assert_eq!(secret_version(cache, "a").as_deref(), Some("5"));
 
@@ -165,7 +164,7 @@ async fn live_read_does_not_replace_a_newer_event() {
     let stores = Stores::new(None);
     let cache = &stores.caches()[0];
     list_objects(cache, &[("a", "1")]);
-    let read = |version: &str| Object::of(raw("a", version)).map(|(_, object)| object);
+    let read = |version: &str| Some(raw("a", version).1);
     let version = || {
         cache
             .object(&key("a"))
@@ -209,7 +208,7 @@ async fn list_fulfils_expectations_only_when_complete() {
     let until = Instant::now() + Duration::from_secs(30);
     for name in ["a", "b"] {
         cache.secret_request(&key(name));
-        let facts = SecretFacts::of(&meta(name, "5").metadata).expect("facts").1;
+        let facts = meta(name, "5").1;
         cache.secret_confirmed(&key(name), Arc::new(facts), until);
     }
     cache.secret_event(Event::Init);

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::client::WatchActivity;
-use crate::api::{GROUP, PLURAL};
+use crate::api::{GROUP, PLURAL, VERSION};
 use crate::metrics::Metrics;
 use crate::sync::lock;
 
@@ -32,6 +32,18 @@ impl Kind {
         match self {
             Kind::Objects => "envelopesecrets",
             Kind::Secrets => "secrets",
+        }
+    }
+
+    /// Returns the URL path of the collection; `None` stands for all namespaces.
+    pub(super) fn path(self, namespace: Option<&str>) -> String {
+        let (group, plural) = match self {
+            Kind::Objects => (format!("/apis/{GROUP}/{VERSION}"), PLURAL),
+            Kind::Secrets => ("/api/v1".to_owned(), "secrets"),
+        };
+        match namespace {
+            Some(namespace) => format!("{group}/namespaces/{namespace}/{plural}"),
+            None => format!("{group}/{plural}"),
         }
     }
 

@@ -1,9 +1,11 @@
 //! The controller on a real API server.
 
 mod api;
+mod hostile;
 mod lifecycle;
 mod preconditions;
 mod refusals;
+mod requests;
 mod scale;
 mod start;
 mod tencent;

@@ -11,6 +11,7 @@ async fn every_request_identifies_the_controller() {
     let running = place.controller();
     place.apply(&place.sealed("db", &[("password", "planted-agent-1")])).await;
     place.reason("db", "Synced").await;
+    let namespace = place.namespace.clone();
     place.finish(running).await;
 
     let expected = format!(
@@ -22,7 +23,7 @@ async fn every_request_identifies_the_controller() {
     let events = control.audit_since(mark).unwrap();
     // This test's own client has a different User-Agent, and it alone applies and watches single objects.
     let by_controller = events.iter().filter(|event| {
-        event.namespace == place.namespace
+        event.namespace == namespace
             && (event.uri.contains("fieldManager=envelope-secrets")
                 || event.uri.contains("labelSelector=envelope-secrets.io")
                 || event.verb == "create" && event.resource == "events")

@@ -1,0 +1,284 @@
+//! The events of one stream: a list in pages, then watches. kube's watcher is not used because it decodes a page or an
+//! event as a whole, restarts a list after one failed page, and does not expose resourceVersions.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::Stream;
+use http::Request;
+use kube::Client;
+use kube::api::{ListParams, WatchParams};
+use kube::core::Request as Builder;
+use kube::runtime::watcher::{Error, Event, Result};
+use tokio::time::Instant;
+
+use super::decode::{self, Change, Item, Slim};
+use super::requests::{self, Lines};
+use crate::controller::key::ObjectKey;
+use crate::metrics::Metrics;
+
+/// The number of objects of the first page.
+const FIRST_PAGE: u32 = 500;
+/// The size of a page to aim for, in bytes; a page is buffered as a whole.
+const PAGE_BYTES: usize = 8 << 20;
+/// The shortest time between the starts of two watches that ended without an error.
+const WATCH_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a watch may stay open beyond the time that the API server was asked for.
+const WATCH_GRACE: Duration = Duration::from_secs(30);
+
+/// What to list and watch.
+#[derive(Clone)]
+pub(in crate::controller) struct Target {
+    /// The label of the metric: `envelopesecrets` or `secrets`.
+    pub(in crate::controller) resource: &'static str,
+    /// The URL path of the list.
+    pub(in crate::controller) path: String,
+    pub(in crate::controller) label_selector: Option<&'static str>,
+    /// Whether to request only the metadata of each object.
+    pub(in crate::controller) metadata_only: bool,
+    /// How long the API server keeps a watch open.
+    pub(in crate::controller) watch: Duration,
+}
+
+/// Lists and watches `target` indefinitely. An error is followed by another attempt when the stream is polled again.
+pub(in crate::controller) fn events<T: Slim + Send + 'static>(
+    client: Client,
+    target: Target,
+    metrics: Arc<Metrics>,
+) -> impl Stream<Item = Result<Event<(ObjectKey, T)>>> + Send {
+    let source = Source {
+        client,
+        target,
+        metrics,
+        state: State::Empty,
+        ready: VecDeque::new(),
+        limit: FIRST_PAGE,
+    };
+    futures::stream::unfold(source, |mut source| async {
+        let event = source.next().await;
+        Some((event, source))
+    })
+}
+
+struct Source<T> {
+    client: Client,
+    target: Target,
+    metrics: Arc<Metrics>,
+    state: State,
+    /// Decoded and not delivered yet.
+    ready: VecDeque<Event<(ObjectKey, T)>>,
+    /// The number of objects of the next page.
+    limit: u32,
+}
+
+enum State {
+    /// Nothing is known: a list follows.
+    Empty,
+    /// A page is due: the first one, or the one with this token.
+    Listing(Option<String>),
+    /// A watch from this version is due.
+    Listed(String),
+    Watching(Watch),
+}
+
+struct Watch {
+    resource_version: String,
+    lines: Lines,
+    opened: Instant,
+}
+
+impl<T: Slim> Source<T> {
+    async fn next(&mut self) -> Result<Event<(ObjectKey, T)>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Ok(event);
+            }
+            self.state = match std::mem::replace(&mut self.state, State::Empty) {
+                State::Empty => {
+                    self.ready.push_back(Event::Init);
+                    State::Listing(None)
+                }
+                State::Listing(token) => self.list(token).await?,
+                State::Listed(resource_version) => self.open(resource_version).await?,
+                State::Watching(watch) => self.follow(watch).await?,
+            };
+        }
+    }
+
+    /// Reads one page. After a failure that may be transient, the same page is read again, not the whole list.
+    async fn list(&mut self, token: Option<String>) -> Result<State> {
+        let page = match self.page(token.as_deref()).await {
+            Ok(page) => page,
+            Err(error) => {
+                if is_transient(&error) {
+                    self.state = State::Listing(token);
+                }
+                return Err(Error::InitialListFailed(error));
+            }
+        };
+        for item in page.items {
+            let item = self.decoded(item);
+            self.ready.extend(item.map(Event::InitApply));
+        }
+        Ok(match page.next {
+            Some(token) => State::Listing(Some(token)),
+            None if page.resource_version.is_empty() => return Err(Error::NoResourceVersion),
+            None => {
+                self.ready.push_back(Event::InitDone);
+                State::Listed(page.resource_version)
+            }
+        })
+    }
+
+    async fn page(&mut self, token: Option<&str>) -> kube::Result<decode::Page<T>> {
+        let params = ListParams {
+            limit: Some(self.limit),
+            continue_token: token.map(str::to_owned),
+            ..self.list_params()
+        };
+        let bytes = requests::send(&self.client, self.list_request(&params)?).await?;
+        let page = decode::page::<T>(&bytes).map_err(kube::Error::SerdeError)?;
+        self.limit = next_limit(page.items.len(), bytes.len());
+        Ok(page)
+    }
+
+    fn list_params(&self) -> ListParams {
+        ListParams {
+            label_selector: self.target.label_selector.map(str::to_owned),
+            ..ListParams::default()
+        }
+    }
+
+    fn list_request(&self, params: &ListParams) -> kube::Result<Request<Vec<u8>>> {
+        let builder = Builder::new(self.target.path.as_str());
+        let request = if self.target.metadata_only {
+            builder.list_metadata(params)
+        } else {
+            builder.list(params)
+        };
+        request.map_err(kube::Error::BuildRequest)
+    }
+
+    /// Starts a watch.
+    async fn open(&mut self, resource_version: String) -> Result<State> {
+        let opened = Instant::now();
+        match self.watch(&resource_version).await {
+            Ok(lines) => Ok(State::Watching(Watch {
+                resource_version,
+                lines,
+                opened,
+            })),
+            Err(error) => {
+                if !needs_list(&error) {
+                    self.state = State::Listed(resource_version);
+                }
+                Err(Error::WatchStartFailed(error))
+            }
+        }
+    }
+
+    async fn watch(&mut self, resource_version: &str) -> kube::Result<Lines> {
+        let params = WatchParams {
+            label_selector: self.target.label_selector.map(str::to_owned),
+            timeout: Some(u32::try_from(self.target.watch.as_secs()).unwrap_or(u32::MAX)),
+            bookmarks: true,
+            ..WatchParams::default()
+        };
+        let builder = Builder::new(self.target.path.as_str());
+        let request = if self.target.metadata_only {
+            builder.watch_metadata(&params, resource_version)
+        } else {
+            builder.watch(&params, resource_version)
+        };
+        Lines::open(&self.client, request.map_err(kube::Error::BuildRequest)?).await
+    }
+
+    /// Waits for the next line of a watch and ingests it.
+    async fn follow(&mut self, mut watch: Watch) -> Result<State> {
+        let until = watch.opened + self.target.watch + WATCH_GRACE;
+        let line = match tokio::time::timeout_at(until, watch.lines.next()).await {
+            Ok(Some(Ok(line))) => line,
+            // It ended as requested, its connection broke, or nobody answers: the next request shows the difference.
+            Ok(None | Some(Err(_))) | Err(_) => {
+                tokio::time::sleep_until(watch.opened + WATCH_INTERVAL).await;
+                return Ok(State::Listed(watch.resource_version));
+            }
+        };
+        let line = match decode::line::<T>(&line) {
+            Ok(line) => line,
+            // What changed is unknown.
+            Err(error) => return Err(Error::WatchFailed(kube::Error::SerdeError(error))),
+        };
+        let event = match line.change {
+            Change::Applied(item) => self.decoded(item).map(Event::Apply),
+            Change::Deleted(item) => self.decoded(item).map(Event::Delete),
+            Change::Bookmark => None,
+            Change::Failed(status) => {
+                if status.code != 410 {
+                    self.state = State::Listed(watch.resource_version);
+                }
+                return Err(Error::WatchError(status));
+            }
+        };
+        self.ready.extend(event);
+        if let Some(version) = line.resource_version {
+            watch.resource_version = version;
+        }
+        Ok(State::Watching(watch))
+    }
+
+    /// Returns the object, or counts and logs one that cannot be decoded.
+    fn decoded(&self, item: Item<T>) -> Option<(ObjectKey, T)> {
+        match item {
+            Ok(item) => Some(item),
+            Err(undecodable) => {
+                undecodable.report(self.target.resource, &self.metrics);
+                None
+            }
+        }
+    }
+}
+
+/// Whether the same request may succeed later: the API server is overloaded, failing or unreachable.
+fn is_transient(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+        kube::Error::SerdeError(_) => false,
+        _ => true,
+    }
+}
+
+/// Whether a watch cannot be resumed: its version expired, or the CRD was removed and with it every object.
+fn needs_list(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == 410 || status.code == 404)
+}
+
+/// Returns the number of objects of the page after one of `bytes` with `count` objects.
+fn next_limit(count: usize, bytes: usize) -> u32 {
+    if count == 0 || bytes == 0 {
+        return FIRST_PAGE;
+    }
+    let fitting = count.saturating_mul(PAGE_BYTES) / bytes;
+    u32::try_from(fitting).unwrap_or(u32::MAX).clamp(1, FIRST_PAGE)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn page_size_follows_the_size_of_objects() {
+        for (count, bytes, limit) in [
+            (0, 100, 500),
+            (500, 1 << 20, 500),
+            (500, 8 << 20, 500),
+            (500, 16 << 20, 250),
+            (200, 280 << 20, 5),
+            (1, 64 << 20, 1),
+            (10, 0, 500),
+        ] {
+            assert_eq!(next_limit(count, bytes), limit, "{count} objects in {bytes} bytes");
+        }
+    }
+}
