@@ -16,9 +16,10 @@ use super::api_error::{ApiError, classify};
 use super::key::ObjectKey;
 use super::object::Object;
 use super::observe::decode::{self, Meta};
+use super::observe::history::{History, Mark};
+use super::observe::kind::Kind;
 use super::observe::requests;
 use super::secret::SecretBody;
-use super::watch::Kind;
 use crate::api::{EnvelopeSecretStatus, SECRET_MANAGER, STATUS_MANAGER};
 use crate::envelope::wire::{API_VERSION, KIND};
 use crate::metrics::Metrics;
@@ -37,20 +38,28 @@ struct Partial {
 pub(super) struct Cluster {
     client: Client,
     metrics: Arc<Metrics>,
+    history: History,
 }
 
 impl Cluster {
-    pub(super) fn new(client: Client, metrics: Arc<Metrics>) -> Self {
-        Cluster { client, metrics }
+    pub(super) fn new(client: Client, metrics: Arc<Metrics>, history: History) -> Self {
+        Cluster {
+            client,
+            metrics,
+            history,
+        }
     }
 
     /// Applies a Secret with server-side apply and returns the resulting metadata.
     pub(super) async fn apply_secret(&self, body: &SecretBody<'_>) -> Result<Meta, ApiError> {
         let params = PatchParams::apply(SECRET_MANAGER).force();
+        let mark = self.history.mark(Kind::Secrets);
         let applied = self
             .patch_metadata(body.key, &params, &Patch::Apply(body))
-            .await;
-        applied.map_err(|error| classify(&error, "patch", body.key))
+            .await
+            .map_err(|error| classify(&error, "patch", body.key))?;
+        self.written(Kind::Secrets, &applied, body.precondition.resource_version(), mark);
+        Ok(applied)
     }
 
     /// Applies a JSON Patch to a Secret and returns the resulting metadata. The patch itself tests the resourceVersion.
@@ -113,8 +122,11 @@ impl Cluster {
             "metadata": {"name": &*key.name, "namespace": &*key.namespace, "resourceVersion": resource_version},
             "status": status,
         });
+        let mark = self.history.mark(Kind::Objects);
         let applied = self.send_status(key, &body).await;
-        applied.map_err(|error| classify(&error, "patch", key))
+        let applied = applied.map_err(|error| classify(&error, "patch", key))?;
+        self.written(Kind::Objects, &applied, resource_version, mark);
+        Ok(applied)
     }
 
     /// kube has no method that patches a status and requests a metadata-only response.
@@ -142,6 +154,11 @@ impl Cluster {
         let request = secrets(key).patch_metadata(&key.name, params, patch);
         let partial: Partial = self.send(request).await?;
         Ok(partial.metadata)
+    }
+
+    fn written(&self, kind: Kind, meta: &Meta, replaced: &str, mark: Mark) {
+        let version = meta.resource_version.as_deref().unwrap_or_default();
+        self.history.written(kind, version, replaced, mark);
     }
 
     async fn send<T: DeserializeOwned>(

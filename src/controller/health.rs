@@ -4,7 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::context::Context;
-use super::watch::{Condition, Kind, WatchStream};
+use super::observe::kind::Kind;
+use super::watch::{Condition, WatchStream};
 use crate::api::Reason;
 use crate::kms::{Access, Registry};
 use crate::metrics::Metrics;

@@ -17,6 +17,8 @@ use super::events::{Events, run as send_events};
 use super::health::{Health, Parts, refresh_on_scrape};
 use super::key::ObjectKey;
 use super::object::Object;
+use super::observe::history::History;
+use super::observe::kind::Kind;
 use super::observe::source::{Target, events};
 use super::opener::Opener;
 use super::opening;
@@ -29,7 +31,7 @@ use super::schema_check;
 use super::secret_facts::SecretFacts;
 use super::store::{NamespaceCache, Stores};
 use super::timings::Timings;
-use super::watch::{Kind, WatchStream, follow};
+use super::watch::{WatchStream, follow};
 use crate::api::MANAGED_LABEL;
 use crate::config::ControllerConfig;
 use crate::kms::Registry;
@@ -84,12 +86,13 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     );
 
     let registry = providers::observed(registry, &metrics);
+    let history = History::new();
     let (opener, open_requests) = Opener::new();
     let (events, event_queue) = Events::new(metrics.clone());
     let context = Arc::new(Context {
         stores: Stores::new(config.namespaces.as_deref()),
         queue: Queue::default(),
-        cluster: Cluster::new(client.clone(), metrics.clone()),
+        cluster: Cluster::new(client.clone(), metrics.clone(), history.clone()),
         reader: Reader::new(config.audiences, registry.clone()),
         opener,
         events,
@@ -104,7 +107,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     let mut tasks = JoinSet::new();
     let mut streams = Vec::new();
     for cache in context.stores.caches() {
-        streams.extend(start_streams(&mut tasks, &client, cache, &context, &activity));
+        streams.extend(start_streams(&mut tasks, &client, cache, &context, &activity, &history));
     }
     health.set(Parts {
         context: context.clone(),
@@ -116,6 +119,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     tasks.spawn(schema_check::run(context.clone(), client.clone()));
     let rate = (timings.event_interval, timings.event_burst);
     tasks.spawn(send_events(client, event_queue, metrics, rate, shutdown.clone()));
+    tasks.spawn(forget_on_restore(context.clone(), history));
     for (scheme, kms) in registry.iter() {
         tasks.spawn(providers::follow(scheme, kms.clone(), context.clone()));
     }
@@ -147,6 +151,16 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     Ok(())
 }
 
+/// Drops what is remembered about the cluster whenever its storage was restored; the streams list everything again.
+async fn forget_on_restore(context: Arc<Context>, history: History) {
+    let mut restores = history.restores();
+    // `history` owns the sender: it does not end.
+    while restores.changed().await.is_ok() {
+        context.stores.forget_expectations();
+        context.states().clear();
+    }
+}
+
 /// Starts the two watch streams of one namespace, or of the whole cluster.
 fn start_streams(
     tasks: &mut JoinSet<()>,
@@ -154,6 +168,7 @@ fn start_streams(
     cache: &Arc<NamespaceCache>,
     context: &Arc<Context>,
     activity: &WatchActivity,
+    history: &History,
 ) -> [Arc<WatchStream>; 2] {
     let namespace = cache.namespace.as_deref();
     let timings = &context.timings;
@@ -162,7 +177,7 @@ fn start_streams(
         let path = kind.path(namespace);
         let stream = WatchStream::new(kind, namespace, path.clone(), activity.clone());
         let target = Target {
-            resource: kind.as_str(),
+            kind,
             path,
             label_selector,
             metadata_only: kind == Kind::Secrets,
@@ -181,7 +196,7 @@ fn start_streams(
     };
     tasks.spawn(follow(
         object_stream.clone(),
-        events::<Object>(client.clone(), target, context.metrics.clone()),
+        events::<Object>(client.clone(), target, context.metrics.clone(), history.clone()),
         context.metrics.clone(),
         retry,
         handle,
@@ -197,7 +212,7 @@ fn start_streams(
     };
     tasks.spawn(follow(
         secret_stream.clone(),
-        events::<SecretFacts>(client.clone(), target, context.metrics.clone()),
+        events::<SecretFacts>(client.clone(), target, context.metrics.clone(), history.clone()),
         context.metrics.clone(),
         retry,
         handle,

@@ -2,5 +2,7 @@
 //! streams that list and watch.
 
 pub(super) mod decode;
+pub(super) mod history;
+pub(super) mod kind;
 pub(super) mod requests;
 pub(super) mod source;

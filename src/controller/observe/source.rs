@@ -14,6 +14,8 @@ use kube::runtime::watcher::{Error, Event, Result};
 use tokio::time::Instant;
 
 use super::decode::{self, Change, Item, Slim};
+use super::history::{History, Mark};
+use super::kind::Kind;
 use super::requests::{self, Lines};
 use crate::controller::key::ObjectKey;
 use crate::metrics::Metrics;
@@ -30,8 +32,7 @@ const WATCH_GRACE: Duration = Duration::from_secs(30);
 /// What to list and watch.
 #[derive(Clone)]
 pub(in crate::controller) struct Target {
-    /// The label of the metric: `envelopesecrets` or `secrets`.
-    pub(in crate::controller) resource: &'static str,
+    pub(in crate::controller) kind: Kind,
     /// The URL path of the list.
     pub(in crate::controller) path: String,
     pub(in crate::controller) label_selector: Option<&'static str>,
@@ -46,11 +47,14 @@ pub(in crate::controller) fn events<T: Slim + Send + 'static>(
     client: Client,
     target: Target,
     metrics: Arc<Metrics>,
+    history: History,
 ) -> impl Stream<Item = Result<Event<(ObjectKey, T)>>> + Send {
     let source = Source {
         client,
         target,
         metrics,
+        restores: history.restores(),
+        history,
         state: State::Empty,
         ready: VecDeque::new(),
         limit: FIRST_PAGE,
@@ -65,6 +69,8 @@ struct Source<T> {
     client: Client,
     target: Target,
     metrics: Arc<Metrics>,
+    history: History,
+    restores: tokio::sync::watch::Receiver<u64>,
     state: State,
     /// Decoded and not delivered yet.
     ready: VecDeque<Event<(ObjectKey, T)>>,
@@ -75,10 +81,11 @@ struct Source<T> {
 enum State {
     /// Nothing is known: a list follows.
     Empty,
-    /// A page is due: the first one, or the one with this token.
-    Listing(Option<String>),
-    /// A watch from this version is due.
-    Listed(String),
+    /// A page of the list that began after this mark is due: the first one, or the one with this token.
+    Listing(Mark, Option<String>),
+    /// A watch from this version is due. The flag says whether a list has just returned the version: any other version
+    /// is checked first.
+    Listed(String, bool),
     Watching(Watch),
 }
 
@@ -91,28 +98,34 @@ struct Watch {
 impl<T: Slim> Source<T> {
     async fn next(&mut self) -> Result<Event<(ObjectKey, T)>> {
         loop {
+            if self.restores.has_changed().unwrap_or_default() {
+                self.restores.mark_unchanged();
+                self.ready.clear();
+                self.state = State::Empty;
+            }
             if let Some(event) = self.ready.pop_front() {
                 return Ok(event);
             }
             self.state = match std::mem::replace(&mut self.state, State::Empty) {
                 State::Empty => {
                     self.ready.push_back(Event::Init);
-                    State::Listing(None)
+                    State::Listing(self.history.mark(self.target.kind), None)
                 }
-                State::Listing(token) => self.list(token).await?,
-                State::Listed(resource_version) => self.open(resource_version).await?,
+                State::Listing(mark, token) => self.list(mark, token).await?,
+                State::Listed(version, true) => self.open(version).await?,
+                State::Listed(version, false) => self.check(version).await?,
                 State::Watching(watch) => self.follow(watch).await?,
             };
         }
     }
 
     /// Reads one page. After a failure that may be transient, the same page is read again, not the whole list.
-    async fn list(&mut self, token: Option<String>) -> Result<State> {
+    async fn list(&mut self, mark: Mark, token: Option<String>) -> Result<State> {
         let page = match self.page(token.as_deref()).await {
             Ok(page) => page,
             Err(error) => {
                 if is_transient(&error) {
-                    self.state = State::Listing(token);
+                    self.state = State::Listing(mark, token);
                 }
                 return Err(Error::InitialListFailed(error));
             }
@@ -122,11 +135,14 @@ impl<T: Slim> Source<T> {
             self.ready.extend(item.map(Event::InitApply));
         }
         Ok(match page.next {
-            Some(token) => State::Listing(Some(token)),
+            Some(token) => State::Listing(mark, Some(token)),
             None if page.resource_version.is_empty() => return Err(Error::NoResourceVersion),
             None => {
+                if self.history.listed(self.target.kind, &page.resource_version, mark) {
+                    return Ok(State::Empty);
+                }
                 self.ready.push_back(Event::InitDone);
-                State::Listed(page.resource_version)
+                State::Listed(page.resource_version, true)
             }
         })
     }
@@ -160,6 +176,32 @@ impl<T: Slim> Source<T> {
         request.map_err(kube::Error::BuildRequest)
     }
 
+    /// Checks with a short list that `version` is not in the future: from there, a watch would stay silent.
+    async fn check(&mut self, version: String) -> Result<State> {
+        let mark = self.history.mark(self.target.kind);
+        let params = ListParams {
+            limit: Some(1),
+            ..self.list_params()
+        };
+        match self.current_version(&params).await {
+            Ok(current) if self.history.listed(self.target.kind, &current, mark) => Ok(State::Empty),
+            Ok(_) => Ok(State::Listed(version, true)),
+            Err(error) => {
+                if !needs_list(&error) {
+                    self.state = State::Listed(version, false);
+                }
+                Err(Error::WatchStartFailed(error))
+            }
+        }
+    }
+
+    async fn current_version(&mut self, params: &ListParams) -> kube::Result<String> {
+        let request = self.list_request(params)?;
+        let bytes = requests::send(&self.client, request).await?;
+        let page = decode::page::<T>(&bytes).map_err(kube::Error::SerdeError)?;
+        Ok(page.resource_version)
+    }
+
     /// Starts a watch.
     async fn open(&mut self, resource_version: String) -> Result<State> {
         let opened = Instant::now();
@@ -171,7 +213,7 @@ impl<T: Slim> Source<T> {
             })),
             Err(error) => {
                 if !needs_list(&error) {
-                    self.state = State::Listed(resource_version);
+                    self.state = State::Listed(resource_version, false);
                 }
                 Err(Error::WatchStartFailed(error))
             }
@@ -197,12 +239,19 @@ impl<T: Slim> Source<T> {
     /// Waits for the next line of a watch and ingests it.
     async fn follow(&mut self, mut watch: Watch) -> Result<State> {
         let until = watch.opened + self.target.watch + WATCH_GRACE;
-        let line = match tokio::time::timeout_at(until, watch.lines.next()).await {
+        let mark = self.history.mark(self.target.kind);
+        let line = tokio::select! {
+            biased;
+            // Everything is listed again, by every stream.
+            _ = self.restores.changed() => return Ok(State::Empty),
+            line = tokio::time::timeout_at(until, watch.lines.next()) => line,
+        };
+        let line = match line {
             Ok(Some(Ok(line))) => line,
             // It ended as requested, its connection broke, or nobody answers: the next request shows the difference.
             Ok(None | Some(Err(_))) | Err(_) => {
                 tokio::time::sleep_until(watch.opened + WATCH_INTERVAL).await;
-                return Ok(State::Listed(watch.resource_version));
+                return Ok(State::Listed(watch.resource_version, false));
             }
         };
         let line = match decode::line::<T>(&line) {
@@ -216,13 +265,14 @@ impl<T: Slim> Source<T> {
             Change::Bookmark => None,
             Change::Failed(status) => {
                 if status.code != 410 {
-                    self.state = State::Listed(watch.resource_version);
+                    self.state = State::Listed(watch.resource_version, false);
                 }
                 return Err(Error::WatchError(status));
             }
         };
         self.ready.extend(event);
         if let Some(version) = line.resource_version {
+            self.history.delivered(self.target.kind, &version, mark);
             watch.resource_version = version;
         }
         Ok(State::Watching(watch))
@@ -233,7 +283,7 @@ impl<T: Slim> Source<T> {
         match item {
             Ok(item) => Some(item),
             Err(undecodable) => {
-                undecodable.report(self.target.resource, &self.metrics);
+                undecodable.report(self.target.kind.as_str(), &self.metrics);
                 None
             }
         }

@@ -34,6 +34,16 @@ pub(super) enum Precondition {
     },
 }
 
+impl Precondition {
+    /// Returns the resourceVersion that a write with this precondition carries.
+    pub(super) fn resource_version(&self) -> &str {
+        match self {
+            Precondition::Absent => "1",
+            Precondition::Unchanged { resource_version, .. } => resource_version,
+        }
+    }
+}
+
 /// Returns the desired state of the Secret that belongs to the object with this uid.
 pub(super) fn desired(document: &Document, object_uid: &str) -> Desired {
     let template = &document.spec().template;
@@ -103,12 +113,9 @@ impl Serialize for SecretBody<'_> {
 
 impl SecretBody<'_> {
     fn metadata(&self, template: &Template) -> Value {
-        let (uid, resource_version) = match self.precondition {
-            Precondition::Absent => (None, "1"),
-            Precondition::Unchanged {
-                uid,
-                resource_version,
-            } => (Some(uid), &**resource_version),
+        let uid = match self.precondition {
+            Precondition::Absent => None,
+            Precondition::Unchanged { uid, .. } => Some(uid),
         };
         let owner = OwnerReference {
             api_version: API_VERSION.to_owned(),
@@ -122,7 +129,7 @@ impl SecretBody<'_> {
         let mut metadata = json!({
             "name": &*self.key.name,
             "namespace": &*self.key.namespace,
-            "resourceVersion": resource_version,
+            "resourceVersion": self.precondition.resource_version(),
             "labels": labels(template),
             "annotations": template.annotations,
             "ownerReferences": [owner],

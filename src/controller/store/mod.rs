@@ -114,6 +114,15 @@ impl Stores {
         self.caches.iter().any(|cache| cache.is_complete())
     }
 
+    /// Drops all expectations: the cluster is not in the state that they were derived from.
+    pub(super) fn forget_expectations(&self) {
+        for cache in &self.caches {
+            let mut inner = cache.lock();
+            inner.statuses = Expectations::default();
+            inner.secret_writes = Expectations::default();
+        }
+    }
+
     /// Returns the keys of all objects.
     pub(super) fn keys(&self) -> Vec<ObjectKey> {
         self.caches

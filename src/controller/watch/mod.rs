@@ -10,51 +10,12 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 use super::client::WatchActivity;
-use crate::api::{GROUP, PLURAL, VERSION};
+use super::observe::kind::Kind;
 use crate::metrics::Metrics;
 use crate::sync::lock;
 
 /// How often the task of an idle stream records that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-
-/// What a stream watches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Objects,
-    Secrets,
-}
-
-impl Kind {
-    pub(super) const ALL: [Kind; 2] = [Kind::Objects, Kind::Secrets];
-
-    /// Returns the metric label.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Kind::Objects => "envelopesecrets",
-            Kind::Secrets => "secrets",
-        }
-    }
-
-    /// Returns the URL path of the collection; `None` stands for all namespaces.
-    pub(super) fn path(self, namespace: Option<&str>) -> String {
-        let (group, plural) = match self {
-            Kind::Objects => (format!("/apis/{GROUP}/{VERSION}"), PLURAL),
-            Kind::Secrets => ("/api/v1".to_owned(), "secrets"),
-        };
-        match namespace {
-            Some(namespace) => format!("{group}/namespaces/{namespace}/{plural}"),
-            None => format!("{group}/{plural}"),
-        }
-    }
-
-    /// The resource name that kubectl and Roles use.
-    fn resource(self) -> String {
-        match self {
-            Kind::Objects => format!("{PLURAL}.{GROUP}"),
-            Kind::Secrets => "secrets".to_owned(),
-        }
-    }
-}
 
 /// The condition of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,6 +6,7 @@ mod lifecycle;
 mod preconditions;
 mod refusals;
 mod requests;
+mod restore;
 mod scale;
 mod start;
 mod tencent;
