@@ -1,7 +1,9 @@
 //! Serving the queue of [`super::opener`]: opening documents with the KMS.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures::FutureExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -11,7 +13,7 @@ use super::key::ObjectKey;
 use super::object::Object;
 use super::opener::{Opening, Requests};
 use super::reader::{open_label, outcome_of};
-use crate::api::Outcome;
+use crate::api::{KmsKey, KmsResponse, Outcome};
 use crate::envelope::{OpenError, Opened};
 use crate::kms::KmsError;
 
@@ -35,7 +37,7 @@ pub(super) async fn run(context: Arc<Context>, mut requests: Requests, stop: Can
     stop.run_until_cancelled(work).await;
 }
 
-/// Finishes the request for `key` on drop, even if opening panics.
+/// Finishes the request for `key` on drop, even without a result.
 struct AnswerGuard {
     context: Arc<Context>,
     key: ObjectKey,
@@ -59,14 +61,42 @@ async fn serve(context: Arc<Context>, key: ObjectKey, permit: OwnedSemaphorePerm
     let Some(object) = context.stores.cache(key).and_then(|cache| cache.object(key)) else {
         return;
     };
-    let result = open(context, key, &object).await;
     let (uid, generation) = (object.uid.clone(), object.generation);
+    // A panic is a failure with backoff like any other: without a result, the object would be opened again immediately.
+    let result = match AssertUnwindSafe(open(context, key, &object)).catch_unwind().await {
+        Ok(result) => result,
+        Err(_) => Err(broken(context, key, &object)),
+    };
     guard.opening = Some(Opening {
         uid,
         generation,
         result,
         _permit: permit,
     });
+}
+
+/// Reports a panic. Its payload may quote the document.
+fn broken(context: &Context, key: &ObjectKey, object: &Object) -> Outcome {
+    context.metrics.opened("broken");
+    let (namespace, name, uid) = (&*key.namespace, &*key.name, &*object.uid);
+    let generation = object.generation;
+    tracing::error!(
+        namespace,
+        name,
+        uid,
+        generation,
+        "opening the document panicked; retrying with backoff; report this as a bug"
+    );
+    Outcome::KmsUnavailable {
+        key: KmsKey {
+            service: "the KMS".to_owned(),
+            ..KmsKey::default()
+        },
+        response: KmsResponse {
+            message: Some("opening the document failed inside the controller; see its log".to_owned()),
+            ..KmsResponse::default()
+        },
+    }
 }
 
 async fn open(context: &Context, key: &ObjectKey, object: &Object) -> Result<Opened, Outcome> {

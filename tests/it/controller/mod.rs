@@ -1,6 +1,7 @@
 //! The controller on a real API server.
 
 mod api;
+mod broken;
 mod hostile;
 mod lifecycle;
 mod preconditions;
