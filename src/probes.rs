@@ -274,7 +274,10 @@ mod tests {
     async fn open_connections_do_not_delay_the_stop() {
         let (address, stop, server) = listening().await;
         let mut incomplete = TcpStream::connect(address).await.expect("connected");
-        incomplete.write_all(b"GET /livez HTTP/1.1\r\n").await.expect("sent");
+        incomplete
+            .write_all(b"GET /livez HTTP/1.1\r\n")
+            .await
+            .expect("sent");
         let _idle = TcpStream::connect(address).await.expect("connected");
         assert!(fetch(address, "/livez").await.starts_with("HTTP/1.1 200"));
         stop.cancel();
@@ -286,7 +289,10 @@ mod tests {
     async fn incomplete_request_is_closed_after_the_header_timeout() {
         let (address, _stop, _server) = listening().await;
         let mut incomplete = TcpStream::connect(address).await.expect("connected");
-        incomplete.write_all(b"GET /livez HTTP/1.1\r\n").await.expect("sent");
+        incomplete
+            .write_all(b"GET /livez HTTP/1.1\r\n")
+            .await
+            .expect("sent");
         let mut rest = Vec::new();
         let closed = tokio::time::timeout(HEADER_TIMEOUT * 2, incomplete.read_to_end(&mut rest));
         assert!(closed.await.is_ok(), "still open");

@@ -58,16 +58,17 @@ impl Cluster {
             .patch_metadata(body.key, &params, &Patch::Apply(body))
             .await
             .map_err(|error| classify(&error, "patch", body.key))?;
-        self.written(Kind::Secrets, &applied, body.precondition.resource_version(), mark);
+        self.written(
+            Kind::Secrets,
+            &applied,
+            body.precondition.resource_version(),
+            mark,
+        );
         Ok(applied)
     }
 
     /// Applies a JSON Patch to a Secret and returns the resulting metadata. The patch itself tests the resourceVersion.
-    pub(super) async fn patch_secret(
-        &self,
-        key: &ObjectKey,
-        operations: Value,
-    ) -> Result<Meta, ApiError> {
+    pub(super) async fn patch_secret(&self, key: &ObjectKey, operations: Value) -> Result<Meta, ApiError> {
         let patch = match serde_json::from_value(operations) {
             Ok(operations) => Patch::<()>::Json(operations),
             Err(error) => return Err(classify(&kube::Error::SerdeError(error), "patch", key)),
@@ -89,14 +90,14 @@ impl Cluster {
     /// Reads the metadata of the Secret; `None` if it does not exist.
     pub(super) async fn secret(&self, key: &ObjectKey) -> Result<Option<Meta>, ApiError> {
         let request = secrets(key).get_metadata(&key.name, &GetParams::default());
-        let secret: kube::Result<Partial> = self.send(request).await;
+        let secret: kube::Result<Partial> = self.read(request).await.and_then(|bytes| decoded(&bytes));
         Ok(optional(secret, key)?.map(|secret| secret.metadata))
     }
 
     /// Reads the object; `None` if it does not exist.
     pub(super) async fn object(&self, key: &ObjectKey) -> Result<Option<Object>, ApiError> {
         let request = objects(key).get(&key.name, &GetParams::default());
-        let Some(bytes) = optional(self.send_raw(request).await, key)? else {
+        let Some(bytes) = optional(self.read(request).await, key)? else {
             return Ok(None);
         };
         match decode::item::<Object>(&String::from_utf8_lossy(&bytes)) {
@@ -165,16 +166,20 @@ impl Cluster {
         &self,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
     ) -> kube::Result<T> {
-        let bytes = self.send_raw(request).await?;
-        serde_json::from_str(&String::from_utf8_lossy(&bytes)).map_err(kube::Error::SerdeError)
+        let request = request.map_err(kube::Error::BuildRequest)?;
+        decoded(&requests::send(&self.client, request).await?)
     }
 
-    async fn send_raw(
+    async fn read(
         &self,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
     ) -> kube::Result<bytes::Bytes> {
-        requests::send(&self.client, request.map_err(kube::Error::BuildRequest)?).await
+        requests::read(&self.client, request.map_err(kube::Error::BuildRequest)?).await
     }
+}
+
+fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> kube::Result<T> {
+    serde_json::from_str(&String::from_utf8_lossy(bytes)).map_err(kube::Error::SerdeError)
 }
 
 fn secrets(key: &ObjectKey) -> Builder {

@@ -107,7 +107,9 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     let mut tasks = JoinSet::new();
     let mut streams = Vec::new();
     for cache in context.stores.caches() {
-        streams.extend(start_streams(&mut tasks, &client, cache, &context, &activity, &history));
+        streams.extend(start_streams(
+            &mut tasks, &client, cache, &context, &activity, &history,
+        ));
     }
     health.set(Parts {
         context: context.clone(),

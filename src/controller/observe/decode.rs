@@ -257,7 +257,9 @@ pub(in crate::controller) fn line<T: Slim>(bytes: &[u8]) -> Result<Line<T>, serd
         _ => Change::Bookmark,
     };
     let resource_version = match &change {
-        Change::Applied(Ok((_, value))) | Change::Deleted(Ok((_, value))) => value.resource_version().to_owned(),
+        Change::Applied(Ok((_, value))) | Change::Deleted(Ok((_, value))) => {
+            value.resource_version().to_owned()
+        }
         Change::Applied(Err(item)) | Change::Deleted(Err(item)) => item.resource_version.clone(),
         Change::Bookmark => identity(object, "resourceVersion"),
         Change::Failed(_) => String::new(),
@@ -286,7 +288,13 @@ mod tests {
 
         fn of(Wire { metadata }: Wire) -> Option<(ObjectKey, Self)> {
             let key = ObjectKey::new(metadata.namespace.as_deref()?, metadata.name.as_deref()?);
-            Some((key, Named(metadata.generation.unwrap_or_default(), metadata.resource_version?)))
+            Some((
+                key,
+                Named(
+                    metadata.generation.unwrap_or_default(),
+                    metadata.resource_version?,
+                ),
+            ))
         }
 
         fn resource_version(&self) -> &str {
@@ -301,7 +309,9 @@ mod tests {
     }
 
     fn meta(more: &str) -> Meta {
-        serde_json::from_str::<Wire>(&object("db", more)).expect("metadata").metadata
+        serde_json::from_str::<Wire>(&object("db", more))
+            .expect("metadata")
+            .metadata
     }
 
     #[test]
@@ -323,7 +333,10 @@ mod tests {
         assert!(meta(r#","deletionTimestamp":"9999-12-31T23:59:59Z""#).deleting);
         let deep = format!("{}1{}", r#"{"a":"#.repeat(10_000), "}".repeat(10_000));
         let deep = meta(&format!(r#","managedFields":[{{"fieldsV1":{deep}}}]"#));
-        assert!(deep.managed_fields[0].fields.is_some(), "cut out, whatever its depth");
+        assert!(
+            deep.managed_fields[0].fields.is_some(),
+            "cut out, whatever its depth"
+        );
     }
 
     #[test]
@@ -343,13 +356,17 @@ mod tests {
             object("db", "")
         );
         let page = page::<Named>(text.as_bytes()).expect("a page");
-        assert_eq!((page.resource_version.as_str(), page.next.as_deref()), ("9", Some("t")));
+        assert_eq!(
+            (page.resource_version.as_str(), page.next.as_deref()),
+            ("9", Some("t"))
+        );
         let bad = page.items[0].as_ref().expect_err("undecodable");
         assert_eq!((bad.namespace.as_str(), bad.name.as_str()), ("prod", "bad"));
         assert!(!bad.cause.contains("hunter2"), "{}", bad.cause);
         assert!(page.items[1].is_err() && page.items[2].is_ok());
         assert!(super::page::<Named>(b"<html>").is_err());
-        let last = super::page::<Named>(br#"{"metadata":{"resourceVersion":"9"},"items":null}"#).expect("a page");
+        let last =
+            super::page::<Named>(br#"{"metadata":{"resourceVersion":"9"},"items":null}"#).expect("a page");
         assert!(last.items.is_empty() && last.next.is_none());
     }
 
@@ -369,7 +386,11 @@ mod tests {
         assert!(matches!(deleted.change, Change::Deleted(Ok(_))));
         let bad = event("ADDED", &object("db", r#","generation":[]"#));
         assert!(matches!(bad.change, Change::Applied(Err(_))));
-        assert_eq!(bad.resource_version.as_deref(), Some("7"), "readable all the same");
+        assert_eq!(
+            bad.resource_version.as_deref(),
+            Some("7"),
+            "readable all the same"
+        );
         let bookmark = event("BOOKMARK", r#"{"metadata":{"resourceVersion":"12"}}"#);
         assert!(matches!(bookmark.change, Change::Bookmark));
         assert_eq!(bookmark.resource_version.as_deref(), Some("12"));
@@ -377,6 +398,9 @@ mod tests {
         assert!(matches!(&failed.change, Change::Failed(status) if status.code == 410));
         assert_eq!(failed.resource_version, None);
         let invalid = line_of(b"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"db\",\"namespace\":\"prod\",\"resourceVersion\":\"7\",\"x\":\"\xff\"}}}");
-        assert!(matches!(invalid.change, Change::Applied(Ok(_))), "invalid UTF-8 elsewhere");
+        assert!(
+            matches!(invalid.change, Change::Applied(Ok(_))),
+            "invalid UTF-8 elsewhere"
+        );
     }
 }

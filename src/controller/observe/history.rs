@@ -152,12 +152,21 @@ mod tests {
         assert!(!history.listed(Kind::Objects, "10", first));
         let early = history.mark(Kind::Objects);
         history.delivered(Kind::Objects, "20", early);
-        assert!(!history.listed(Kind::Objects, "15", early), "requested before 20 was delivered");
-        assert!(!history.listed(Kind::Secrets, "3", history.mark(Kind::Secrets)), "another kind");
+        assert!(
+            !history.listed(Kind::Objects, "15", early),
+            "requested before 20 was delivered"
+        );
+        assert!(
+            !history.listed(Kind::Secrets, "3", history.mark(Kind::Secrets)),
+            "another kind"
+        );
 
         let mark = history.mark(Kind::Objects);
         history.written(Kind::Objects, "12", "12", mark);
-        assert!(!restores.has_changed().expect("open"), "a write that changed nothing");
+        assert!(
+            !restores.has_changed().expect("open"),
+            "a write that changed nothing"
+        );
         history.written(Kind::Objects, "21", "12", mark);
         assert!(!restores.has_changed().expect("open"));
         history.written(Kind::Objects, "13", "12", mark);

@@ -1,12 +1,59 @@
 //! Requests whose responses go through the decoder instead of kube's types. A read that the API server refuses with 429
 //! or 5xx is retried on its own, so that one lost page does not restart a list.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use http::header::{HeaderMap, RETRY_AFTER};
 use http::{Request, Response};
 use http_body::Body as _;
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
+use kube::core::response::StatusDetails;
+
+/// How often a read is sent, if the API server keeps refusing it for the moment.
+const ATTEMPTS: u32 = 3;
+/// The delay after the first refusal; it doubles.
+const RETRY: Duration = Duration::from_millis(100);
+/// A refusal that requests a longer wait is returned to the caller.
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// Sends a request that only reads, and returns the body of its response. A refusal with 429 or 5xx is retried twice,
+/// no earlier than its Retry-After.
+///
+/// # Errors
+/// [`kube::Error::Api`] for an error response.
+pub(in crate::controller) async fn read(client: &Client, request: Request<Vec<u8>>) -> kube::Result<Bytes> {
+    let mut failures = 0;
+    loop {
+        let error = match send(client, request.clone()).await {
+            Err(error) => error,
+            whole => return whole,
+        };
+        failures += 1;
+        match wait(&error, failures) {
+            Some(wait) => tokio::time::sleep(wait).await,
+            None => return Err(error),
+        }
+    }
+}
+
+/// Returns how long to wait before a read is sent again, after this number of failures; `None` if it is not.
+fn wait(error: &kube::Error, failures: u32) -> Option<Duration> {
+    let kube::Error::Api(status) = error else {
+        return None;
+    };
+    if failures >= ATTEMPTS || !(status.code == 429 || status.code >= 500) {
+        return None;
+    }
+    let details = status.details.as_ref();
+    let requested = Duration::from_secs(details.map_or(0, |details| details.retry_after_seconds).into());
+    let wait = RETRY
+        .saturating_mul(1 << failures.saturating_sub(1))
+        .max(requested);
+    Some(wait).filter(|wait| *wait <= MAX_WAIT)
+}
 
 /// Sends a request and returns the body of its response.
 ///
@@ -32,7 +79,22 @@ async fn open(client: &Client, request: Request<Vec<u8>>) -> kube::Result<Respon
         status = Status::failure(reason, reason);
         status.code = head.status.as_u16();
     }
+    if let Some(seconds) = retry_after_seconds(&head.headers) {
+        let details = status.details.get_or_insert(StatusDetails {
+            name: String::new(),
+            group: String::new(),
+            kind: String::new(),
+            uid: String::new(),
+            causes: Vec::new(),
+            retry_after_seconds: 0,
+        });
+        details.retry_after_seconds = details.retry_after_seconds.max(seconds);
+    }
     Err(kube::Error::Api(Box::new(status)))
+}
+
+fn retry_after_seconds(headers: &HeaderMap) -> Option<u32> {
+    headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()
 }
 
 /// The lines of a watch.
@@ -46,7 +108,10 @@ pub(in crate::controller) struct Lines {
 
 impl Lines {
     /// Starts a watch.
-    pub(in crate::controller) async fn open(client: &Client, request: Request<Vec<u8>>) -> kube::Result<Self> {
+    pub(in crate::controller) async fn open(
+        client: &Client,
+        request: Request<Vec<u8>>,
+    ) -> kube::Result<Self> {
         Ok(Lines {
             body: open(client, request).await?.into_body(),
             buffer: Vec::new(),
@@ -76,6 +141,72 @@ impl Lines {
                 // An incomplete line was cut off with its connection; the next watch delivers it again.
                 None => return None,
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::VecDeque;
+    use std::convert::Infallible;
+    use std::sync::{Arc, Mutex};
+    use tokio::time::Instant;
+
+    /// Sends a read to a server that responds with these codes, the first ones with this Retry-After.
+    async fn outcome(codes: &[u16], retry_after: Option<&str>) -> (kube::Result<Bytes>, Duration, usize) {
+        let left = Arc::new(Mutex::new(codes.iter().copied().collect::<VecDeque<u16>>()));
+        let (codes_left, header) = (left.clone(), retry_after.map(str::to_owned));
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let code = crate::sync::lock(&codes_left)
+                .pop_front()
+                .expect("another response");
+            let mut response = Response::builder().status(code);
+            if let Some(value) = header.as_ref().filter(|_| code != 200) {
+                response = response.header(RETRY_AFTER, value);
+            }
+            let response = response
+                .body(Body::from(b"slow down".to_vec()))
+                .expect("a response");
+            std::future::ready(Ok::<_, Infallible>(response))
+        });
+        let client = Client::new(service, "default");
+        let (request, start) = (
+            Request::get("/api").body(Vec::new()).expect("a request"),
+            Instant::now(),
+        );
+        let result = read(&client, request).await;
+        let unused = crate::sync::lock(&left).len();
+        (result, start.elapsed(), unused)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn refused_read_is_retried_on_its_own() {
+        let (result, took, _) = outcome(&[503, 429, 200], None).await;
+        assert_eq!(result.expect("the third"), "slow down");
+        assert!((300..400).contains(&took.as_millis()), "{took:?}");
+        let (result, took, _) = outcome(&[429, 200], Some("2")).await;
+        assert!(result.is_ok() && took.as_secs() == 2, "{took:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lasting_and_other_refusals_are_returned() {
+        for (codes, retry_after, unused) in [
+            (&[503, 503, 503, 200][..], None, 1),
+            (&[429, 200], Some("30"), 1),
+            (&[403, 200], None, 1),
+        ] {
+            let (result, _, left) = outcome(codes, retry_after).await;
+            let Err(kube::Error::Api(status)) = result else {
+                panic!("{codes:?} is an error")
+            };
+            assert_eq!((status.code, left), (codes[0], unused));
+            assert!(
+                !status.message.contains("slow down"),
+                "a body that is not a Status is not quoted"
+            );
+            let seconds = status.details.map(|details| details.retry_after_seconds);
+            assert_eq!(seconds, retry_after.map(|text| text.parse().expect("seconds")));
         }
     }
 }

@@ -138,7 +138,10 @@ impl<T: Slim> Source<T> {
             Some(token) => State::Listing(mark, Some(token)),
             None if page.resource_version.is_empty() => return Err(Error::NoResourceVersion),
             None => {
-                if self.history.listed(self.target.kind, &page.resource_version, mark) {
+                if self
+                    .history
+                    .listed(self.target.kind, &page.resource_version, mark)
+                {
                     return Ok(State::Empty);
                 }
                 self.ready.push_back(Event::InitDone);
@@ -153,7 +156,7 @@ impl<T: Slim> Source<T> {
             continue_token: token.map(str::to_owned),
             ..self.list_params()
         };
-        let bytes = requests::send(&self.client, self.list_request(&params)?).await?;
+        let bytes = requests::read(&self.client, self.list_request(&params)?).await?;
         let page = decode::page::<T>(&bytes).map_err(kube::Error::SerdeError)?;
         self.limit = next_limit(page.items.len(), bytes.len());
         Ok(page)
@@ -197,7 +200,7 @@ impl<T: Slim> Source<T> {
 
     async fn current_version(&mut self, params: &ListParams) -> kube::Result<String> {
         let request = self.list_request(params)?;
-        let bytes = requests::send(&self.client, request).await?;
+        let bytes = requests::read(&self.client, request).await?;
         let page = decode::page::<T>(&bytes).map_err(kube::Error::SerdeError)?;
         Ok(page.resource_version)
     }
@@ -328,7 +331,11 @@ mod tests {
             (1, 64 << 20, 1),
             (10, 0, 500),
         ] {
-            assert_eq!(next_limit(count, bytes), limit, "{count} objects in {bytes} bytes");
+            assert_eq!(
+                next_limit(count, bytes),
+                limit,
+                "{count} objects in {bytes} bytes"
+            );
         }
     }
 }

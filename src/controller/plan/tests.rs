@@ -30,7 +30,7 @@ fn object(change: impl FnOnce(&mut Value)) -> Object {
         }
     });
     change(&mut text);
-        decode::item::<Object>(&text.to_string()).expect("an object").1
+    decode::item::<Object>(&text.to_string()).expect("an object").1
 }
 
 fn secret() -> SecretFacts {

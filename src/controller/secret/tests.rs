@@ -168,7 +168,8 @@ fn string_data_of_other_managers_is_removed() {
     let mut seen = meta(&["extra"], &["o-1"]);
     let apply = json!({"manager": "kubectl", "operation": "Apply", "fieldsV1":
         {"f:stringData": {"f:password": {}, "f:extra": {}, "f:text": {}}}});
-    seen.managed_fields.push(serde_json::from_value(apply).expect("an entry"));
+    seen.managed_fields
+        .push(serde_json::from_value(apply).expect("an entry"));
     let test = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "10"});
     let expected = json!([
         test,

@@ -17,6 +17,11 @@ use crate::sync::lock;
 /// How often the task of an idle stream records that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(30);
 
+/// How long a watch must have lived for its next failure to count as the first.
+const STABLE: Duration = Duration::from_secs(30);
+/// The longest wait that a response can request.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(1);
+
 /// The condition of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Condition {
@@ -230,6 +235,18 @@ fn status(error: &watcher::Error) -> Option<(u16, &str)> {
     }
 }
 
+/// Returns the wait that the API server requests (Retry-After); zero if it requests none.
+fn retry_after(error: &watcher::Error) -> Duration {
+    let seconds = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => {
+            status.details.as_ref().map(|details| details.retry_after_seconds)
+        }
+        _ => None,
+    };
+    Duration::from_secs(seconds.unwrap_or_default().into()).min(MAX_RETRY_AFTER)
+}
+
 fn is_expired(error: &watcher::Error) -> bool {
     status(error).is_some_and(|(code, _)| code == 410)
 }
@@ -268,6 +285,7 @@ pub(super) async fn follow<K>(
 ) {
     let mut events = std::pin::pin!(events);
     let mut backoff = Backoff::default();
+    let mut started = Instant::now();
     loop {
         stream.lock().polled = Instant::now();
         let item = match tokio::time::timeout(HEARTBEAT, events.next()).await {
@@ -280,15 +298,22 @@ pub(super) async fn follow<K>(
             Ok(event) => {
                 // The watcher emits Init before it sends the list request: no success yet.
                 if !matches!(event, Event::Init) {
-                    backoff = Backoff::default();
+                    // Only a complete list counts: after single items, a bad page would be requested without backoff.
+                    if matches!(event, Event::InitDone) {
+                        backoff = Backoff::default();
+                    }
                     stream.succeeded(matches!(event, Event::InitDone));
                 }
                 handle(event);
             }
             Err(error) => {
                 stream.failed(&error, &metrics);
+                if !matches!(error, watcher::Error::InitialListFailed(_)) && started.elapsed() >= STABLE {
+                    backoff = Backoff::default();
+                }
                 let due = backoff.failed(Instant::now(), retry);
-                tokio::time::sleep_until(due).await;
+                tokio::time::sleep_until(due.max(Instant::now() + retry_after(&error))).await;
+                started = Instant::now();
             }
         }
     }

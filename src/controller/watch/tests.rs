@@ -1,5 +1,6 @@
 use super::*;
 use futures::stream;
+use serde_json::json;
 use std::cell::RefCell;
 
 fn api_error(code: u16) -> watcher::Error {
@@ -49,6 +50,44 @@ async fn errors_are_retried_and_not_passed_on() {
         .map(|(event, condition)| (event.to_owned(), condition))
         .into();
     assert_eq!(*seen.borrow(), expected);
+}
+
+/// Returns when lists began and changes were handled, in seconds.
+async fn handled_at(items: Vec<watcher::Result<Event<i32>>>) -> Vec<u64> {
+    let start = Instant::now();
+    let seen = RefCell::new(Vec::new());
+    let retry = (Duration::from_secs(8), Duration::from_mins(5));
+    let handle = |event| {
+        if matches!(event, Event::Apply(_) | Event::Init) {
+            seen.borrow_mut().push(start.elapsed().as_secs());
+        }
+    };
+    let watch = watch_stream(Kind::Objects, None);
+    follow(watch, stream::iter(items), Metrics::new(), retry, handle).await;
+    seen.into_inner()
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_of_an_incomplete_list_do_not_reset_the_backoff() {
+    let mut items = Vec::new();
+    for _ in 0..200 {
+        items.extend([Ok(Event::Init), Ok(Event::InitApply(1)), Err(api_error(500))]);
+    }
+    let at = handled_at(items).await;
+    let first_hour = at.iter().filter(|at| **at < 3600).count();
+    assert!(first_hour < 60, "{first_hour} lists in an hour: {at:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn requested_wait_is_honoured() {
+    let status = json!({"code": 429, "message": "no", "details": {"retryAfterSeconds": 40}});
+    let error = kube::Error::Api(serde_json::from_value(status).expect("a status"));
+    let at = handled_at(vec![
+        Err(watcher::Error::WatchStartFailed(error)),
+        Ok(Event::Apply(1)),
+    ])
+    .await;
+    assert!((40..=41).contains(&at[0]), "{at:?}");
 }
 
 #[test]

@@ -37,7 +37,10 @@ impl Kms for Panicking {
         context: &'a EncryptionContext,
     ) -> BoxFuture<'a, Result<SecretBytes, KmsError>> {
         self.calls.fetch_add(1, Ordering::SeqCst);
-        assert!(!self.broken.load(Ordering::SeqCst), "a bug in the client of the KMS");
+        assert!(
+            !self.broken.load(Ordering::SeqCst),
+            "a bug in the client of the KMS"
+        );
         self.keyring.decrypt(key, ciphertext, context)
     }
 
@@ -66,10 +69,15 @@ async fn panic_while_opening_is_reported_and_retried_with_backoff() {
     registry.insert(local::SCHEME, kms.clone());
     let kubeconfig = plane_with_crd().kubeconfig();
     let running = Running::start_with(Keys(registry), &[&place.namespace], &[], kubeconfig, timings());
-    place.apply(&place.sealed("db", &[("password", "planted-broken-1")])).await;
+    place
+        .apply(&place.sealed("db", &[("password", "planted-broken-1")]))
+        .await;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let calls = kms.calls.load(Ordering::SeqCst);
-    assert!((2..60).contains(&calls), "{calls} calls in 3 s; the backoff is at most 0.5 s");
+    assert!(
+        (2..60).contains(&calls),
+        "{calls} calls in 3 s; the backoff is at most 0.5 s"
+    );
     place.reason("db", "KmsUnavailable").await;
     assert!(!logged(&[&place.namespace, "opening the document panicked", "ERROR"]).is_empty());
     assert!(running.metric("envelope_secrets_opens_total", "broken") >= 2);

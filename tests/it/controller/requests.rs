@@ -9,7 +9,9 @@ async fn every_request_identifies_the_controller() {
     let control = plane_with_crd();
     let mark = control.audit_mark().unwrap();
     let running = place.controller();
-    place.apply(&place.sealed("db", &[("password", "planted-agent-1")])).await;
+    place
+        .apply(&place.sealed("db", &[("password", "planted-agent-1")]))
+        .await;
     place.reason("db", "Synced").await;
     let namespace = place.namespace.clone();
     place.finish(running).await;

@@ -20,7 +20,10 @@ const LIMIT: Duration = Duration::from_secs(45);
 fn apply(plane: &ControlPlane, sealer: &Sealer, namespace: &str, name: &str, value: &str) {
     let document = sealer.seal(draft(namespace, name, &[("password", value.as_bytes())]));
     plane
-        .kubectl_with_input(["apply", "--server-side", "-f", "-"], &object(&document).to_string())
+        .kubectl_with_input(
+            ["apply", "--server-side", "-f", "-"],
+            &object(&document).to_string(),
+        )
         .unwrap();
 }
 
@@ -85,7 +88,10 @@ async fn restored_etcd_is_detected_and_everything_is_listed_again() {
         std::fs::remove_dir_all(directory.join("etcd")).unwrap();
         copy(&directory.join("etcd-backup"), &directory.join("etcd"));
     });
-    assert!(secrets.get_opt("lost").await.unwrap().is_none(), "etcd is restored");
+    assert!(
+        secrets.get_opt("lost").await.unwrap().is_none(),
+        "etcd is restored"
+    );
     apply(&plane, &sealer, &namespace, "new", "planted-restore-4");
     holds(&secrets, "new", "planted-restore-4").await;
     apply(&plane, &sealer, &namespace, "db", "planted-restore-5");
