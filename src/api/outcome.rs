@@ -79,6 +79,8 @@ pub enum Outcome {
         response: KmsResponse,
     },
     ApiUnavailable {
+        /// What failed: `writing the secret`, `reading the envelopesecret`.
+        request: &'static str,
         /// `503`, `timeout`.
         code: String,
     },
@@ -152,6 +154,8 @@ pub enum Outcome {
     },
     ApiForbidden {
         verb: String,
+        /// `secrets` or `envelopesecrets`.
+        resource: &'static str,
         namespace: String,
     },
 }

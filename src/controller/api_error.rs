@@ -5,6 +5,7 @@ use kube::core::Status;
 
 use super::client::TimedOut;
 use super::key::ObjectKey;
+use super::observe::kind::Kind;
 use crate::api::{Outcome, Rejection};
 
 /// Why a request failed.
@@ -24,10 +25,8 @@ pub(super) enum ApiError {
 
 impl ApiError {
     /// A response of the API server that cannot be decoded.
-    pub(super) fn unreadable() -> Self {
-        reportable(Outcome::ApiUnavailable {
-            code: UNREADABLE.to_owned(),
-        })
+    pub(super) fn unreadable(target: Target<'_>) -> Self {
+        target.unavailable(UNREADABLE.to_owned())
     }
 }
 
@@ -37,13 +36,31 @@ fn reportable(outcome: Outcome) -> ApiError {
     ApiError::Reportable(Box::new(outcome))
 }
 
-/// Classifies the failure of a request with `verb` on the Secret or object of `key`.
-pub(super) fn classify(error: &kube::Error, verb: &str, key: &ObjectKey) -> ApiError {
+/// What a request does, and to what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Target<'a> {
+    pub(super) verb: &'static str,
+    pub(super) kind: Kind,
+    pub(super) key: &'a ObjectKey,
+}
+
+impl Target<'_> {
+    fn unavailable(self, code: String) -> ApiError {
+        let request = match (self.verb, self.kind) {
+            ("get", Kind::Objects) => "reading the envelopesecret",
+            ("get", Kind::Secrets) => "reading the secret",
+            (_, Kind::Objects) => "writing the status",
+            (_, Kind::Secrets) => "writing the secret",
+        };
+        reportable(Outcome::ApiUnavailable { request, code })
+    }
+}
+
+/// Classifies the failure of a request.
+pub(super) fn classify(error: &kube::Error, target: Target<'_>) -> ApiError {
     match error {
-        kube::Error::Api(status) => classify_status(status, verb, key),
-        other => reportable(Outcome::ApiUnavailable {
-            code: transport(other).to_owned(),
-        }),
+        kube::Error::Api(status) => classify_status(status, target),
+        other => target.unavailable(transport(other).to_owned()),
     }
 }
 
@@ -67,7 +84,7 @@ fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     false
 }
 
-fn classify_status(status: &Status, verb: &str, key: &ObjectKey) -> ApiError {
+fn classify_status(status: &Status, target: Target<'_>) -> ApiError {
     let causes = status
         .details
         .as_ref()
@@ -96,10 +113,11 @@ fn classify_status(status: &Status, verb: &str, key: &ObjectKey) -> ApiError {
             verb: if says(" cannot create resource ") {
                 "create"
             } else {
-                verb
+                target.verb
             }
             .to_owned(),
-            namespace: key.namespace.to_string(),
+            resource: target.kind.as_str(),
+            namespace: target.key.namespace.to_string(),
         }),
         413 => rejected(Rejection::TooLarge),
         500 if says("request is too large") => rejected(Rejection::TooLarge),
@@ -116,9 +134,7 @@ fn classify_status(status: &Status, verb: &str, key: &ObjectKey) -> ApiError {
                 rejected(Rejection::Invalid(fields))
             }
         }
-        code => reportable(Outcome::ApiUnavailable {
-            code: code.to_string(),
-        }),
+        code => target.unavailable(code.to_string()),
     }
 }
 
@@ -127,13 +143,17 @@ mod tests {
     use super::*;
     use serde_json::json;
 
+    fn target(key: &ObjectKey) -> Target<'_> {
+        Target {
+            verb: "patch",
+            kind: Kind::Secrets,
+            key,
+        }
+    }
+
     fn classified(status: serde_json::Value) -> ApiError {
         let status: Status = serde_json::from_value(status).expect("a status");
-        classify(
-            &kube::Error::Api(Box::new(status)),
-            "patch",
-            &ObjectKey::new("prod", "db"),
-        )
+        classify(&kube::Error::Api(Box::new(status)), target(&ObjectKey::new("prod", "db")))
     }
 
     fn rejected(rejection: Rejection) -> ApiError {
@@ -142,7 +162,7 @@ mod tests {
 
     #[test]
     fn errors_are_classified_by_status_and_cause() {
-        let unavailable = |code: &str| reportable(Outcome::ApiUnavailable { code: code.into() });
+        let unavailable = |code: &str| reportable(Outcome::ApiUnavailable { request: "writing the secret", code: code.into() });
         // Messages of a v1.34 API server.
         let cases = [
             (
@@ -170,6 +190,7 @@ mod tests {
                 json!({"code": 403, "message": "secrets \"db\" is forbidden: User \"x\" cannot patch resource \"secrets\" in API group \"\" in the namespace \"prod\""}),
                 reportable(Outcome::ApiForbidden {
                     verb: "patch".into(),
+                    resource: "secrets",
                     namespace: "prod".into(),
                 }),
             ),
@@ -177,6 +198,7 @@ mod tests {
                 json!({"code": 403, "message": "secrets \"db\" is forbidden: User \"x\" cannot create resource \"secrets\" in API group \"\" in the namespace \"prod\""}),
                 reportable(Outcome::ApiForbidden {
                     verb: "create".into(),
+                    resource: "secrets",
                     namespace: "prod".into(),
                 }),
             ),
@@ -230,9 +252,35 @@ mod tests {
             (kube::Error::Service("refused".into()), "connection"),
         ] {
             assert_eq!(
-                classify(&error, "patch", &key),
-                reportable(Outcome::ApiUnavailable { code: code.into() })
+                classify(&error, target(&key)),
+                reportable(Outcome::ApiUnavailable { request: "writing the secret", code: code.into() })
             );
         }
+    }
+
+    #[test]
+    fn refused_read_names_verb_and_resource() {
+        let key = ObjectKey::new("prod", "db");
+        let target = Target {
+            verb: "get",
+            kind: Kind::Objects,
+            key: &key,
+        };
+        let status = |code: u16| serde_json::from_value(json!({"code": code, "message": "no"})).expect("a status");
+        assert_eq!(
+            classify(&kube::Error::Api(status(403)), target),
+            reportable(Outcome::ApiForbidden {
+                verb: "get".into(),
+                resource: "envelopesecrets",
+                namespace: "prod".into(),
+            })
+        );
+        assert_eq!(
+            classify(&kube::Error::Api(status(503)), target),
+            reportable(Outcome::ApiUnavailable {
+                request: "reading the envelopesecret",
+                code: "503".into(),
+            })
+        );
     }
 }

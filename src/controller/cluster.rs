@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::api_error::{ApiError, classify};
+use super::api_error::{ApiError, Target, classify};
 use super::key::ObjectKey;
 use super::object::Object;
 use super::observe::decode::{self, Meta};
@@ -57,7 +57,7 @@ impl Cluster {
         let applied = self
             .patch_metadata(body.key, &params, &Patch::Apply(body))
             .await
-            .map_err(|error| classify(&error, "patch", body.key))?;
+            .map_err(|error| classify(&error, patch(Kind::Secrets, body.key)))?;
         self.written(
             Kind::Secrets,
             &applied,
@@ -69,21 +69,21 @@ impl Cluster {
 
     /// Applies a JSON Patch to a Secret and returns the resulting metadata. The patch itself tests the resourceVersion.
     pub(super) async fn patch_secret(&self, key: &ObjectKey, operations: Value) -> Result<Meta, ApiError> {
-        let patch = match serde_json::from_value(operations) {
+        let operations = match serde_json::from_value(operations) {
             Ok(operations) => Patch::<()>::Json(operations),
-            Err(error) => return Err(classify(&kube::Error::SerdeError(error), "patch", key)),
+            Err(error) => return Err(classify(&kube::Error::SerdeError(error), patch(Kind::Secrets, key))),
         };
         let params = PatchParams {
             field_manager: Some(SECRET_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        match self.patch_metadata(key, &params, &patch).await {
+        match self.patch_metadata(key, &params, &operations).await {
             Ok(meta) => Ok(meta),
             // A failed `test` operation is a 422 without causes, and it can only concern the resourceVersion.
             Err(kube::Error::Api(status)) if status.code == 422 && has_no_causes(&status) => {
                 Err(ApiError::Conflict)
             }
-            Err(error) => Err(classify(&error, "patch", key)),
+            Err(error) => Err(classify(&error, patch(Kind::Secrets, key))),
         }
     }
 
@@ -91,20 +91,20 @@ impl Cluster {
     pub(super) async fn secret(&self, key: &ObjectKey) -> Result<Option<Meta>, ApiError> {
         let request = secrets(key).get_metadata(&key.name, &GetParams::default());
         let secret: kube::Result<Partial> = self.read(request).await.and_then(|bytes| decoded(&bytes));
-        Ok(optional(secret, key)?.map(|secret| secret.metadata))
+        Ok(optional(secret, get(Kind::Secrets, key))?.map(|secret| secret.metadata))
     }
 
     /// Reads the object; `None` if it does not exist.
     pub(super) async fn object(&self, key: &ObjectKey) -> Result<Option<Object>, ApiError> {
         let request = objects(key).get(&key.name, &GetParams::default());
-        let Some(bytes) = optional(self.read(request).await, key)? else {
+        let Some(bytes) = optional(self.read(request).await, get(Kind::Objects, key))? else {
             return Ok(None);
         };
         match decode::item::<Object>(&String::from_utf8_lossy(&bytes)) {
             Ok((_, object)) => Ok(Some(object)),
             Err(undecodable) => {
                 undecodable.report(Kind::Objects.as_str(), &self.metrics);
-                Err(ApiError::unreadable())
+                Err(ApiError::unreadable(get(Kind::Objects, key)))
             }
         }
     }
@@ -125,7 +125,7 @@ impl Cluster {
         });
         let mark = self.history.mark(Kind::Objects);
         let applied = self.send_status(key, &body).await;
-        let applied = applied.map_err(|error| classify(&error, "patch", key))?;
+        let applied = applied.map_err(|error| classify(&error, patch(Kind::Objects, key)))?;
         self.written(Kind::Objects, &applied, resource_version, mark);
         Ok(applied)
     }
@@ -182,6 +182,22 @@ fn decoded<T: DeserializeOwned>(bytes: &[u8]) -> kube::Result<T> {
     serde_json::from_str(&String::from_utf8_lossy(bytes)).map_err(kube::Error::SerdeError)
 }
 
+fn get(kind: Kind, key: &ObjectKey) -> Target<'_> {
+    Target {
+        verb: "get",
+        kind,
+        key,
+    }
+}
+
+fn patch(kind: Kind, key: &ObjectKey) -> Target<'_> {
+    Target {
+        verb: "patch",
+        kind,
+        key,
+    }
+}
+
 fn secrets(key: &ObjectKey) -> Builder {
     Builder::new(Kind::Secrets.path(Some(&key.namespace)))
 }
@@ -191,10 +207,10 @@ fn objects(key: &ObjectKey) -> Builder {
 }
 
 /// Converts "not found" to `None`. A 404 because the type is not served, for a moment after a CRD change, stays an error.
-fn optional<T>(response: kube::Result<T>, key: &ObjectKey) -> Result<Option<T>, ApiError> {
+fn optional<T>(response: kube::Result<T>, target: Target<'_>) -> Result<Option<T>, ApiError> {
     match response {
         Ok(object) => Ok(Some(object)),
-        Err(error) => match classify(&error, "get", key) {
+        Err(error) => match classify(&error, target) {
             ApiError::NotFound => Ok(None),
             other => Err(other),
         },

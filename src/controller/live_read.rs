@@ -15,7 +15,7 @@ impl Reconciler<'_> {
             Ok(meta) => meta,
             Err(error) => {
                 self.cache.secret_unknown(self.key);
-                return self.read_failed(&error);
+                return self.read_failed(error);
             }
         };
         let watched = meta
@@ -54,7 +54,7 @@ impl Reconciler<'_> {
             }
             Err(error) => {
                 self.cache.object_unknown(self.key);
-                self.read_failed(&error)
+                self.read_failed(error)
             }
         }
     }
@@ -63,22 +63,17 @@ impl Reconciler<'_> {
     pub(super) async fn read_both(&mut self) -> Step {
         match self.read_object().await {
             Step::Retry => self.read_secret().await,
-            finished @ Step::Finished(_) => finished,
+            other => other,
         }
     }
 
-    /// A failed read leaves the status alone: the current state is unknown.
-    fn read_failed(&mut self, error: &ApiError) -> Step {
+    fn read_failed(&mut self, error: ApiError) -> Step {
         match error {
             ApiError::NotFound | ApiError::NamespaceTerminating => self.finish_gone(),
             ApiError::Conflict | ApiError::ImmutableField(_) => {
                 Step::Finished(self.retry_later(Action::Unread))
             }
-            ApiError::Reportable(outcome) => {
-                let (namespace, name) = (&*self.key.namespace, &*self.key.name);
-                tracing::warn!(namespace, name, reason = %outcome.reason(), "reading the object or its Secret failed; retrying with backoff");
-                Step::Finished(self.retry_later(Action::Unread))
-            }
+            ApiError::Reportable(outcome) => Step::Unread(*outcome),
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::object::Object;
 use super::secret_facts::SecretFacts;
-use crate::api::{Applied, Outcome, Sealed};
+use crate::api::{Applied, Outcome, Reason, Sealed};
 
 /// What is remembered about one object.
 #[derive(Debug, Default)]
@@ -18,6 +18,8 @@ pub(super) struct ObjectState {
     /// When this generation was first seen; `None` once its Secret is written.
     pub(super) first_seen: Option<Instant>,
     failure: Option<Failure>,
+    /// The uid of the Secret that the last failed attempt found.
+    pub(super) failed_secret: Option<Box<str>>,
     /// A foreign Secret that no watch delivers.
     pub(super) foreign: Option<ForeignSecret>,
     /// A success that is not in the status yet.
@@ -90,6 +92,28 @@ impl ObjectState {
             backoff,
         });
         due
+    }
+
+    /// Whether the API server refused the last attempt: opening the document again cannot cure that.
+    pub(super) fn was_refused(&self) -> bool {
+        let failure = self.failure.as_ref();
+        failure.is_some_and(|failure| {
+            matches!(
+                failure.outcome.reason(),
+                Reason::ApiForbidden
+                    | Reason::ApiUnavailable
+                    | Reason::SecretRejected
+                    | Reason::ImmutableSecret
+            )
+        })
+    }
+
+    /// Returns an `ImmutableSecret` failure that concerns the Secret with this uid: as long as that Secret exists, no
+    /// write can succeed.
+    pub(super) fn still_immutable(&self, secret_uid: Option<&Box<str>>) -> Option<Outcome> {
+        let failure = self.failure.as_ref()?;
+        let same = secret_uid.is_some() && self.failed_secret.as_ref() == secret_uid;
+        (same && failure.outcome.reason() == Reason::ImmutableSecret).then(|| failure.outcome.clone())
     }
 
     /// Forgets an `ImmutableSecret` failure, because the Secret was deleted as its message advises.
@@ -182,8 +206,14 @@ mod tests {
             holds: Some(1),
             generation: 2,
         };
-        state.failed(immutable, 0, now, RETRY);
+        state.failed_secret = Some("s-1".into());
+        state.failed(immutable.clone(), 0, now, RETRY);
+        assert!(state.was_refused());
+        assert_eq!(state.still_immutable(Some(&"s-1".into())), Some(immutable));
+        assert_eq!(state.still_immutable(Some(&"s-2".into())), None, "replaced");
+        assert_eq!(state.still_immutable(None), None, "deleted");
         state.clear_immutable();
+        assert!(!state.was_refused());
         assert_eq!(state.pending_retry(0, now), None);
         state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
         state.clear_immutable();

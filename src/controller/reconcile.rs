@@ -1,15 +1,19 @@
 //! One reconcile: observe, plan, act. It has at most one request in flight, so the number of concurrent reconciles
 //! bounds the number of concurrent writes.
 
+use std::sync::Arc;
+
 use tokio::time::Instant;
 
 use super::context::Context;
 use super::key::ObjectKey;
+use super::object::Object;
 use super::object_state::ForeignSecret;
 use super::opener::Opening;
 use super::plan::{self, Cause, Plan, View};
 use super::reconciler::{Action, Finished, LiveRead, Reconciler, Snapshot, Step};
 use super::secret::desired;
+use super::secret_facts::SecretFacts;
 use super::status::{masked, synced};
 use crate::api::{Outcome, Reason};
 
@@ -28,6 +32,7 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectKey) -> Option<Inst
         state,
         opening: context.opener.take(key),
         live_read: LiveRead::NotDone,
+        facts_checked: false,
         object_gone: false,
     };
     let finished = reconciler.run().await;
@@ -51,14 +56,18 @@ impl Reconciler<'_> {
             && foreign.rechecks.is_waiting(Instant::now())
         {
             self.live_read = LiveRead::Unwatched(foreign.facts.clone());
-        } else if self.state.foreign.is_some()
-            && let Step::Finished(finished) = self.read_secret().await
-        {
-            return finished;
+        } else if self.state.foreign.is_some() {
+            match self.read_secret().await {
+                Step::Retry => {}
+                Step::Finished(finished) => return finished,
+                Step::Unread(outcome) => return self.report_unread(outcome).await,
+            }
         }
         for _ in 0..MAX_ROUNDS {
-            if let Step::Finished(finished) = self.round().await {
-                return finished;
+            match self.round().await {
+                Step::Retry => {}
+                Step::Finished(finished) => return finished,
+                Step::Unread(outcome) => return self.report_unread(outcome).await,
             }
         }
         // Another writer keeps changing the object or the Secret.
@@ -78,18 +87,7 @@ impl Reconciler<'_> {
         self.state.overlay(&mut object);
         let read = observed.secret.is_some() || !matches!(self.live_read, LiveRead::NotDone);
         let secret = observed.secret.or_else(|| self.live_read.unwatched().cloned());
-        let document = self.context.reader.accept(self.key, &object).map(|accepted| {
-            let desired = desired(accepted.document(), &object.uid);
-            (accepted, desired)
-        });
-        let fields = document.as_ref().ok().map(|(_, desired)| desired.fields);
-        let secret_state = plan::secret_state(&object, secret.as_deref(), fields);
-        let snapshot = Snapshot {
-            object,
-            secret,
-            document,
-            secret_state,
-        };
+        let snapshot = self.snapshot(object, secret);
         let view = View {
             object: Some(&snapshot.object),
             secret: snapshot.secret.as_deref(),
@@ -109,6 +107,40 @@ impl Reconciler<'_> {
             Plan::Skip => self.report_synced(&snapshot, Action::Skipped).await,
             Plan::Restamp => self.restamp(snapshot).await,
             Plan::Open(cause) => self.open(snapshot, cause).await,
+        }
+    }
+
+    fn snapshot(&self, object: Object, secret: Option<Arc<SecretFacts>>) -> Snapshot {
+        let document = self.context.reader.accept(self.key, &object).map(|accepted| {
+            let desired = desired(accepted.document(), &object.uid);
+            (accepted, desired)
+        });
+        let fields = document.as_ref().ok().map(|(_, desired)| desired.fields);
+        let secret_state = plan::secret_state(&object, secret.as_deref(), fields);
+        Snapshot {
+            object,
+            secret,
+            document,
+            secret_state,
+        }
+    }
+
+    /// Reports a live read that was refused or failed, with what is known about the object.
+    async fn report_unread(&mut self, outcome: Outcome) -> Finished {
+        let (namespace, name) = (&*self.key.namespace, &*self.key.name);
+        tracing::warn!(namespace, name, reason = %outcome.reason(), "a live read failed; retrying with backoff");
+        let now = Instant::now();
+        let observed = self.cache.observe(self.key, now);
+        let Some(mut object) = observed.object else {
+            return self.retry_later(Action::Unread);
+        };
+        self.state.observe(&object, now);
+        self.state.overlay(&mut object);
+        let snapshot = self.snapshot(object, observed.secret);
+        match self.fail(&snapshot, outcome).await {
+            Step::Finished(finished) => finished,
+            // The object itself changed, or cannot be read either.
+            Step::Retry | Step::Unread(_) => self.retry_later(Action::Unread),
         }
     }
 
@@ -173,6 +205,15 @@ impl Reconciler<'_> {
                         .report_failure(&snapshot, outcome, Action::Waiting, due)
                         .await;
                 }
+                // A Decrypt cannot cure a refusal by the API server: first see whether the facts are readable again.
+                if self.state.was_refused() && !self.facts_checked {
+                    self.facts_checked = true;
+                    return self.read_both().await;
+                }
+                let secret_uid = snapshot.secret.as_ref().map(|facts| &facts.uid);
+                if let Some(outcome) = self.state.still_immutable(secret_uid) {
+                    return self.fail(&snapshot, outcome).await;
+                }
                 self.context.opener.request(self.key);
                 Step::Finished(Finished {
                     reason: Some(Reason::Progressing),
@@ -189,6 +230,7 @@ impl Reconciler<'_> {
         let due = self
             .state
             .failed(outcome.clone(), self.epoch(), Instant::now(), retry);
+        self.state.failed_secret = snapshot.secret.as_ref().map(|facts| facts.uid.clone());
         self.report_failure(snapshot, outcome, Action::Failed, due).await
     }
 

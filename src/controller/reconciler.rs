@@ -101,6 +101,8 @@ pub(super) enum Step {
     /// The observed state has changed: observe and plan again.
     Retry,
     Finished(Finished),
+    /// A live read was refused or failed: the current state is unknown.
+    Unread(Outcome),
 }
 
 /// The observed state that one round is based on.
@@ -138,6 +140,8 @@ pub(super) struct Reconciler<'a> {
     /// The result of opening the document, if it arrived and was not consumed yet.
     pub(super) opening: Option<Opening>,
     pub(super) live_read: LiveRead,
+    /// Whether this reconcile has read object and Secret before opening the document again.
+    pub(super) facts_checked: bool,
     /// The object is gone: nothing about it needs to be remembered.
     pub(super) object_gone: bool,
 }

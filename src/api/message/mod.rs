@@ -124,9 +124,9 @@ impl Outcome {
                 field(&key.service),
                 field(source)
             ),
-            Outcome::ApiUnavailable { code } => {
+            Outcome::ApiUnavailable { request, code } => {
                 let code = field(code);
-                format!("writing the secret failed ({code}); {kept}; retrying with backoff")
+                format!("{request} failed ({code}); {kept}; retrying with backoff")
             }
             Outcome::SealTimeInFuture { time } => {
                 let time = field(time);
@@ -241,8 +241,12 @@ impl Outcome {
                 let (reason, advice) = rejected(rejection);
                 format!("the API server rejected the secret: {reason}; {kept}; {advice}")
             }
-            Outcome::ApiForbidden { verb, namespace } => format!(
-                "the controller is not allowed to {} secrets in {}; {kept}; check its Role and admission policy",
+            Outcome::ApiForbidden {
+                verb,
+                resource,
+                namespace,
+            } => format!(
+                "the controller is not allowed to {} {resource} in {}; {kept}; check its Role and admission policy",
                 field(verb),
                 field(namespace)
             ),

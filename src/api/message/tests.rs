@@ -65,7 +65,10 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
             "no valid credentials for Tencent Cloud KMS from x; {kept}; check the controller's credentials",
         ),
         (
-            Outcome::ApiUnavailable { code: s() },
+            Outcome::ApiUnavailable {
+                request: "writing the secret",
+                code: s(),
+            },
             "writing the secret failed (x); {kept}; retrying with backoff",
         ),
         (
@@ -197,6 +200,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
         (
             Outcome::ApiForbidden {
                 verb: s(),
+                resource: "secrets",
                 namespace: s(),
             },
             "the controller is not allowed to x secrets in x; {kept}; check its Role and admission policy",

@@ -1,6 +1,11 @@
 //! The requests that the controller sends to the API server.
 
-use crate::support::controller::Place;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret;
+use serde_json::json;
+
+use crate::support::controller::{Place, Running, message, stalled, timings};
 use crate::support::crd::plane_with_crd;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -37,4 +42,54 @@ async fn every_request_identifies_the_controller() {
     }
     let seen: Vec<&str> = seen.iter().map(String::as_str).collect();
     assert_eq!(seen, ["create", "list", "patch", "watch"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn refused_read_is_reported_and_costs_no_further_decrypt() {
+    let place = Place::new("unread").await;
+    let control = plane_with_crd();
+    let user = format!("controller-of-{}", place.namespace);
+    let allow = |verbs: &[&str]| {
+        let rule = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+            "metadata": {"name": "controller", "namespace": place.namespace},
+            "rules": [rule("", &["secrets"]), rule("events.k8s.io", &["events"]),
+                rule("envelope-secrets.io", &["envelopesecrets", "envelopesecrets/status"])]});
+        let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+            "metadata": {"name": "controller", "namespace": place.namespace},
+            "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
+            "roleRef": {"kind": "Role", "name": "controller", "apiGroup": "rbac.authorization.k8s.io"}});
+        for body in [role, binding] {
+            control
+                .kubectl_with_input(["apply", "-f", "-"], &body.to_string())
+                .unwrap();
+        }
+    };
+    allow(&["list", "watch", "create", "patch"]);
+    let kubeconfig = control.kubeconfig_for_user(&user, &[]).unwrap();
+    let foreign: Secret =
+        serde_json::from_value(json!({"metadata": {"name": "db"}, "data": {"b": "eA=="}})).unwrap();
+    place.create_secret(&foreign).await;
+    let running = Running::start_with(
+        place.sealer.keyring(),
+        &[&place.namespace],
+        &[],
+        kubeconfig,
+        timings(),
+    );
+    place.apply(&place.sealed("db", &[("password", "planted-unread-1")])).await;
+    let refused = place.reason("db", "ApiForbidden").await;
+    stalled(&refused);
+    let text = message(&refused);
+    assert!(text.contains("is not allowed to get ") && text.contains("secrets in"), "{text}");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(
+        running.metric("envelope_secrets_kms_requests_total", ""),
+        1,
+        "a read is retried without a Decrypt"
+    );
+
+    allow(&["get", "list", "watch", "create", "patch"]);
+    place.reason("db", "Conflict").await;
+    place.finish(running).await;
 }
