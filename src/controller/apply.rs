@@ -58,6 +58,7 @@ impl Reconciler<'_> {
             precondition: &precondition,
         };
         let cluster = &self.context.cluster;
+        self.state.overdue_reads = 0;
         self.cache.secret_request(self.key);
         let mut meta = cluster.apply_secret(&body).await?;
         if let Some(operations) = cleanup(&meta, opened.document(), object_uid) {

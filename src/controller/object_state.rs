@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::object::Object;
 use super::secret_facts::SecretFacts;
+use crate::backoff::ExponentialBackoff;
 use crate::api::{Applied, Outcome, Reason, Sealed};
 
 /// What is remembered about one object.
@@ -24,6 +25,8 @@ pub(super) struct ObjectState {
     pub(super) foreign: Option<ForeignSecret>,
     /// A success that is not in the status yet.
     pub(super) unreported: Option<Unreported>,
+    /// How often in succession a write was read live because the watch had not delivered it in time.
+    pub(super) overdue_reads: u32,
     /// Backoff of reads and status writes.
     pub(super) status_retries: Backoff,
 }
@@ -131,6 +134,13 @@ impl ObjectState {
         self.foreign = None;
     }
 
+    /// Returns how long the watch may take to deliver a write: `first`, doubled by each live read in succession, up to 20
+    /// times as long (30 s to 10 min).
+    pub(super) fn expectation(&self, first: Duration) -> Duration {
+        let cap = first.saturating_mul(20);
+        ExponentialBackoff { first, cap }.delay(self.overdue_reads.saturating_add(1))
+    }
+
     /// Records that the status is up to date.
     pub(super) fn status_written(&mut self) {
         self.unreported = None;
@@ -195,6 +205,18 @@ mod tests {
         state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
         state.observe(&object("o-2", 2), now);
         assert_eq!(state.pending_retry(0, now), None, "new object of the same name");
+    }
+
+    #[test]
+    fn each_overdue_read_doubles_the_wait_for_the_watch() {
+        for (reads, seconds) in [(0, 30), (1, 60), (2, 120), (4, 480), (5, 600), (40, 600)] {
+            let state = ObjectState {
+                overdue_reads: reads,
+                ..ObjectState::default()
+            };
+            let wait = state.expectation(Duration::from_secs(30));
+            assert_eq!(wait.as_secs(), seconds, "{reads} reads");
+        }
     }
 
     #[tokio::test(start_paused = true)]

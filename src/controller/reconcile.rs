@@ -78,7 +78,18 @@ impl Reconciler<'_> {
         let now = Instant::now();
         let observed = self.cache.observe(self.key, now);
         if observed.overdue {
+            if !self.cache.is_synced() {
+                // The stream has to recover first: it delivers the write, or everything.
+                return Step::Finished(Finished {
+                    requeue_at: Some(now + self.context.timings.expectation),
+                    ..Finished::silently(Action::Unread)
+                });
+            }
+            self.state.overdue_reads = self.state.overdue_reads.saturating_add(1);
             return self.read_both().await;
+        }
+        if self.cache.expected_until(self.key).is_none() {
+            self.state.overdue_reads = 0;
         }
         let Some(mut object) = observed.object else {
             return self.finish_gone();

@@ -163,7 +163,7 @@ impl Reconciler<'_> {
 
     /// How long a write made now is expected to show up in the watch.
     pub(super) fn expected_until(&self) -> Instant {
-        Instant::now() + self.context.timings.expectation
+        Instant::now() + self.state.expectation(self.context.timings.expectation)
     }
 
     pub(super) fn epoch(&self) -> u64 {

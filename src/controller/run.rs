@@ -219,6 +219,7 @@ fn start_streams(
         retry,
         handle,
     ));
+    cache.set_streams([object_stream.clone(), secret_stream.clone()]);
     [object_stream, secret_stream]
 }
 

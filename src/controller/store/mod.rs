@@ -2,7 +2,7 @@
 //! our own writes as an overlay (docs/design/controller.md#stores-and-streams).
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 
 use kube::runtime::watcher::Event;
 use tokio::time::Instant;
@@ -11,6 +11,7 @@ use super::expectations::{Expectations, Overlay, Version};
 use super::key::ObjectKey;
 use super::object::{Object, StatusFacts};
 use super::secret_facts::SecretFacts;
+use super::watch::{Condition, WatchStream};
 use crate::sync::lock;
 
 /// All stores of one controller.
@@ -22,6 +23,8 @@ pub(super) struct Stores {
 pub(super) struct NamespaceCache {
     /// `None` for the whole cluster.
     pub(super) namespace: Option<Box<str>>,
+    /// The streams that feed the two stores.
+    streams: OnceLock<[Arc<WatchStream>; 2]>,
     inner: Mutex<Inner>,
 }
 
@@ -84,6 +87,7 @@ impl Stores {
         let cache = |namespace: Option<&str>| {
             Arc::new(NamespaceCache {
                 namespace: namespace.map(Into::into),
+                streams: OnceLock::new(),
                 inner: Mutex::default(),
             })
         };
@@ -149,6 +153,20 @@ impl NamespaceCache {
     /// Whether both lists are complete. Nothing may be planned before that.
     pub(super) fn is_complete(&self) -> bool {
         self.lock().is_complete()
+    }
+
+    /// Names the streams that feed the stores.
+    pub(super) fn set_streams(&self, streams: [Arc<WatchStream>; 2]) {
+        // Called once; a second call is ignored.
+        let _ = self.streams.set(streams);
+    }
+
+    /// Whether both streams deliver changes.
+    pub(super) fn is_synced(&self) -> bool {
+        let streams = self.streams.get().into_iter().flatten();
+        streams
+            .into_iter()
+            .all(|stream| stream.condition() == Condition::Synced)
     }
 
     /// Ingests an event of the object watch; returns the keys to reconcile.
