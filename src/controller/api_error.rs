@@ -153,7 +153,10 @@ mod tests {
 
     fn classified(status: serde_json::Value) -> ApiError {
         let status: Status = serde_json::from_value(status).expect("a status");
-        classify(&kube::Error::Api(Box::new(status)), target(&ObjectKey::new("prod", "db")))
+        classify(
+            &kube::Error::Api(Box::new(status)),
+            target(&ObjectKey::new("prod", "db")),
+        )
     }
 
     fn rejected(rejection: Rejection) -> ApiError {
@@ -162,7 +165,12 @@ mod tests {
 
     #[test]
     fn errors_are_classified_by_status_and_cause() {
-        let unavailable = |code: &str| reportable(Outcome::ApiUnavailable { request: "writing the secret", code: code.into() });
+        let unavailable = |code: &str| {
+            reportable(Outcome::ApiUnavailable {
+                request: "writing the secret",
+                code: code.into(),
+            })
+        };
         // Messages of a v1.34 API server.
         let cases = [
             (
@@ -253,7 +261,10 @@ mod tests {
         ] {
             assert_eq!(
                 classify(&error, target(&key)),
-                reportable(Outcome::ApiUnavailable { request: "writing the secret", code: code.into() })
+                reportable(Outcome::ApiUnavailable {
+                    request: "writing the secret",
+                    code: code.into()
+                })
             );
         }
     }
@@ -266,7 +277,8 @@ mod tests {
             kind: Kind::Objects,
             key: &key,
         };
-        let status = |code: u16| serde_json::from_value(json!({"code": code, "message": "no"})).expect("a status");
+        let status =
+            |code: u16| serde_json::from_value(json!({"code": code, "message": "no"})).expect("a status");
         assert_eq!(
             classify(&kube::Error::Api(status(403)), target),
             reportable(Outcome::ApiForbidden {

@@ -71,7 +71,12 @@ impl Cluster {
     pub(super) async fn patch_secret(&self, key: &ObjectKey, operations: Value) -> Result<Meta, ApiError> {
         let operations = match serde_json::from_value(operations) {
             Ok(operations) => Patch::<()>::Json(operations),
-            Err(error) => return Err(classify(&kube::Error::SerdeError(error), patch(Kind::Secrets, key))),
+            Err(error) => {
+                return Err(classify(
+                    &kube::Error::SerdeError(error),
+                    patch(Kind::Secrets, key),
+                ));
+            }
         };
         let params = PatchParams {
             field_manager: Some(SECRET_MANAGER.to_owned()),

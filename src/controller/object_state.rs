@@ -8,8 +8,8 @@ use tokio::time::Instant;
 use super::backoff::Backoff;
 use super::object::Object;
 use super::secret_facts::SecretFacts;
-use crate::backoff::ExponentialBackoff;
 use crate::api::{Applied, Outcome, Reason, Sealed};
+use crate::backoff::ExponentialBackoff;
 
 /// What is remembered about one object.
 #[derive(Debug, Default)]

@@ -88,10 +88,10 @@ fn broken(context: &Context, key: &ObjectKey, object: &Object) -> Outcome {
         "opening the document panicked; retrying with backoff; report this as a bug"
     );
     Outcome::KmsUnavailable {
-        key: KmsKey {
+        key: Box::new(KmsKey {
             service: "the KMS".to_owned(),
             ..KmsKey::default()
-        },
+        }),
         response: KmsResponse {
             message: Some("opening the document failed inside the controller; see its log".to_owned()),
             ..KmsResponse::default()

@@ -34,9 +34,15 @@ fn plant_time(path: &str) {
         "apiVersion": stored["apiVersion"], "fieldsType": "FieldsV1",
         "fieldsV1": {"f:metadata": {"f:annotations": {"f:tenant": {}}}},
     });
-    stored["metadata"]["managedFields"].as_array_mut().unwrap().push(entry);
+    stored["metadata"]["managedFields"]
+        .as_array_mut()
+        .unwrap()
+        .push(entry);
     replace(path, &stored);
-    assert!(get(path).to_string().contains(FAR_FUTURE), "the API server stores the time");
+    assert!(
+        get(path).to_string().contains(FAR_FUTURE),
+        "the API server stores the time"
+    );
 }
 
 /// Applies with kubectl: this test's own client cannot decode the response.
@@ -101,7 +107,10 @@ async fn unrepresentable_timestamp_stops_neither_list_nor_watch() {
     plant_time(&object);
     plant_time(&secret);
     let running = place.controller();
-    until(LIMIT, "both lists are complete", async || running.health.ready().is_ok()).await;
+    until(LIMIT, "both lists are complete", async || {
+        running.health.ready().is_ok()
+    })
+    .await;
     update(&place, "planted-hostile-3", "cGxhbnRlZC1ob3N0aWxlLTM=").await;
     stop(running).await;
     // Other tests list all namespaces with kube's types.

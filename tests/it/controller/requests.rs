@@ -77,11 +77,16 @@ async fn refused_read_is_reported_and_costs_no_further_decrypt() {
         kubeconfig,
         timings(),
     );
-    place.apply(&place.sealed("db", &[("password", "planted-unread-1")])).await;
+    place
+        .apply(&place.sealed("db", &[("password", "planted-unread-1")]))
+        .await;
     let refused = place.reason("db", "ApiForbidden").await;
     stalled(&refused);
     let text = message(&refused);
-    assert!(text.contains("is not allowed to get ") && text.contains("secrets in"), "{text}");
+    assert!(
+        text.contains("is not allowed to get ") && text.contains("secrets in"),
+        "{text}"
+    );
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(
         running.metric("envelope_secrets_kms_requests_total", ""),
