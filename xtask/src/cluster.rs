@@ -6,8 +6,6 @@ use std::{
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -24,8 +22,6 @@ use crate::{
 pub(crate) const RELEASE: &str = "envelope-secrets";
 /// The Secret with the keyring.
 const KEYRING: &str = "envelope-keyring";
-/// How long `cluster down` waits for processes to exit and for files to be removed.
-const STOP_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// `cargo xtask cluster`.
 pub(crate) fn cluster(action: &Cluster) -> Result<()> {
@@ -49,6 +45,7 @@ fn up(directory: &Path, profile: &str) -> Result<()> {
         down(directory)?;
     }
     let plane = started?;
+    let notes = checked_text(plane.helm(&parts).args(["get", "notes", RELEASE, "-n", RELEASE]))?;
     println!(
         "\nThe cluster is running, and the controller is ready. In a shell:\n\n\
          export KUBECONFIG={}\n\
@@ -58,7 +55,7 @@ fn up(directory: &Path, profile: &str) -> Result<()> {
         plane.kubeconfig,
         plane.kubectl_directory,
         profile_directory()?.display(),
-        checked_text(plane.helm(&parts).args(["get", "notes", RELEASE, "-n", RELEASE]))?.trim_end(),
+        notes.trim_start_matches("NOTES:\n").trim_end(),
         directory.join("run").display(),
     );
     Ok(())
@@ -74,7 +71,7 @@ fn start_in_background(directory: &Path, parts: &Parts) -> Result<Plane> {
     fs::write(directory.join("process"), process.to_text())?;
     let plane = Plane::read(&mut child)
         .with_context(|| fs::read_to_string(directory.join("log")).unwrap_or_default())?;
-    plane.install(parts, &directory.join("keyring"))?;
+    plane.install(parts, &directory.join("keyring"), &[])?;
     Ok(plane)
 }
 
@@ -83,22 +80,17 @@ fn down(directory: &Path) -> Result<()> {
         println!("no cluster is running");
         return Ok(());
     }
+    check(&[Need::Root])?;
+    build(&["testkit"])?;
     let text = fs::read_to_string(directory.join("process")).unwrap_or_default();
     if let Some(process) = Process::parse(&text).filter(|it| Process::find(it.id).as_ref() == Some(it)) {
         // Its guard and its cleaner notice its end, as they would notice SIGKILL.
         run(Command::new("kill").arg(process.id.to_string()))?;
     }
-    let start = Instant::now();
-    while directory.join("run").exists() {
-        ensure!(
-            start.elapsed() < STOP_TIMEOUT,
-            "{} is still there after {} s; see {}",
-            directory.join("run").display(),
-            STOP_TIMEOUT.as_secs(),
-            directory.join("log").display()
-        );
-        thread::sleep(Duration::from_millis(100));
-    }
+    // Waits for that cleaner, and removes what one that was killed itself has left.
+    let mut clean = Command::new(profile_directory()?.join("testkit"));
+    clean.arg("node-cleaner").arg(directory.join("run"));
+    run(clean.stdin(Stdio::null())).with_context(|| format!("see {}", directory.join("log").display()))?;
     fs::remove_dir_all(directory)?;
     println!("the cluster is stopped and removed");
     Ok(())
@@ -301,7 +293,7 @@ impl Plane {
     }
 
     /// Installs the chart with a new keyring, in a namespace that enforces the restricted Pod Security Standard.
-    pub(crate) fn install(&self, parts: &Parts, keyring: &Path) -> Result<()> {
+    pub(crate) fn install(&self, parts: &Parts, keyring: &Path, values: &[&str]) -> Result<()> {
         let mut create = self.command(profile_directory()?.join("envelope"));
         run(create
             .args(["keys", "create", "--keyring"])
@@ -317,11 +309,11 @@ impl Plane {
         let file = format!("--from-file=keyring={}", keyring.display());
         let create = ["create", "secret", "generic", KEYRING, "-n", RELEASE, &file];
         run(self.kubectl(&create).stdout(Stdio::null()))?;
-        self.install_chart(parts)
+        self.install_chart(parts, values)
     }
 
-    /// `helm install --wait`, which returns when the controller is ready.
-    pub(crate) fn install_chart(&self, parts: &Parts) -> Result<()> {
+    /// `helm install --wait` with these additional values. Returns when the controller is ready.
+    pub(crate) fn install_chart(&self, parts: &Parts, values: &[&str]) -> Result<()> {
         let (_, tag) = parts.controller.name.rsplit_once(':').context("a tag")?;
         let mut helm = self.helm(parts);
         helm.args([
@@ -333,6 +325,9 @@ impl Plane {
         ]);
         helm.arg("--set")
             .arg(format!("keyring.existingSecret={KEYRING},image.tag={tag}"));
+        for value in values {
+            helm.args(["--set", value]);
+        }
         run(helm.args(["--wait", "--timeout", "3m"]).stdout(Stdio::null()))
     }
 }

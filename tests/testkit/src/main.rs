@@ -49,7 +49,7 @@ enum Action {
     Helm,
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
-    NodeCleaner { directory: PathBuf, cgroup: String },
+    NodeCleaner { directory: PathBuf },
     /// Start an emulator of Tencent Cloud KMS, print how to use it, and run until Ctrl-C.
     KmsEmulator(Box<standalone::KmsEmulator>),
     /// Find or build etcd, kube-apiserver, kube-controller-manager and kubectl, and exit.
@@ -128,9 +128,7 @@ fn run(action: Action) -> Result<()> {
             wait_for_owner()
         }
         #[cfg(target_os = "linux")]
-        Action::NodeCleaner { directory, cgroup } => {
-            testkit::node::clean(&directory, &cgroup, std::io::stdin().lock())
-        }
+        Action::NodeCleaner { directory } => testkit::node::clean(&directory, std::io::stdin().lock()),
         Action::Helm => print(&format!(
             "{}\n",
             testkit::Tool::Helm.get(&testkit::say)?.display()

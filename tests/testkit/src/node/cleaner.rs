@@ -4,6 +4,7 @@
 //! that pipe.
 
 use std::io::{BufRead, Write as _};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
@@ -11,8 +12,13 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use rustix::process::Pid;
 
+use super::lock;
 use crate::{testkit_binary, until};
 
+/// The parent of all pods' cgroups.
+pub(super) const CGROUP: &str = "envelope-secrets-node";
+/// A file that marks the run directory of a node: no other directory is removed.
+pub(super) const MARKER: &str = "testkit-node";
 const CGROUPS: &str = "/sys/fs/cgroup";
 /// Longer than the guards wait between SIGTERM and SIGKILL.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(30);
@@ -24,9 +30,9 @@ pub(super) struct Cleaner {
 }
 
 impl Cleaner {
-    pub(super) fn start(directory: &Path, cgroup: &str) -> Result<Self> {
+    pub(super) fn start(directory: &Path) -> Result<Self> {
         let mut command = Command::new(testkit_binary()?);
-        command.arg("node-cleaner").arg(directory).arg(cgroup);
+        command.arg("node-cleaner").arg(directory);
         command
             .current_dir("/")
             .stdin(Stdio::piped())
@@ -54,11 +60,13 @@ impl Drop for Cleaner {
     }
 }
 
-/// The cleaner's side: `testkit node-cleaner DIRECTORY CGROUP`. Reads process IDs to wait for, one per line.
+/// The cleaner's side: `testkit node-cleaner DIRECTORY`. Reads process IDs to wait for, one per line. With empty input it removes what is
+/// left of an earlier run, after that run's own cleaner.
 ///
 /// # Errors
 /// If a process does not exit, or something cannot be removed.
-pub fn clean(directory: &Path, cgroup: &str, input: impl BufRead) -> Result<()> {
+pub fn clean(directory: &Path, input: impl BufRead) -> Result<()> {
+    let _only = lock_cleaner()?;
     let mut processes = Vec::new();
     for line in input.lines() {
         let Ok(line) = line else { break };
@@ -70,7 +78,12 @@ pub fn clean(directory: &Path, cgroup: &str, input: impl BufRead) -> Result<()> 
             Ok(rustix::process::test_kill_process(pid).is_err().then_some(()))
         })?;
     }
-    let cgroups = remove_cgroups(cgroup);
+    let cgroups = remove_cgroups();
+    ensure!(
+        !directory.exists() || directory.join(MARKER).exists(),
+        "{} is not the run directory of a node",
+        directory.display()
+    );
     let removed = match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             Err(error).with_context(|| directory.display().to_string())
@@ -80,13 +93,16 @@ pub fn clean(directory: &Path, cgroup: &str, input: impl BufRead) -> Result<()> 
     cgroups.and(removed)
 }
 
-/// Removes the cgroup `name` from every hierarchy. Its processes are dead or dying: their init process was killed.
-fn remove_cgroups(name: &str) -> Result<()> {
-    ensure!(
-        !name.is_empty() && !name.contains(['/', '.']),
-        "{name:?} is not the name of a cgroup"
-    );
-    for cgroup in hierarchies()?.into_iter().map(|root| root.join(name)) {
+/// Waits until no other cleaner runs on this host.
+pub(super) fn lock_cleaner() -> Result<UnixListener> {
+    until(EXIT_TIMEOUT, "end of the previous node's cleaner", || {
+        Ok(lock::acquire("envelope-secrets-node-cleaner").ok())
+    })
+}
+
+/// Removes the node's cgroup from every hierarchy. Its processes are dead or dying: their init process was killed.
+fn remove_cgroups() -> Result<()> {
+    for cgroup in hierarchies()?.into_iter().map(|root| root.join(CGROUP)) {
         if cgroup.exists() {
             until(EXIT_TIMEOUT, "removal of cgroups", || {
                 Ok(remove_tree(&cgroup).is_ok().then_some(()))

@@ -61,7 +61,8 @@ state = "{dir}/containerd-state"
 "#
         ),
     )?;
-    // There is no DNS service: pods reach the API server by the address in their environment.
+    // There is no DNS service: pods reach the API server by the address in their environment. Without clusterDNS, kubelet would warn about
+    // each pod.
     file("resolv.conf", "# no name server\n".to_owned())?;
     // Nothing is evicted for the sake of the host's disk or memory, which other processes fill.
     file(
@@ -90,6 +91,7 @@ localStorageCapacityIsolation: false
 makeIPTablesUtilChains: false
 podLogsDir: {dir}/pods
 resolvConf: {dir}/resolv.conf
+clusterDNS: ["{HOST_ADDRESS}"]
 imageGCHighThresholdPercent: 100
 evictionHard: {{memory.available: 1Mi, nodefs.available: 1Mi, nodefs.inodesFree: "1", imagefs.available: 1Mi}}
 "#

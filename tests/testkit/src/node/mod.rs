@@ -11,18 +11,18 @@
 mod cleaner;
 mod files;
 mod forward;
+mod lock;
 
 use std::net::TcpListener;
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use cleaner::Cleaner;
 pub use cleaner::clean;
+use cleaner::{CGROUP, Cleaner, MARKER};
 use files::{API_ADDRESS, HOST_ADDRESS, NODE_ADDRESS, POD_SUBNET};
 
 use crate::binaries::tools::Tool;
@@ -35,8 +35,6 @@ const START_TIMEOUT: Duration = Duration::from_mins(2);
 const MAX_SOCKET_PATH: usize = 107;
 /// The longest file that containerd and its shims create below the run directory as a socket.
 const LONGEST_SOCKET: &str = "containerd.sock.ttrpc";
-/// The parent of all pods' cgroups.
-const CGROUP: &str = "envelope-secrets-node";
 /// The host's end of the link to the node.
 const LINK: &str = "envelope-node";
 /// Node's programs: those of Debian.
@@ -45,7 +43,7 @@ const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct NodeOptions {
-    /// The run directory, which must be empty or absent; removed when the node stops.
+    /// The run directory, which must be absent or empty, or left by a run that was not removed; removed when the node stops.
     pub directory: PathBuf,
     /// OCI archives to import. The first is the pause image.
     pub images: Vec<PathBuf>,
@@ -72,7 +70,7 @@ impl Node {
         let started = Instant::now();
         let (kubelet, scheduler) = (Tool::Kubelet.get(&say)?, Tool::Scheduler.get(&say)?);
         let directory = create(&options.directory)?;
-        let mut cleaner = Cleaner::start(&directory, CGROUP)?;
+        let mut cleaner = Cleaner::start(&directory)?;
         create_cgroups()?;
         files::write(&directory, CGROUP, &options.pause)?;
         let guard = Guard::start()?;
@@ -136,15 +134,23 @@ impl Node {
     }
 }
 
-/// One node per host: its addresses exist once. An abstract socket needs no file, and the kernel removes it with the process.
+/// One node per host: its addresses exist once.
 fn claim_host() -> Result<UnixListener> {
-    let address = SocketAddr::from_abstract_name(CGROUP)?;
-    UnixListener::bind_addr(&address).context(
+    lock::acquire("envelope-secrets-node").context(
         "a node of testkit is already running on this host; stop it first (cargo xtask cluster down)",
     )
 }
 
 fn create(directory: &Path) -> Result<PathBuf> {
+    // The previous node's cleaner may still be at work, on the same directory.
+    drop(cleaner::lock_cleaner()?);
+    if directory.join(MARKER).exists() {
+        say(&format!(
+            "removing what an earlier run left in {}",
+            directory.display()
+        ));
+        clean(directory, std::io::empty())?;
+    }
     std::fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
     let directory = std::fs::canonicalize(directory)?;
     if std::fs::read_dir(&directory)?.next().is_some() {
@@ -155,6 +161,7 @@ fn create(directory: &Path) -> Result<PathBuf> {
         "the path {} is too long for a socket",
         directory.display()
     );
+    std::fs::write(directory.join(MARKER), "")?;
     Ok(directory)
 }
 
