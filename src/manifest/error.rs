@@ -136,8 +136,6 @@ pub enum ManifestError {
 pub enum Ambiguity {
     /// A key such as `yes`, `012` or `1.0`.
     Key,
-    /// An unquoted text that kubectl reads as a boolean or number.
-    Scalar,
     /// A merge key after another member.
     LateMerge,
     /// U+0085, U+2028 or U+2029.
@@ -148,7 +146,6 @@ impl std::fmt::Display for Ambiguity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Ambiguity::Key => f.write_str("kubectl does not read this key as a string"),
-            Ambiguity::Scalar => f.write_str("kubectl does not read this unquoted text as a string"),
             Ambiguity::LateMerge => f.write_str("in kubectl this merge key overrides the members before it"),
             Ambiguity::LineBreak(c) => write!(f, "kubectl ends the line at U+{:04X}", u32::from(*c)),
         }
@@ -190,8 +187,7 @@ impl ManifestError {
             ManifestError::Tag { .. } => "write the value in quotes instead",
             ManifestError::Ambiguous { what, .. } => match what {
                 Ambiguity::Key => "write the key in quotes",
-                Ambiguity::Scalar => "put the value in quotes",
-                Ambiguity::LateMerge => "move the merge key to the top of its map, or write its members out",
+                    Ambiguity::LateMerge => "move the merge key to the top of its map, or write its members out",
                 Ambiguity::LineBreak(_) => {
                     "write the text in double quotes, with \\u2028, \\u2029 or \\u0085"
                 }

@@ -78,17 +78,6 @@ pub(super) fn differs(text: &str) -> bool {
         || (unsigned.starts_with("0x") && unsigned.contains('_') && only("0123456789abcdefABCDEFx_"))
 }
 
-/// Reports whether kubectl reads a plain scalar as another type than [`resolve`] does.
-pub(super) fn differs_in_kubectl(text: &str) -> bool {
-    const GO_WORDS: [&str; 22] = [
-        "y", "Y", "yes", "Yes", "YES", "on", "On", "ON", "n", "N", "no", "No", "NO", "off", "Off", "OFF",
-        "true", "True", "TRUE", "false", "False", "FALSE",
-    ];
-    let ours = resolve(text);
-    GO_WORDS.contains(&text) != matches!(ours, Plain::Bool(_))
-        || go_number(text).is_some() != (ours == Plain::Number)
-}
-
 fn is_integer(number: &str) -> bool {
     number.starts_with("0x") || number.starts_with("0o") || !number.contains(['.', 'e', 'E', 'n', 'N'])
 }

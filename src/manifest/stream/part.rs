@@ -176,14 +176,7 @@ impl<'p> Item<'p> {
         if self.meta.api_version != Some("v1") {
             return Err(ManifestError::NotV1 { line: self.line() });
         }
-        let secret = SecretInput::from_node(self.node)?;
-        match marks.kubectl_differs {
-            Some(line) => Err(ManifestError::Ambiguous {
-                line,
-                what: Ambiguity::Scalar,
-            }),
-            None => Ok(secret),
-        }
+        SecretInput::from_node(self.node)
     }
 
     /// Returns the plaintext in an object that would pass through, if there is any.

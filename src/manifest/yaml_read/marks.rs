@@ -11,8 +11,6 @@ pub(in super::super) struct Marks {
     pub(in super::super) odd_key: Option<usize>,
     /// A merge key after another member: kubectl lets it override that member.
     pub(in super::super) late_merge: Option<usize>,
-    /// A plain scalar that kubectl reads as another type.
-    pub(in super::super) kubectl_differs: Option<usize>,
     /// A plain scalar that YAML 1.1 readers read differently, or a number that JSON cannot represent.
     pub(in super::super) differs: Option<usize>,
 }
@@ -28,7 +26,6 @@ impl Marks {
             &mut self.odd_key,
             &mut self.late_merge,
             &mut self.differs,
-            &mut self.kubectl_differs,
         ]
         .into_iter()
         .flatten()

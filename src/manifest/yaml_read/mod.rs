@@ -218,9 +218,6 @@ impl<'t> Composer<'t, '_> {
         if schema::differs(text) || (plain == Plain::Number && json_number(text).is_none()) {
             self.marks.differs.get_or_insert(line);
         }
-        if schema::differs_in_kubectl(text) {
-            self.marks.kubectl_differs.get_or_insert(line);
-        }
         match plain {
             Plain::Null => Node::Null,
             Plain::Bool(value) => Node::Bool(value),
