@@ -132,14 +132,14 @@ pub enum OpenError<E> {
         /// The refusals of the KMS that led to the failure. Debug log only.
         refusals: Vec<E>,
     },
-    /// A data key is unavailable for now: at least one of its wraps failed in a retryable way.
+    /// A data key is unavailable: the KMS could not or would not decrypt at least one of its wraps, and none opened.
     #[error("data key {data_key} could not be unwrapped")]
     Unavailable {
         /// The id of the data key.
         data_key: String,
-        /// The retryable failures, in the order of the wraps; never empty.
+        /// Why, in the order of the wraps; never empty.
         failures: Vec<E>,
-        /// The number of wraps that failed permanently as well.
+        /// How many other wraps failed permanently.
         refused: usize,
     },
     /// A render text failed over verified values.

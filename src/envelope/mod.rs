@@ -38,7 +38,7 @@
 //!     if ciphertext == "wrapped-data-key" && *context == sealed_context {
 //!         Ok(SecretBytes::new(data_key.expose().to_vec()))
 //!     } else {
-//!         Err(UnwrapFailure::Permanent("the KMS refused the ciphertext"))
+//!         Err(UnwrapFailure::Rejected("the KMS refused the ciphertext"))
 //!     }
 //! };
 //! let wrap = Wrap {
@@ -54,7 +54,7 @@
 //! let mut pending = document.accept(&policy, &|key| key == "local://fa1975b2")?.start();
 //! let opened = loop {
 //!     let response = decrypt(pending.ciphertext(), pending.context());
-//!     match pending.answer(response)? {
+//!     match pending.resume(response)? {
 //!         Progress::Unwrap(next) => pending = next,
 //!         Progress::Opened(opened) => break opened,
 //!     }

@@ -9,15 +9,15 @@ pub async fn open(accepted: Accepted, registry: &Registry) -> Result<Opened, Ope
     let mut pending = accepted.start();
     loop {
         let unwrapped = unwrap(&pending, registry).await;
-        match pending.answer(unwrapped)? {
+        match pending.resume(unwrapped)? {
             Progress::Unwrap(next) => pending = next,
             Progress::Opened(opened) => return Ok(opened),
         }
     }
 }
 
-/// Makes the one call that is pending. Only a refusal of the ciphertext is permanent; a provider that was removed after
-/// the document was accepted may be configured again.
+/// Makes the one call that is pending. Only a refusal of the ciphertext counts as a rejection; a provider that was removed
+/// after the document was accepted may be configured again.
 async fn unwrap(
     pending: &PendingUnwrap<KmsError>,
     registry: &Registry,
@@ -36,9 +36,9 @@ async fn unwrap(
     };
     unwrapped.map_err(|error| {
         if error.class.is_permanent() {
-            UnwrapFailure::Permanent(error)
+            UnwrapFailure::Rejected(error)
         } else {
-            UnwrapFailure::Retryable(error)
+            UnwrapFailure::Unavailable(error)
         }
     })
 }

@@ -43,7 +43,7 @@ fn opened() -> Opened {
         .accept(&policy, &|_| true)
         .expect("accepted")
         .start::<std::convert::Infallible>();
-    match pending.answer(Ok(SecretBytes::new(key.expose().to_vec()))) {
+    match pending.resume(Ok(SecretBytes::new(key.expose().to_vec()))) {
         Ok(crate::envelope::Progress::Opened(opened)) => opened,
         _ => panic!("one data key needs one KMS call"),
     }

@@ -1,7 +1,7 @@
 //! Opening a document, in the order of docs/format-es1.md#9-opening, as types that cannot be used in any other order:
 //!
 //! ```text
-//! Document ─accept(policy, usable)─► Accepted ─start─► PendingUnwrap ─answer─► ... ─► Opened
+//! Document ─accept(policy, usable)─► Accepted ─start─► PendingUnwrap ─resume─► ... ─► Opened
 //! STRUCTURE passed                   POLICY passed     needs one KMS Decrypt          everything verified
 //! ```
 //!

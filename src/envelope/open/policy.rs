@@ -69,7 +69,7 @@ impl ReaderPolicy {
         }
     }
 
-    /// Checks in the order of section 9. The clock comes last: it is the only reason that waiting can resolve.
+    /// Checks in the order of section 9. The clock comes last: it is the only refusal that can go away with time.
     fn check(&self, spec: &Spec) -> Result<(), PolicyError> {
         let audience = spec.audience.as_deref().unwrap_or("");
         if self

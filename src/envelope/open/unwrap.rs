@@ -10,17 +10,19 @@ use super::accepted::Accepted;
 use super::opened::Opened;
 use super::verify::{open_entries, verify_seal};
 
-/// Permanent failures after which a data key has failed.
-const MAX_PERMANENT: usize = 2;
+/// Rejected wraps after which a data key has failed.
+const MAX_REJECTED: usize = 2;
 /// Wraps tried after which a data key has failed.
 const MAX_TRIED: usize = 4;
 
 /// Why a KMS returned no data key.
 pub enum UnwrapFailure<E> {
-    /// The KMS refuses this ciphertext, or replied for another key: the same call would fail again.
-    Permanent(E),
-    /// Anything else: throttled, unreachable, denied, key disabled or deleted.
-    Retryable(E),
+    /// The KMS says that this ciphertext is not valid for this key and context, or it responded for another key. The
+    /// document may have been tampered with: a permanent failure (section 9).
+    Rejected(E),
+    /// The KMS could not or would not decrypt: throttled, unreachable, denied, key disabled or deleted. This says
+    /// nothing about the document.
+    Unavailable(E),
 }
 
 /// What follows a KMS response.
@@ -34,7 +36,7 @@ pub enum Progress<E> {
 /// An opening that needs exactly one KMS Decrypt.
 ///
 /// [`key`](Self::key), [`ciphertext`](Self::ciphertext) and [`context`](Self::context) describe the call;
-/// [`answer`](Self::answer) consumes its result. No `Debug`: it holds data keys.
+/// [`resume`](Self::resume) consumes its result. No `Debug`: it holds data keys.
 pub struct PendingUnwrap<E> {
     document: Document,
     usable_wraps: Vec<Vec<usize>>,
@@ -45,29 +47,31 @@ pub struct PendingUnwrap<E> {
     attempt: Attempt<E>,
 }
 
-/// The wraps tried for the current data key. `refusals` covers the whole opening.
+/// The wraps tried for the current data key.
 struct Attempt<E> {
     tried: usize,
-    permanent: usize,
+    /// How many of them failed permanently: the KMS rejected the wrap, or returned another data key.
+    rejected: usize,
     /// The stage of the last permanent failure.
     stage: Stage,
-    retryable: Vec<E>,
-    refusals: Vec<E>,
+    unavailable: Vec<E>,
+    /// The rejections by the KMS during the whole opening.
+    rejections: Vec<E>,
 }
 
 impl<E> Attempt<E> {
-    fn new(refusals: Vec<E>) -> Self {
+    fn new(rejections: Vec<E>) -> Self {
         Attempt {
             tried: 0,
-            permanent: 0,
+            rejected: 0,
             stage: Stage::Unwrap,
-            retryable: Vec::new(),
-            refusals,
+            unavailable: Vec::new(),
+            rejections,
         }
     }
 
-    fn fail_permanently(&mut self, stage: Stage) {
-        self.permanent += 1;
+    fn reject(&mut self, stage: Stage) {
+        self.rejected += 1;
         self.stage = stage;
     }
 }
@@ -109,8 +113,8 @@ impl<E> PendingUnwrap<E> {
 
     /// Returns the id of the data key to unwrap.
     ///
-    /// If it differs from the id before the last response, that response was right: its data key matches the
-    /// commitment, and the seal is verified.
+    /// The id changes exactly when the last response was accepted: its data key matched the commitment and, for the
+    /// sealing key, the seal was verified.
     pub fn data_key(&self) -> &str {
         &self.document.spec().data_keys[self.current()].id
     }
@@ -135,28 +139,31 @@ impl<E> PendingUnwrap<E> {
         &self.document
     }
 
-    /// Consumes the result of the call. Decrypted bytes may have any length; a wrong one is a permanent failure.
-    pub fn answer(
+    /// Continues with the result of the call. Decrypted bytes may have any length; a wrong one counts as rejected.
+    ///
+    /// # Errors
+    /// If the current data key has failed, or a later stage of opening.
+    pub fn resume(
         mut self,
-        answer: Result<SecretBytes, UnwrapFailure<E>>,
+        response: Result<SecretBytes, UnwrapFailure<E>>,
     ) -> Result<Progress<E>, OpenError<E>> {
         let current = self.current();
-        match answer {
-            Err(UnwrapFailure::Retryable(error)) => self.attempt.retryable.push(error),
-            Err(UnwrapFailure::Permanent(error)) => {
-                self.attempt.fail_permanently(Stage::Unwrap);
-                self.attempt.refusals.push(error);
+        match response {
+            Err(UnwrapFailure::Unavailable(error)) => self.attempt.unavailable.push(error),
+            Err(UnwrapFailure::Rejected(error)) => {
+                self.attempt.reject(Stage::Unwrap);
+                self.attempt.rejections.push(error);
             }
             Ok(bytes) => match DataKey::from_slice(bytes.expose()) {
-                None => self.attempt.fail_permanently(Stage::Unwrap),
+                None => self.attempt.reject(Stage::Unwrap),
                 Some(key) if !self.matches_commitment(current, &key) => {
-                    self.attempt.fail_permanently(Stage::Commitment);
+                    self.attempt.reject(Stage::Commitment);
                 }
                 Some(key) => return self.accept_data_key(current, key),
             },
         }
         self.attempt.tried += 1;
-        let exhausted = self.attempt.permanent >= MAX_PERMANENT
+        let exhausted = self.attempt.rejected >= MAX_REJECTED
             || self.attempt.tried >= MAX_TRIED
             || self.attempt.tried >= self.usable_wraps[current].len();
         if exhausted {
@@ -172,20 +179,20 @@ impl<E> PendingUnwrap<E> {
             .matches(&spec.data_keys[index].commitment)
     }
 
-    /// The current data key has failed, and the opening fails with it.
+    /// Returns the error of the opening, which fails with its current data key.
     fn into_error(self) -> OpenError<E> {
         let data_key = self.data_key().to_owned();
         let attempt = self.attempt;
-        if attempt.retryable.is_empty() {
+        if attempt.unavailable.is_empty() {
             return OpenError::Integrity {
                 stage: attempt.stage,
-                refusals: attempt.refusals,
+                refusals: attempt.rejections,
             };
         }
         OpenError::Unavailable {
             data_key,
-            failures: attempt.retryable,
-            refused: attempt.permanent,
+            failures: attempt.unavailable,
+            refused: attempt.rejected,
         }
     }
 
@@ -195,17 +202,17 @@ impl<E> PendingUnwrap<E> {
         if spec.data_keys[index].id == spec.seal.key && !verify_seal(&self.document, &key) {
             return Err(OpenError::Integrity {
                 stage: Stage::Seal,
-                refusals: self.attempt.refusals,
+                refusals: self.attempt.rejections,
             });
         }
         self.keys[index] = Some(key);
         self.missing.pop();
-        self.attempt = Attempt::new(self.attempt.refusals);
+        self.attempt = Attempt::new(self.attempt.rejections);
         if !self.missing.is_empty() {
             return Ok(Progress::Unwrap(self));
         }
         let keys: Vec<DataKey> = self.keys.into_iter().flatten().collect();
-        let entries = open_entries(&self.document, &keys, self.attempt.refusals)?;
+        let entries = open_entries(&self.document, &keys, self.attempt.rejections)?;
         Ok(Progress::Opened(Opened {
             document: self.document,
             entries,

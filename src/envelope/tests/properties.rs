@@ -117,7 +117,7 @@ proptest! {
         policy.refused_types = None;
         let accepted = document.accept(&policy, &|_| true).expect("accepted");
         let response = Ok::<_, UnwrapFailure<()>>(SecretBytes::new(data_key.expose().to_vec()));
-        let Ok(Progress::Opened(opened)) = accepted.start().answer(response) else {
+        let Ok(Progress::Opened(opened)) = accepted.start().resume(response) else {
             return Err(TestCaseError::fail("does not open"));
         };
         let entries: BTreeMap<String, Vec<u8>> =

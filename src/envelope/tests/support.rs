@@ -67,7 +67,7 @@ pub(in crate::envelope) fn round_trip(document: &Document) -> Document {
     Document::from_spec_json(&text, document.place().clone()).expect("a document that we wrote is valid")
 }
 
-/// A KMS with a fixed response for each ciphertext. It refuses unknown ciphertexts permanently.
+/// A KMS with a fixed response for each ciphertext. It rejects unknown ciphertexts.
 #[derive(Default)]
 pub(in crate::envelope) struct FakeKms {
     responses: BTreeMap<String, Response>,
@@ -110,9 +110,9 @@ impl FakeKms {
         match self.responses.get(ciphertext) {
             Some(Response::Plaintext(bytes)) => Ok(SecretBytes::new(bytes.clone())),
             Some(Response::Unreachable) => {
-                Err(UnwrapFailure::Retryable(format!("{ciphertext} is unreachable")))
+                Err(UnwrapFailure::Unavailable(format!("{ciphertext} is unreachable")))
             }
-            None => Err(UnwrapFailure::Permanent(format!("{ciphertext} is refused"))),
+            None => Err(UnwrapFailure::Rejected(format!("{ciphertext} is refused"))),
         }
     }
 
@@ -126,7 +126,7 @@ impl FakeKms {
         let mut pending = accepted.start();
         loop {
             let response = self.decrypt(pending.ciphertext());
-            match pending.answer(response)? {
+            match pending.resume(response)? {
                 Progress::Unwrap(next) => pending = next,
                 Progress::Opened(opened) => return Ok(opened),
             }

@@ -93,7 +93,7 @@ fn data_key_of_wrong_length_is_a_permanent_failure() {
 }
 
 #[test]
-fn one_retryable_failure_makes_the_opening_retryable() {
+fn one_unavailable_wrap_makes_the_opening_retryable() {
     let data_key = random_key();
     let document =
         |ciphertexts: &[&str]| seal_with_wraps(draft(&[("a", b"1")]), &data_key, wraps(ciphertexts));
@@ -225,7 +225,7 @@ fn next_data_key_is_requested_once_the_current_one_is_verified() {
         .expect("accepted")
         .start();
     assert_eq!(first.data_key(), ids[1]);
-    let Ok(Progress::Unwrap(second)) = first.answer(kms.decrypt("w2")) else {
+    let Ok(Progress::Unwrap(second)) = first.resume(kms.decrypt("w2")) else {
         panic!("one more data key is missing");
     };
     assert_eq!((second.data_key(), second.ciphertext()), (ids[0].as_str(), "w1"));
