@@ -1,7 +1,7 @@
 //! The generated tamper matrix: a valid document, changed in one place at a time.
 //!
 //! Each change must be an error, except for what the seal does not cover: a wrap, as long as another wrap still
-//! opens, and the order of data keys and wraps. No change makes the document open to other plaintext, and no error
+//! opens, and the order of data keys and wraps. No change makes the document open with different plaintext, and no error
 //! shows a value.
 
 use std::collections::BTreeMap;
@@ -15,7 +15,7 @@ use envelope_secrets::envelope::{
 use envelope_secrets::kms::local::LocalKms;
 use envelope_secrets::kms::{self, KeyUri, Registry};
 use serde_json::{Map, Value};
-use testkit::vectors::{Vectors, load_own};
+use testkit::vectors::{Vectors, load_bundled};
 
 use crate::vectors::keyring;
 
@@ -138,9 +138,12 @@ impl Base {
         for mutation in &mutations {
             match self.open(&mutation.text).await {
                 Ok(entries) if entries != self.entries => {
-                    failures.push(format!("{}: opened to other plaintext", mutation.description));
+                    failures.push(format!(
+                        "{}: opened with different plaintext",
+                        mutation.description
+                    ));
                 }
-                Ok(_) if !mutation.unsealed => failures.push(format!("{}: opened", mutation.description)),
+                Ok(_) if !mutation.outside_seal => failures.push(format!("{}: opened", mutation.description)),
                 Ok(_) => {}
                 Err(error) => failures.extend(
                     self.value_shown_in(&error)
@@ -175,8 +178,8 @@ impl Base {
 struct Mutation {
     description: String,
     text: String,
-    /// Whether the seal does not cover the changed place, so the document may still open to the same plaintext.
-    unsealed: bool,
+    /// Whether the seal does not cover the changed place, so the document may still open with the same plaintext.
+    outside_seal: bool,
 }
 
 fn mutations(spec: &Value) -> Vec<Mutation> {
@@ -189,7 +192,7 @@ fn mutations(spec: &Value) -> Vec<Mutation> {
             out.push(Mutation {
                 description: format!("{pointer}: {change}"),
                 text,
-                unsealed: in_wraps || reordered && pointer == "/dataKeys",
+                outside_seal: in_wraps || reordered && pointer == "/dataKeys",
             });
         };
         let node = spec.pointer(pointer).expect("an existing node");
@@ -299,14 +302,14 @@ fn collect_pointers(node: &Value, at: String, out: &mut Vec<String>) {
 
 #[tokio::test]
 async fn every_change_of_a_sealed_document_is_an_error() {
-    let base = sealed(&load_own().expect("vectors")).await;
+    let base = sealed(&load_bundled().expect("vectors")).await;
     let ran = base.check().await;
     assert!(ran > 1500, "only {ran} mutations");
 }
 
 #[tokio::test]
 async fn every_change_of_a_document_with_two_data_keys_is_an_error() {
-    let base = two_data_keys(&load_own().expect("vectors")).await;
+    let base = two_data_keys(&load_bundled().expect("vectors")).await;
     let ran = base.check().await;
     assert!(ran > 1500, "only {ran} mutations");
 }

@@ -8,7 +8,7 @@ use kube::api::{DeleteParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::support::canary::logged;
-use crate::support::controller::{Place, Running, message, stalled, texts, timings};
+use crate::support::controller::{Running, TestNamespace, assert_stalled, message, text_entries, timings};
 use crate::support::crd::plane_with_crd;
 use crate::support::sealing::{draft, object};
 use crate::support::{until, wait_for};
@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn immutable_secret_is_kept_until_deleted() {
-    let place = Place::new("immutable").await;
+    let place = TestNamespace::new("immutable").await;
     let running = place.controller();
     let seal = |value: &str, immutable: Option<bool>, type_: &str| {
         place.canary.plant(value);
@@ -28,42 +28,50 @@ async fn immutable_secret_is_kept_until_deleted() {
         object(&place.sealer.seal(draft))
     };
     place.apply(&seal("planted-frozen-1", Some(true), "Opaque")).await;
-    place.secret("db", &[("password", "planted-frozen-1")]).await;
-    place.reason("db", "Synced").await;
+    place
+        .wait_for_secret("db", &[("password", "planted-frozen-1")])
+        .await;
+    place.wait_for_reason("db", "Synced").await;
     place.apply(&seal("planted-frozen-2", Some(true), "Opaque")).await;
-    let refused = place.reason("db", "ImmutableSecret").await;
-    stalled(&refused);
+    let refused = place.wait_for_reason("db", "ImmutableSecret").await;
+    assert_stalled(&refused);
     assert!(
         message(&refused).contains("is immutable and holds generation 1"),
         "{}",
         message(&refused)
     );
-    place.secret("db", &[("password", "planted-frozen-1")]).await;
+    place
+        .wait_for_secret("db", &[("password", "planted-frozen-1")])
+        .await;
     place
         .secrets()
         .delete("db", &DeleteParams::default())
         .await
         .unwrap();
-    place.secret("db", &[("password", "planted-frozen-2")]).await;
-    place.reason("db", "Synced").await;
+    place
+        .wait_for_secret("db", &[("password", "planted-frozen-2")])
+        .await;
+    place.wait_for_reason("db", "Synced").await;
 
     place.delete("db").await;
     let gone = |secret: Option<&Secret>| secret.is_none();
     wait_for(&place.secrets(), "db", "the garbage collector deletes it", gone).await;
     place.apply(&seal("planted-thawed-3", None, "Opaque")).await;
-    place.secret("db", &[("password", "planted-thawed-3")]).await;
-    place.reason("db", "Synced").await;
+    place
+        .wait_for_secret("db", &[("password", "planted-thawed-3")])
+        .await;
+    place.wait_for_reason("db", "Synced").await;
     place
         .apply(&seal("planted-thawed-4", None, "example.com/other"))
         .await;
-    let refused = place.reason("db", "SecretRejected").await;
+    let refused = place.wait_for_reason("db", "SecretRejected").await;
     assert!(message(&refused).contains("type"), "{}", message(&refused));
     place.finish(running).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn quota_exceeded_is_reported_and_retried() {
-    let place = Place::new("quota").await;
+    let place = TestNamespace::new("quota").await;
     let quotas: Api<ResourceQuota> = Api::namespaced(place.client.clone(), &place.namespace);
     let quota = json!({"metadata": {"name": "none"}, "spec": {"hard": {"count/secrets": "0"}}});
     let quota: ResourceQuota = serde_json::from_value(quota).unwrap();
@@ -74,26 +82,26 @@ async fn quota_exceeded_is_reported_and_retried() {
     wait_for(&quotas, "none", "it is counted", counted).await;
     let running = place.controller();
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    let refused = place.reason("db", "SecretRejected").await;
-    stalled(&refused);
+    let refused = place.wait_for_reason("db", "SecretRejected").await;
+    assert_stalled(&refused);
     assert!(
         message(&refused).to_lowercase().contains("quota"),
         "{}",
         message(&refused)
     );
     quotas.delete("none", &DeleteParams::default()).await.unwrap();
-    place.secret("db", &[("password", PASSWORD)]).await;
-    place.reason("db", "Synced").await;
+    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_reason("db", "Synced").await;
     place.finish(running).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn terminating_namespace_causes_no_warnings() {
-    let place = Place::new("ending").await;
+    let place = TestNamespace::new("ending").await;
     let running = place.controller();
     for name in ["one", "two", "three"] {
         place.apply(&place.sealed(name, &[("password", PASSWORD)])).await;
-        place.reason(name, "Synced").await;
+        place.wait_for_reason(name, "Synced").await;
     }
     let namespaces: Api<Namespace> = Api::all(place.client.clone());
     namespaces
@@ -113,7 +121,7 @@ async fn terminating_namespace_causes_no_warnings() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn missing_permissions_are_reported_and_used_once_granted() {
-    let place = Place::new("rights").await;
+    let place = TestNamespace::new("rights").await;
     let control = plane_with_crd();
     let user = format!("controller-of-{}", place.namespace);
     let kubeconfig = control.kubeconfig_for_user(&user, &[]).unwrap();
@@ -155,8 +163,8 @@ async fn missing_permissions_are_reported_and_used_once_granted() {
         "status",
         &json!([{"apiGroups": ["envelope-secrets.io"], "resources": ["envelopesecrets/status"], "verbs": ["patch"]}]),
     );
-    let refused = place.reason("db", "ApiForbidden").await;
-    stalled(&refused);
+    let refused = place.wait_for_reason("db", "ApiForbidden").await;
+    assert_stalled(&refused);
     assert!(
         message(&refused).contains("not allowed to patch secrets"),
         "{}",
@@ -166,8 +174,8 @@ async fn missing_permissions_are_reported_and_used_once_granted() {
         "write",
         &json!([{"apiGroups": [""], "resources": ["secrets"], "verbs": ["create", "patch"]}]),
     );
-    let secret = place.secret("db", &[("password", PASSWORD)]).await;
-    assert_eq!(texts(&secret).len(), 1);
-    place.reason("db", "Synced").await;
+    let secret = place.wait_for_secret("db", &[("password", PASSWORD)]).await;
+    assert_eq!(text_entries(&secret).len(), 1);
+    place.wait_for_reason("db", "Synced").await;
     place.finish(running).await;
 }

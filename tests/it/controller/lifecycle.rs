@@ -1,4 +1,4 @@
-//! The life of a Secret: created, healed, updated, adopted, deleted.
+//! The life of a Secret: created, restored, updated, adopted, deleted.
 
 use std::collections::BTreeMap;
 
@@ -9,15 +9,15 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::support::controller::{Place, condition, message, texts};
-use crate::support::sealing::{draft, object, texts as members};
+use crate::support::controller::{TestNamespace, condition, message, text_entries};
+use crate::support::sealing::{draft, object, string_map};
 use crate::support::wait_for;
 
 const PASSWORD: &str = "planted-password-8Zq";
 const USER: &str = "planted-user-x7";
 
 /// Waits for an event with this reason and returns it.
-async fn event(place: &Place, reason: &str) -> Event {
+async fn event(place: &TestNamespace, reason: &str) -> Event {
     let events: Api<Event> = Api::namespaced(place.client.clone(), &place.namespace);
     let found = |list: Vec<Event>| {
         list.into_iter()
@@ -42,14 +42,14 @@ async fn event(place: &Place, reason: &str) -> Event {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn applied_object_becomes_ready_with_its_secret() {
-    let place = Place::new("main").await;
+    let place = TestNamespace::new("main").await;
     let running = place.controller();
     let applied = place
         .apply(&place.sealed("db", &[("password", PASSWORD), ("user", USER)]))
         .await;
-    let ready = place.reason("db", "Synced").await;
+    let ready = place.wait_for_reason("db", "Synced").await;
     let secret = place
-        .secret("db", &[("password", PASSWORD), ("user", USER)])
+        .wait_for_secret("db", &[("password", PASSWORD), ("user", USER)])
         .await;
 
     assert_eq!(message(&ready), "secret holds 2 entries from generation 1");
@@ -107,14 +107,14 @@ async fn applied_object_becomes_ready_with_its_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deleted_or_edited_secret_is_restored() {
-    let place = Place::new("heal").await;
+    let place = TestNamespace::new("drift").await;
     let running = place.controller();
     place
         .apply(&place.sealed("db", &[("password", PASSWORD), ("user", USER)]))
         .await;
     let entries = [("password", PASSWORD), ("user", USER)];
-    let first = place.secret("db", &entries).await;
-    place.reason("db", "Synced").await;
+    let first = place.wait_for_secret("db", &entries).await;
+    place.wait_for_reason("db", "Synced").await;
 
     place
         .secrets()
@@ -125,7 +125,7 @@ async fn deleted_or_edited_secret_is_restored() {
     let second = wait_for(&place.secrets(), "db", "it is created again", recreated)
         .await
         .unwrap();
-    assert_eq!(texts(&second).len(), 2);
+    assert_eq!(text_entries(&second).len(), 2);
     event(&place, "DriftHealed").await;
 
     let edit = json!({"data": {"password": "ZWRpdGVk", "extra": "eA=="}});
@@ -134,7 +134,7 @@ async fn deleted_or_edited_secret_is_restored() {
         .patch("db", &PatchParams::default(), &Patch::Merge(edit))
         .await
         .unwrap();
-    place.secret("db", &entries).await;
+    place.wait_for_secret("db", &entries).await;
 
     let lost = json!({"data": {"user": null}});
     place
@@ -142,20 +142,20 @@ async fn deleted_or_edited_secret_is_restored() {
         .patch("db", &PatchParams::default(), &Patch::Merge(lost))
         .await
         .unwrap();
-    let healed = place.secret("db", &entries).await;
+    let restored = place.wait_for_secret("db", &entries).await;
     assert_eq!(
-        healed.metadata.uid, edited.metadata.uid,
+        restored.metadata.uid, edited.metadata.uid,
         "an edited Secret is updated in place"
     );
     let current = |object: Option<&kube::core::DynamicObject>| {
         object.is_some_and(|o| {
-            o.data["status"]["applied"]["secretResourceVersion"] == json!(healed.metadata.resource_version)
+            o.data["status"]["applied"]["secretResourceVersion"] == json!(restored.metadata.resource_version)
         })
     };
     wait_for(
         &place.objects(),
         "db",
-        "the status records the healed Secret",
+        "the status records the restored Secret",
         current,
     )
     .await;
@@ -164,18 +164,18 @@ async fn deleted_or_edited_secret_is_restored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_entries_are_removed() {
-    let place = Place::new("exact").await;
+    let place = TestNamespace::new("exact").await;
     let running = place.controller();
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.secret("db", &[("password", PASSWORD)]).await;
-    place.reason("db", "Synced").await;
+    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_reason("db", "Synced").await;
     let add = json!({"data": {"by.hand": "eA==", "_too": "eQ=="}});
     place
         .secrets()
         .patch("db", &PatchParams::default(), &Patch::Merge(add))
         .await
         .unwrap();
-    place.secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
 
     // Without managedFields, server-side apply alone would keep the entry.
     let add = json!({"data": {"later": "eA=="}, "metadata": {"managedFields": [{}]}});
@@ -184,7 +184,7 @@ async fn foreign_entries_are_removed() {
         .patch("db", &PatchParams::default(), &Patch::Merge(add))
         .await
         .unwrap();
-    place.secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
 
     // kubectl replace: our entries become co-owned, and the foreign entry is removed.
     let mut replaced = place.secrets().get("db").await.unwrap();
@@ -199,7 +199,7 @@ async fn foreign_entries_are_removed() {
         .replace("db", &kube::api::PostParams::default(), &replaced)
         .await
         .unwrap();
-    place.secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
 
     // Server-side apply of stringData: managedFields do not list it under data.
     let by_text = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"},
@@ -210,8 +210,8 @@ async fn foreign_entries_are_removed() {
         .patch("db", &params, &Patch::Apply(&by_text))
         .await
         .unwrap();
-    let healed = place.secret("db", &[("password", PASSWORD)]).await;
-    let managers: Vec<_> = healed.metadata.managed_fields.iter().flatten().collect();
+    let restored = place.wait_for_secret("db", &[("password", PASSWORD)]).await;
+    let managers: Vec<_> = restored.metadata.managed_fields.iter().flatten().collect();
     assert!(
         managers
             .iter()
@@ -221,26 +221,28 @@ async fn foreign_entries_are_removed() {
 
     // An entry removed from the spec is removed from the Secret, even if it is co-owned.
     place.apply(&place.sealed("db", &[("token", USER)])).await;
-    place.secret("db", &[("token", USER)]).await;
+    place.wait_for_secret("db", &[("token", USER)]).await;
     place.finish(running).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_spec_updates_the_secret() {
-    let place = Place::new("change").await;
+    let place = TestNamespace::new("change").await;
     let running = place.controller();
     place
         .apply(&place.sealed("db", &[("password", PASSWORD), ("user", USER)]))
         .await;
     place
-        .secret("db", &[("password", PASSWORD), ("user", USER)])
+        .wait_for_secret("db", &[("password", PASSWORD), ("user", USER)])
         .await;
-    place.reason("db", "Synced").await;
+    place.wait_for_reason("db", "Synced").await;
     place
         .apply(&place.sealed("db", &[("password", "planted-second-2Kd")]))
         .await;
-    let secret = place.secret("db", &[("password", "planted-second-2Kd")]).await;
-    let ready = place.reason("db", "Synced").await;
+    let secret = place
+        .wait_for_secret("db", &[("password", "planted-second-2Kd")])
+        .await;
+    let ready = place.wait_for_reason("db", "Synced").await;
     assert_eq!(ready.metadata.generation, Some(2));
     assert_eq!(message(&ready), "secret holds 1 entry from generation 2");
     assert_eq!(
@@ -253,11 +255,11 @@ async fn changed_spec_updates_the_secret() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secret_of_a_deleted_object_is_not_created_again() {
-    let place = Place::new("delete").await;
+    let place = TestNamespace::new("delete").await;
     let running = place.controller();
     for name in ["one", "two"] {
         place.apply(&place.sealed(name, &[("password", PASSWORD)])).await;
-        place.reason(name, "Synced").await;
+        place.wait_for_reason(name, "Synced").await;
     }
     place.delete("one").await;
     let gone = |secret: Option<&Secret>| secret.is_none();
@@ -266,7 +268,9 @@ async fn secret_of_a_deleted_object_is_not_created_again() {
     place
         .apply(&place.sealed("two", &[("password", "planted-after-9Lm")]))
         .await;
-    place.secret("two", &[("password", "planted-after-9Lm")]).await;
+    place
+        .wait_for_secret("two", &[("password", "planted-after-9Lm")])
+        .await;
     assert!(
         place.secrets().get_opt("one").await.unwrap().is_none(),
         "it stays deleted"
@@ -276,20 +280,20 @@ async fn secret_of_a_deleted_object_is_not_created_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn template_defines_type_metadata_and_rendered_entries() {
-    let place = Place::new("template").await;
+    let place = TestNamespace::new("template").await;
     let running = place.controller();
     let mut draft = draft(&place.namespace, "db", &[("password", PASSWORD.as_bytes())]);
     place.canary.plant(PASSWORD);
     draft.template.type_ = Some("example.com/dsn".into());
-    draft.template.labels = members(&[("app", "db")]);
-    draft.template.annotations = members(&[("example.com/note", "x")]);
-    draft.template.data = members(&[("host", "db:5432")]);
-    draft.template.render = members(&[("dsn", "pg://app:<%= v.password | urlencode %>@<%= v.host %>/")]);
+    draft.template.labels = string_map(&[("app", "db")]);
+    draft.template.annotations = string_map(&[("example.com/note", "x")]);
+    draft.template.data = string_map(&[("host", "db:5432")]);
+    draft.template.render = string_map(&[("dsn", "pg://app:<%= v.password | urlencode %>@<%= v.host %>/")]);
     let sealed = place.sealer.seal(draft);
     place.apply(&object(&sealed)).await;
     let dsn = format!("pg://app:{PASSWORD}@db:5432/");
     let secret = place
-        .secret(
+        .wait_for_secret(
             "db",
             &[("password", PASSWORD), ("host", "db:5432"), ("dsn", &dsn)],
         )
@@ -300,7 +304,7 @@ async fn template_defines_type_metadata_and_rendered_entries() {
         secret.metadata.annotations,
         Some(BTreeMap::from([("example.com/note".into(), "x".into())]))
     );
-    place.reason("db", "Synced").await;
+    place.wait_for_reason("db", "Synced").await;
 
     // A foreign annotation is kept and causes no opening.
     let opens = running.metric("envelope_secrets_opens_total", "");
@@ -332,10 +336,10 @@ async fn template_defines_type_metadata_and_rendered_entries() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn owned_secret_without_its_label_is_healed() {
-    let place = Place::new("label").await;
+    let place = TestNamespace::new("label").await;
     let running = place.controller();
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.reason("db", "Synced").await;
+    place.wait_for_reason("db", "Synced").await;
     let unlabelled =
         json!({"metadata": {"labels": {"envelope-secrets.io/managed": null}}, "data": {"password": "eA=="}});
     let before = place
@@ -343,20 +347,20 @@ async fn owned_secret_without_its_label_is_healed() {
         .patch("db", &PatchParams::default(), &Patch::Merge(unlabelled))
         .await
         .unwrap();
-    let healed = place.secret("db", &[("password", PASSWORD)]).await;
-    assert_eq!(healed.metadata.uid, before.metadata.uid);
-    let labelled: &Value = &json!(healed.metadata.labels);
+    let restored = place.wait_for_secret("db", &[("password", PASSWORD)]).await;
+    assert_eq!(restored.metadata.uid, before.metadata.uid);
+    let labelled: &Value = &json!(restored.metadata.labels);
     assert_eq!(labelled["envelope-secrets.io/managed"], "owned");
     place.finish(running).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orphaned_secret_is_adopted_by_a_new_object_of_its_name() {
-    let place = Place::new("orphan").await;
+    let place = TestNamespace::new("orphan").await;
     let running = place.controller();
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.reason("db", "Synced").await;
-    let first = place.secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_reason("db", "Synced").await;
+    let first = place.wait_for_secret("db", &[("password", PASSWORD)]).await;
     let orphan = DeleteParams {
         propagation_policy: Some(kube::api::PropagationPolicy::Orphan),
         ..DeleteParams::default()
@@ -372,7 +376,9 @@ async fn orphaned_secret_is_adopted_by_a_new_object_of_its_name() {
     let recreated = place
         .apply(&place.sealed("db", &[("password", "planted-third-5Rt")]))
         .await;
-    let secret = place.secret("db", &[("password", "planted-third-5Rt")]).await;
+    let secret = place
+        .wait_for_secret("db", &[("password", "planted-third-5Rt")])
+        .await;
     assert_eq!(
         secret.metadata.uid, first.metadata.uid,
         "the same Secret, adopted"

@@ -6,13 +6,13 @@ use kube::Api;
 use kube::api::{DeleteParams, PartialObjectMeta, Patch, PatchParams};
 use serde_json::{Value, json};
 
-use crate::support::controller::Place;
+use crate::support::controller::TestNamespace;
 
 const MANAGER: &str = "envelope-secrets";
 
 /// Sends a forced apply as the controller does. Returns the Secret's metadata or the error code.
 async fn apply(
-    place: &Place,
+    place: &TestNamespace,
     name: &str,
     metadata: Value,
     value: &str,
@@ -37,7 +37,7 @@ fn unchanged_since(meta: &PartialObjectMeta<Secret>) -> Value {
     json!({"uid": meta.metadata.uid, "resourceVersion": meta.metadata.resource_version})
 }
 
-async fn delete(place: &Place, name: &str) {
+async fn delete(place: &TestNamespace, name: &str) {
     place
         .secrets()
         .delete(name, &DeleteParams::default())
@@ -47,7 +47,7 @@ async fn delete(place: &Place, name: &str) {
 
 #[tokio::test]
 async fn first_apply_never_updates() {
-    let place = Place::new("create").await;
+    let place = TestNamespace::new("create").await;
     let absent = json!({"resourceVersion": "1"});
     let made = apply(&place, "one", absent.clone(), "YQ==")
         .await
@@ -77,7 +77,7 @@ async fn first_apply_never_updates() {
 
 #[tokio::test]
 async fn later_apply_updates_only_the_observed_version() {
-    let place = Place::new("update").await;
+    let place = TestNamespace::new("update").await;
     let absent = json!({"resourceVersion": "1"});
     let first = apply(&place, "s", absent.clone(), "YQ==").await.expect("made");
     let second = apply(&place, "s", unchanged_since(&first), "Yg==")
@@ -121,7 +121,7 @@ async fn later_apply_updates_only_the_observed_version() {
 
 #[tokio::test]
 async fn json_patch_with_an_outdated_test_is_rejected() {
-    let place = Place::new("jsonpatch").await;
+    let place = TestNamespace::new("jsonpatch").await;
     let first = apply(&place, "s", json!({"resourceVersion": "1"}), "YQ==")
         .await
         .expect("made");
@@ -156,7 +156,7 @@ async fn json_patch_with_an_outdated_test_is_rejected() {
 
 #[tokio::test]
 async fn status_is_written_only_for_the_observed_version() {
-    let place = Place::new("status").await;
+    let place = TestNamespace::new("status").await;
     let first = place
         .apply(&place.sealed("db", &[("password", "planted-status-3Vn")]))
         .await;

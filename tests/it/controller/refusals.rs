@@ -6,7 +6,7 @@ use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::support::canary::logged;
-use crate::support::controller::{Place, condition, message, stalled};
+use crate::support::controller::{TestNamespace, assert_stalled, condition, message};
 use crate::support::crd::plane_with_crd;
 use crate::support::sealing::{Sealer, draft, object};
 use crate::support::until;
@@ -30,12 +30,12 @@ fn foreign(name: &str, metadata: &Value) -> Secret {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_tampering_yields_the_same_condition() {
-    let place = Place::new("tamper").await;
+    let place = TestNamespace::new("tamper").await;
     let running = place.controller();
     let good = place.sealed("db", &[("password", PASSWORD)]);
     place.apply(&good).await;
-    place.secret("db", &[("password", PASSWORD)]).await;
-    place.reason("db", "Synced").await;
+    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_reason("db", "Synced").await;
 
     let mut messages = Vec::new();
     for path in [
@@ -54,8 +54,8 @@ async fn all_tampering_yields_the_same_condition() {
             None => panic!("{path}"),
         }
         place.apply(&bad).await;
-        let refused = place.reason("db", "IntegrityError").await;
-        stalled(&refused);
+        let refused = place.wait_for_reason("db", "IntegrityError").await;
+        assert_stalled(&refused);
         messages.push(message(&refused).to_owned());
         assert_eq!(
             refused.data["status"]["applied"]["generation"], 1,
@@ -70,19 +70,19 @@ async fn all_tampering_yields_the_same_condition() {
              key; secret still holds generation 1; run envelope open on the file and re-seal it; retrying with backoff"
         ]
     );
-    place.secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
     assert!(running.metric("envelope_secrets_opens_total", "integrity") >= 4);
     // Only the debug log contains the cause and the stage.
     assert!(!logged(&[&place.namespace, "\"stage\":\"SEAL\"", "\"DEBUG\""]).is_empty());
 
     place.apply(&good).await;
-    place.reason("db", "Synced").await;
+    place.wait_for_reason("db", "Synced").await;
     place.finish(running).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn copied_document_is_refused_and_names_its_annotated_place() {
-    let place = Place::new("copy").await;
+    let place = TestNamespace::new("copy").await;
     let elsewhere = plane_with_crd().namespace("elsewhere").unwrap();
     let running = place.controller();
     let mut copied = object(&place.sealer.seal(draft(
@@ -94,8 +94,8 @@ async fn copied_document_is_refused_and_names_its_annotated_place() {
     copied["metadata"] = json!({"name": "db", "namespace": place.namespace,
         "annotations": {"envelope-secrets.io/sealed-for": format!("{elsewhere}/db")}});
     place.apply(&copied).await;
-    let refused = place.reason("db", "IntegrityError").await;
-    stalled(&refused);
+    let refused = place.wait_for_reason("db", "IntegrityError").await;
+    assert_stalled(&refused);
     let said = message(&refused);
     assert!(
         said.ends_with(&format!("(its annotation says it was sealed for {elsewhere}/db)")),
@@ -108,7 +108,7 @@ async fn copied_document_is_refused_and_names_its_annotated_place() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_secret_is_reported_and_not_touched() {
-    let place = Place::new("foreign").await;
+    let place = TestNamespace::new("foreign").await;
     let owner = json!({"ownerReferences": [{"apiVersion": "bitnami.com/v1alpha1", "kind": "SealedSecret", "name": "db",
                        "uid": "11111111-2222-3333-4444-555555555555", "controller": true}]});
     // The owner does not exist, but the garbage collector does not know its kind and leaves the Secret alone.
@@ -128,8 +128,8 @@ async fn foreign_secret_is_reported_and_not_touched() {
     let running = place.controller();
     for (name, _, whose) in &cases {
         place.apply(&place.sealed(name, &[("password", PASSWORD)])).await;
-        let refused = place.reason(name, "Conflict").await;
-        stalled(&refused);
+        let refused = place.wait_for_reason(name, "Conflict").await;
+        assert_stalled(&refused);
         assert!(message(&refused).contains(whose), "{name}: {}", message(&refused));
     }
     for (secret, (name, ..)) in before.iter().zip(&cases) {
@@ -144,12 +144,12 @@ async fn foreign_secret_is_reported_and_not_touched() {
     running.stop().await;
     let running = place.controller();
     for (name, ..) in &cases {
-        place.reason(name, "Conflict").await;
+        place.wait_for_reason(name, "Conflict").await;
     }
     place
         .apply(&place.sealed("last", &[("password", PASSWORD)]))
         .await;
-    place.reason("last", "Synced").await;
+    place.wait_for_reason("last", "Synced").await;
     assert_eq!(
         running.metric("envelope_secrets_opens_total", ""),
         1,
@@ -162,19 +162,19 @@ async fn foreign_secret_is_reported_and_not_touched() {
         .delete("plain", &DeleteParams::default())
         .await
         .unwrap();
-    place.secret("plain", &[("password", PASSWORD)]).await;
-    place.reason("plain", "Synced").await;
+    place.wait_for_secret("plain", &[("password", PASSWORD)]).await;
+    place.wait_for_reason("plain", "Synced").await;
     place.finish(running).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_secret_held_by_a_finalizer_is_waited_for() {
-    let place = Place::new("ending").await;
+    let place = TestNamespace::new("ending").await;
     let held = json!({"finalizers": ["example.com/hold"]});
     place.create_secret(&foreign("db", &held)).await;
     let running = place.controller();
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.reason("db", "Conflict").await;
+    place.wait_for_reason("db", "Conflict").await;
     place
         .secrets()
         .delete("db", &DeleteParams::default())
@@ -192,14 +192,14 @@ async fn foreign_secret_held_by_a_finalizer_is_waited_for() {
         .patch("db", &PatchParams::default(), &Patch::Merge(released))
         .await
         .unwrap();
-    place.secret("db", &[("password", PASSWORD)]).await;
-    place.reason("db", "Synced").await;
+    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_reason("db", "Synced").await;
     place.finish(running).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn invalid_objects_do_not_affect_others() {
-    let place = Place::new("bad").await;
+    let place = TestNamespace::new("bad").await;
     let running = place.controller();
     let good = |name: &str| place.sealed(name, &[("password", PASSWORD)]);
     // Errors that the CRD schema cannot detect.
@@ -220,7 +220,7 @@ async fn invalid_objects_do_not_affect_others() {
     let future = draft(&place.namespace, "future", &[("password", PASSWORD.as_bytes())]);
 
     place.apply(&good("first")).await;
-    for (bad, reason, says) in [
+    for (bad, reason, expected) in [
         (syntax, "InvalidDocument", "spec.template.render.x: "),
         (
             newer,
@@ -242,15 +242,19 @@ async fn invalid_objects_do_not_affect_others() {
     ] {
         let name = bad["metadata"]["name"].as_str().unwrap();
         place.apply(&bad).await;
-        let refused = place.reason(name, reason).await;
-        assert!(message(&refused).contains(says), "{name}: {}", message(&refused));
+        let refused = place.wait_for_reason(name, reason).await;
+        assert!(
+            message(&refused).contains(expected),
+            "{name}: {}",
+            message(&refused)
+        );
         let waits = reason == "SealTimeInFuture";
         assert_eq!(condition(&refused, "Reconciling").is_some(), waits, "{name}");
         assert_eq!(condition(&refused, "Stalled").is_some(), !waits, "{name}");
     }
     place.apply(&good("last")).await;
     for name in ["first", "last"] {
-        place.reason(name, "Synced").await;
+        place.wait_for_reason(name, "Synced").await;
     }
     let made = place.secrets().list(&ListParams::default()).await.unwrap().items;
     let made: Vec<_> = made
@@ -263,7 +267,7 @@ async fn invalid_objects_do_not_affect_others() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn key_added_to_the_keyring_is_used_immediately() {
-    let place = Place::new("keyring").await;
+    let place = TestNamespace::new("keyring").await;
     let running = place.controller();
     let other = Sealer::new(1);
     place.canary.plant(PASSWORD);
@@ -274,21 +278,21 @@ async fn key_added_to_the_keyring_is_used_immediately() {
             &[("password", PASSWORD.as_bytes())],
         ))))
         .await;
-    stalled(&place.reason("db", "NoUsableKey").await);
+    assert_stalled(&place.wait_for_reason("db", "NoUsableKey").await);
     let both = [
         std::fs::read(place.sealer.keyring()).unwrap(),
         std::fs::read(other.keyring()).unwrap(),
     ]
     .concat();
     std::fs::write(place.sealer.keyring(), both).unwrap();
-    place.secret("db", &[("password", PASSWORD)]).await;
-    place.reason("db", "Synced").await;
+    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_reason("db", "Synced").await;
     place.finish(running).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn older_seal_is_applied_with_a_warning() {
-    let place = Place::new("rollback").await;
+    let place = TestNamespace::new("rollback").await;
     let running = place.controller();
     let seal = |time: &str, value: &str| {
         place.canary.plant(value);
@@ -298,13 +302,17 @@ async fn older_seal_is_applied_with_a_warning() {
     place
         .apply(&seal("2026-11-20T10:00:00Z", "planted-newer-1"))
         .await;
-    place.secret("db", &[("password", "planted-newer-1")]).await;
-    place.reason("db", "Synced").await;
+    place
+        .wait_for_secret("db", &[("password", "planted-newer-1")])
+        .await;
+    place.wait_for_reason("db", "Synced").await;
     place
         .apply(&seal("2026-11-19T10:00:00Z", "planted-older-2"))
         .await;
-    place.secret("db", &[("password", "planted-older-2")]).await;
-    let ready = place.reason("db", "Synced").await;
+    place
+        .wait_for_secret("db", &[("password", "planted-older-2")])
+        .await;
+    let ready = place.wait_for_reason("db", "Synced").await;
     assert_eq!(
         message(&ready),
         "secret holds 1 entry from generation 2; this seal is older than one already seen (2026-11-20T10:00:00Z)"

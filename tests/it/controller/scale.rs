@@ -7,14 +7,14 @@ use futures::StreamExt as _;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use testkit::AuditEvent;
 
-use crate::support::controller::{Place, Running, says};
+use crate::support::controller::{Running, TestNamespace, has_reason};
 use crate::support::crd::plane_with_crd;
 use crate::support::until;
 
 const COUNT: usize = 200;
 
 /// Waits until all objects are Synced.
-async fn all_synced(place: &Place) {
+async fn all_synced(place: &TestNamespace) {
     let stream = watcher(place.objects(), watcher::Config::default())
         .default_backoff()
         .applied_objects();
@@ -25,7 +25,7 @@ async fn all_synced(place: &Place) {
             let Some(Ok(object)) = stream.next().await else {
                 continue;
             };
-            if says(&object, "Synced") {
+            if has_reason(&object, "Synced") {
                 synced.insert(object.metadata.name.unwrap_or_default());
             }
         }
@@ -61,7 +61,7 @@ fn writes(events: &[AuditEvent], namespace: &str) -> [BTreeMap<String, usize>; 3
 
 #[tokio::test(flavor = "multi_thread")]
 async fn new_objects_cost_one_open_one_apply_one_status_write_and_restart_is_free() {
-    let place = Place::new("scale").await;
+    let place = TestNamespace::new("scale").await;
     let value = |index: usize| format!("planted-scale-{index}");
     let sealed: Vec<_> = (0..COUNT)
         .map(|i| place.sealed(&format!("s{i}"), &[("password", &value(i))]))

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use testkit::{Options, Part};
 
 use crate::support::canary::logged;
-use crate::support::controller::{Place, Running, timings};
+use crate::support::controller::{Running, TestNamespace, timings};
 use crate::support::crd::{install_crd, plane_with_crd};
 use crate::support::sealing::{Sealer, draft, object};
 use crate::support::{client_of, until, wait_for};
@@ -181,7 +181,7 @@ async fn older_crd_is_reported_and_no_status_is_written() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn forbidden_namespace_does_not_delay_others() {
-    let place = Place::new("allowed").await;
+    let place = TestNamespace::new("allowed").await;
     let control = plane_with_crd();
     let forbidden = control.namespace("forbidden").unwrap();
     let outside = control.namespace("outside").unwrap();
@@ -214,7 +214,7 @@ async fn forbidden_namespace_does_not_delay_others() {
     }
     let namespaces = [&*place.namespace, &*forbidden];
     let running = Running::start_with(place.sealer.keyring(), &namespaces, &[], kubeconfig, timings());
-    place.secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
     assert!(running.health.ready().is_ok(), "one synced namespace is enough");
     until(LIMIT, "the metric reports the forbidden namespace", async || {
         running.metric("envelope_secrets_streams", "state=\"forbidden\"") == 2
@@ -254,7 +254,7 @@ fn fetch(address: &str, path: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn binary_serves_probes_and_shuts_down_on_sigterm() {
-    let place = Place::new("program").await;
+    let place = TestNamespace::new("program").await;
     let mut child = Command::new(env!("CARGO_BIN_EXE_envelope"))
         .arg("controller")
         .args(["--namespaces", &place.namespace, "--log-format", "json"])
@@ -283,8 +283,8 @@ async fn binary_serves_probes_and_shuts_down_on_sigterm() {
     );
     assert!(fetch(probes, "/livez").starts_with("HTTP/1.1 200"));
     place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.secret("db", &[("password", PASSWORD)]).await;
-    place.reason("db", "Synced").await;
+    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
+    place.wait_for_reason("db", "Synced").await;
     assert!(fetch(probes, "/readyz").starts_with("HTTP/1.1 200"));
     let text = fetch(metrics, "/metrics");
     assert!(

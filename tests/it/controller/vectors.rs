@@ -8,9 +8,9 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::Api;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
-use testkit::vectors::{Case, Vectors, hex, load_own};
+use testkit::vectors::{Case, Vectors, hex, load_bundled};
 
-use crate::support::controller::{Running, condition, message, resource, says};
+use crate::support::controller::{Running, condition, has_reason, message, resource};
 use crate::support::crd::plane_with_crd;
 use crate::support::{client, wait_for};
 
@@ -47,7 +47,7 @@ fn apply(case: &Case) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn vector_is_opened_and_render_failure_names_entry_and_line() {
-    let vectors = load_own().unwrap();
+    let vectors = load_bundled().unwrap();
     let plane = plane_with_crd();
     plane.kubectl(["create", "namespace", NAMESPACE]).unwrap();
     let ring = keyring(&vectors);
@@ -58,7 +58,7 @@ async fn vector_is_opened_and_render_failure_names_entry_and_line() {
 
     let positive = case(&vectors.positive, "strict-one-key");
     apply(positive);
-    let is = |reason: &'static str| move |o: Option<&DynamicObject>| o.is_some_and(|o| says(o, reason));
+    let is = |reason: &'static str| move |o: Option<&DynamicObject>| o.is_some_and(|o| has_reason(o, reason));
     wait_for(&objects, &positive.object_name, "it is Synced", is("Synced")).await;
     let secret = secrets.get(&positive.object_name).await.unwrap();
     let data = secret.data.unwrap_or_default();

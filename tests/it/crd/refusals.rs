@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::crd::plane_with_crd;
-use crate::support::sealing::{Sealer, draft, object, texts};
+use crate::support::sealing::{Sealer, draft, object, string_map};
 
 /// Returns kubectl's message for an object that must be rejected.
 fn refusal(object: &Value) -> String {
@@ -22,7 +22,7 @@ fn good(prefix: &str) -> Value {
         "bad",
         &[("password", b"correct horse".as_slice()), ("user", b"app")],
     );
-    draft.template.data = texts(&[("host", "db")]);
+    draft.template.data = string_map(&[("host", "db")]);
     object(&Sealer::new(2).seal(draft))
 }
 

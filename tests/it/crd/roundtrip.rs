@@ -8,9 +8,9 @@ use serde_json::json;
 use testkit::ControlPlane;
 
 use crate::support::crd::{plane_with_crd, raw, read_back, stored};
-use crate::support::sealing::{Sealer, draft, object, texts, yaml};
+use crate::support::sealing::{Sealer, draft, object, string_map, yaml};
 
-/// A document with every field, and with texts that YAML tools tend to change.
+/// A document with every field, and with text that YAML tools tend to change.
 fn rich(sealer: &Sealer, namespace: &str, name: &str) -> Document {
     let mut draft = draft(
         namespace,
@@ -26,13 +26,13 @@ fn rich(sealer: &Sealer, namespace: &str, name: &str) -> Document {
     draft.template = Template {
         type_: Some("example.com/thing".to_owned()),
         immutable: Some(true),
-        labels: texts(&[("app", "db"), ("version", "1e3"), ("on", "yes"), ("empty", "")]),
-        annotations: texts(&[
+        labels: string_map(&[("app", "db"), ("version", "1e3"), ("on", "yes"), ("empty", "")]),
+        annotations: string_map(&[
             ("note", "two\nlines\n"),
             ("colon", "a: b # c"),
             ("long", &"word ".repeat(60)),
         ]),
-        data: texts(&[
+        data: string_map(&[
             ("host", "db:5432"),
             ("octal", "0o17"),
             ("null", "null"),
@@ -46,7 +46,7 @@ fn rich(sealer: &Sealer, namespace: &str, name: &str) -> Document {
             ("blank", "\n\n  \n"),
             ("key", "-----BEGIN X-----\nabc\n-----END X-----\n"),
         ]),
-        render: texts(&[(
+        render: string_map(&[(
             "dsn",
             "postgres://app:<%= v.password | urlencode %>@<%= v.host %>/\n",
         )]),
@@ -160,7 +160,7 @@ fn next_line_character_does_not_survive_server_side_apply() {
     let sealer = Sealer::new(1);
     let with = |text: &str| {
         let mut draft = draft(&namespace, "db", &[("sealed", text.as_bytes())]);
-        draft.template.data = texts(&[("plain", text)]);
+        draft.template.data = string_map(&[("plain", text)]);
         sealer.seal(draft)
     };
     let ways: [&[&str]; 3] = [
@@ -247,7 +247,7 @@ fn cel_rules_stay_within_their_budget() {
         let id = data_keys[if n < 8 { n } else { 7 }]["id"].as_str().unwrap();
         json!(format!("{id}.{}", "A".repeat(124)))
     };
-    let texts = |kind: &str, count: usize| -> serde_json::Map<String, serde_json::Value> {
+    let entries = |kind: &str, count: usize| -> serde_json::Map<String, serde_json::Value> {
         (0..count).map(|n| (name(kind, n), json!(""))).collect()
     };
     for (sealed_entries, plain, rendered) in [(1024, 0, 0), (480, 480, 64)] {
@@ -256,7 +256,7 @@ fn cel_rules_stay_within_their_budget() {
         spec["seal"]["key"] = data_keys[7]["id"].clone();
         let entries: serde_json::Map<_, _> = (0..sealed_entries).map(|n| (name("e", n), value(n))).collect();
         spec["encryptedData"] = entries.into();
-        spec["template"] = json!({"data": texts("d", plain), "render": texts("r", rendered)});
+        spec["template"] = json!({"data": entries("d", plain), "render": entries("r", rendered)});
         let object = json!({
             "apiVersion": API_VERSION, "kind": KIND, "spec": spec,
             "metadata": {"namespace": namespace, "name": format!("sealed-{sealed_entries}")},

@@ -131,17 +131,17 @@ impl Running {
 }
 
 /// A namespace with a sealer and a client. A controller can be started for it.
-pub(crate) struct Place {
+pub(crate) struct TestNamespace {
     pub(crate) namespace: String,
     pub(crate) sealer: Sealer,
     pub(crate) client: Client,
     pub(crate) canary: Canary,
 }
 
-impl Place {
+impl TestNamespace {
     pub(crate) async fn new(prefix: &str) -> Self {
         let namespace = plane_with_crd().namespace(prefix).unwrap();
-        Place {
+        TestNamespace {
             namespace,
             sealer: Sealer::new(1),
             client: client().await,
@@ -202,16 +202,18 @@ impl Place {
     }
 
     /// Waits until `Ready` has this reason for the current generation, and returns the object.
-    pub(crate) async fn reason(&self, name: &str, reason: &str) -> DynamicObject {
-        let is = |object: Option<&DynamicObject>| object.is_some_and(|object| says(object, reason));
+    pub(crate) async fn wait_for_reason(&self, name: &str, reason: &str) -> DynamicObject {
+        let is = |object: Option<&DynamicObject>| object.is_some_and(|object| has_reason(object, reason));
         wait_for(&self.objects(), name, &format!("it is {reason}"), is)
             .await
             .unwrap()
     }
 
     /// Waits until the Secret holds exactly these entries, and returns it.
-    pub(crate) async fn secret(&self, name: &str, entries: &[(&str, &str)]) -> Secret {
-        let holds = |secret: Option<&Secret>| secret.is_some_and(|secret| texts(secret) == owned(entries));
+    pub(crate) async fn wait_for_secret(&self, name: &str, entries: &[(&str, &str)]) -> Secret {
+        let holds = |secret: Option<&Secret>| {
+            secret.is_some_and(|secret| text_entries(secret) == sorted_entries(entries))
+        };
         wait_for(&self.secrets(), name, "it holds what was sealed", holds)
             .await
             .unwrap()
@@ -243,20 +245,20 @@ pub(crate) fn message(object: &DynamicObject) -> &str {
 }
 
 /// Whether `Ready` has this reason and describes the current generation.
-pub(crate) fn says(object: &DynamicObject, reason: &str) -> bool {
+pub(crate) fn has_reason(object: &DynamicObject, reason: &str) -> bool {
     let current = object.data["status"]["observedGeneration"].as_i64() == object.metadata.generation;
     current && condition(object, "Ready").is_some_and(|ready| ready["reason"] == reason)
 }
 
 /// Returns the entries of a Secret as text.
-pub(crate) fn texts(secret: &Secret) -> Vec<(String, String)> {
+pub(crate) fn text_entries(secret: &Secret) -> Vec<(String, String)> {
     let data = secret.data.iter().flatten();
     data.map(|(name, value)| (name.clone(), String::from_utf8_lossy(&value.0).into_owned()))
         .collect()
 }
 
 /// Sorts entries like those of a Secret.
-pub(crate) fn owned(entries: &[(&str, &str)]) -> Vec<(String, String)> {
+pub(crate) fn sorted_entries(entries: &[(&str, &str)]) -> Vec<(String, String)> {
     let mut entries: Vec<(String, String)> = entries
         .iter()
         .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
@@ -265,8 +267,8 @@ pub(crate) fn owned(entries: &[(&str, &str)]) -> Vec<(String, String)> {
     entries
 }
 
-/// Checks that human action is required.
-pub(crate) fn stalled(object: &DynamicObject) {
+/// Asserts that the conditions say that human action is required.
+pub(crate) fn assert_stalled(object: &DynamicObject) {
     assert_eq!(condition(object, "Ready").unwrap()["status"], "False");
     assert_eq!(condition(object, "Stalled").unwrap()["status"], "True");
     assert!(condition(object, "Reconciling").is_none());

@@ -81,8 +81,8 @@ pub(crate) fn draft(namespace: &str, name: &str, values: &[(&str, &[u8])]) -> Dr
     }
 }
 
-/// Converts texts to a map of the template.
-pub(crate) fn texts(members: &[(&str, &str)]) -> BTreeMap<String, String> {
+/// Converts pairs to a map of strings, as templates contain them.
+pub(crate) fn string_map(members: &[(&str, &str)]) -> BTreeMap<String, String> {
     members
         .iter()
         .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))

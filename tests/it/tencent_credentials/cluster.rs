@@ -9,13 +9,13 @@ use envelope_secrets::kms::{AllowedKeys, KeyUri, Registry};
 
 use super::*;
 use crate::support::canary::logged;
-use crate::support::controller::{Place, Running, timings};
+use crate::support::controller::{Running, TestNamespace, timings};
 use crate::support::crd::plane_with_crd;
 use crate::support::sealing::{draft, object, seal_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn controller_opens_with_every_source_and_reports_it() {
-    let place = Place::new("sources").await;
+    let place = TestNamespace::new("sources").await;
     let mut pod = Pod::new();
     let cloud = &mut pod.cloud;
     cloud.accept_only("AKIDfirst", false);
@@ -78,8 +78,8 @@ async fn controller_opens_with_every_source_and_reports_it() {
         let before = cloud.emulator.calls("Decrypt");
         let running = Running::start(kms, &[&place.namespace]);
         place.apply(&object(&sealed)).await;
-        place.secret(name, &[("password", &password)]).await;
-        place.reason(name, "Synced").await;
+        place.wait_for_secret(name, &[("password", &password)]).await;
+        place.wait_for_reason(name, "Synced").await;
         assert_eq!(cloud.emulator.calls("Decrypt"), before + 1, "{name}");
         let label = format!("source=\"{source}\"");
         assert_eq!(running.metric("envelope_secrets_credential_source", &label), 1);
@@ -102,7 +102,7 @@ async fn controller_opens_with_every_source_and_reports_it() {
 /// Objects that lacked credentials are retried as soon as these are corrected, without waiting for their own backoff.
 #[tokio::test(flavor = "multi_thread")]
 async fn corrected_credentials_trigger_a_retry() {
-    let place = Place::new("revived").await;
+    let place = TestNamespace::new("revived").await;
     let mut cloud = Cloud::new();
     cloud.accept_only("AKIDfirst", false);
     let key = KeyUri::parse(&cloud.emulator.key_uri()).unwrap();
@@ -143,10 +143,10 @@ async fn corrected_credentials_trigger_a_retry() {
         let time = SealTime::now().unwrap();
         let sealed = seal_with(&registry, std::slice::from_ref(&key), draft, time).await;
         place.apply(&object(&sealed)).await;
-        place.reason(name, "CredentialsUnavailable").await;
+        place.wait_for_reason(name, "CredentialsUnavailable").await;
         fs::write(&path, profile("AKIDfirst")).unwrap();
-        place.secret(name, &[("password", &password)]).await;
-        place.reason(name, "Synced").await;
+        place.wait_for_secret(name, &[("password", &password)]).await;
+        place.wait_for_reason(name, "Synced").await;
         running.stop().await;
     }
 }

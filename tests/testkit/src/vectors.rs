@@ -119,12 +119,12 @@ impl Case {
 pub fn load() -> anyhow::Result<Vectors> {
     match std::env::var_os(VARIABLE).filter(|path| !path.is_empty()) {
         Some(path) => read(Path::new(&path)),
-        None => load_own(),
+        None => load_bundled(),
     }
 }
 
 /// Reads the project's own file, for tests that need a particular case.
-pub fn load_own() -> anyhow::Result<Vectors> {
+pub fn load_bundled() -> anyhow::Result<Vectors> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../vectors/es1.json");
     let vectors = read(Path::new(path))?;
     Ok(Vectors { own: true, ..vectors })

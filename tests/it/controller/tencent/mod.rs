@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use testkit::kms::{Command, Effect, Emulator, Fault, KeyState, REGION};
 
 use crate::support::canary::logged;
-use crate::support::controller::{Place, Running, condition, message, stalled};
+use crate::support::controller::{Running, TestNamespace, assert_stalled, condition, message};
 use crate::support::crd::plane_with_crd;
 use crate::support::sealing::{draft, object, seal_with};
 use crate::support::until;
@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_mins(1);
 struct Cloud {
     emulator: Emulator,
     sealer: Registry,
-    place: Place,
+    place: TestNamespace,
 }
 
 /// A client of the emulator that may decrypt with these keys.
@@ -51,7 +51,7 @@ fn client_of(emulator: &Emulator, allowed: AllowedKeys) -> Arc<TencentKms> {
 
 impl Cloud {
     async fn new(prefix: &str) -> Self {
-        let place = Place::new(prefix).await;
+        let place = TestNamespace::new(prefix).await;
         let emulator = Emulator::fresh();
         let mut sealer = Registry::new();
         sealer.insert(tencent::SCHEME, client_of(&emulator, AllowedKeys::every()));
@@ -101,8 +101,8 @@ impl Cloud {
 
     /// Waits until the Secret holds this password and the object is Ready.
     async fn ready(&self, name: &str, password: &str) {
-        self.place.secret(name, &[("password", password)]).await;
-        self.place.reason(name, "Synced").await;
+        self.place.wait_for_secret(name, &[("password", password)]).await;
+        self.place.wait_for_reason(name, "Synced").await;
     }
 
     async fn no_secret(&self, name: &str) {
@@ -129,7 +129,7 @@ async fn object_becomes_ready_with_one_kms_call() {
     let running = cloud.controller(&[&cloud.emulator.key_uri()]);
     cloud.place.apply(&cloud.sealed("db", FIRST).await).await;
     cloud.ready("db", FIRST).await;
-    let ready = cloud.place.reason("db", "Synced").await;
+    let ready = cloud.place.wait_for_reason("db", "Synced").await;
     assert_eq!(ready.data["status"]["kmsKey"], cloud.emulator.key_uri());
     assert_eq!(
         (cloud.emulator.calls("Decrypt"), cloud.emulator.all_calls()),
@@ -194,8 +194,8 @@ async fn disallowed_key_is_refused_without_a_kms_call() {
     let sealing = cloud.emulator.all_calls();
     for (name, object) in &refused {
         cloud.place.apply(object).await;
-        let refused = cloud.place.reason(name, "NoUsableKey").await;
-        stalled(&refused);
+        let refused = cloud.place.wait_for_reason(name, "NoUsableKey").await;
+        assert_stalled(&refused);
         assert!(message(&refused).contains("--allow-key"), "{}", message(&refused));
     }
     assert_eq!(cloud.emulator.all_calls(), sealing);
@@ -240,8 +240,8 @@ async fn wrong_responses_and_changed_ciphertexts_yield_the_same_integrity_error(
     let mut messages = Vec::new();
     for (name, object) in &objects {
         cloud.place.apply(object).await;
-        let refused = cloud.place.reason(name, "IntegrityError").await;
-        stalled(&refused);
+        let refused = cloud.place.wait_for_reason(name, "IntegrityError").await;
+        assert_stalled(&refused);
         messages.push(message(&refused).to_owned());
     }
     // Responses for another key, of another length, with another data key. Each recovers when the fault is cleared.
@@ -254,8 +254,8 @@ async fn wrong_responses_and_changed_ciphertexts_yield_the_same_integrity_error(
         let good = cloud.sealed(name, SECOND).await;
         cloud.emulator.fault(Fault::new(effect).action("Decrypt"));
         cloud.place.apply(&good).await;
-        let refused = cloud.place.reason(name, "IntegrityError").await;
-        stalled(&refused);
+        let refused = cloud.place.wait_for_reason(name, "IntegrityError").await;
+        assert_stalled(&refused);
         messages.push(message(&refused).to_owned());
         cloud.no_secret(name).await;
         cloud.emulator.clear_faults();
@@ -303,12 +303,12 @@ async fn wrap_of_a_second_region_is_used_while_the_first_is_down() {
     // Both regions are down: a retry can succeed without human action, and does.
     cloud.emulator.fault(Fault::new(Effect::Cut).region(FAR));
     cloud.place.apply(&third).await;
-    let waits = cloud.place.reason("new", "KmsUnavailable").await;
+    let waits = cloud.place.wait_for_reason("new", "KmsUnavailable").await;
     assert!(condition(&waits, "Stalled").is_none());
     assert_eq!(condition(&waits, "Ready").unwrap()["status"], "Unknown");
     assert!(message(&waits).contains(REGION), "{}", message(&waits));
-    cloud.place.secret("db", &[("password", SECOND)]).await;
-    cloud.place.reason("db", "Synced").await;
+    cloud.place.wait_for_secret("db", &[("password", SECOND)]).await;
+    cloud.place.wait_for_reason("db", "Synced").await;
     cloud.emulator.clear_faults();
     cloud.ready("new", FIRST).await;
     cloud.place.finish(running).await;

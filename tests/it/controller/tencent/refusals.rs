@@ -18,8 +18,8 @@ async fn disabled_key_keeps_secrets_and_recovers_once_enabled() {
         ("db", "secret still holds generation 1"),
         ("new", "no secret exists yet"),
     ] {
-        let refused = cloud.place.reason(name, "KmsKeyUnusable").await;
-        stalled(&refused);
+        let refused = cloud.place.wait_for_reason(name, "KmsKeyUnusable").await;
+        assert_stalled(&refused);
         let said = message(&refused);
         for part in [
             &*format!("{} is disabled (", cloud.emulator.key_uri()),
@@ -30,7 +30,7 @@ async fn disabled_key_keeps_secrets_and_recovers_once_enabled() {
             assert!(said.contains(part), "{part}: {said}");
         }
     }
-    cloud.place.secret("db", &[("password", FIRST)]).await;
+    cloud.place.wait_for_secret("db", &[("password", FIRST)]).await;
     cloud.no_secret("new").await;
 
     // The same error with another request id changes nothing, even after a restart.
@@ -81,7 +81,7 @@ async fn disabled_key_keeps_secrets_and_recovers_once_enabled() {
 async fn each_kms_error_has_its_reason_and_recovers() {
     let cloud = Cloud::new("refusals").await;
     let running = cloud.controller_of_region();
-    for (name, code, reason, says) in [
+    for (name, code, reason, expected) in [
         (
             "throttled",
             "RequestLimitExceeded",
@@ -134,10 +134,10 @@ async fn each_kms_error_has_its_reason_and_recovers() {
         let sealed = cloud.sealed(name, FIRST).await;
         cloud.emulator.fault(Fault::new(error(code)).action("Decrypt"));
         cloud.place.apply(&sealed).await;
-        let refused = cloud.place.reason(name, reason).await;
+        let refused = cloud.place.wait_for_reason(name, reason).await;
         let said = message(&refused);
         assert!(
-            said.contains(says) && said.contains("no secret exists yet"),
+            said.contains(expected) && said.contains("no secret exists yet"),
             "{said}"
         );
         let retryable = matches!(
