@@ -46,7 +46,7 @@ const IO_AND_KUBE: &[&str] = &[
     "k8s_openapi",
 ];
 
-/// `main → cli → controller, probes, lease → kms, api, manifest → envelope`; config, metrics and telemetry serve
+/// `main → cli → controller, probes → kms, api, manifest → envelope`; config, metrics and telemetry serve
 /// controller and cli; backoff, paths and sync depend on nothing, signals on sync, files on both. A new module needs an entry here.
 const MODULES: &[Module] = &[
     Module {
