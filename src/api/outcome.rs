@@ -4,12 +4,13 @@ use super::reason::{Reason, Verdict};
 use crate::envelope::render::RenderError;
 use crate::envelope::{PolicyError, SealTime, StructureError, StructureKind};
 
-/// What is in the cluster while an object cannot be synced.
+/// The current Secret, as a failure message reports it (`{kept}` in docs/troubleshooting.md). Outcomes whose message
+/// does not mention it, such as `Synced`, ignore it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// The Secret of this generation.
+    /// The Secret still holds this generation.
     Generation(i64),
-    /// No Secret that we wrote.
+    /// There is no Secret of ours: it was never written, or was deleted since.
     Nothing,
 }
 
@@ -127,7 +128,7 @@ pub enum Outcome {
         response: KmsResponse,
     },
     IntegrityError {
-        /// [`sealed_elsewhere`].
+        /// The place that the annotation `sealed-for` names, if it is another one.
         elsewhere: Option<String>,
     },
     RollbackRefused {

@@ -12,7 +12,7 @@ pub enum Verdict {
     Retrying,
     /// `Ready=False`, `Reconciling=True`: the Secret is known to be missing or edited; restoring it is being retried.
     Degraded,
-    /// `Ready=False`, `Stalled=True`: human action is required.
+    /// `Ready=False`, `Stalled=True`: human action is required; the controller may still retry.
     Stalled,
 }
 
@@ -105,6 +105,23 @@ reasons! {
     Suspended: None, "reconciliation was suspended";
     Resumed: None, "reconciliation was resumed";
     RollbackDetected: None, "a seal older than one already seen was applied";
+}
+
+/// Reserved for planned features: no condition and no event has them yet.
+const PLANNED: [Reason; 6] = [
+    Reason::Progressing,
+    Reason::RollbackRefused,
+    Reason::Adopted,
+    Reason::Released,
+    Reason::Suspended,
+    Reason::Resumed,
+];
+
+impl Reason {
+    /// Returns whether the reason is reserved for a planned feature: no condition and no event has it yet.
+    pub fn is_planned(self) -> bool {
+        PLANNED.contains(&self)
+    }
 }
 
 impl fmt::Display for Reason {

@@ -40,14 +40,14 @@ pub struct EnvelopeSecretStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_KEYS), extend("x-kubernetes-list-type" = "atomic", "items" = text("The ID of a data key.", 8)))]
     pub data_keys: Vec<String>,
-    /// The seal of the last successful opening.
+    /// Seal (time and MAC) of the document that was last opened successfully.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sealed: Option<Sealed>,
     /// The last successful write of the Secret.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub applied: Option<Applied>,
-    /// Ready: the Secret is as the controller wrote it for observedGeneration. Reconciling: the controller keeps
-    /// retrying. Stalled: human action is required.
+    /// Ready: the Secret is as the controller wrote it for observedGeneration. Reconciling: a retry can succeed without
+    /// human action. Stalled: human action is required; the controller may still retry.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "super::crd::conditions::schema")]
     pub conditions: Vec<Condition>,
@@ -92,7 +92,7 @@ impl EnvelopeSecretStatus {
     }
 }
 
-/// The seal of the last successful opening.
+/// Seal (time and MAC) of the document that was last opened successfully.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
