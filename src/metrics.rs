@@ -133,7 +133,7 @@ impl Metrics {
         let reconciles = Family::default();
         registry.register(
             "reconcile",
-            "Reconciles, by what they did and the reason in the status",
+            "Reconciles, by what they did (outcome) and the reason that they reported, empty if none",
             reconciles.clone(),
         );
         let reconcile_duration = CALLS.new_metric();
@@ -159,19 +159,19 @@ impl Metrics {
         let objects = Family::default();
         registry.register(
             "objects",
-            "EnvelopeSecrets, by reason in the status",
+            "EnvelopeSecrets, by state: the reason of Ready, or New without a status",
             objects.clone(),
         );
         let queue = Gauge::default();
         registry.register(
             "queue_length",
-            "Objects queued for a reconcile or an opening",
+            "Objects waiting for a reconcile, or for their document to be opened",
             queue.clone(),
         );
         let apply_to_secret = DELIVERY.new_metric();
         registry.register(
             "apply_to_secret_seconds",
-            "Time from first seeing a generation of an object to writing its Secret, in seconds",
+            "Time from first observing a generation of an EnvelopeSecret to writing its Secret, in seconds",
             apply_to_secret.clone(),
         );
         let undecodable = Family::default();
@@ -197,7 +197,7 @@ impl Metrics {
         let stream_age = Family::default();
         registry.register(
             "stream_age_seconds",
-            "Time since the API server last sent anything on the stalest watch stream, in seconds",
+            "Time since the API server last sent anything on the watch stream that has been idle longest, in seconds",
             stream_age.clone(),
         );
         let credential_source = Family::default();
@@ -252,7 +252,7 @@ impl Metrics {
         out
     }
 
-    /// Counts a reconcile: what it did, the reason in the status, and its duration.
+    /// Counts a reconcile: what it did, the reason that it reported (empty if none), and its duration.
     pub fn reconciled(&self, outcome: &'static str, reason: &'static str, took: Duration) {
         self.reconciles
             .get_or_create(&ReconcileLabels { outcome, reason })
@@ -282,7 +282,7 @@ impl Metrics {
             .inc();
     }
 
-    /// Sets the number of objects in `state`.
+    /// Sets the number of objects in `state`: the reason of `Ready`, or `New` for objects without a status.
     pub fn set_objects(&self, state: &'static str, count: usize) {
         self.objects
             .get_or_create(&StateLabels { state })
@@ -323,7 +323,7 @@ impl Metrics {
             .inc();
     }
 
-    /// Sets the time since the API server last sent anything on the stalest stream of this kind.
+    /// Sets the time since the API server last sent anything on the stream of this kind that has been idle longest.
     pub fn set_stream_age(&self, stream: &'static str, age: Duration) {
         let seconds = i64::try_from(age.as_secs()).unwrap_or(i64::MAX);
         self.stream_age.get_or_create(&StreamOnly { stream }).set(seconds);
@@ -366,7 +366,7 @@ mod tests {
         metrics.reconciled("written", "Synced", Duration::from_millis(3));
         metrics.opened("opened");
         metrics.kms_called("local", "Decrypt", "ok", Duration::from_millis(1));
-        metrics.set_objects("ready", 3);
+        metrics.set_objects("Synced", 3);
         metrics.secret_written(Duration::from_secs(1));
         metrics.event_dropped();
         metrics.undecodable("secrets");
@@ -384,7 +384,7 @@ mod tests {
             "envelope_secrets_opens_total{outcome=\"opened\"} 1",
             "envelope_secrets_kms_requests_total{provider=\"local\",action=\"Decrypt\",outcome=\"ok\"} 1",
             "envelope_secrets_kms_request_duration_seconds_count{provider=\"local\",action=\"Decrypt\"} 1",
-            "envelope_secrets_objects{state=\"ready\"} 3",
+            "envelope_secrets_objects{state=\"Synced\"} 3",
             "envelope_secrets_queue_length 7",
             "envelope_secrets_apply_to_secret_seconds_count 1",
             "envelope_secrets_events_dropped_total 1",

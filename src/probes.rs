@@ -1,4 +1,5 @@
-//! HTTP endpoints for the kubelet and Prometheus: `/livez`, `/readyz`, `/metrics`. None of them handles Secrets.
+//! The controller's HTTP server, for the kubelet and Prometheus: `/livez`, `/readyz`, `/metrics`. No endpoint handles
+//! Secrets. What the probes check is defined in `controller::health`.
 
 use std::future::Future;
 use std::io;
@@ -23,10 +24,10 @@ use crate::metrics::{self, Metrics};
 /// A listen address: `HOST:PORT`, or `:PORT` for all addresses of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ListenAddr {
-    /// A single address.
-    One(SocketAddr),
-    /// All addresses, IPv6 and IPv4 where available.
-    Every(u16),
+    /// One address.
+    Address(SocketAddr),
+    /// This port on all addresses of the host, IPv6 and IPv4 where available.
+    AllInterfaces(u16),
 }
 
 /// An invalid [`ListenAddr`].
@@ -40,17 +41,17 @@ impl std::str::FromStr for ListenAddr {
     fn from_str(text: &str) -> Result<Self, ListenAddrError> {
         let bad = || ListenAddrError(text.to_owned());
         if let Some(port) = text.strip_prefix(':') {
-            return port.parse().map(ListenAddr::Every).map_err(|_| bad());
+            return port.parse().map(ListenAddr::AllInterfaces).map_err(|_| bad());
         }
-        text.parse().map(ListenAddr::One).map_err(|_| bad())
+        text.parse().map(ListenAddr::Address).map_err(|_| bad())
     }
 }
 
 impl std::fmt::Display for ListenAddr {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            ListenAddr::One(address) => address.fmt(f),
-            ListenAddr::Every(port) => write!(f, ":{port}"),
+            ListenAddr::Address(address) => address.fmt(f),
+            ListenAddr::AllInterfaces(port) => write!(f, ":{port}"),
         }
     }
 }
@@ -69,9 +70,9 @@ pub struct BindError {
 /// If the address cannot be bound.
 pub async fn bind(address: ListenAddr) -> Result<TcpListener, BindError> {
     let bound = match address {
-        ListenAddr::One(one) => TcpListener::bind(one).await,
+        ListenAddr::Address(one) => TcpListener::bind(one).await,
         // On Linux an IPv6 socket accepts IPv4 connections too. Fall back to IPv4 if IPv6 is disabled.
-        ListenAddr::Every(port) => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
+        ListenAddr::AllInterfaces(port) => match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
             Ok(listener) => Ok(listener),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
             Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await,
@@ -181,19 +182,19 @@ mod tests {
 
     #[test]
     fn listen_addresses_are_parsed() {
-        assert_eq!(":8080".parse(), Ok(ListenAddr::Every(8080)));
+        assert_eq!(":8080".parse(), Ok(ListenAddr::AllInterfaces(8080)));
         assert_eq!(
             "127.0.0.1:0".parse(),
-            Ok(ListenAddr::One((Ipv4Addr::LOCALHOST, 0).into()))
+            Ok(ListenAddr::Address((Ipv4Addr::LOCALHOST, 0).into()))
         );
         assert_eq!(
             "[::1]:1".parse(),
-            Ok(ListenAddr::One((Ipv6Addr::LOCALHOST, 1).into()))
+            Ok(ListenAddr::Address((Ipv6Addr::LOCALHOST, 1).into()))
         );
         for bad in ["", ":", ":x", ":65536", "8080", "localhost:1", "::1:1"] {
             assert!(bad.parse::<ListenAddr>().is_err(), "{bad}");
         }
-        assert_eq!(ListenAddr::Every(8080).to_string(), ":8080");
+        assert_eq!(ListenAddr::AllInterfaces(8080).to_string(), ":8080");
     }
 
     #[tokio::test]
@@ -201,7 +202,7 @@ mod tests {
         let first = bind("127.0.0.1:0".parse().expect("an address"))
             .await
             .expect("a free port");
-        let in_use = ListenAddr::One(first.local_addr().expect("an address"));
+        let in_use = ListenAddr::Address(first.local_addr().expect("an address"));
         let error = bind(in_use).await.expect_err("in use");
         assert!(
             error
