@@ -1,19 +1,21 @@
 //! Sealed Kubernetes Secrets for GitOps, whose keys live in a cloud KMS.
 //!
-//! Each module uses only those to its right (a test fails on a back edge):
-//! `main → cli → controller, probes, lease → kms, api, manifest → envelope`.
+//! The modules. Each may use only modules to its right; a test enforces this.
+//! `main → cli → controller, probes → kms, api, manifest → envelope`.
 //!
-//! * [`envelope`]: the sealed format es1. Pure: no runtime, no Kubernetes, no I/O but the OS RNG.
+//! * [`envelope`]: the sealed format es1. Pure: no runtime, no Kubernetes, no I/O except the OS RNG.
 //! * [`kms`]: the trait `Kms`, its error classes, key URIs and providers. Knows neither kube nor the CRD.
 //! * [`api`]: the custom resource: schema, CEL rules, status, conditions. No I/O.
 //! * [`manifest`]: YAML and JSON streams of manifests, Secret input. Pure.
-//! * [`controller`]: watches, planning, reconciling. [`probes`], [`metrics`], [`config`], [`telemetry`] serve it.
-//! * [`cli`]: the command line, one file a subcommand.
-//! * [`files`]: atomic writes and guarded reads for [`kms`] and [`cli`]. A leaf: uses no other room.
+//! * [`controller`]: watches, planning, reconciling. [`probes`] is its HTTP server (probes and metrics); [`metrics`],
+//!   [`config`] and [`telemetry`] support it.
+//! * [`cli`]: the command line, one file per subcommand.
+//! * [`files`]: atomic writes, and reads that reject pipes, large files and files that change, for [`kms`] and [`cli`].
+//!   Depends on no other module.
 //! * `backoff` (delays between retries), `paths` (`~/` in paths), `signals` (cleanup on signals) and `sync` (locks that
-//!   survive a panic): leaves, private to the crate.
+//!   survive a panic): private; depend on no module but `sync`.
 
-// On other systems the program only says so (main.rs).
+// On other systems the program only prints that it needs Unix (main.rs).
 #![cfg(unix)]
 
 pub mod api;
