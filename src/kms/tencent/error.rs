@@ -26,7 +26,7 @@ pub struct TencentError {
     /// What the call itself does next.
     pub(super) retry_action: RetryAction,
     /// How far the request got.
-    pub(super) progress: Progress,
+    pub(super) progress: SendProgress,
 }
 
 /// What a call tries before it returns an error.
@@ -46,7 +46,7 @@ pub(super) enum RetryAction {
 
 /// How far a request got before it failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum SendProgress {
     /// No TCP connection was established.
     NotConnected,
     /// A server or proxy was reached, but the request was not sent.
@@ -68,7 +68,7 @@ impl TencentError {
             subject: None,
             retryable: false,
             retry_action: RetryAction::Fail,
-            progress: Progress::NotSent,
+            progress: SendProgress::NotSent,
         }
     }
 
@@ -93,7 +93,7 @@ impl TencentError {
 
     /// Sets the next step of the call, and how far the request got.
     #[must_use]
-    pub(super) fn with_retry(mut self, retry_action: RetryAction, progress: Progress) -> Self {
+    pub(super) fn with_retry(mut self, retry_action: RetryAction, progress: SendProgress) -> Self {
         self.retry_action = retry_action;
         self.progress = progress;
         self

@@ -111,7 +111,7 @@ impl Kms for TencentKms {
                 role: held.role,
                 expires: held.expires,
             }),
-            clock_ahead: self.api.clock().ahead(),
+            clock_ahead: self.api.clock().skew(),
         }
     }
 

@@ -10,7 +10,7 @@ use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 use crate::kms::tencent::client::{Request, TencentKms};
 use crate::kms::tencent::error::TencentError;
 use crate::kms::tencent::key::TencentKey;
-use crate::kms::tencent::transport::reply::Reply;
+use crate::kms::tencent::transport::response::Reply;
 use crate::kms::{Class, GeneratedDataKey, action};
 
 #[derive(Serialize)]

@@ -9,8 +9,8 @@ use super::response_check::ResponseCheck;
 use crate::kms::tencent::client::{Request, TencentKms};
 use crate::kms::tencent::error::TencentError;
 use crate::kms::tencent::key::TencentKey;
-use crate::kms::tencent::transport::reply::Reply;
 use crate::kms::tencent::transport::request::Idempotency;
+use crate::kms::tencent::transport::response::Reply;
 use crate::kms::{Class, KeyUri, action};
 
 /// The size of a page of a list: the API's maximum.

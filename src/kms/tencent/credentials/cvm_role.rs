@@ -9,7 +9,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::source::{CredentialSource, Fetched, Lookup, Source};
-use crate::kms::tencent::error::{Progress, TencentError};
+use crate::kms::tencent::error::{SendProgress, TencentError};
 use crate::kms::tencent::server_text::identifier;
 use crate::kms::tencent::transport::call::ApiClient;
 use crate::kms::tencent::transport::endpoint::Endpoint;
@@ -44,7 +44,7 @@ impl CvmRole {
             Ok(response) => response,
             // Outside Tencent Cloud this host does not exist. Where it has worked before, it is only unreachable.
             Err(error)
-                if error.progress == Progress::NotConnected
+                if error.progress == SendProgress::NotConnected
                     && !self.has_succeeded.load(Ordering::Relaxed) =>
             {
                 return Lookup::NotConfigured(format!("no metadata service: {}", error.message));

@@ -15,8 +15,8 @@ use crate::kms::tencent::key::is_region;
 use crate::kms::tencent::transport::call::ApiClient;
 use crate::kms::tencent::transport::endpoint::{Endpoint, Site};
 use crate::kms::tencent::transport::identity::{Credentials, Identity};
-use crate::kms::tencent::transport::reply::Reply;
 use crate::kms::tencent::transport::request::{self, Call, Idempotency};
+use crate::kms::tencent::transport::response::Reply;
 use crate::kms::tencent::transport::service::Service;
 
 /// The requested lifetime of temporary credentials, which is also the default of STS. Seconds.

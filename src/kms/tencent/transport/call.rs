@@ -6,16 +6,15 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use super::clock::{ClockReading, ServerClock, unix_now};
-use super::envelope;
 use super::failure::seconds;
 use super::http::Http;
 use super::identity::{Credentials, Identity};
 use super::limits::Limits;
-use super::reply::Reply;
 use super::request::{Call, Idempotency, headers};
+use super::response::{self, Reply};
 use super::service::Service;
 use crate::kms::Class;
-use crate::kms::tencent::error::{Progress, RetryAction, TencentError};
+use crate::kms::tencent::error::{RetryAction, SendProgress, TencentError};
 
 /// The client of the API, shared by KMS and STS calls.
 pub(in crate::kms::tencent) struct ApiClient {
@@ -25,7 +24,7 @@ pub(in crate::kms::tencent) struct ApiClient {
 }
 
 /// The result of one attempt, and what it shows about the clocks.
-struct Attempt<T> {
+struct AttemptResult<T> {
     result: Result<Reply<T>, TencentError>,
     reading: ClockReading,
 }
@@ -93,7 +92,7 @@ impl ApiClient {
                 ..error
             })?;
             let timeout = self.limits.request.min(left().max(Duration::from_millis(1)));
-            let Attempt { result, reading } = self.attempt(call, credentials.as_deref(), timeout).await;
+            let AttemptResult { result, reading } = self.attempt(call, credentials.as_deref(), timeout).await;
             let mut error = match result {
                 Ok(reply) => {
                     tracing::debug!(
@@ -116,7 +115,7 @@ impl ApiClient {
                 "call failed: {}",
                 error.message
             );
-            let pause = match self.next_step(call, &mut error, reading, &mut budget) {
+            let pause = match self.decide_retry(call, &mut error, reading, &mut budget) {
                 None => return Err(error),
                 Some(Retry::After(pause)) => pause,
                 Some(Retry::WithRefreshedCredentials) => {
@@ -137,15 +136,16 @@ impl ApiClient {
         }
     }
 
-    /// Decides whether and how the call continues after `error`.
-    fn next_step(
+    /// Decides whether and how the call continues after `error`. Adds to the error's advice or message what the decision
+    /// is based on: that the request may have been executed, or how far the clocks are apart.
+    fn decide_retry(
         &self,
         call: &Call<'_>,
         error: &mut TencentError,
         reading: ClockReading,
         budget: &mut Budget,
     ) -> Option<Retry> {
-        let maybe_executed = error.class == Class::Transient && error.progress == Progress::MaybeSent;
+        let maybe_executed = error.class == Class::Transient && error.progress == SendProgress::MaybeSent;
         if call.idempotency == Idempotency::NotIdempotent && maybe_executed {
             error.advice = format!(
                 "the request may have been executed: check before you repeat it; {}",
@@ -163,7 +163,7 @@ impl ApiClient {
                 return is_first.then_some(Retry::WithRefreshedCredentials);
             }
             RetryAction::CorrectClock => {
-                let is_different = self.clock.correct(error, reading);
+                let is_different = self.clock.set_correction_after_rejection(error, reading);
                 let is_first = !std::mem::replace(&mut budget.has_corrected_clock, true);
                 return (is_different && is_first).then_some(Retry::After(Duration::ZERO));
             }
@@ -186,9 +186,9 @@ impl ApiClient {
         call: &Call<'_>,
         credentials: Option<&Credentials>,
         timeout: Duration,
-    ) -> Attempt<T> {
+    ) -> AttemptResult<T> {
         let applied = self.clock.correction();
-        let mut reading = ClockReading { ahead: None, applied };
+        let mut reading = ClockReading { skew: None, applied };
         let headers = headers(call, credentials, unix_now() + applied);
         let response = match headers {
             Ok(headers) => {
@@ -202,25 +202,25 @@ impl ApiClient {
         let response = match response {
             Ok(response) => response,
             Err(error) => {
-                return Attempt {
+                return AttemptResult {
                     result: Err(error),
                     reading,
                 };
             }
         };
-        reading.ahead = response.ahead;
-        self.clock.observe(reading);
+        reading.skew = response.skew;
+        self.clock.record_skew(reading);
         let mut secrets = call.secrets.to_vec();
         if let Some(credentials) = credentials {
             secrets.push(&credentials.secret_key);
             secrets.extend(credentials.token.as_deref().map(String::as_str));
         }
-        let result = envelope::read(call, response.status, &response.body, &secrets);
+        let result = response::parse(call, response.status, &response.body, &secrets);
         // Only if the API itself responded, not a gateway or proxy.
         if result.as_ref().err().is_none_or(|error| error.code.is_some()) {
-            self.clock.follow(reading);
+            self.clock.adjust_correction(reading);
         }
-        Attempt { result, reading }
+        AttemptResult { result, reading }
     }
 }
 

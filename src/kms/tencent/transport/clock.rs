@@ -19,14 +19,14 @@ pub(in crate::kms::tencent) struct ServerClock {
     /// Seconds to add to the local clock, since the server rejected a timestamp.
     correction: AtomicI64,
     /// The server's clock minus the local one in seconds, from the last response with a `Date` header.
-    ahead: Mutex<Option<i64>>,
+    skew: Mutex<Option<i64>>,
 }
 
 /// What one attempt shows about the clocks.
 #[derive(Clone, Copy, Default)]
 pub(super) struct ClockReading {
     /// The server's clock minus the local one in seconds, if the response has a `Date` header.
-    pub(super) ahead: Option<i64>,
+    pub(super) skew: Option<i64>,
     /// The correction that the request was signed with, in seconds.
     pub(super) applied: i64,
 }
@@ -43,14 +43,14 @@ impl ServerClock {
     }
 
     /// Returns the server's clock minus the local one in seconds, from the last response with a `Date` header.
-    pub(in crate::kms::tencent) fn ahead(&self) -> Option<i64> {
-        *lock(&self.ahead)
+    pub(in crate::kms::tencent) fn skew(&self) -> Option<i64> {
+        *lock(&self.skew)
     }
 
-    /// Remembers how far the server's clock is ahead.
-    pub(super) fn observe(&self, reading: ClockReading) {
-        if reading.ahead.is_some() {
-            *lock(&self.ahead) = reading.ahead;
+    /// Remembers the skew, if the response shows one.
+    pub(super) fn record_skew(&self, reading: ClockReading) {
+        if reading.skew.is_some() {
+            *lock(&self.skew) = reading.skew;
         }
     }
 
@@ -61,8 +61,12 @@ impl ServerClock {
 
     /// Adopts the server's time after it rejected a timestamp, replacing any earlier correction: the local clock may have
     /// been set since. Adds the difference to `error`. Returns whether another attempt would be signed differently.
-    pub(super) fn correct(&self, error: &mut TencentError, reading: ClockReading) -> bool {
-        let Some(ahead) = reading.ahead else {
+    pub(super) fn set_correction_after_rejection(
+        &self,
+        error: &mut TencentError,
+        reading: ClockReading,
+    ) -> bool {
+        let Some(skew) = reading.skew else {
             error.message = format!(
                 "{}; the response has no Date to correct the clock by",
                 error.message
@@ -70,8 +74,8 @@ impl ServerClock {
             .into();
             return false;
         };
-        self.correction.store(ahead, Ordering::Relaxed);
-        let mut difference = format!("this host's clock {}", clock_difference(ahead));
+        self.correction.store(skew, Ordering::Relaxed);
+        let mut difference = format!("this host's clock {}", clock_difference(skew));
         if reading.applied != 0 {
             difference = format!(
                 "{difference}; the request was signed with a correction of {} s",
@@ -84,29 +88,29 @@ impl ServerClock {
             "timestamp rejected: {difference}"
         );
         error.message = format!("{}; {difference}", error.message).into();
-        ahead.abs_diff(reading.applied) > 1
+        skew.abs_diff(reading.applied) > 1
     }
 
     /// Adjusts or ends a correction when a response shows that the local clock has been set.
-    pub(super) fn follow(&self, reading: ClockReading) {
+    pub(super) fn adjust_correction(&self, reading: ClockReading) {
         let ClockReading {
-            ahead: Some(ahead),
+            skew: Some(skew),
             applied,
         } = reading
         else {
             return;
         };
-        if applied == 0 || ahead.abs_diff(applied) < MIN_ADJUSTMENT {
+        if applied == 0 || skew.abs_diff(applied) < MIN_ADJUSTMENT {
             return;
         }
         // Unless another call has changed it meanwhile.
         let adjusted = self
             .correction
-            .compare_exchange(applied, ahead, Ordering::Relaxed, Ordering::Relaxed);
+            .compare_exchange(applied, skew, Ordering::Relaxed, Ordering::Relaxed);
         if adjusted.is_ok() {
             tracing::info!(
                 "this host's clock {} now; the previous correction was {applied} s",
-                clock_difference(ahead)
+                clock_difference(skew)
             );
         }
     }

@@ -7,7 +7,7 @@ use rustls::InvalidMessage;
 
 use super::proxy::InvalidProxy;
 use crate::kms::Class;
-use crate::kms::tencent::error::{Progress, RetryAction, TencentError};
+use crate::kms::tencent::error::{RetryAction, SendProgress, TencentError};
 
 /// Returns the error for a failed request. `host` is the host as messages name it, `timeout` the time the request had.
 pub(super) fn request_failed(
@@ -37,7 +37,7 @@ pub(super) fn request_failed(
                 action,
                 format!("TLS handshake with {host} failed: {cause}"),
                 "check the endpoint, and any proxy that takes part in TLS, then try again",
-                Progress::NotSent,
+                SendProgress::NotSent,
             ),
         };
     }
@@ -45,17 +45,17 @@ pub(super) fn request_failed(
         "check the network, the proxy (HTTPS_PROXY, NO_PROXY) and the endpoint, then try again";
     if error.is_timeout() && !error.is_connect() {
         let message = format!("{host} did not respond within {}", seconds(timeout));
-        transient(action, message, check_network, Progress::MaybeSent)
+        transient(action, message, check_network, SendProgress::MaybeSent)
     } else if error.is_connect() {
         let message = format!("cannot connect to {host}: {cause}");
-        transient(action, message, check_network, Progress::NotConnected)
+        transient(action, message, check_network, SendProgress::NotConnected)
     } else {
         transient(
             action,
             format!("lost the connection to {host}: {cause}"),
             "check the endpoint (https:// or http://, the port), the network and the proxy (HTTPS_PROXY, NO_PROXY), then \
              try again",
-            Progress::MaybeSent,
+            SendProgress::MaybeSent,
         )
     }
 }
@@ -66,7 +66,7 @@ pub(super) fn response_too_long(action: &'static str, host: &str, limit: usize) 
         action,
         format!("the response from {host} is longer than {limit} bytes"),
         "check the endpoint: responses of the KMS are short",
-        Progress::MaybeSent,
+        SendProgress::MaybeSent,
     )
 }
 
@@ -93,7 +93,7 @@ fn permanent(action: &'static str, message: String, advice: &str) -> TencentErro
     TencentError::new(Class::Configuration, action, message).with_advice(advice)
 }
 
-fn transient(action: &'static str, message: String, advice: &str, progress: Progress) -> TencentError {
+fn transient(action: &'static str, message: String, advice: &str, progress: SendProgress) -> TencentError {
     TencentError::new(Class::Transient, action, message)
         .with_advice(advice)
         .with_retry(RetryAction::Retry, progress)

@@ -39,7 +39,7 @@ pub(in crate::kms::tencent) struct Http {
 pub(in crate::kms::tencent) struct Response {
     pub(in crate::kms::tencent) status: u16,
     /// The server's clock minus the local one in seconds, if there is a `Date` header. One second counts as none.
-    pub(super) ahead: Option<i64>,
+    pub(super) skew: Option<i64>,
     /// May hold a data key.
     pub(in crate::kms::tencent) body: Zeroizing<Vec<u8>>,
 }
@@ -103,8 +103,8 @@ impl Http {
         let status = response.status().as_u16();
         // Before the body, which may be slow.
         let date = response.headers().get("date").and_then(unix_seconds);
-        let ahead = date.map(|date| date - unix_now());
-        let ahead = ahead.map(|ahead| if ahead.abs() <= 1 { 0 } else { ahead });
+        let skew = date.map(|date| date - unix_now());
+        let skew = skew.map(|skew| if skew.abs() <= 1 { 0 } else { skew });
         let announced = response
             .content_length()
             .and_then(|length| usize::try_from(length).ok());
@@ -118,7 +118,7 @@ impl Http {
             }
             append(&mut body, &chunk);
         }
-        Ok(Response { status, ahead, body })
+        Ok(Response { status, skew, body })
     }
 }
 

@@ -1,18 +1,23 @@
-//! The JSON around every response: `{"Response": {...}}` with an error or the action's fields.
+//! The body of a response: the JSON `{"Response": {...}}` with an error or the fields of the action.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::codes;
-use super::reply::Reply;
 use super::request::Call;
 use crate::kms::Class;
-use crate::kms::tencent::error::{Progress, RetryAction, TencentError};
+use crate::kms::tencent::error::{RetryAction, SendProgress, TencentError};
 use crate::kms::tencent::server_text::{identifier, one_line};
 
+/// The fields of a successful response, and its request id.
+pub(in crate::kms::tencent) struct Reply<T> {
+    pub(in crate::kms::tencent) value: T,
+    pub(in crate::kms::tencent) request_id: Option<String>,
+}
+
 #[derive(Deserialize)]
-struct Envelope<'a> {
+struct Body<'a> {
     #[serde(rename = "Response", borrow)]
     response: &'a RawValue,
 }
@@ -33,18 +38,18 @@ struct ApiError {
     message: Option<String>,
 }
 
-/// Reads the response to `call`. No error repeats one of the `secrets`.
-pub(super) fn read<T: DeserializeOwned>(
+/// Parses the body of the response to `call`. No error repeats one of the `secrets`.
+pub(super) fn parse<T: DeserializeOwned>(
     call: &Call<'_>,
     status: u16,
     body: &[u8],
     secrets: &[&str],
 ) -> Result<Reply<T>, TencentError> {
     let host = call.endpoint.host();
-    let envelope = serde_json::from_slice::<Envelope<'_>>(body).ok();
-    let common = envelope
+    let parsed = serde_json::from_slice::<Body<'_>>(body).ok();
+    let common = parsed
         .as_ref()
-        .and_then(|envelope| serde_json::from_str::<CommonFields>(envelope.response.get()).ok());
+        .and_then(|body| serde_json::from_str::<CommonFields>(body.response.get()).ok());
     let request_id = common
         .as_ref()
         .and_then(|common| common.request_id.as_deref())
@@ -52,7 +57,7 @@ pub(super) fn read<T: DeserializeOwned>(
     let unreadable = |message: String| {
         TencentError::new(Class::Transient, call.action, message)
             .with_request_id(request_id.as_deref())
-            .with_retry(RetryAction::Retry, Progress::MaybeSent)
+            .with_retry(RetryAction::Retry, SendProgress::MaybeSent)
     };
     // The API responds with 200 even to failed calls; any other status comes from a gateway or proxy.
     if status != 200 {
@@ -66,7 +71,7 @@ pub(super) fn read<T: DeserializeOwned>(
         )));
     }
     // The errors of serde are dropped: they may quote the response.
-    let (Some(envelope), Some(common)) = (&envelope, &common) else {
+    let (Some(parsed), Some(common)) = (&parsed, &common) else {
         return Err(unreadable(format!(
             "the response from {host} is not JSON of the API ({} bytes)",
             body.len()
@@ -75,7 +80,7 @@ pub(super) fn read<T: DeserializeOwned>(
     if let Some(error) = &common.error {
         return Err(api_error(call, error, request_id.as_deref(), secrets));
     }
-    match serde_json::from_str(envelope.response.get()) {
+    match serde_json::from_str(parsed.response.get()) {
         Ok(value) => Ok(Reply {
             value,
             request_id: request_id.map(Into::into),
@@ -97,6 +102,6 @@ fn api_error(call: &Call<'_>, error: &ApiError, request_id: Option<&str>, secret
         ..TencentError::new(meaning.class, call.action, message)
             .with_advice(advice)
             .with_request_id(request_id)
-            .with_retry(meaning.retry_action, Progress::MaybeSent)
+            .with_retry(meaning.retry_action, SendProgress::MaybeSent)
     }
 }
