@@ -51,7 +51,10 @@ impl Drop for Registration {
 fn start() -> io::Result<()> {
     let ignored = ignored_signals();
     let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP];
-    let mut signals = Signals::new(all.into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0))?;
+    let mut signals = Signals::new(
+        all.into_iter()
+            .filter(|signal| ignored & (1 << (signal - 1)) == 0),
+    )?;
     let handle = move || {
         for signal in &mut signals {
             if SUSPENDED.load(Ordering::SeqCst) && [SIGHUP, SIGINT, SIGTERM].contains(&signal) {

@@ -193,8 +193,7 @@ impl Opener {
             }
         })?;
         let now = SealTime::now().ok_or_else(|| {
-            Failure::failed("this host's clock is outside the years 1970 to 9999")
-                .help("set the clock")
+            Failure::failed("this host's clock is outside the years 1970 to 9999").help("set the clock")
         })?;
         let policy = ReaderPolicy::command_line(now);
         let accepted = document

@@ -187,7 +187,7 @@ impl ManifestError {
             ManifestError::Tag { .. } => "write the value in quotes instead",
             ManifestError::Ambiguous { what, .. } => match what {
                 Ambiguity::Key => "write the key in quotes",
-                    Ambiguity::LateMerge => "move the merge key to the top of its map, or write its members out",
+                Ambiguity::LateMerge => "move the merge key to the top of its map, or write its members out",
                 Ambiguity::LineBreak(_) => {
                     "write the text in double quotes, with \\u2028, \\u2029 or \\u0085"
                 }

@@ -50,8 +50,7 @@ pub struct Environment {
 impl Environment {
     /// Reads the variables of the process. A blank one counts as not set.
     pub fn of_process() -> Self {
-        let is_not_utf_8 =
-            |name: &&str| std::env::var_os(name).is_some_and(|value| value.to_str().is_none());
+        let is_not_utf_8 = |name: &&str| std::env::var_os(name).is_some_and(|value| value.to_str().is_none());
         Environment {
             // A home directory may have any name; it has no profile then.
             not_utf_8: names().filter(|name| *name != HOME).find(is_not_utf_8),
@@ -114,7 +113,10 @@ impl Environment {
                 let name = match error.part {
                     Part::SecretId => SECRET_ID,
                     Part::SecretKey => SECRET_KEY,
-                    Part::Token => TOKENS.into_iter().find(|name| self.get(name).is_some()).unwrap_or(TOKENS[0]),
+                    Part::Token => TOKENS
+                        .into_iter()
+                        .find(|name| self.get(name).is_some())
+                        .unwrap_or(TOKENS[0]),
                 };
                 invalid(
                     format!("{name}: the value {}", error.fault),
@@ -209,12 +211,19 @@ mod tests {
         );
         for (name, value, fault) in [
             (SECRET_KEY, "key ", "contains a blank"),
-            (SECRET_KEY, "key\r", "contains a control character, such as a line break"),
+            (
+                SECRET_KEY,
+                "key\r",
+                "contains a control character, such as a line break",
+            ),
             (SECRET_KEY, "\"key\"", "has quotes around it"),
             (SECRET_KEY, "k\u{e9}y", "contains a character that is not ASCII"),
             (TOKENS[1], "'t'", "has quotes around it"),
         ] {
-            assert_eq!(error(&[ID, KEY, (name, value)]), format!("{name}: the value {fault}"));
+            assert_eq!(
+                error(&[ID, KEY, (name, value)]),
+                format!("{name}: the value {fault}")
+            );
         }
         assert_eq!(
             error(&[(SECRET_ID, "'id'"), KEY]),
