@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(advice(plugin.name(), &text), "kubectl envelope seal -n x");
         assert_eq!(advice(plain.name(), &text), "envelope seal -n x");
         assert_eq!(
-            program(&["envelope", "seal", "--", "-a.yaml"]).again_with("-n NAMESPACE"),
+            program(&["envelope", "seal", "--", "-a.yaml"]).rerun_with("-n NAMESPACE"),
             "envelope seal -n NAMESPACE -- -a.yaml"
         );
         assert_eq!(program(&[]).name(), "envelope");

@@ -57,7 +57,7 @@ impl Drop for Deferred {
     }
 }
 
-/// Installs the handlers once. A signal that the parent told this process to ignore (`nohup`) stays ignored.
+/// Installs the handlers once. Signals that the parent has this process ignore (`nohup`) stay ignored.
 fn handlers() -> &'static Handlers {
     static HANDLERS: OnceLock<Handlers> = OnceLock::new();
     HANDLERS.get_or_init(|| {
