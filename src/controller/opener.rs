@@ -1,4 +1,4 @@
-//! The queue of documents to open: no reconcile waits for a KMS (docs/design/controller.md#scheduling-and-the-kms-queue).
+//! The opening queue, of documents to open: no reconcile waits for a KMS (docs/design/controller.md#scheduling-and-the-opening-queue).
 //! A request is a key; the document is taken from the store when the request is served; the result requeues the object.
 
 use std::collections::{HashMap, HashSet};

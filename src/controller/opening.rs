@@ -1,4 +1,4 @@
-//! Serving the queue of [`super::opener`]: opening documents with the KMS.
+//! The worker of the opening queue ([`super::opener`]): opens documents with the KMS.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
