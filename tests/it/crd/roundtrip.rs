@@ -247,7 +247,7 @@ fn cel_rules_stay_within_their_budget() {
         let id = data_keys[if n < 8 { n } else { 7 }]["id"].as_str().unwrap();
         json!(format!("{id}.{}", "A".repeat(124)))
     };
-    let entries = |kind: &str, count: usize| -> serde_json::Map<String, serde_json::Value> {
+    let named_texts = |kind: &str, count: usize| -> serde_json::Map<String, serde_json::Value> {
         (0..count).map(|n| (name(kind, n), json!(""))).collect()
     };
     for (sealed_entries, plain, rendered) in [(1024, 0, 0), (480, 480, 64)] {
@@ -256,7 +256,7 @@ fn cel_rules_stay_within_their_budget() {
         spec["seal"]["key"] = data_keys[7]["id"].clone();
         let entries: serde_json::Map<_, _> = (0..sealed_entries).map(|n| (name("e", n), value(n))).collect();
         spec["encryptedData"] = entries.into();
-        spec["template"] = json!({"data": entries("d", plain), "render": entries("r", rendered)});
+        spec["template"] = json!({"data": named_texts("d", plain), "render": named_texts("r", rendered)});
         let object = json!({
             "apiVersion": API_VERSION, "kind": KIND, "spec": spec,
             "metadata": {"namespace": namespace, "name": format!("sealed-{sealed_entries}")},
