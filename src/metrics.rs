@@ -10,7 +10,7 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::sync::lock;
 
@@ -126,113 +126,113 @@ pub struct Metrics {
     credential_expiry: Family<ProviderOnly, Gauge>,
 }
 
+/// Registers a metric and returns it.
+fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, metric: M) -> M {
+    registry.register(name, help, metric.clone());
+    metric
+}
+
 impl Metrics {
     /// Creates all metrics, with value zero.
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix(PREFIX);
-        let reconciles = Family::default();
-        registry.register(
-            "reconcile",
-            "Reconciles, by what they did (outcome) and the reason that they reported, empty if none",
-            reconciles.clone(),
-        );
-        let reconcile_duration = CALLS.new_metric();
-        registry.register(
-            "reconcile_duration_seconds",
-            "Duration of a reconcile in seconds, without waiting for the KMS",
-            reconcile_duration.clone(),
-        );
-        let opens = Family::default();
-        registry.register("opens", "Attempts to open a document, by outcome", opens.clone());
-        let kms_requests = Family::default();
-        registry.register(
-            "kms_requests",
-            "KMS calls, by provider, action and outcome",
-            kms_requests.clone(),
-        );
-        let kms_duration = Family::new_with_constructor(CALLS);
-        registry.register(
-            "kms_request_duration_seconds",
-            "Duration of a KMS call in seconds",
-            kms_duration.clone(),
-        );
-        let objects = Family::default();
-        registry.register(
-            "objects",
-            "EnvelopeSecrets, by state: the reason of Ready, or New without a status",
-            objects.clone(),
-        );
-        let queue = Gauge::default();
-        registry.register(
-            "queue_length",
-            "Objects waiting for a reconcile, or for their document to be opened",
-            queue.clone(),
-        );
-        let apply_to_secret = DELIVERY.new_metric();
-        registry.register(
-            "apply_to_secret_seconds",
-            "Time from first observing a generation of an EnvelopeSecret to writing its Secret, in seconds",
-            apply_to_secret.clone(),
-        );
-        let undecodable = Family::default();
-        registry.register(
-            "undecodable_objects",
-            "Objects that were ignored because they cannot be decoded",
-            undecodable.clone(),
-        );
-        let events_dropped = Counter::default();
-        registry.register(
-            "events_dropped",
-            "Events that were dropped because the queue was full or sending failed",
-            events_dropped.clone(),
-        );
-        let streams = Family::default();
-        registry.register("streams", "Watch streams, by resource and state", streams.clone());
-        let stream_errors = Family::default();
-        registry.register(
-            "stream_errors",
-            "Watch stream errors, by resource and resulting state",
-            stream_errors.clone(),
-        );
-        let stream_age = Family::default();
-        registry.register(
-            "stream_age_seconds",
-            "Time since the API server last sent anything on the watch stream that has been idle longest, in seconds",
-            stream_age.clone(),
-        );
-        let credential_source = Family::default();
-        registry.register(
-            "credential_source",
-            "1 for the source of a KMS provider's current credentials",
-            credential_source.clone(),
-        );
-        let credential_expiry = Family::default();
-        registry.register(
-            "credential_expiry_timestamp_seconds",
-            "Expiry of a KMS provider's current credentials as a Unix timestamp; absent if they do not expire",
-            credential_expiry.clone(),
-        );
+        let r = &mut registry;
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        registry.register("build", "Build information", build);
+        r.register("build", "Build information", build);
         Arc::new(Metrics {
-            registry,
-            on_scrape: OnceLock::new(),
-            reconciles,
-            reconcile_duration,
-            opens,
-            kms_requests,
-            kms_duration,
-            objects,
-            queue,
-            apply_to_secret,
-            events_dropped,
-            undecodable,
-            streams,
-            stream_errors,
-            stream_age,
-            credential_source,
+            reconciles: register(
+                r,
+                "reconcile",
+                "Reconciles, by what they did (outcome) and the reason that they reported, empty if none",
+                Family::default(),
+            ),
+            reconcile_duration: register(
+                r,
+                "reconcile_duration_seconds",
+                "Duration of a reconcile in seconds, without waiting for the KMS",
+                CALLS.new_metric(),
+            ),
+            opens: register(
+                r,
+                "opens",
+                "Attempts to open a document, by outcome",
+                Family::default(),
+            ),
+            kms_requests: register(
+                r,
+                "kms_requests",
+                "KMS calls, by provider, action and outcome",
+                Family::default(),
+            ),
+            kms_duration: register(
+                r,
+                "kms_request_duration_seconds",
+                "Duration of a KMS call in seconds",
+                Family::new_with_constructor(CALLS),
+            ),
+            objects: register(
+                r,
+                "objects",
+                "EnvelopeSecrets, by state: the reason of Ready, or New without a status",
+                Family::default(),
+            ),
+            queue: register(
+                r,
+                "queue_length",
+                "Objects waiting for a reconcile, or for their document to be opened",
+                Gauge::default(),
+            ),
+            apply_to_secret: register(
+                r,
+                "apply_to_secret_seconds",
+                "Time from first observing a generation of an EnvelopeSecret to writing its Secret, in seconds",
+                DELIVERY.new_metric(),
+            ),
+            undecodable: register(
+                r,
+                "undecodable_objects",
+                "Objects that were ignored because they cannot be decoded",
+                Family::default(),
+            ),
+            events_dropped: register(
+                r,
+                "events_dropped",
+                "Events that were dropped because the queue was full or sending failed",
+                Counter::default(),
+            ),
+            streams: register(
+                r,
+                "streams",
+                "Watch streams, by resource and state",
+                Family::default(),
+            ),
+            stream_errors: register(
+                r,
+                "stream_errors",
+                "Watch stream errors, by resource and resulting state",
+                Family::default(),
+            ),
+            stream_age: register(
+                r,
+                "stream_age_seconds",
+                "Time since the API server last sent anything on the watch stream that has been idle longest, in seconds",
+                Family::default(),
+            ),
+            credential_source: register(
+                r,
+                "credential_source",
+                "1 for the source of a KMS provider's current credentials",
+                Family::default(),
+            ),
+            credential_expiry: register(
+                r,
+                "credential_expiry_timestamp_seconds",
+                "Expiry of a KMS provider's current credentials as a Unix timestamp; absent if they do not expire",
+                Family::default(),
+            ),
             credential_sources: Mutex::default(),
-            credential_expiry,
+            on_scrape: OnceLock::new(),
+            registry,
         })
     }
 

@@ -113,9 +113,9 @@ impl ObjectState {
 
     /// Returns an `ImmutableSecret` failure that concerns the Secret with this uid: as long as that Secret exists, no
     /// write can succeed.
-    pub(super) fn still_immutable(&self, secret_uid: Option<&Box<str>>) -> Option<Outcome> {
+    pub(super) fn still_immutable(&self, secret_uid: Option<&str>) -> Option<Outcome> {
         let failure = self.failure.as_ref()?;
-        let same = secret_uid.is_some() && self.failed_secret.as_ref() == secret_uid;
+        let same = secret_uid.is_some() && self.failed_secret.as_deref() == secret_uid;
         (same && failure.outcome.reason() == Reason::ImmutableSecret).then(|| failure.outcome.clone())
     }
 
@@ -231,8 +231,8 @@ mod tests {
         state.failed_secret = Some("s-1".into());
         state.failed(immutable.clone(), 0, now, RETRY);
         assert!(state.was_refused());
-        assert_eq!(state.still_immutable(Some(&"s-1".into())), Some(immutable));
-        assert_eq!(state.still_immutable(Some(&"s-2".into())), None, "replaced");
+        assert_eq!(state.still_immutable(Some("s-1")), Some(immutable));
+        assert_eq!(state.still_immutable(Some("s-2")), None, "replaced");
         assert_eq!(state.still_immutable(None), None, "deleted");
         state.clear_immutable();
         assert!(!state.was_refused());

@@ -249,13 +249,10 @@ impl<T: Slim> Source<T> {
             _ = self.restores.changed() => return Ok(State::Empty),
             line = tokio::time::timeout_at(until, watch.lines.next()) => line,
         };
-        let line = match line {
-            Ok(Some(Ok(line))) => line,
-            // It ended as requested, its connection broke, or nobody answers: the next request shows the difference.
-            Ok(None | Some(Err(_))) | Err(_) => {
-                tokio::time::sleep_until(watch.opened + WATCH_INTERVAL).await;
-                return Ok(State::Listed(watch.resource_version, false));
-            }
+        let Ok(Some(Ok(line))) = line else {
+            // It ended as requested, its connection broke, or nobody responds: the next request shows the difference.
+            tokio::time::sleep_until(watch.opened + WATCH_INTERVAL).await;
+            return Ok(State::Listed(watch.resource_version, false));
         };
         let line = match decode::line::<T>(&line) {
             Ok(line) => line,

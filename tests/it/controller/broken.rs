@@ -10,7 +10,7 @@ use envelope_secrets::kms::{Access, KeyDescription, KeyUri, Kms, KmsError, Regis
 use futures::future::BoxFuture;
 
 use crate::support::canary::logged;
-use crate::support::controller::{Keys, Place, Running, timings};
+use crate::support::controller::{Keys, Running, TestNamespace, timings};
 use crate::support::crd::plane_with_crd;
 
 /// A keyring that panics in every call while `broken`.
@@ -59,7 +59,7 @@ impl Kms for Panicking {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn panic_while_opening_is_reported_and_retried_with_backoff() {
-    let place = Place::new("broken").await;
+    let place = TestNamespace::new("broken").await;
     let kms = Arc::new(Panicking {
         keyring: LocalKms::open(&place.sealer.keyring(), FileRules::Mounted).unwrap(),
         broken: AtomicBool::new(true),
@@ -78,12 +78,14 @@ async fn panic_while_opening_is_reported_and_retried_with_backoff() {
         (2..60).contains(&calls),
         "{calls} calls in 3 s; the backoff is at most 0.5 s"
     );
-    place.reason("db", "KmsUnavailable").await;
+    place.wait_for_reason("db", "KmsUnavailable").await;
     assert!(!logged(&[&place.namespace, "opening the document panicked", "ERROR"]).is_empty());
     assert!(running.metric("envelope_secrets_opens_total", "broken") >= 2);
 
     kms.broken.store(false, Ordering::SeqCst);
-    place.secret("db", &[("password", "planted-broken-1")]).await;
-    place.reason("db", "Synced").await;
+    place
+        .wait_for_secret("db", &[("password", "planted-broken-1")])
+        .await;
+    place.wait_for_reason("db", "Synced").await;
     place.finish(running).await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::controller::{Place, Running};
+use crate::support::controller::{Running, TestNamespace};
 use crate::support::crd::{path, plane_with_crd};
 use crate::support::until;
 
@@ -56,7 +56,7 @@ fn apply(object: &Value) {
 }
 
 /// Seals a new value for both objects, and waits until the controller has applied it.
-async fn update(place: &Place, value: &str, base64: &str) {
+async fn update(place: &TestNamespace, value: &str, base64: &str) {
     for name in ["hostile", "other"] {
         apply(&place.sealed(name, &[("password", value)]));
         let secret = format!("/api/v1/namespaces/{}/secrets/{name}", place.namespace);
@@ -85,7 +85,7 @@ async fn stop(running: Running) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unrepresentable_timestamp_stops_neither_list_nor_watch() {
-    let place = Place::new("hostile").await;
+    let place = TestNamespace::new("hostile").await;
     let running = place.controller();
     update(&place, "planted-hostile-1", "cGxhbnRlZC1ob3N0aWxlLTE=").await;
     let object = path(&place.namespace, "hostile");

@@ -5,19 +5,19 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 
-use crate::support::controller::{Place, Running, message, stalled, timings};
+use crate::support::controller::{Running, TestNamespace, assert_stalled, message, timings};
 use crate::support::crd::plane_with_crd;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_identifies_the_controller() {
-    let place = Place::new("agent").await;
+    let place = TestNamespace::new("agent").await;
     let control = plane_with_crd();
     let mark = control.audit_mark().unwrap();
     let running = place.controller();
     place
         .apply(&place.sealed("db", &[("password", "planted-agent-1")]))
         .await;
-    place.reason("db", "Synced").await;
+    place.wait_for_reason("db", "Synced").await;
     let namespace = place.namespace.clone();
     place.finish(running).await;
 
@@ -46,7 +46,7 @@ async fn every_request_identifies_the_controller() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn refused_read_is_reported_and_costs_no_further_decrypt() {
-    let place = Place::new("unread").await;
+    let place = TestNamespace::new("unread").await;
     let control = plane_with_crd();
     let user = format!("controller-of-{}", place.namespace);
     let allow = |verbs: &[&str]| {
@@ -80,8 +80,8 @@ async fn refused_read_is_reported_and_costs_no_further_decrypt() {
     place
         .apply(&place.sealed("db", &[("password", "planted-unread-1")]))
         .await;
-    let refused = place.reason("db", "ApiForbidden").await;
-    stalled(&refused);
+    let refused = place.wait_for_reason("db", "ApiForbidden").await;
+    assert_stalled(&refused);
     let text = message(&refused);
     assert!(
         text.contains("is not allowed to get ") && text.contains("secrets in"),
@@ -95,6 +95,6 @@ async fn refused_read_is_reported_and_costs_no_further_decrypt() {
     );
 
     allow(&["get", "list", "watch", "create", "patch"]);
-    place.reason("db", "Conflict").await;
+    place.wait_for_reason("db", "Conflict").await;
     place.finish(running).await;
 }

@@ -22,6 +22,9 @@ pub(crate) type Run<'r> = &'r dyn Fn(&[&str]) -> i32;
 
 /// Whatever stream arrives: `seal` fails, or nothing that it sealed is readable in its output. `directory` is empty or was
 /// used before.
+///
+/// # Panics
+/// If the property does not hold, or the directory cannot be used.
 pub fn seal_stream(data: &[u8], directory: &Path, run: Run<'_>) {
     let stream = composed(data);
     if let Some(output) = sealed(stream.as_bytes(), directory, run) {
@@ -130,7 +133,9 @@ fn readable(output: &[u8], value: &str) -> Option<&'static str> {
 
 /// The forms of a value, by name.
 fn forms(value: &str) -> BTreeMap<&'static str, String> {
-    let hex: String = value.bytes().map(|byte| format!("{byte:02x}")).collect();
+    let hex = value
+        .bytes()
+        .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     let percent = |upper: bool| -> String {
         let encode = |byte: u8| match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' => char::from(byte).to_string(),
@@ -275,10 +280,9 @@ fn lookalike(choices: &mut Choices<'_>) -> String {
     };
     let inner = secret(kind, kind_key, version, data, LOOKALIKE);
     let indented = |by: usize| {
-        let mut lines = inner
-            .lines()
-            .map(|line| format!("{:by$}{line}\n", ""))
-            .collect::<String>();
+        let mut lines = inner.lines().fold(String::new(), |lines, line| {
+            lines + &format!("{:by$}{line}\n", "")
+        });
         lines.replace_range(..by, "");
         lines
     };
