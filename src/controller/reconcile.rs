@@ -221,7 +221,7 @@ impl Reconciler<'_> {
                     self.facts_checked = true;
                     return self.read_both().await;
                 }
-                let secret_uid = snapshot.secret.as_ref().map(|facts| &*facts.uid);
+                let secret_uid = snapshot.secret.as_deref().map(|facts| &*facts.uid);
                 if let Some(outcome) = self.state.still_immutable(secret_uid) {
                     return self.fail(&snapshot, outcome).await;
                 }

@@ -114,7 +114,7 @@ async fn unrepresentable_timestamp_stops_neither_list_nor_watch() {
     update(&place, "planted-hostile-3", "cGxhbnRlZC1ob3N0aWxlLTM=").await;
     stop(running).await;
     // Other tests list all namespaces with kube's types.
-    let plane = plane_with_crd();
-    plane.kubectl(["delete", "--raw", &object]).unwrap();
-    plane.kubectl(["delete", "--raw", &secret]).unwrap();
+    let control = plane_with_crd();
+    control.kubectl(["delete", "--raw", &object]).unwrap();
+    control.kubectl(["delete", "--raw", &secret]).unwrap();
 }

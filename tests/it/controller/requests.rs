@@ -50,11 +50,11 @@ async fn refused_read_is_reported_and_costs_no_further_decrypt() {
     let control = plane_with_crd();
     let user = format!("controller-of-{}", place.namespace);
     let allow = |verbs: &[&str]| {
-        let rule = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+        let allowed = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
         let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
             "metadata": {"name": "controller", "namespace": place.namespace},
-            "rules": [rule("", &["secrets"]), rule("events.k8s.io", &["events"]),
-                rule("envelope-secrets.io", &["envelopesecrets", "envelopesecrets/status"])]});
+            "rules": [allowed("", &["secrets"]), allowed("events.k8s.io", &["events"]),
+                allowed("envelope-secrets.io", &["envelopesecrets", "envelopesecrets/status"])]});
         let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
             "metadata": {"name": "controller", "namespace": place.namespace},
             "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],
