@@ -17,8 +17,8 @@ use aes_gcm::{Aes256Gcm, KeyInit as _};
 use envelope_secrets::cli;
 use envelope_secrets::envelope::{DataKey, EncryptionContext, SecretBytes};
 use envelope_secrets::kms::{
-    self, Access, AllowedKeys, Capability, Class, Connection, Host, KeyDescription, KeyUri, Kms, KmsError,
-    Names, Provider, ProviderError, Setting, SettingKind, Settings, action,
+    self, Access, AllowedKeys, Caller, Capability, Class, Configured, KeyDescription, KeyUri, Kms, KmsError,
+    Provider, ProviderError, Setting, SettingKind, Settings, UriKind, action,
 };
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
@@ -51,12 +51,12 @@ impl Provider for FileProvider {
         &[Capability::BindContext]
     }
 
-    fn names(&self, uri: &KeyUri) -> Names {
+    fn classify_uri(&self, uri: &KeyUri) -> UriKind {
         let name = uri.rest();
         if !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase()) {
-            Names::Key
+            UriKind::Key
         } else {
-            Names::Nothing
+            UriKind::Nothing
         }
     }
 
@@ -72,16 +72,16 @@ impl Provider for FileProvider {
         &[DIR]
     }
 
-    fn connect(
+    fn configure(
         &self,
         settings: &Settings,
         allowed: AllowedKeys,
-        _host: Host,
-    ) -> Result<Connection, ProviderError> {
+        _caller: Caller,
+    ) -> Result<Configured, ProviderError> {
         let dir = settings.path(DIR.flag).ok_or_else(|| {
             ProviderError::configuration("the directory of the KMS keys is not set", self.setup_advice())
         })?;
-        Ok(Connection::Ready(Arc::new(FileKms { dir, allowed })))
+        Ok(Configured::Kms(Arc::new(FileKms { dir, allowed })))
     }
 }
 

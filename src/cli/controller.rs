@@ -15,7 +15,7 @@ use super::program::Program;
 use super::providers::ProviderArgs;
 use crate::config::ControllerConfig;
 use crate::controller::{self, Health, Setup, StartError, Timings};
-use crate::kms::{self, AllowedKeys, Capability, Connection, Host, Provider, Registry};
+use crate::kms::{self, AllowedKeys, Caller, Capability, Configured, Provider, Registry};
 use crate::metrics::Metrics;
 use crate::probes::{self, ListenAddr};
 use crate::telemetry::{self, LogFormat, LogLevel};
@@ -72,14 +72,14 @@ impl ControllerArgs {
         let mut registry = Registry::new();
         for provider in kms::providers() {
             let allowed = allowed.of_scheme(provider.scheme());
-            if provider.can(Capability::HoldKeys) {
+            if provider.can(Capability::ConfiguredKeysOnly) {
                 refuse_entries(provider, &allowed, source)?;
             } else if allowed.is_empty() {
                 continue;
             }
-            match provider.connect(self.providers.settings(), allowed, Host::Controller)? {
-                Connection::Ready(kms) => registry.insert(provider.scheme(), kms),
-                Connection::Absent(_) => {}
+            match provider.configure(self.providers.settings(), allowed, Caller::Controller)? {
+                Configured::Kms(kms) => registry.insert(provider.scheme(), kms),
+                Configured::NotConfigured(_) => {}
             }
         }
         if registry.is_empty() {
@@ -91,7 +91,7 @@ impl ControllerArgs {
     }
 }
 
-/// A provider that holds its keys allows exactly those, so entries for it are errors.
+/// A provider that uses only its configured keys allows exactly those, so entries for it are errors.
 fn refuse_entries(provider: &dyn Provider, allowed: &AllowedKeys, source: &str) -> Result<()> {
     match allowed.iter().next() {
         None => Ok(()),

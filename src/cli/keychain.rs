@@ -5,7 +5,7 @@ use super::env;
 use super::failure::{Failure, Result};
 use super::providers::holders;
 use crate::kms::{
-    self, Access, AllowedKeys, Capability, Connection, Host, KeyUri, KeyUriError, Provider, ProviderError,
+    self, Access, AllowedKeys, Caller, Capability, Configured, KeyUri, KeyUriError, Provider, ProviderError,
     Registry, Settings,
 };
 
@@ -20,11 +20,11 @@ pub(super) struct Selection {
     pub(super) source: String,
     /// The configured providers.
     pub(super) registry: Registry,
-    /// Providers that hold their keys and cannot be used.
+    /// Providers that use only their configured keys, and cannot be used.
     pub(super) unusable: Vec<Unusable>,
 }
 
-/// A provider that holds its keys and cannot be used.
+/// A provider that uses only its configured keys, and cannot be used.
 pub(super) struct Unusable {
     pub(super) provider: &'static dyn Provider,
     pub(super) why: Why,
@@ -62,10 +62,10 @@ impl Selection {
         for provider in kms::providers() {
             let scheme = provider.scheme();
             if self.keys.iter().any(|key| key.scheme() == scheme) {
-                match provider.connect(settings, allowed.of_scheme(scheme), Host::CommandLine) {
-                    Ok(Connection::Ready(kms)) => self.registry.insert(scheme, kms),
-                    Ok(Connection::Absent(why)) => self.unusable.push(Unusable::absent(provider, why)),
-                    Err(error) if provider.can(Capability::HoldKeys) => {
+                match provider.configure(settings, allowed.of_scheme(scheme), Caller::CommandLine) {
+                    Ok(Configured::Kms(kms)) => self.registry.insert(scheme, kms),
+                    Ok(Configured::NotConfigured(why)) => self.unusable.push(Unusable::absent(provider, why)),
+                    Err(error) if provider.can(Capability::ConfiguredKeysOnly) => {
                         self.unusable.push(Unusable::broken(provider, error));
                     }
                     Err(error) => return Err(error.into()),
@@ -78,8 +78,8 @@ impl Selection {
     /// Chooses the first key of the first keyring that exists.
     fn choose_default(&mut self, settings: &Settings) {
         for provider in holders() {
-            match provider.connect(settings, AllowedKeys::default(), Host::CommandLine) {
-                Ok(Connection::Ready(kms)) => {
+            match provider.configure(settings, AllowedKeys::default(), Caller::CommandLine) {
+                Ok(Configured::Kms(kms)) => {
                     let Access::Keyring { file, keys } = kms.access() else {
                         continue;
                     };
@@ -94,7 +94,7 @@ impl Selection {
                     self.registry.insert(provider.scheme(), kms);
                     return;
                 }
-                Ok(Connection::Absent(why)) => self.unusable.push(Unusable::absent(provider, why)),
+                Ok(Configured::NotConfigured(why)) => self.unusable.push(Unusable::absent(provider, why)),
                 Err(error) => {
                     if let Some(file) = &error.file {
                         self.source = format!("keyring {}", file.display());
@@ -238,7 +238,7 @@ fn parse_keys<'a>(words: impl Iterator<Item = &'a str>, source: &str) -> Result<
 pub(super) struct Reader {
     /// The configured providers, each with the keys that it may use.
     pub(super) registry: Registry,
-    /// Why providers that hold their keys are not configured.
+    /// Why providers that use only their configured keys are not configured.
     absent: Vec<String>,
 }
 
@@ -259,12 +259,12 @@ impl Reader {
         };
         for provider in kms::providers() {
             let allowed = allowed.of_scheme(provider.scheme());
-            if !provider.can(Capability::HoldKeys) && allowed.is_empty() {
+            if !provider.can(Capability::ConfiguredKeysOnly) && allowed.is_empty() {
                 continue;
             }
-            match provider.connect(args.providers.settings(), allowed, Host::CommandLine)? {
-                Connection::Ready(kms) => reader.registry.insert(provider.scheme(), kms),
-                Connection::Absent(why) => reader.absent.push(why),
+            match provider.configure(args.providers.settings(), allowed, Caller::CommandLine)? {
+                Configured::Kms(kms) => reader.registry.insert(provider.scheme(), kms),
+                Configured::NotConfigured(why) => reader.absent.push(why),
             }
         }
         Ok(reader)
@@ -284,7 +284,10 @@ impl Reader {
                     with the newest version of envelope"
                 .to_owned();
         };
-        if let Some(key) = keys.iter().find(|key| !kms::can(key, Capability::HoldKeys)) {
+        if let Some(key) = keys
+            .iter()
+            .find(|key| !kms::can(key, Capability::ConfiguredKeysOnly))
+        {
             // --trust-document-keys would have used it.
             return format!(
                 "name the KMS key to open it with: --key {key}; or trust the document's own with --trust-document-keys"

@@ -117,9 +117,9 @@ fn heading(provider: &dyn Provider) -> String {
     first.unwrap_or_default() + chars.as_str()
 }
 
-/// The providers that [hold their keys](Capability::HoldKeys). They are used even if no flag names them.
+/// The providers that use [only their configured keys](Capability::ConfiguredKeysOnly). They are used even if no flag names them.
 pub(super) fn holders() -> impl Iterator<Item = &'static dyn Provider> {
     kms::providers()
         .into_iter()
-        .filter(|provider| provider.can(Capability::HoldKeys))
+        .filter(|provider| provider.can(Capability::ConfiguredKeysOnly))
 }

@@ -90,7 +90,7 @@ fn allow_advice(keys: &[String]) -> &'static str {
         .collect();
     let cloud = providers
         .iter()
-        .find(|provider| !provider.can(Capability::HoldKeys));
+        .find(|provider| !provider.can(Capability::ConfiguredKeysOnly));
     cloud.or(providers.first()).map_or(
         "re-seal with a KMS key that this controller supports",
         |provider| provider.allow_advice(),

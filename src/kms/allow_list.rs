@@ -1,7 +1,7 @@
 //! Parsing entries of [`AllowedKeys`] by the grammar of their providers.
 
 use super::allowed::{AllowedKeys, Entry};
-use super::provider::Names;
+use super::provider::UriKind;
 use super::registry;
 use super::uri::{KeyUri, KeyUriError};
 
@@ -32,13 +32,13 @@ impl Entry {
             Err(_) if text.ends_with("://") => return Err(AllowedKeyError::TooWide(text.to_owned())),
             Err(error) => return Err(AllowedKeyError::NotUri(error)),
         };
-        let names = registry::names(&uri);
-        match names {
+        let kind = registry::classify_uri(&uri);
+        match kind {
             None => Err(AllowedKeyError::UnknownScheme(uri.scheme().to_owned())),
-            Some(Names::Key) => Ok(Entry::Exact(uri)),
-            Some(Names::Prefix) => Ok(Entry::Prefix(uri)),
-            Some(Names::Nothing) if text.ends_with('/') => Err(AllowedKeyError::NoPrefix(uri)),
-            Some(Names::Nothing) => Err(AllowedKeyError::NoKey(uri)),
+            Some(UriKind::Key) => Ok(Entry::Exact(uri)),
+            Some(UriKind::Prefix) => Ok(Entry::Prefix(uri)),
+            Some(UriKind::Nothing) if text.ends_with('/') => Err(AllowedKeyError::NoPrefix(uri)),
+            Some(UriKind::Nothing) => Err(AllowedKeyError::NoKey(uri)),
         }
     }
 }

@@ -28,10 +28,10 @@ pub use diagnosis::{Evidence, Finding, MAX_CLOCK_SKEW, Severity, clock_differenc
 pub use error::{Class, KmsError};
 pub use manage::{CreatedKey, Disposal, KeyFilter, KeyInfo, KeyManager, NewKey, Notes, RotationChange};
 pub use open::open;
-pub use provider::{Capability, Connection, Host, Names, Provider};
+pub use provider::{Caller, Capability, Configured, Provider, UriKind};
 pub use provider_error::ProviderError;
 pub use registry::{
-    FinishedCall, Registry, can, is_key, names, provider_of, provider_of_scheme, providers, register,
+    FinishedCall, Registry, can, classify_uri, is_key, provider_of, provider_of_scheme, providers, register,
 };
 pub use settings::{Given, Setting, SettingKind, Settings, Variable};
 pub use uri::{KeyUri, KeyUriError};

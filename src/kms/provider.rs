@@ -15,22 +15,22 @@ pub enum Capability {
     /// It generates data keys ([`Kms::generate_data_key`]). Without it, `seal` draws the data key from the operating
     /// system's random number generator and has it encrypted.
     GenerateDataKey,
-    /// It moves a wrap to another KMS key without revealing the data key ([`Kms::re_encrypt`]).
+    /// It moves a wrapped key to another KMS key without revealing the data key ([`Kms::re_encrypt`]).
     ReEncrypt,
-    /// It authenticates the encryption context, so a wrap opens only where it was made for.
+    /// It authenticates the encryption context, so a wrapped key decrypts only under the context that it was created with.
     BindContext,
-    /// Only identities with a permission of their own can create a wrap, so a wrap proves who sealed.
+    /// Only identities with a separate permission can create a wrapped key, so it proves who sealed.
     ProveOrigin,
     /// It creates and describes KMS keys ([`Provider::key_manager`]).
     ManageKeys,
     /// The provider's own configuration is the list of usable KMS keys, as with a keyring: no allow list applies, and
     /// its first key seals when no KMS key is named.
-    HoldKeys,
+    ConfiguredKeysOnly,
 }
 
-/// What a key URI names by its provider's grammar.
+/// The kind of a key URI, by its provider's grammar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Names {
+pub enum UriKind {
     /// One KMS key, which may or may not exist.
     Key,
     /// All KMS keys whose URIs start with this text. It ends at `/`.
@@ -39,21 +39,21 @@ pub enum Names {
     Nothing,
 }
 
-/// Who uses a provider. It decides how strict files are checked and which defaults apply.
+/// The program that uses a provider. It decides how strictly files are checked, and which defaults apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Host {
+pub enum Caller {
     /// A command that a person or a pipeline runs.
     CommandLine,
     /// The controller. Files are mounted and reloaded; there are no default files.
     Controller,
 }
 
-/// A provider after [`Provider::connect`].
-pub enum Connection {
-    /// Ready to be called.
-    Ready(Arc<dyn Kms>),
-    /// Nothing is configured, and nothing had to be: `there is no keyring at PATH`.
-    Absent(String),
+/// The result of [`Provider::configure`].
+pub enum Configured {
+    /// A KMS that can be called.
+    Kms(Arc<dyn Kms>),
+    /// Nothing is configured, which is not an error. The text says what is missing: `there is no keyring at PATH`.
+    NotConfigured(String),
 }
 
 /// One KMS, before it is configured. Implementations are stateless statics.
@@ -67,8 +67,8 @@ pub trait Provider: Send + Sync {
     /// What this KMS can do.
     fn capabilities(&self) -> &'static [Capability];
 
-    /// What a URI of this scheme names.
-    fn names(&self, uri: &KeyUri) -> Names;
+    /// Classifies a URI of this scheme.
+    fn classify_uri(&self, uri: &KeyUri) -> UriKind;
 
     /// Why a URI names nothing, where the provider can tell: `the region is missing`.
     fn explain(&self, _uri: &KeyUri) -> Option<String> {
@@ -99,22 +99,22 @@ pub trait Provider: Send + Sync {
         &[]
     }
 
-    /// Configures the provider. Reads files and makes no call.
+    /// Configures the provider. Reads files; does not call the KMS.
     ///
-    /// Documents open only with the `allowed` keys, unless the provider [holds its keys](Capability::HoldKeys).
+    /// Documents open only with the `allowed` keys, unless the provider uses [only its configured keys](Capability::ConfiguredKeysOnly).
     /// Sealing uses the keys that it is given.
-    fn connect(
+    fn configure(
         &self,
         settings: &Settings,
         allowed: AllowedKeys,
-        host: Host,
-    ) -> Result<Connection, ProviderError>;
+        caller: Caller,
+    ) -> Result<Configured, ProviderError>;
 
-    /// The KMS key that a person means: by default a URI, but a provider may accept a short form.
+    /// Parses a KMS key as a user writes it: by default a URI, but a provider may accept a short form.
     fn parse_key(&self, text: &str) -> Result<KeyUri, ProviderError> {
         let wrong = |message: String| ProviderError::configuration(message, self.key_form());
         let uri = KeyUri::parse(text).map_err(|error| wrong(error.to_string()))?;
-        if uri.scheme() == self.scheme() && self.names(&uri) == Names::Key {
+        if uri.scheme() == self.scheme() && self.classify_uri(&uri) == UriKind::Key {
             Ok(uri)
         } else {
             let reason = self

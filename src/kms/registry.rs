@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-use super::provider::{Capability, Names, Provider};
+use super::provider::{Capability, Provider, UriKind};
 use super::{Class, KeyUri, Kms, KmsError, local, tencent};
 use crate::sync;
 
@@ -21,7 +21,7 @@ static REGISTERED: RwLock<Vec<&'static dyn Provider>> = RwLock::new(Vec::new());
 ///
 /// ```
 /// use envelope_secrets::kms::{
-///     self, AllowedKeys, Capability, Connection, Host, KeyUri, Names, Provider, ProviderError, Setting, Settings,
+///     self, AllowedKeys, Capability, Configured, Caller, KeyUri, UriKind, Provider, ProviderError, Setting, Settings,
 /// };
 ///
 /// struct DemoProvider;
@@ -36,8 +36,8 @@ static REGISTERED: RwLock<Vec<&'static dyn Provider>> = RwLock::new(Vec::new());
 ///     fn capabilities(&self) -> &'static [Capability] {
 ///         &[]
 ///     }
-///     fn names(&self, _uri: &KeyUri) -> Names {
-///         Names::Key
+///     fn classify_uri(&self, _uri: &KeyUri) -> UriKind {
+///         UriKind::Key
 ///     }
 ///     fn key_form(&self) -> &'static str {
 ///         "write it as demo-kms://NAME"
@@ -48,8 +48,8 @@ static REGISTERED: RwLock<Vec<&'static dyn Provider>> = RwLock::new(Vec::new());
 ///     fn settings(&self) -> &'static [Setting] {
 ///         &[]
 ///     }
-///     fn connect(&self, _: &Settings, _: AllowedKeys, _: Host) -> Result<Connection, ProviderError> {
-///         Ok(Connection::Absent("the demo has no service".to_owned()))
+///     fn configure(&self, _: &Settings, _: AllowedKeys, _: Caller) -> Result<Configured, ProviderError> {
+///         Ok(Configured::NotConfigured("the demo has no service".to_owned()))
 ///     }
 /// }
 ///
@@ -84,14 +84,14 @@ pub fn provider_of(uri: &KeyUri) -> Option<&'static dyn Provider> {
     provider_of_scheme(uri.scheme())
 }
 
-/// What `uri` names; `None` for a scheme without a provider.
-pub fn names(uri: &KeyUri) -> Option<Names> {
-    provider_of(uri).map(|provider| provider.names(uri))
+/// Returns the kind of `uri`; `None` for a scheme without a provider.
+pub fn classify_uri(uri: &KeyUri) -> Option<UriKind> {
+    provider_of(uri).map(|provider| provider.classify_uri(uri))
 }
 
 /// Whether `uri` has the form of a KMS key of some provider. The key need not exist.
 pub fn is_key(uri: &KeyUri) -> bool {
-    names(uri) == Some(Names::Key)
+    classify_uri(uri) == Some(UriKind::Key)
 }
 
 /// A finished call of a KMS, for metrics.

@@ -99,7 +99,7 @@ async fn examine(
     let mut examinations = Vec::with_capacity(keys.len());
     for (index, key) in keys.iter().enumerate() {
         // A keyring that cannot be used has a line of its own; nothing more is known about its keys.
-        if can(key, Capability::HoldKeys) && registry.provider(key).is_none() {
+        if can(key, Capability::ConfiguredKeysOnly) && registry.provider(key).is_none() {
             continue;
         }
         let kms = registry.require(key, action::DESCRIBE_KEY)?;

@@ -240,7 +240,7 @@ struct Keys {
 }
 
 impl ProviderChoice {
-    /// The provider by `--provider`, else by the URI in `key`, else the one that holds its keys.
+    /// The provider by `--provider`, else by the URI in `key`, else the one that uses only its configured keys.
     fn keys(&self, key: Option<&str>) -> Result<Keys> {
         let provider = match (&self.provider, key) {
             (Some(scheme), _) => kms::provider_of_scheme(scheme),

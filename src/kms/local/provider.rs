@@ -8,8 +8,8 @@ use super::file::FileRules;
 use super::key::{KEY_FORM, Kid, SCHEME};
 use super::manage::KeyringManager;
 use crate::kms::{
-    AllowedKeys, Capability, Connection, Host, KeyManager, KeyUri, Names, Provider, ProviderError, Setting,
-    SettingKind, Settings, Variable,
+    AllowedKeys, Caller, Capability, Configured, KeyManager, KeyUri, Provider, ProviderError, Setting,
+    SettingKind, Settings, UriKind, Variable,
 };
 
 /// The one instance.
@@ -44,15 +44,15 @@ impl Provider for LocalProvider {
             Capability::GenerateDataKey,
             Capability::BindContext,
             Capability::ManageKeys,
-            Capability::HoldKeys,
+            Capability::ConfiguredKeysOnly,
         ]
     }
 
-    fn names(&self, uri: &KeyUri) -> Names {
+    fn classify_uri(&self, uri: &KeyUri) -> UriKind {
         if Kid::of_uri(uri).is_some() {
-            Names::Key
+            UriKind::Key
         } else {
-            Names::Nothing
+            UriKind::Nothing
         }
     }
 
@@ -80,28 +80,28 @@ impl Provider for LocalProvider {
     }
 
     /// Without `--keyring`, a command uses the default file if it exists; the controller uses none.
-    fn connect(
+    fn configure(
         &self,
         settings: &Settings,
         _allowed: AllowedKeys,
-        host: Host,
-    ) -> Result<Connection, ProviderError> {
-        let rules = match host {
-            Host::CommandLine => FileRules::Person,
-            Host::Controller => FileRules::Mounted,
+        caller: Caller,
+    ) -> Result<Configured, ProviderError> {
+        let rules = match caller {
+            Caller::CommandLine => FileRules::Person,
+            Caller::Controller => FileRules::Mounted,
         };
-        let path = match KeyringFile::choose(settings, host) {
+        let path = match KeyringFile::choose(settings, caller) {
             KeyringFile::Named(path) => path,
             KeyringFile::Default(path) if path.symlink_metadata().is_ok() => path,
             KeyringFile::Default(path) => {
-                return Ok(Connection::Absent(format!(
+                return Ok(Configured::NotConfigured(format!(
                     "there is no keyring at {}",
                     path.display()
                 )));
             }
-            KeyringFile::None => return Ok(Connection::Absent("no keyring is configured".to_owned())),
+            KeyringFile::None => return Ok(Configured::NotConfigured("no keyring is configured".to_owned())),
         };
-        Ok(Connection::Ready(Arc::new(LocalKms::open(&path, rules)?)))
+        Ok(Configured::Kms(Arc::new(LocalKms::open(&path, rules)?)))
     }
 
     /// A URI, or the key id alone.
@@ -119,7 +119,7 @@ impl Provider for LocalProvider {
     }
 
     fn key_manager(&self, settings: &Settings) -> Result<Box<dyn KeyManager>, ProviderError> {
-        match KeyringFile::choose(settings, Host::CommandLine) {
+        match KeyringFile::choose(settings, Caller::CommandLine) {
             KeyringFile::Named(path) | KeyringFile::Default(path) => Ok(Box::new(KeyringManager::new(path))),
             KeyringFile::None => Err(ProviderError::configuration(
                 "no keyring is named, and there is no home directory to look for one",
@@ -144,11 +144,11 @@ enum KeyringFile {
 }
 
 impl KeyringFile {
-    fn choose(settings: &Settings, host: Host) -> Self {
-        match (settings.path(KEYRING.flag), host) {
+    fn choose(settings: &Settings, caller: Caller) -> Self {
+        match (settings.path(KEYRING.flag), caller) {
             (Some(path), _) => KeyringFile::Named(path),
-            (None, Host::CommandLine) => default_path().map_or(KeyringFile::None, KeyringFile::Default),
-            (None, Host::Controller) => KeyringFile::None,
+            (None, Caller::CommandLine) => default_path().map_or(KeyringFile::None, KeyringFile::Default),
+            (None, Caller::Controller) => KeyringFile::None,
         }
     }
 }

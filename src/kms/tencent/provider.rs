@@ -9,8 +9,8 @@ use super::{
     AssumedRole, Endpoint, Environment, FORM, Limits, SCHEME, Site, TencentKms, TencentSettings, is_key,
 };
 use crate::kms::{
-    AllowedKeys, Capability, Connection, Given, Host, KeyManager, KeyUri, Names, Provider, ProviderError,
-    Setting, SettingKind, Settings, Variable,
+    AllowedKeys, Caller, Capability, Configured, Given, KeyManager, KeyUri, Provider, ProviderError, Setting,
+    SettingKind, Settings, UriKind, Variable,
 };
 
 /// The one instance.
@@ -132,14 +132,14 @@ impl Provider for TencentProvider {
     }
 
     /// `REGION/KEY-ID` is a key, `REGION/` all keys of a region.
-    fn names(&self, uri: &KeyUri) -> Names {
+    fn classify_uri(&self, uri: &KeyUri) -> UriKind {
         let region = uri.rest().strip_suffix('/');
         if is_key(uri) {
-            Names::Key
+            UriKind::Key
         } else if region.is_some_and(is_region) {
-            Names::Prefix
+            UriKind::Prefix
         } else {
-            Names::Nothing
+            UriKind::Nothing
         }
     }
 
@@ -220,13 +220,13 @@ impl Provider for TencentProvider {
         ]
     }
 
-    fn connect(
+    fn configure(
         &self,
         settings: &Settings,
         allowed: AllowedKeys,
-        _host: Host,
-    ) -> Result<Connection, ProviderError> {
-        Ok(Connection::Ready(Arc::new(client(settings, allowed)?)))
+        _caller: Caller,
+    ) -> Result<Configured, ProviderError> {
+        Ok(Configured::Kms(Arc::new(client(settings, allowed)?)))
     }
 
     fn key_manager(&self, settings: &Settings) -> Result<Box<dyn KeyManager>, ProviderError> {
