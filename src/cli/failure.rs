@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::envelope::{NoUsableWrap, OpenError, Refusal, StructureError, StructureKind};
-use crate::files::FileError;
+use crate::files::WriteError;
 use crate::kms::{Class, KmsError, ProviderError};
 use crate::manifest::ManifestError;
 
@@ -109,8 +109,8 @@ impl From<ManifestError> for Failure {
     }
 }
 
-impl From<FileError> for Failure {
-    fn from(error: FileError) -> Self {
+impl From<WriteError> for Failure {
+    fn from(error: WriteError) -> Self {
         Failure::failed(error.to_string()).help(error.advice())
     }
 }

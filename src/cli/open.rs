@@ -20,7 +20,7 @@ use crate::api::{SEALED_FOR_ANNOTATION, sealed_elsewhere};
 use crate::envelope::{Document, Opened, ReaderPolicy, Refusal, SealTime, SecretBytes};
 use crate::files::Overwrite;
 use crate::kms;
-use crate::manifest::{self, Aliases, Item, Kind, Node, SecretManifest, Values, is_text};
+use crate::manifest::{self, Aliases, Item, Node, SecretManifest, Treatment, Values, is_text};
 
 /// Open EnvelopeSecrets: print the Secrets that the controller would create from them
 ///
@@ -76,7 +76,7 @@ pub(super) async fn run(args: &OpenArgs, program: &Program, printer: Printer) ->
     let mut sealed = Vec::new();
     for (input, parts) in &files {
         for item in parts.iter().flat_map(manifest::Part::items) {
-            if item.kind() == Kind::Sealed {
+            if item.treatment() == Treatment::Sealed {
                 sealed.push((*input, item));
             } else {
                 printer.note(&format!("{}: skipped {}", input.label(), item.describe()));

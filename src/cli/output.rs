@@ -6,7 +6,7 @@ use super::args::{Format, OutputArgs};
 use super::failure::{Failure, Result};
 use super::git;
 use super::printer::Printer;
-use crate::files::{FileError, Overwrite, Public, Written, write_private, write_public};
+use crate::files::{Overwrite, Public, WriteError, Written, write_private, write_public};
 use crate::manifest::{self, Member, Node, Part, SecretBuffer, Syntax};
 
 /// The destination and format of results.
@@ -75,11 +75,11 @@ impl Output {
                     .metadata()
                     .is_ok_and(|found| !found.is_file() && !found.is_dir()) =>
             {
-                Err(Failure::failed(FileError::NotRegular(path.clone()).to_string())
+                Err(Failure::failed(WriteError::NotRegular(path.clone()).to_string())
                     .help("leave out --write to write to standard output"))
             }
             Some(path) if path.symlink_metadata().is_ok() => {
-                Err(Failure::failed(FileError::Exists(path.clone()).to_string()).help(advice))
+                Err(Failure::failed(WriteError::Exists(path.clone()).to_string()).help(advice))
             }
             _ => Ok(()),
         }
@@ -110,7 +110,7 @@ impl<'p> Piece<'p> {
         if (part.syntax, format) == (Syntax::Yaml, Format::Yaml) {
             return Ok(vec![Piece::Kept(part)]);
         }
-        part.items()
+        part.objects_to_process()
             .iter()
             .map(|item| Ok(Piece::New(item.rewritable()?, false)))
             .collect()
@@ -167,7 +167,7 @@ fn json_object(pieces: Vec<Piece<'_>>) -> Result<SecretBuffer> {
         match piece {
             Piece::New(node, _) => nodes.push(node),
             Piece::Kept(part) => {
-                for item in part.items() {
+                for item in part.objects_to_process() {
                     nodes.push(item.rewritable()?);
                 }
             }
@@ -202,9 +202,9 @@ mod tests {
         let mut pieces = Vec::new();
         for part in &parts {
             if part
-                .items()
+                .objects_to_process()
                 .iter()
-                .any(|item| item.kind() == manifest::Kind::Secret)
+                .any(|item| item.treatment() == manifest::Treatment::Secret)
             {
                 let new = Node::Map(vec![Member::new("new", Node::text("x"))]);
                 pieces.push(Piece::New(new, part.explicit));

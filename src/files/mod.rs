@@ -4,8 +4,8 @@ mod read;
 mod signals;
 mod write;
 
-pub use read::{ReadError, Stamp, open, open_to_write, read};
-pub use write::{FileError, Overwrite, Public, Staging, Written, write_private, write_public};
+pub use read::{FileVersion, ReadError, open, open_to_write, read};
+pub use write::{Overwrite, Public, Staging, WriteError, Written, write_private, write_public};
 
 #[cfg(test)]
 pub(crate) use read::tests::pipe;

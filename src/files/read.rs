@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 /// Identifies the state of a file without reading it. A swapped symlink leads to another inode; a write, a chmod and a
 /// rename change the times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+pub struct FileVersion {
     device: u64,
     inode: u64,
     size: u64,
@@ -18,9 +18,9 @@ pub struct Stamp {
     changed: (i64, i64),
 }
 
-impl Stamp {
+impl FileVersion {
     fn new(of: &Metadata) -> Self {
-        Stamp {
+        FileVersion {
             device: of.dev(),
             inode: of.ino(),
             size: of.size(),
@@ -31,16 +31,16 @@ impl Stamp {
 
     /// Returns the state of the file that `path` resolves to.
     pub fn of(path: &Path) -> io::Result<Self> {
-        fs::metadata(path).map(|found| Stamp::new(&found))
+        fs::metadata(path).map(|found| FileVersion::new(&found))
     }
 
     /// Returns the state of an open file.
     pub fn of_file(file: &File) -> io::Result<Self> {
-        file.metadata().map(|found| Stamp::new(&found))
+        file.metadata().map(|found| FileVersion::new(&found))
     }
 
     /// Reports whether both are states of the same file.
-    pub fn same_file(&self, other: &Stamp) -> bool {
+    pub fn same_file(&self, other: &FileVersion) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 }
@@ -72,14 +72,14 @@ pub enum ReadError {
     TooLarge(u64),
     /// It was written in place during the read.
     #[error("it changed while it was read")]
-    Unsteady,
+    ChangedDuringRead,
     /// The operating system reported an error.
     #[error("{0}")]
     Io(#[from] io::Error),
 }
 
 /// Reads a regular file of at most `limit` bytes into a buffer that is wiped, and returns the state that was read.
-pub fn read(file: &File, limit: u64) -> Result<(Zeroizing<Vec<u8>>, Stamp), ReadError> {
+pub fn read(file: &File, limit: u64) -> Result<(Zeroizing<Vec<u8>>, FileVersion), ReadError> {
     let before = file.metadata()?;
     if !before.is_file() {
         return Err(ReadError::NotRegular);
@@ -104,11 +104,11 @@ pub fn read(file: &File, limit: u64) -> Result<(Zeroizing<Vec<u8>>, Stamp), Read
         }
     }
     bytes.truncate(filled);
-    let stamp = Stamp::new(&before);
-    if filled != size || Stamp::of_file(file)? != stamp {
-        return Err(ReadError::Unsteady);
+    let version = FileVersion::new(&before);
+    if filled != size || FileVersion::of_file(file)? != version {
+        return Err(ReadError::ChangedDuringRead);
     }
-    Ok((bytes, stamp))
+    Ok((bytes, version))
 }
 
 #[cfg(test)]
@@ -147,9 +147,9 @@ pub(crate) mod tests {
             fs::write(&path, vec![b'x'; length]).expect("written");
             let found = read(&open(&path).expect("opened"), 100);
             match found {
-                Ok((bytes, stamp)) => {
+                Ok((bytes, version)) => {
                     assert!(fits && bytes.len() == length);
-                    assert_eq!(stamp, Stamp::of(&path).expect("there"));
+                    assert_eq!(version, FileVersion::of(&path).expect("there"));
                 }
                 Err(error) => {
                     assert!(!fits && matches!(error, ReadError::TooLarge(101)), "{error}");

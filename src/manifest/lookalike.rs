@@ -6,7 +6,7 @@ use super::base64_std::from_base64;
 use super::json_read;
 use super::node::{Member, Node};
 use super::shown::shown;
-use super::unpack::{Kind, TypeMeta, group};
+use super::unpack::{Treatment, TypeMeta, group};
 use super::yaml_read::{self, Aliases};
 use crate::envelope::wire;
 
@@ -17,7 +17,7 @@ const MAX_EMBEDDED: usize = 3;
 
 /// Something in a document that would pass through and is, or looks like, the plaintext of a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Plaintext {
+pub struct PlaintextFinding {
     /// The line, from 1.
     pub line: usize,
     /// What it looks like: `a Secret inside Template t`. Never a value.
@@ -25,8 +25,8 @@ pub struct Plaintext {
 }
 
 /// Checks an object that kubectl would send to the API server.
-pub(super) fn object(node: &Node, meta: &TypeMeta<'_>, line: usize) -> Option<Plaintext> {
-    let found = |what: String| Some(Plaintext { line, what });
+pub(super) fn object(node: &Node, meta: &TypeMeta<'_>, line: usize) -> Option<PlaintextFinding> {
+    let found = |what: String| Some(PlaintextFinding { line, what });
     if !matches!(node, Node::Map(_)) {
         return found(format!("{} instead of an object", node.type_name()));
     }
@@ -40,7 +40,7 @@ pub(super) fn object(node: &Node, meta: &TypeMeta<'_>, line: usize) -> Option<Pl
     if stated.is_kind("SecretList") {
         return found("a SecretList".to_owned());
     }
-    if meta.treatment() == Kind::Sealed && stated.has_data {
+    if meta.treatment() == Treatment::Sealed && stated.has_data {
         return found(format!("data or stringData beside kind: {}", wire::KIND));
     }
     if stated.string_data.is_some() {
@@ -50,7 +50,7 @@ pub(super) fn object(node: &Node, meta: &TypeMeta<'_>, line: usize) -> Option<Pl
 }
 
 /// Checks a value and everything in it, as part of another object.
-pub(super) fn nested(node: &Node, line: usize) -> Option<Plaintext> {
+pub(super) fn nested(node: &Node, line: usize) -> Option<PlaintextFinding> {
     Search { embedded: 0 }.value(node, line, None)
 }
 
@@ -155,7 +155,7 @@ struct Search {
 
 impl Search {
     /// `kind`: the kind that the items of a list inherit.
-    fn value(&self, node: &Node, line: usize, kind: Option<&str>) -> Option<Plaintext> {
+    fn value(&self, node: &Node, line: usize, kind: Option<&str>) -> Option<PlaintextFinding> {
         match node {
             Node::Map(members) => self.map(node, members, line, kind),
             Node::List(items) => items.iter().find_map(|item| self.value(item, line, kind)),
@@ -164,11 +164,17 @@ impl Search {
         }
     }
 
-    fn map(&self, node: &Node, members: &[Member], line: usize, kind: Option<&str>) -> Option<Plaintext> {
+    fn map(
+        &self,
+        node: &Node,
+        members: &[Member],
+        line: usize,
+        kind: Option<&str>,
+    ) -> Option<PlaintextFinding> {
         let line = members.first().map(|m| m.line).filter(|l| *l > 0).unwrap_or(line);
         let found = |what: &str| {
             let what = what.to_owned();
-            Some(Plaintext { line, what })
+            Some(PlaintextFinding { line, what })
         };
         let mut stated = Stated::of(node, None, None);
         stated.kind = stated.kind.filter(|kind| !kind.is_empty()).or(kind);
@@ -199,7 +205,7 @@ impl Search {
     }
 
     /// A manifest in a string, such as a file in a `ConfigMap`.
-    fn text(&self, text: &str, line: usize) -> Option<Plaintext> {
+    fn text(&self, text: &str, line: usize) -> Option<PlaintextFinding> {
         if self.embedded >= MAX_EMBEDDED || !mentions_data(text) {
             return None;
         }
@@ -210,13 +216,13 @@ impl Search {
             Some(roots) => roots.iter().any(|root| inner.value(root, 1, None).is_some()),
             None => reads_like_secret(text),
         };
-        found.then(|| Plaintext {
+        found.then(|| PlaintextFinding {
             line,
             what: "the manifest of a Secret inside a string".to_owned(),
         })
     }
 
-    fn binary_data(&self, node: &Node, line: usize) -> Option<Plaintext> {
+    fn binary_data(&self, node: &Node, line: usize) -> Option<PlaintextFinding> {
         let Node::Map(members) = node else { return None };
         members.iter().find_map(|member| {
             let bytes = from_base64(member.value.as_str()?)?;

@@ -6,7 +6,7 @@ use crate::envelope::wire;
 
 /// How this program treats an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum Treatment {
     /// A plain Secret.
     Secret,
     /// An `EnvelopeSecret`.
@@ -33,13 +33,15 @@ impl<'n> TypeMeta<'n> {
     }
 
     /// Returns how this program treats an object of this type.
-    pub(super) fn treatment(&self) -> Kind {
+    pub(super) fn treatment(&self) -> Treatment {
         match (self.api_version, self.kind) {
             // Any version: the strict reader refuses unknown ones.
-            (Some(version), Some(wire::KIND)) if group(version) == group(wire::API_VERSION) => Kind::Sealed,
+            (Some(version), Some(wire::KIND)) if group(version) == group(wire::API_VERSION) => {
+                Treatment::Sealed
+            }
             // Other groups may define this kind; without a group it is the core one.
-            (version, Some("Secret")) if version.is_none_or(|v| !v.contains('/')) => Kind::Secret,
-            _ => Kind::Other,
+            (version, Some("Secret")) if version.is_none_or(|v| !v.contains('/')) => Treatment::Secret,
+            _ => Treatment::Other,
         }
     }
 

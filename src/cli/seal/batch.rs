@@ -7,7 +7,7 @@ use super::super::input::Input;
 use super::super::output::{Piece, join};
 use super::document::{Prepared, Sealer};
 use super::leaks::LeakCheck;
-use crate::manifest::{Item, Kind, Node, Part, Plaintext, SecretBuffer};
+use crate::manifest::{Item, Node, Part, PlaintextFinding, SecretBuffer, Treatment};
 
 /// All documents of a command, in order.
 pub(super) struct Batch<'s, 'p> {
@@ -47,8 +47,8 @@ impl<'s, 'p> Batch<'s, 'p> {
         part: &'p Part<'p>,
         failures: &mut Failures,
     ) -> Result<()> {
-        let items = part.items();
-        if items.iter().any(|item| item.kind() == Kind::Secret) {
+        let items = part.objects_to_process();
+        if items.iter().any(|item| item.treatment() == Treatment::Secret) {
             for item in &items {
                 match self.plan_item(input, part, item) {
                     Ok(planned) => self.planned.push((input, planned)),
@@ -68,11 +68,11 @@ impl<'s, 'p> Batch<'s, 'p> {
 
     /// Plans a Secret, or another object of the same list.
     fn plan_item(&mut self, input: &Input, part: &Part<'_>, item: &Item<'_>) -> Result<Planned<'p>> {
-        if item.kind() == Kind::Secret {
+        if item.treatment() == Treatment::Secret {
             let prepared = self.sealer.prepare(item.secret()?, false)?;
             return Ok(Planned::Seal(Box::new(prepared), part.explicit));
         }
-        self.refuse_plaintext(input, item.plaintext())?;
+        self.refuse_plaintext(input, item.find_plaintext())?;
         let node = item.rewritable()?;
         self.report(item);
         Ok(Planned::Rewrite(node, item.describe(), part.explicit))
@@ -81,13 +81,13 @@ impl<'s, 'p> Batch<'s, 'p> {
     /// Plans a document without a Secret.
     fn plan_part(&mut self, input: &Input, part: &Part<'_>) -> Result<()> {
         part.check_object()?;
-        self.refuse_plaintext(input, part.plaintext())?;
-        part.objects().iter().for_each(|item| self.report(item));
+        self.refuse_plaintext(input, part.find_plaintext())?;
+        part.all_objects().iter().for_each(|item| self.report(item));
         Ok(())
     }
 
-    fn refuse_plaintext(&self, input: &Input, found: Option<Plaintext>) -> Result<()> {
-        let Some(Plaintext { line, what }) = found else {
+    fn refuse_plaintext(&self, input: &Input, found: Option<PlaintextFinding>) -> Result<()> {
+        let Some(PlaintextFinding { line, what }) = found else {
             return Ok(());
         };
         if self.pass_plain {
@@ -108,8 +108,8 @@ impl<'s, 'p> Batch<'s, 'p> {
 
     fn report(&mut self, item: &Item<'_>) {
         let described = item.describe();
-        self.reports.push(match item.kind() {
-            Kind::Sealed => format!(
+        self.reports.push(match item.treatment() {
+            Treatment::Sealed => format!(
                 "already sealed: {}",
                 described
                     .split_once(' ')

@@ -22,7 +22,7 @@ use super::program::Program;
 use crate::envelope::Scope;
 use crate::envelope::names::is_audience;
 use crate::files::{Overwrite, Public};
-use crate::manifest::{AliasBudget, Aliases, Kind, Part, SecretInput};
+use crate::manifest::{AliasBudget, Aliases, Part, SecretInput, Treatment};
 use batch::Batch;
 use document::Sealer;
 use entries::{EntrySource, Newlines};
@@ -208,7 +208,9 @@ async fn seal_manifests(sealer: &Sealer, inputs: &[Input], pass_plain: bool, tar
         failures.expect_several();
     }
     bad.into_iter().try_for_each(|failure| failures.add(failure))?;
-    let secrets = items().filter(|item| item.kind() == Kind::Secret).count();
+    let secrets = items()
+        .filter(|item| item.treatment() == Treatment::Secret)
+        .count();
     sealer.place.check_count(secrets)?;
     let mut batch = Batch::new(sealer, pass_plain, target.output.format);
     for (input, parts) in &files {
@@ -216,7 +218,7 @@ async fn seal_manifests(sealer: &Sealer, inputs: &[Input], pass_plain: bool, tar
             batch.add(input, part, &mut failures)?;
         }
     }
-    let sealed_already = items().any(|item| item.kind() == Kind::Sealed);
+    let sealed_already = items().any(|item| item.treatment() == Treatment::Sealed);
     if secrets == 0 && !sealed_already && failures.is_empty() {
         return Err(Failure::failed("the input contains no Secret").help(
             "give a manifest with `kind: Secret`, or values with --from-file, --from-literal or --from-env-file",

@@ -8,7 +8,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
-use super::read::Stamp;
+use super::read::FileVersion;
 use super::signals::Deferred;
 
 /// Bytes that anyone may read, such as a sealed document. Only they can be written with more permissions than 0600.
@@ -18,12 +18,12 @@ pub struct Public<'b>(pub &'b [u8]);
 /// What to do if the file exists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Overwrite {
-    /// Fail with [`FileError::Exists`], even if another process creates the file during the write.
+    /// Fail with [`WriteError::Exists`], even if another process creates the file during the write.
     Never,
     /// Replace it; for a symlink replace the target and keep the link.
     Replace,
-    /// Replace it if it still is the file of this state, else fail with [`FileError::Changed`].
-    Same(Stamp),
+    /// Replace it if it still is the file of this state, else fail with [`WriteError::Changed`].
+    Same(FileVersion),
 }
 
 /// Where a temporary file may have a name.
@@ -47,7 +47,7 @@ pub struct Written {
 
 /// Why a file was not written. The old file is unchanged.
 #[derive(Debug, thiserror::Error)]
-pub enum FileError {
+pub enum WriteError {
     /// [`Overwrite::Never`], and the file exists.
     #[error("{} already exists", .0.display())]
     Exists(PathBuf),
@@ -83,16 +83,16 @@ pub enum FileError {
     },
 }
 
-impl FileError {
+impl WriteError {
     /// Returns advice.
     pub fn advice(&self) -> &'static str {
         match self {
-            FileError::Exists(_) => "choose another name, or remove the file first",
-            FileError::NotRegular(_) => "name a regular file or one that does not exist yet",
-            FileError::NoDirectory { .. } => "create the directory first",
-            FileError::NoStaging(_) => "write it outside the work tree, or have Git ignore .envelope-*.tmp",
-            FileError::Changed(_) | FileError::Interrupted(_) => "run the command again",
-            FileError::Io { .. } => "check that its directory exists, is writable and has space",
+            WriteError::Exists(_) => "choose another name, or remove the file first",
+            WriteError::NotRegular(_) => "name a regular file or one that does not exist yet",
+            WriteError::NoDirectory { .. } => "create the directory first",
+            WriteError::NoStaging(_) => "write it outside the work tree, or have Git ignore .envelope-*.tmp",
+            WriteError::Changed(_) | WriteError::Interrupted(_) => "run the command again",
+            WriteError::Io { .. } => "check that its directory exists, is writable and has space",
         }
     }
 }
@@ -103,13 +103,13 @@ pub fn write_private(
     bytes: &[u8],
     overwrite: Overwrite,
     staging: &Staging,
-) -> Result<Written, FileError> {
+) -> Result<Written, WriteError> {
     write(path, bytes, Mode::Private, overwrite, staging)
 }
 
 /// Writes public bytes atomically. The file gets the mode, owner and group of the file that it replaces; a new file gets
 /// its mode from the umask.
-pub fn write_public(path: &Path, bytes: Public<'_>, overwrite: Overwrite) -> Result<Written, FileError> {
+pub fn write_public(path: &Path, bytes: Public<'_>, overwrite: Overwrite) -> Result<Written, WriteError> {
     write(path, bytes.0, Mode::Kept, overwrite, &Staging::Beside)
 }
 
@@ -126,7 +126,7 @@ fn write(
     mode: Mode,
     overwrite: Overwrite,
     staging: &Staging,
-) -> Result<Written, FileError> {
+) -> Result<Written, WriteError> {
     let target = Target::resolve(path, overwrite)?;
     let signals = Deferred::begin();
     target.write(bytes, mode, overwrite, staging, &signals)?;
@@ -148,21 +148,21 @@ struct Target<'p> {
 }
 
 impl<'p> Target<'p> {
-    fn resolve(named: &'p Path, overwrite: Overwrite) -> Result<Self, FileError> {
+    fn resolve(named: &'p Path, overwrite: Overwrite) -> Result<Self, WriteError> {
         let old = match fs::symlink_metadata(named) {
-            Ok(_) if overwrite == Overwrite::Never => return Err(FileError::Exists(named.to_owned())),
+            Ok(_) if overwrite == Overwrite::Never => return Err(WriteError::Exists(named.to_owned())),
             Ok(_) => Some(fs::metadata(named).map_err(|source| match source.kind() {
-                io::ErrorKind::NotFound => FileError::NotRegular(named.to_owned()),
+                io::ErrorKind::NotFound => WriteError::NotRegular(named.to_owned()),
                 _ => io_error(named, "examine", source),
             })?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => match overwrite {
-                Overwrite::Same(_) => return Err(FileError::Changed(named.to_owned())),
+                Overwrite::Same(_) => return Err(WriteError::Changed(named.to_owned())),
                 Overwrite::Never | Overwrite::Replace => None,
             },
             Err(error) => return Err(io_error(named, "examine", error)),
         };
         let path = match &old {
-            Some(old) if !old.is_file() => return Err(FileError::NotRegular(named.to_owned())),
+            Some(old) if !old.is_file() => return Err(WriteError::NotRegular(named.to_owned())),
             Some(_) => fs::canonicalize(named).map_err(|source| io_error(named, "resolve", source))?,
             None => named.to_owned(),
         };
@@ -171,7 +171,7 @@ impl<'p> Target<'p> {
             _ => PathBuf::from("."),
         };
         if !directory.exists() {
-            return Err(FileError::NoDirectory {
+            return Err(WriteError::NoDirectory {
                 path: named.to_owned(),
                 directory,
             });
@@ -191,7 +191,7 @@ impl<'p> Target<'p> {
         overwrite: Overwrite,
         staging: &Staging,
         signals: &Deferred,
-    ) -> Result<(), FileError> {
+    ) -> Result<(), WriteError> {
         let permissions = match (mode, &self.old) {
             (Mode::Kept, None) => 0o666, // less the umask
             _ => 0o600,
@@ -208,14 +208,14 @@ impl<'p> Target<'p> {
             match unnamed::link(&file, &self.path) {
                 Ok(()) => return Ok(()),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    return Err(FileError::Exists(self.named.to_owned()));
+                    return Err(WriteError::Exists(self.named.to_owned()));
                 }
                 // Without /proc there is no way to name it.
                 Err(_) => {}
             }
         }
         let Some(named_in) = named_in else {
-            return Err(FileError::NoStaging(self.named.to_owned()));
+            return Err(WriteError::NoStaging(self.named.to_owned()));
         };
         let mut builder = tempfile::Builder::new();
         builder
@@ -230,8 +230,8 @@ impl<'p> Target<'p> {
             Overwrite::Never => temporary.persist_noclobber(&self.path),
             Overwrite::Replace => temporary.persist(&self.path),
             Overwrite::Same(old) => {
-                if !Stamp::of(&self.path).is_ok_and(|now| now.same_file(&old)) {
-                    return Err(FileError::Changed(self.named.to_owned()));
+                if !FileVersion::of(&self.path).is_ok_and(|now| now.same_file(&old)) {
+                    return Err(WriteError::Changed(self.named.to_owned()));
                 }
                 temporary.persist(&self.path)
             }
@@ -239,17 +239,17 @@ impl<'p> Target<'p> {
         match renamed {
             Ok(_) => Ok(()),
             Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => {
-                Err(FileError::Exists(self.named.to_owned()))
+                Err(WriteError::Exists(self.named.to_owned()))
             }
             Err(refused) => Err(self.io("rename a file to", refused.error)),
         }
     }
 
     /// Writes the content, the mode and the owner, and syncs. Stops at a signal.
-    fn fill(&self, mut file: &File, bytes: &[u8], mode: Mode, signals: &Deferred) -> Result<(), FileError> {
+    fn fill(&self, mut file: &File, bytes: &[u8], mode: Mode, signals: &Deferred) -> Result<(), WriteError> {
         for chunk in bytes.chunks(64 * 1024) {
             if signals.interrupted() {
-                return Err(FileError::Interrupted(self.named.to_owned()));
+                return Err(WriteError::Interrupted(self.named.to_owned()));
             }
             file.write_all(chunk).map_err(|source| self.io("write", source))?;
         }
@@ -262,13 +262,13 @@ impl<'p> Target<'p> {
         file.sync_all().map_err(|source| self.io("write", source))
     }
 
-    fn io(&self, step: &'static str, source: io::Error) -> FileError {
+    fn io(&self, step: &'static str, source: io::Error) -> WriteError {
         io_error(self.named, step, source)
     }
 }
 
-fn io_error(path: &Path, step: &'static str, source: io::Error) -> FileError {
-    FileError::Io {
+fn io_error(path: &Path, step: &'static str, source: io::Error) -> WriteError {
+    WriteError::Io {
         step,
         path: path.to_owned(),
         source,

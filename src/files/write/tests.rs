@@ -2,7 +2,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 
-fn private(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<(), FileError> {
+fn private(path: &Path, bytes: &[u8], overwrite: Overwrite) -> Result<(), WriteError> {
     write_private(path, bytes, overwrite, &Staging::Beside).map(|_| ())
 }
 
@@ -46,7 +46,7 @@ fn overwrite_never_refuses_existing_files_links_and_directories() {
     symlink("nothing", &link).expect("linked");
     for there in [path.as_path(), &link, directory.path()] {
         let error = private(there, b"new", Overwrite::Never).expect_err("there");
-        assert!(matches!(error, FileError::Exists(_)), "{error}");
+        assert!(matches!(error, WriteError::Exists(_)), "{error}");
     }
     assert_eq!(fs::read(&path).expect("there"), b"old");
     assert_eq!(names(directory.path()), ["dangling", "k"]);
@@ -106,7 +106,7 @@ fn directories_sockets_and_dangling_links_are_not_replaced() {
     let _listener = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
     for odd in [directory.path(), &link, &socket] {
         let error = write_public(odd, Public(b"x"), Overwrite::Replace).expect_err("not regular");
-        assert!(matches!(error, FileError::NotRegular(_)), "{error}");
+        assert!(matches!(error, WriteError::NotRegular(_)), "{error}");
     }
     let error = private(&directory.path().join("no/k"), b"x", Overwrite::Never).expect_err("no directory");
     assert!(
@@ -139,15 +139,15 @@ fn a_file_that_was_moved_away_or_replaced_is_not_written() {
     let directory = tempfile::tempdir().expect("a directory");
     let (path, moved) = (directory.path().join("k"), directory.path().join("moved"));
     fs::write(&path, "old").expect("written");
-    let stamp = Stamp::of(&path).expect("present");
+    let version = FileVersion::of(&path).expect("present");
     fs::rename(&path, &moved).expect("moved");
-    let error = private(&path, b"new", Overwrite::Same(stamp)).expect_err("gone");
-    assert!(matches!(error, FileError::Changed(_)), "{error}");
+    let error = private(&path, b"new", Overwrite::Same(version)).expect_err("gone");
+    assert!(matches!(error, WriteError::Changed(_)), "{error}");
     fs::write(&path, "another").expect("written");
-    let error = private(&path, b"new", Overwrite::Same(stamp)).expect_err("replaced");
-    assert!(matches!(error, FileError::Changed(_)), "{error}");
+    let error = private(&path, b"new", Overwrite::Same(version)).expect_err("replaced");
+    assert!(matches!(error, WriteError::Changed(_)), "{error}");
     assert_eq!(fs::read(&path).expect("present"), b"another");
-    private(&moved, b"new", Overwrite::Same(stamp)).expect("written");
+    private(&moved, b"new", Overwrite::Same(version)).expect("written");
     assert_eq!(names(directory.path()), ["k", "moved"]);
 }
 
@@ -157,7 +157,7 @@ fn a_temporary_file_is_named_only_where_it_may_be() {
     let path = directory.path().join("k");
     fs::write(&path, "old").expect("written");
     let nowhere = write_private(&path, b"new", Overwrite::Replace, &Staging::Nowhere);
-    assert!(matches!(nowhere, Err(FileError::NoStaging(_))));
+    assert!(matches!(nowhere, Err(WriteError::NoStaging(_))));
     let staging = directory.path().join("git");
     fs::create_dir(&staging).expect("created");
     let written = write_private(&path, b"new", Overwrite::Replace, &Staging::In(staging));

@@ -12,7 +12,7 @@ use super::key::{Kid, LocalKey};
 use super::keyring::Keyring;
 use super::wrap;
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
-use crate::files::Stamp;
+use crate::files::FileVersion;
 use crate::kms::{
     Access, Change, Class, Evidence, Finding, KeyDescription, KeyUri, Kms, KmsError, Severity, action,
 };
@@ -31,7 +31,7 @@ struct Source {
     path: PathBuf,
     rules: FileRules,
     /// The state of the file that `ring` was loaded from.
-    loaded: Mutex<Stamp>,
+    loaded: Mutex<FileVersion>,
 }
 
 /// The result of [`LocalKms::refresh_if_changed`].
@@ -48,11 +48,11 @@ pub enum Refresh {
 impl LocalKms {
     /// Reads a keyring file, which [`LocalKms::refresh_if_changed`] reloads.
     pub fn open(path: &Path, rules: FileRules) -> Result<Self, KeyringError> {
-        let (ring, stamp) = load(path, rules).map_err(|problem| problem.at(path))?;
+        let (ring, version) = load(path, rules).map_err(|problem| problem.at(path))?;
         let source = Source {
             path: path.to_owned(),
             rules,
-            loaded: Mutex::new(stamp),
+            loaded: Mutex::new(version),
         };
         Ok(LocalKms::new(ring, Some(source)))
     }
@@ -75,14 +75,14 @@ impl LocalKms {
             return Refresh::Unchanged;
         };
         let mut loaded = sync::lock(&source.loaded);
-        if Stamp::of(&source.path).is_ok_and(|now| now == *loaded) {
+        if FileVersion::of(&source.path).is_ok_and(|now| now == *loaded) {
             return Refresh::Unchanged;
         }
         match load(&source.path, source.rules) {
-            Ok((ring, stamp)) => {
+            Ok((ring, version)) => {
                 let kids = ring.kids();
                 *sync::write(&self.0.ring) = Arc::new(ring);
-                *loaded = stamp;
+                *loaded = version;
                 Refresh::Reloaded(kids)
             }
             Err(problem) => Refresh::Failed(problem.at(&source.path)),
@@ -154,9 +154,9 @@ impl LocalKms {
     }
 }
 
-fn load(path: &Path, rules: FileRules) -> Result<(Keyring, Stamp), Problem> {
-    let (bytes, stamp) = file::read(&file::open(path)?, rules)?;
-    Ok((Keyring::parse(&bytes)?, stamp))
+fn load(path: &Path, rules: FileRules) -> Result<(Keyring, FileVersion), Problem> {
+    let (bytes, version) = file::read(&file::open(path)?, rules)?;
+    Ok((Keyring::parse(&bytes)?, version))
 }
 
 impl Kms for LocalKms {

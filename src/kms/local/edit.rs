@@ -12,7 +12,7 @@ use super::file::{self, FileRules};
 use super::key::{Kid, LocalKey};
 use super::keyring::{Keyring, Line, lines};
 use crate::envelope::SealTime;
-use crate::files::{FileError, Overwrite, Staging, Stamp, write_private};
+use crate::files::{FileVersion, Overwrite, Staging, WriteError, write_private};
 use crate::kms::{Disposal, KeyUri};
 
 const HEADER: &str = "# envelope-secrets keyring. Anyone with this file can open everything that was sealed with it.\n\
@@ -84,7 +84,7 @@ fn create(path: &Path) -> Result<KeyUri, Problem> {
         let mut key = LocalKey::random().map_err(random)?;
         match write_private(path, &new_keyring(&key), Overwrite::Never, &Staging::Beside) {
             Ok(_) => return Ok(key.kid().uri()),
-            Err(FileError::Exists(_)) => {}
+            Err(WriteError::Exists(_)) => {}
             Err(error) => return Err(not_written(&error)),
         }
         let added = edit(path, |ring, old| {
@@ -103,10 +103,10 @@ fn create(path: &Path) -> Result<KeyUri, Problem> {
     }
 }
 
-fn not_written(error: &FileError) -> Problem {
+fn not_written(error: &WriteError) -> Problem {
     match error {
-        FileError::NotRegular(_) => Problem::NotRegular,
-        FileError::Io { step: _, source, .. } => Problem::System {
+        WriteError::NotRegular(_) => Problem::NotRegular,
+        WriteError::Io { step: _, source, .. } => Problem::System {
             step: "write it",
             why: source.to_string(),
         },
@@ -127,7 +127,7 @@ fn edit(
     let ring = Keyring::parse(&old)?;
     if let Some(new) = change(&ring, &old)? {
         // Only in place of the file that was read: a key that was moved away meanwhile must not reappear.
-        let same = Overwrite::Same(Stamp::of_file(&locked).map_err(Problem::system("look at it"))?);
+        let same = Overwrite::Same(FileVersion::of_file(&locked).map_err(Problem::system("look at it"))?);
         // The file is in place even if its directory could not be synced.
         let _ = write_private(path, &new, same, &Staging::Beside).map_err(|error| not_written(&error))?;
     }
@@ -141,8 +141,8 @@ fn lock(path: &Path) -> Result<File, Problem> {
         // NFS locks only files that are open for writing; a keyring of mode 0400 can only be opened for reading.
         let file = file::open_to_write(path).or_else(|_| file::open(path))?;
         file.lock().map_err(Problem::system("lock it"))?;
-        let locked = Stamp::of_file(&file).map_err(Problem::system("stat it"))?;
-        let named = Stamp::of(path).map_err(Problem::system("stat it"))?;
+        let locked = FileVersion::of_file(&file).map_err(Problem::system("stat it"))?;
+        let named = FileVersion::of(path).map_err(Problem::system("stat it"))?;
         if locked.same_file(&named) {
             return Ok(file);
         }

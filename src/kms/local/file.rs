@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 use super::error::Problem;
-use crate::files::{self, ReadError, Stamp};
+use crate::files::{self, FileVersion, ReadError};
 
 /// More than any keyring: some ten thousand keys.
 const MAX_LEN: u64 = 1024 * 1024;
@@ -47,14 +47,14 @@ pub(super) fn open_to_write(path: &Path) -> Result<File, Problem> {
 }
 
 /// The whole file in a buffer that is wiped, and the state that was read.
-pub(super) fn read(file: &File, rules: FileRules) -> Result<(Zeroizing<Vec<u8>>, Stamp), Problem> {
+pub(super) fn read(file: &File, rules: FileRules) -> Result<(Zeroizing<Vec<u8>>, FileVersion), Problem> {
     let found = file.metadata().map_err(Problem::system("look at it"))?;
     let user = rustix::process::geteuid().as_raw();
     rules.check(found.is_file(), found.mode(), found.uid(), user)?;
     files::read(file, MAX_LEN).map_err(|error| match error {
         ReadError::NotRegular => Problem::NotRegular,
         ReadError::TooLarge(size) => Problem::TooLarge(size),
-        ReadError::Unsteady => Problem::ChangedDuringRead,
+        ReadError::ChangedDuringRead => Problem::ChangedDuringRead,
         ReadError::Io(error) => Problem::system("read it")(error),
     })
 }

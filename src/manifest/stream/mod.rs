@@ -1,4 +1,4 @@
-//! The documents of a text, and the objects in them.
+//! The YAML documents of a text, and the objects in them.
 
 mod part;
 mod read;

@@ -1,13 +1,13 @@
-//! A document of a text, and the objects in it.
+//! A YAML document of a text, and the objects in it.
 
 use super::super::error::{Ambiguity, ManifestError};
-use super::super::lookalike::{self, Plaintext};
+use super::super::lookalike::{self, PlaintextFinding};
 use super::super::node::{Member, Node};
 use super::super::secret::SecretInput;
 use super::super::shown::shown;
-use super::super::unpack::{self, Kind, TypeMeta, text};
+use super::super::unpack::{self, Treatment, TypeMeta, text};
 use super::super::write;
-use super::super::yaml_read::Marks;
+use super::super::yaml_read::YamlFeatures;
 
 /// The syntax of a document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Syntax {
     Json,
 }
 
-/// One document and its bytes.
+/// One YAML document, or one JSON value, and its bytes.
 pub struct Part<'t> {
     /// Its bytes. The parts of a text concatenate to the text.
     pub text: &'t str,
@@ -29,9 +29,9 @@ pub struct Part<'t> {
     /// Its first line in the text, from 1.
     pub line: usize,
     pub(super) root: Node,
-    pub(super) marks: Marks,
+    pub(super) features: YamlFeatures,
     /// Whether it begins with a byte order mark and `{`: most readers accept it as YAML, none as JSON.
-    pub(super) marked: bool,
+    pub(super) bom_before_json: bool,
     /// The first U+0085, U+2028 or U+2029 outside JSON, where kubectl ends a line.
     pub(super) line_break: Option<(usize, char)>,
 }
@@ -69,11 +69,12 @@ impl Part<'_> {
         }
     }
 
-    /// Returns its objects; a list is unpacked if it contains a Secret or an EnvelopeSecret.
-    pub fn items(&self) -> Vec<Item<'_>> {
+    /// Returns the objects that are sealed, opened or passed through one by one: a list is unpacked only if it contains a
+    /// Secret or an EnvelopeSecret.
+    pub fn objects_to_process(&self) -> Vec<Item<'_>> {
         match self.content() {
             Content::Empty => Vec::new(),
-            Content::List => self.objects(),
+            Content::List => self.all_objects(),
             Content::Object => vec![Item {
                 json: (self.syntax == Syntax::Json).then_some(self.text),
                 ..self.item(&self.root, TypeMeta::of(&self.root))
@@ -81,8 +82,8 @@ impl Part<'_> {
         }
     }
 
-    /// Returns its objects with every list unpacked, as kubectl sees them.
-    pub fn objects(&self) -> Vec<Item<'_>> {
+    /// Returns all objects, with every list unpacked, as kubectl sees them.
+    pub fn all_objects(&self) -> Vec<Item<'_>> {
         if self.root == Node::Null {
             return Vec::new();
         }
@@ -101,17 +102,17 @@ impl Part<'_> {
 
     /// Returns the first plaintext in a document that would pass through: a lookalike of a Secret, or text in which
     /// kubectl may see one.
-    pub fn plaintext(&self) -> Option<Plaintext> {
+    pub fn find_plaintext(&self) -> Option<PlaintextFinding> {
         if let Some((line, c)) = self.line_break {
             let what = Ambiguity::LineBreak(c).to_string();
-            return Some(Plaintext { line, what });
+            return Some(PlaintextFinding { line, what });
         }
         if self.root == Node::Null {
             return None;
         }
-        self.objects()
+        self.all_objects()
             .iter()
-            .find_map(Item::plaintext)
+            .find_map(Item::find_plaintext)
             .or_else(|| lookalike::nested(&self.root, self.line))
     }
 
@@ -127,7 +128,9 @@ impl Part<'_> {
     }
 
     fn holds_ours(&self) -> bool {
-        self.objects().iter().any(|item| item.kind() != Kind::Other)
+        self.all_objects()
+            .iter()
+            .any(|item| item.treatment() != Treatment::Other)
     }
 
     fn item<'p>(&'p self, node: &'p Node, meta: TypeMeta<'p>) -> Item<'p> {
@@ -142,7 +145,7 @@ impl Part<'_> {
     /// Moves all lines down, for a document that was read alone.
     pub(super) fn shifted(mut self, by: usize) -> Self {
         self.line += by;
-        self.marks.shift(by);
+        self.features.shift(by);
         self.root.shift_lines(by);
         if let Some((line, _)) = &mut self.line_break {
             *line += by;
@@ -153,7 +156,7 @@ impl Part<'_> {
 
 impl<'p> Item<'p> {
     /// Returns how this program treats it.
-    pub fn kind(&self) -> Kind {
+    pub fn treatment(&self) -> Treatment {
         self.meta.treatment()
     }
 
@@ -166,13 +169,13 @@ impl<'p> Item<'p> {
         .unwrap_or(self.part.line)
     }
 
-    /// Reads a [`Kind::Secret`].
+    /// Reads a [`Treatment::Secret`].
     pub fn secret(&self) -> Result<SecretInput, ManifestError> {
-        let marks = &self.part.marks;
-        if let Some(line) = marks.tag {
+        let features = &self.part.features;
+        if let Some(line) = features.tag {
             return Err(ManifestError::Tag { line });
         }
-        self.unambiguous()?;
+        self.check_unambiguous()?;
         if self.meta.api_version != Some("v1") {
             return Err(ManifestError::NotV1 { line: self.line() });
         }
@@ -180,7 +183,7 @@ impl<'p> Item<'p> {
     }
 
     /// Returns the plaintext in an object that would pass through, if there is any.
-    pub fn plaintext(&self) -> Option<Plaintext> {
+    pub fn find_plaintext(&self) -> Option<PlaintextFinding> {
         lookalike::object(self.node, &self.meta, self.line())
     }
 
@@ -204,21 +207,21 @@ impl<'p> Item<'p> {
         (field("namespace"), field("name"))
     }
 
-    /// Returns a [`Kind::Sealed`] as JSON for the format's strict reader; input that is JSON is returned unchanged. `name`
+    /// Returns a [`Treatment::Sealed`] as JSON for the format's strict reader; input that is JSON is returned unchanged. `name`
     /// is used if the object has none.
     pub fn sealed_json(&self, name: Option<&str>) -> Result<Vec<u8>, ManifestError> {
         let name = name.filter(|_| self.place().1.is_none());
         if let (Some(json), None) = (self.json, name) {
             return Ok(json.trim().as_bytes().to_vec());
         }
-        if self.part.marked {
+        if self.part.bom_before_json {
             return Err(ManifestError::ByteOrderMark);
         }
-        let marks = &self.part.marks;
-        let refused = marks
+        let features = &self.part.features;
+        let refused = features
             .reference
-            .or(marks.tag.map(|line| (line, "a tag")))
-            .or(marks.odd_key.map(|line| (line, "a key that is not a string")));
+            .or(features.tag.map(|line| (line, "a tag")))
+            .or(features.odd_key.map(|line| (line, "a key that is not a string")));
         if let Some((line, what)) = refused {
             return Err(ManifestError::Irregular { line, what });
         }
@@ -233,16 +236,16 @@ impl<'p> Item<'p> {
     /// Returns the object for rewriting (an item of a list, or YAML that becomes JSON). Fails if that could change how
     /// kubectl reads it.
     pub fn rewritable(&self) -> Result<Node, ManifestError> {
-        let marks = &self.part.marks;
-        if let Some(line) = marks.tag {
+        let features = &self.part.features;
+        if let Some(line) = features.tag {
             return Err(ManifestError::NotRewritable { line, what: "a tag" });
         }
-        self.unambiguous()?;
+        self.check_unambiguous()?;
         let number = self.node.find_line(|node| match node {
             Node::Number(text) => write::json_number(text).is_none(),
             _ => false,
         });
-        if let Some(line) = marks.differs.or(number) {
+        if let Some(line) = features.differs.or(number) {
             return Err(ManifestError::NotRewritable {
                 line,
                 what: "an unquoted word or number on which readers disagree",
@@ -264,10 +267,10 @@ impl<'p> Item<'p> {
         }
     }
 
-    pub(super) fn unambiguous(&self) -> Result<(), ManifestError> {
-        let marks = &self.part.marks;
-        let found = (marks.odd_key.map(|line| (line, Ambiguity::Key)))
-            .or(marks.late_merge.map(|line| (line, Ambiguity::LateMerge)))
+    pub(super) fn check_unambiguous(&self) -> Result<(), ManifestError> {
+        let features = &self.part.features;
+        let found = (features.odd_key.map(|line| (line, Ambiguity::Key)))
+            .or(features.late_merge.map(|line| (line, Ambiguity::LateMerge)))
             .or(self
                 .part
                 .line_break

@@ -1,10 +1,10 @@
-//! Reads the documents of a text.
+//! Reads the YAML documents of a text.
 
 use std::ops::Range;
 
 use super::super::error::ManifestError;
 use super::super::json_read;
-use super::super::yaml_read::{self, Aliases, Marks};
+use super::super::yaml_read::{self, Aliases, YamlFeatures};
 use super::part::{Part, Syntax};
 
 /// Reads a text as JSON or YAML. Fails if any document cannot be read.
@@ -20,31 +20,31 @@ pub fn read<'t>(bytes: &'t [u8], aliases: Aliases<'_>) -> Result<Vec<Part<'t>>, 
             syntax: Syntax::Json,
             explicit: false,
             root: document.root,
-            marks: Marks::default(),
-            marked: false,
+            features: YamlFeatures::default(),
+            bom_before_json: false,
             line_break: None,
         });
         return Ok(parts.collect());
     }
-    let documents = yaml_read::read(text, aliases).map_err(|error| template(error, text))?;
-    let marked = |range: &Range<usize>| {
+    let documents = yaml_read::read(text, aliases).map_err(|error| as_template_error(error, text))?;
+    let bom_before_json = |range: &Range<usize>| {
         let behind = text[range.clone()].strip_prefix('\u{feff}');
         behind.is_some_and(|text| text.trim_start().starts_with('{'))
     };
     let mut lines = Lines::new(text);
     let parts = documents.into_iter().map(|document| {
         let line = lines.line_at(document.range.start);
-        let marked = marked(&document.range);
+        let bom_before_json = bom_before_json(&document.range);
         let text = &text[document.range];
         Part {
             line_break: odd_line_break(text, line),
-            marked,
+            bom_before_json,
             text,
             line,
             syntax: Syntax::Yaml,
             explicit: document.explicit,
             root: document.root,
-            marks: document.marks,
+            features: document.features,
         }
     });
     Ok(parts.collect())
@@ -103,7 +103,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, ManifestError> {
 }
 
 /// Recognizes the template behind a syntax error.
-fn template(error: ManifestError, text: &str) -> ManifestError {
+fn as_template_error(error: ManifestError, text: &str) -> ManifestError {
     match error {
         ManifestError::Yaml { line, what } if text.contains("{{") && text.contains("}}") => {
             ManifestError::Template { line, what }

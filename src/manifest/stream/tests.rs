@@ -1,6 +1,6 @@
 use super::super::error::ManifestError;
 use super::super::node::Node;
-use super::super::unpack::Kind;
+use super::super::unpack::Treatment;
 use super::super::yaml_read::Aliases;
 use super::*;
 
@@ -8,7 +8,7 @@ fn read_fresh(bytes: &[u8]) -> Result<Vec<Part<'_>>, ManifestError> {
     read(bytes, Aliases::Ignore)
 }
 
-fn kinds(text: &str) -> Vec<Kind> {
+fn kinds(text: &str) -> Vec<Treatment> {
     let Ok(parts) = read_fresh(text.as_bytes()) else {
         panic!("{text}")
     };
@@ -17,7 +17,7 @@ fn kinds(text: &str) -> Vec<Kind> {
 
 #[test]
 fn kinds_are_recognized() {
-    use Kind::{Other, Sealed, Secret};
+    use Treatment::{Other, Sealed, Secret};
     assert_eq!(
         kinds("apiVersion: v1\nkind: Secret\n---\nkind: ConfigMap\n---\n"),
         [Secret, Other]
@@ -46,7 +46,7 @@ fn kinds_are_recognized() {
 
 #[test]
 fn lists_with_secrets_are_unpacked() {
-    use Kind::{Other, Secret};
+    use Treatment::{Other, Secret};
     let list = "apiVersion: v1\nkind: List\nitems:\n- {kind: ConfigMap}\n- {apiVersion: v1, kind: Secret}\n";
     assert_eq!(kinds(list), [Other, Secret]);
     assert_eq!(
@@ -108,7 +108,7 @@ fn a_byte_order_mark_is_refused_in_json_and_accepted_in_yaml() {
     assert_eq!(sealed(yaml), Ok(()));
     assert_eq!(
         kinds("\u{feff}{\"apiVersion\": \"v1\", \"kind\": \"Secret\"}"),
-        [Kind::Secret]
+        [Treatment::Secret]
     );
 }
 
@@ -126,7 +126,7 @@ fn an_object_that_readers_disagree_on_is_not_rewritten() {
 
 #[test]
 fn lists_are_unpacked_as_kubectl_does() {
-    use Kind::{Other, Sealed, Secret};
+    use Treatment::{Other, Sealed, Secret};
     for (text, expected) in [
         (
             "apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- {apiVersion: v1, kind: Secret}\n",
@@ -182,7 +182,7 @@ fn a_bad_document_does_not_hide_the_others() {
     assert_eq!(parts[1].line, 4);
     assert!(
         parts[1].items()[0]
-            .unambiguous()
+            .check_unambiguous()
             .is_err_and(|e| e.to_string().starts_with("line 6:"))
     );
     let lines: Vec<String> = errors.iter().map(ToString::to_string).collect();

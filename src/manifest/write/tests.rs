@@ -13,7 +13,7 @@ fn parse(text: &str) -> Node {
         panic!("{text}")
     };
     assert_eq!(documents.len(), 1, "{text}");
-    assert!(documents[0].marks.differs.is_none(), "{text}");
+    assert!(documents[0].features.differs.is_none(), "{text}");
     documents.remove(0).root
 }
 

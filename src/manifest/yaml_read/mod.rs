@@ -1,10 +1,10 @@
-//! Reads YAML 1.2 from parser events: one tree per document, and marks that restrict how it may be used.
+//! Reads YAML 1.2 from parser events: one tree per document, and the features of YAML that restrict how it may be used.
 
 mod aliases;
-mod marks;
+mod features;
 
 pub use aliases::{AliasBudget, Aliases};
-pub(super) use marks::Marks;
+pub(super) use features::YamlFeatures;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -29,7 +29,7 @@ pub(super) struct YamlDocument {
     /// Whether it begins with `---`.
     pub(super) explicit: bool,
     pub(super) root: Node,
-    pub(super) marks: Marks,
+    pub(super) features: YamlFeatures,
 }
 
 /// Reads all documents of a stream. Their ranges cover the text. Comments alone are not a document.
@@ -39,7 +39,7 @@ pub(super) fn read(text: &str, aliases: Aliases<'_>) -> Result<Vec<YamlDocument>
         parser: Parser::new_from_str_with_options(text, reader_options()),
         anchors: HashMap::new(),
         aliases,
-        marks: Marks::default(),
+        features: YamlFeatures::default(),
     };
     let mut documents: Vec<YamlDocument> = Vec::new();
     let mut boundary = 0;
@@ -56,13 +56,13 @@ pub(super) fn read(text: &str, aliases: Aliases<'_>) -> Result<Vec<YamlDocument>
                     last.range.end = start;
                 }
                 composer.anchors.clear();
-                composer.marks = Marks::default();
+                composer.features = YamlFeatures::default();
                 let root = composer.node()?.node;
                 documents.push(YamlDocument {
                     range: start..text.len(),
                     explicit,
                     root,
-                    marks: composer.marks,
+                    features: composer.features,
                 });
             }
             Event::DocumentEnd => boundary = composer.end_of_document(&span),
@@ -93,7 +93,7 @@ struct Composer<'t, 'b> {
     parser: Parser<'t, StrInput<'t>>,
     anchors: HashMap<usize, Node>,
     aliases: Aliases<'b>,
-    marks: Marks,
+    features: YamlFeatures,
 }
 
 /// A node and what a map needs to know if it is a key.
@@ -174,7 +174,7 @@ impl<'t> Composer<'t, '_> {
                 (anchor, self.map()?)
             }
             Event::Alias(id) => {
-                self.marks.reference.get_or_insert((line, "an alias"));
+                self.features.reference.get_or_insert((line, "an alias"));
                 (0, self.alias(id, line)?)
             }
             Event::UnresolvedAlias(_) => {
@@ -194,10 +194,10 @@ impl<'t> Composer<'t, '_> {
 
     fn mark(&mut self, anchor: usize, tag: Option<&Tag>, line: usize) {
         if anchor != 0 {
-            self.marks.reference.get_or_insert((line, "an anchor"));
+            self.features.reference.get_or_insert((line, "an anchor"));
         }
         if tag.is_some() {
-            self.marks.tag.get_or_insert(line);
+            self.features.tag.get_or_insert(line);
         }
     }
 
@@ -210,13 +210,13 @@ impl<'t> Composer<'t, '_> {
         {
             return Node::text(decoded);
         }
-        // A document with a tag is marked, and may only pass through byte for byte.
+        // A document with a tag is recorded as such, and may only pass through byte for byte.
         if style != ScalarStyle::Plain || tag.is_some() {
             return string();
         }
         let plain = schema::resolve(text);
         if schema::differs(text) || (plain == Plain::Number && json_number(text).is_none()) {
-            self.marks.differs.get_or_insert(line);
+            self.features.differs.get_or_insert(line);
         }
         match plain {
             Plain::Null => Node::Null,
@@ -252,9 +252,9 @@ impl<'t> Composer<'t, '_> {
             } = self.node_from(event, &span)?;
             let value = self.node()?.node;
             if form == KeyForm::Merge {
-                self.marks.reference.get_or_insert((line, "a merge key"));
+                self.features.reference.get_or_insert((line, "a merge key"));
                 if !map.members.is_empty() {
-                    self.marks.late_merge.get_or_insert(line);
+                    self.features.late_merge.get_or_insert(line);
                 }
                 let ignored = matches!(self.aliases, Aliases::Ignore) && value == Node::Null;
                 if !ignored {
@@ -263,7 +263,7 @@ impl<'t> Composer<'t, '_> {
                 continue;
             }
             if form == KeyForm::NotString {
-                self.marks.odd_key.get_or_insert(line);
+                self.features.odd_key.get_or_insert(line);
             }
             let key = self.key(key, line)?;
             if !seen.insert(key.clone()) {
@@ -282,7 +282,7 @@ impl<'t> Composer<'t, '_> {
             Node::Null => "null".to_owned(),
             Node::List(_) | Node::Map(_) => return Err(yaml(line, "a key that is a list or a map")),
         };
-        self.marks.odd_key.get_or_insert(line);
+        self.features.odd_key.get_or_insert(line);
         Ok(key)
     }
 

@@ -62,23 +62,30 @@ fn scalars_follow_the_core_schema() {
     assert_eq!(get("f"), Some(("a string", Some("null"))));
     assert_eq!(get("g"), Some(("a number", None)));
     assert_eq!(get("h"), Some(("a string", Some("x\n"))), "as kubectl takes it");
-    assert_eq!(document.marks.differs, Some(1));
+    assert_eq!(document.features.differs, Some(1));
     assert_eq!(document.root.member("c").map(|m| m.line), Some(3));
 }
 
 #[test]
 fn marks_name_the_line() {
-    let marks = one("a: &x 1\nb: *x\n").marks;
-    assert_eq!(marks.reference, Some((1, "an anchor")));
-    assert_eq!(one("a: {<<: {b: 1}}\n").marks.reference, Some((1, "a merge key")));
-    assert_eq!(one("a: 1\n'<<': 2\n").marks.reference, None);
-    assert_eq!(one("a: 1\nb: !!str 1\n").marks.tag, Some(2));
-    assert_eq!(one("a:\n  ! b\n").marks.tag, Some(2));
-    assert_eq!(one("a: {1: x}\n").marks.odd_key, Some(1));
-    assert_eq!(one("a: {true: x}\n").marks.odd_key, Some(1));
-    assert_eq!(one("a: {yes: x}\n").marks.odd_key, Some(1), "kubectl reads true");
+    let features = one("a: &x 1\nb: *x\n").features;
+    assert_eq!(features.reference, Some((1, "an anchor")));
     assert_eq!(
-        one("a: {b: 1}\nc:\n  d: 1\n  <<: {e: f}\n").marks.late_merge,
+        one("a: {<<: {b: 1}}\n").features.reference,
+        Some((1, "a merge key"))
+    );
+    assert_eq!(one("a: 1\n'<<': 2\n").features.reference, None);
+    assert_eq!(one("a: 1\nb: !!str 1\n").features.tag, Some(2));
+    assert_eq!(one("a:\n  ! b\n").features.tag, Some(2));
+    assert_eq!(one("a: {1: x}\n").features.odd_key, Some(1));
+    assert_eq!(one("a: {true: x}\n").features.odd_key, Some(1));
+    assert_eq!(
+        one("a: {yes: x}\n").features.odd_key,
+        Some(1),
+        "kubectl reads true"
+    );
+    assert_eq!(
+        one("a: {b: 1}\nc:\n  d: 1\n  <<: {e: f}\n").features.late_merge,
         Some(4)
     );
 }

@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{LazyLock, Mutex};
 
 use envelope_secrets::manifest::{
-    self, AliasBudget, Aliases, Item, Kind, Part, from_base64, to_json, to_yaml,
+    self, AliasBudget, Aliases, Item, Part, Treatment, from_base64, to_json, to_yaml,
 };
 use proptest::prelude::*;
 use serde_json::Value;
@@ -96,19 +96,22 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     };
     let (documents, complete) = kubectl(text);
     let items: Vec<Item<'_>> = parts.iter().flat_map(Part::items).collect();
-    if items.iter().all(|item| item.kind() != Kind::Secret) {
-        let passes = parts.iter().all(|part| part.plaintext().is_none());
+    if items.iter().all(|item| item.treatment() != Treatment::Secret) {
+        let passes = parts.iter().all(|part| part.find_plaintext().is_none());
         prop_assert!(
             !passes || !documents.iter().any(is_secret),
             "a Secret passes through: {documents:?}"
         );
     }
-    let filled: Vec<&Part<'_>> = parts.iter().filter(|part| !part.items().is_empty()).collect();
+    let filled: Vec<&Part<'_>> = parts
+        .iter()
+        .filter(|part| !part.objects_to_process().is_empty())
+        .collect();
     if !complete || filled.len() != documents.len() {
         return Ok(());
     }
     for (part, theirs) in filled.iter().zip(&documents) {
-        let items = part.items();
+        let items = part.objects_to_process();
         let [item] = items.as_slice() else { continue };
         if let Ok(node) = item.rewritable() {
             let ours: Value = serde_json::from_slice(to_json(&node).expose()).expect("JSON");
@@ -123,7 +126,7 @@ fn check(text: &str) -> Result<(), TestCaseError> {
                 "rewritten as {yaml:?}: {again:?}, kubectl: {theirs}"
             );
         }
-        if item.kind() == Kind::Secret
+        if item.treatment() == Treatment::Secret
             && let Ok(secret) = item.secret()
         {
             let name = secret.name.as_deref().unwrap_or_default();

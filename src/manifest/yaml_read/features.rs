@@ -2,7 +2,7 @@
 
 /// Lines (from 1) on which a document uses a feature; `None` if it does not.
 #[derive(Clone, Copy, Default)]
-pub(in super::super) struct Marks {
+pub(in super::super) struct YamlFeatures {
     /// An anchor, an alias or a merge key.
     pub(in super::super) reference: Option<(usize, &'static str)>,
     /// A tag.
@@ -15,7 +15,7 @@ pub(in super::super) struct Marks {
     pub(in super::super) differs: Option<usize>,
 }
 
-impl Marks {
+impl YamlFeatures {
     /// Moves all lines down, for a document that was read alone.
     pub(in super::super) fn shift(&mut self, by: usize) {
         if let Some((line, _)) = &mut self.reference {
