@@ -21,8 +21,8 @@ use crate::backoff::ExponentialBackoff;
 use crate::kms::tencent::error::TencentError;
 use crate::kms::tencent::settings::TencentSettings;
 use crate::kms::tencent::transport::call::ApiClient;
+use crate::kms::tencent::transport::credentials_provider::{Credentials, CredentialsProvider};
 use crate::kms::tencent::transport::endpoint::Endpoint;
-use crate::kms::tencent::transport::identity::{Credentials, Identity};
 use crate::sync::lock;
 
 /// The shortest time between two requests that rejections cause: a source that keeps returning rejected credentials must
@@ -112,8 +112,8 @@ impl Drop for CredentialChain {
     }
 }
 
-impl Identity for CredentialChain {
-    fn current(&self) -> BoxFuture<'_, Result<Option<Arc<Credentials>>, TencentError>> {
+impl CredentialsProvider for CredentialChain {
+    fn credentials(&self) -> BoxFuture<'_, Result<Option<Arc<Credentials>>, TencentError>> {
         async { self.0.current().await.map(Some) }.boxed()
     }
 
@@ -179,7 +179,7 @@ impl Inner {
         std::mem::take(&mut self.state().is_revived)
     }
 
-    /// See [`Identity::refresh_rejected`].
+    /// See [`CredentialsProvider::refresh_rejected`].
     async fn refresh_rejected(self: &Arc<Self>, rejected: &Arc<Credentials>) -> Result<bool, TencentError> {
         let completed = {
             let state = self.state();

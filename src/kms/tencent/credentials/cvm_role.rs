@@ -12,8 +12,8 @@ use super::source::{CredentialSource, Fetched, Lookup, Source};
 use crate::kms::tencent::error::{SendProgress, TencentError};
 use crate::kms::tencent::server_text::identifier;
 use crate::kms::tencent::transport::call::ApiClient;
+use crate::kms::tencent::transport::credentials_provider::Credentials;
 use crate::kms::tencent::transport::endpoint::Endpoint;
-use crate::kms::tencent::transport::identity::Credentials;
 
 const PATH: &str = "/latest/meta-data/cam/security-credentials/";
 /// The longest name of a role, in bytes.

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::source::{CredentialSource, Fetched, Lookup, Source};
 use crate::kms::tencent::error::TencentError;
-use crate::kms::tencent::transport::identity::{Credentials, Part};
+use crate::kms::tencent::transport::credentials_provider::{Credentials, Part};
 
 const SECRET_ID: &str = "TENCENTCLOUD_SECRET_ID";
 const SECRET_KEY: &str = "TENCENTCLOUD_SECRET_KEY";

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::source::{CredentialStatus, Fetched, Source};
-use crate::kms::tencent::transport::identity::Credentials;
+use crate::kms::tencent::transport::credentials_provider::Credentials;
 
 /// How long credentials are used that had expired when they arrived.
 const EXPIRED_ON_ARRIVAL_USE: Duration = Duration::from_secs(5);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 
 use crate::kms::tencent::error::TencentError;
-use crate::kms::tencent::transport::identity::Credentials;
+use crate::kms::tencent::transport::credentials_provider::Credentials;
 
 /// A source of credentials. The order is the order of precedence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -8,7 +8,7 @@ use tokio::task::AbortHandle;
 use super::cooldown::Cooldown;
 use super::held::Held;
 use crate::kms::tencent::error::TencentError;
-use crate::kms::tencent::transport::identity::Credentials;
+use crate::kms::tencent::transport::credentials_provider::Credentials;
 
 #[derive(Default)]
 pub(super) struct State {

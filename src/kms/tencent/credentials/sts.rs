@@ -13,8 +13,8 @@ use super::source::Fetched;
 use crate::kms::tencent::error::TencentError;
 use crate::kms::tencent::key::is_region;
 use crate::kms::tencent::transport::call::ApiClient;
+use crate::kms::tencent::transport::credentials_provider::{Credentials, CredentialsProvider};
 use crate::kms::tencent::transport::endpoint::{Endpoint, Site};
-use crate::kms::tencent::transport::identity::{Credentials, Identity};
 use crate::kms::tencent::transport::request::{self, Call, Idempotency};
 use crate::kms::tencent::transport::response::Reply;
 use crate::kms::tencent::transport::service::Service;
@@ -78,10 +78,10 @@ struct TemporaryCredentials {
 }
 
 /// Signs with fixed credentials, or not at all.
-struct FixedIdentity(Option<Arc<Credentials>>);
+struct FixedCredentials(Option<Arc<Credentials>>);
 
-impl Identity for FixedIdentity {
-    fn current(&self) -> BoxFuture<'_, Result<Option<Arc<Credentials>>, TencentError>> {
+impl CredentialsProvider for FixedCredentials {
+    fn credentials(&self) -> BoxFuture<'_, Result<Option<Arc<Credentials>>, TencentError>> {
         ready(Ok(self.0.clone())).boxed()
     }
 
@@ -150,7 +150,7 @@ impl Sts {
             idempotency: Idempotency::Idempotent,
             reads_ciphertext: false,
         };
-        let reply = self.api.call(&call, &FixedIdentity(credentials)).await;
+        let reply = self.api.call(&call, &FixedCredentials(credentials)).await;
         let reply: Reply<Issued> = reply.map_err(TencentError::into_credentials_error)?;
         let issued = reply.value.credentials;
         let credentials = Credentials::new(issued.tmp_secret_id, issued.tmp_secret_key, Some(issued.token));

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use super::clock::{ClockReading, ServerClock, unix_now};
+use super::credentials_provider::{Credentials, CredentialsProvider};
 use super::failure::seconds;
 use super::http::Http;
-use super::identity::{Credentials, Identity};
 use super::limits::Limits;
 use super::request::{Call, Idempotency, headers};
 use super::response::{self, Reply};
@@ -72,7 +72,7 @@ impl ApiClient {
     pub(in crate::kms::tencent) async fn call<T: DeserializeOwned>(
         &self,
         call: &Call<'_>,
-        identity: &dyn Identity,
+        provider: &dyn CredentialsProvider,
     ) -> Result<Reply<T>, TencentError> {
         let time_limit = match call.service {
             Service::Kms => self.limits.call,
@@ -85,7 +85,7 @@ impl ApiClient {
         let mut budget = Budget::default();
         loop {
             budget.attempts += 1;
-            let current = tokio::time::timeout(left(), identity.current()).await;
+            let current = tokio::time::timeout(left(), provider.credentials()).await;
             let current = current.unwrap_or_else(|_| Err(self.credentials_timed_out()));
             let credentials = current.map_err(|error| TencentError {
                 action: call.action,
@@ -122,7 +122,7 @@ impl ApiClient {
                     let Some(rejected) = &credentials else {
                         return Err(error);
                     };
-                    match refresh(identity, rejected, left()).await {
+                    match refresh(provider, rejected, left()).await {
                         Some(Ok(true)) => Duration::ZERO,
                         Some(Ok(false)) | None => return Err(error),
                         Some(Err(failed)) => return Err(error.with_failed_refresh(&failed)),
@@ -226,11 +226,11 @@ impl ApiClient {
 
 /// Refreshes rejected credentials. `None` when the time is up.
 async fn refresh(
-    identity: &dyn Identity,
+    provider: &dyn CredentialsProvider,
     rejected: &Arc<Credentials>,
     left: Duration,
 ) -> Option<Result<bool, TencentError>> {
-    tokio::time::timeout(left, identity.refresh_rejected(rejected))
+    tokio::time::timeout(left, provider.refresh_rejected(rejected))
         .await
         .ok()
 }

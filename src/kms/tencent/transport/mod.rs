@@ -3,10 +3,10 @@
 pub(super) mod call;
 pub(super) mod clock;
 mod codes;
+pub(super) mod credentials_provider;
 pub(super) mod endpoint;
 pub(super) mod failure;
 pub(super) mod http;
-pub(super) mod identity;
 pub(super) mod limits;
 mod proxy;
 pub(super) mod request;

@@ -5,9 +5,9 @@ use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+use super::credentials_provider::Credentials;
 use super::endpoint::Endpoint;
 use super::failure::not_sendable;
-use super::identity::Credentials;
 use super::service::Service;
 use super::sign::{self, Signable};
 use crate::kms::Class;

@@ -12,8 +12,8 @@ use zeroize::Zeroizing;
 use super::environment::{self, Environment};
 use super::source::{CredentialSource, Fetched, Lookup, Source};
 use super::text_file::read_text;
-use crate::files::Stamp;
-use crate::kms::tencent::transport::identity::{Credentials, InvalidCredential, Part};
+use crate::files::FileVersion;
+use crate::kms::tencent::transport::credentials_provider::{Credentials, InvalidCredential, Part};
 use crate::sync::lock;
 
 /// The profile in the home directory, and for the whole host.
@@ -33,7 +33,7 @@ pub(super) struct FileSource {
     /// Whether one of them must exist.
     is_required: bool,
     /// The stamps of the files that were read last.
-    last_read: Mutex<Option<Vec<Stamp>>>,
+    last_read: Mutex<Option<Vec<FileVersion>>>,
 }
 
 impl FileSource {
@@ -115,11 +115,11 @@ impl CredentialSource for FileSource {
 }
 
 /// Returns the stamps of the files that credentials are read from, through all symlinks.
-fn stamps(path: &Path) -> Option<Vec<Stamp>> {
+fn stamps(path: &Path) -> Option<Vec<FileVersion>> {
     if !path.is_dir() {
-        return Stamp::of(path).ok().map(|stamp| vec![stamp]);
+        return FileVersion::of(path).ok().map(|stamp| vec![stamp]);
     }
-    let files = [SECRET_ID, SECRET_KEY, TOKEN].map(|name| Stamp::of(&path.join(name)).ok());
+    let files = [SECRET_ID, SECRET_KEY, TOKEN].map(|name| FileVersion::of(&path.join(name)).ok());
     let [id, key, token] = files;
     Some([id?, key?].into_iter().chain(token).collect())
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::super::transport::identity::Identity as _;
+use super::super::transport::credentials_provider::CredentialsProvider as _;
 use super::super::transport::sign::Signable;
 use super::server::{REQUEST_ID, Received, Reply, Server};
 use super::*;
@@ -256,7 +256,12 @@ async fn credentials_are_used_until_they_expire_when_renewal_fails() {
     decrypt(&kms).await.expect("decrypted");
     // A rejection causes a request, which fails; the held credentials have not expired.
     kms.api.clock().set_correction(LONG - 10);
-    let held = kms.credentials.current().await.expect("held").expect("signed");
+    let held = kms
+        .credentials
+        .credentials()
+        .await
+        .expect("held")
+        .expect("signed");
     assert!(kms.credentials.refresh_rejected(&held).await.is_err());
     assert!(server.received_of(WEB).len() > 1);
     decrypt(&kms).await.expect("not expired");

@@ -1,4 +1,4 @@
-//! Who signs a call.
+//! The credentials that sign a call, and where a call gets them.
 
 use std::sync::Arc;
 
@@ -107,10 +107,10 @@ impl Part {
     }
 }
 
-/// The identity that signs calls.
-pub(in crate::kms::tencent) trait Identity: Send + Sync {
+/// The source of the credentials that sign calls.
+pub(in crate::kms::tencent) trait CredentialsProvider: Send + Sync {
     /// Returns the credentials to sign with, or `None` for a call that is not signed.
-    fn current(&self) -> BoxFuture<'_, Result<Option<Arc<Credentials>>, TencentError>>;
+    fn credentials(&self) -> BoxFuture<'_, Result<Option<Arc<Credentials>>, TencentError>>;
 
     /// Refreshes credentials that the API rejected. Returns whether there are different ones now.
     fn refresh_rejected<'a>(
