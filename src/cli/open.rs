@@ -75,7 +75,7 @@ pub(super) async fn run(args: &OpenArgs, program: &Program, printer: Printer) ->
     bad.into_iter().try_for_each(|failure| failures.add(failure))?;
     let mut sealed = Vec::new();
     for (input, parts) in &files {
-        for item in parts.iter().flat_map(manifest::Part::items) {
+        for item in parts.iter().flat_map(manifest::Part::objects_to_process) {
             if item.treatment() == Treatment::Sealed {
                 sealed.push((*input, item));
             } else {

@@ -203,7 +203,12 @@ async fn seal_manifests(sealer: &Sealer, inputs: &[Input], pass_plain: bool, tar
     let texts = input::texts(inputs, &mut failures)?;
     let mut budget = AliasBudget::default();
     let (files, bad) = input::documents(&texts, Aliases::Expand(&mut budget));
-    let items = || files.iter().flat_map(|(_, parts)| parts).flat_map(Part::items);
+    let items = || {
+        files
+            .iter()
+            .flat_map(|(_, parts)| parts)
+            .flat_map(Part::objects_to_process)
+    };
     if items().count() + bad.len() > 1 {
         failures.expect_several();
     }

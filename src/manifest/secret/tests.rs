@@ -5,7 +5,7 @@ use super::*;
 fn secret(text: &str) -> Result<SecretInput, ManifestError> {
     let mut budget = AliasBudget::default();
     let parts = stream::read(text.as_bytes(), Aliases::Expand(&mut budget))?;
-    parts[0].items()[0].secret()
+    parts[0].objects_to_process()[0].secret()
 }
 
 fn entries(secret: &SecretInput) -> Vec<(&str, &[u8])> {

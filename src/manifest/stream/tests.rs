@@ -12,7 +12,11 @@ fn kinds(text: &str) -> Vec<Treatment> {
     let Ok(parts) = read_fresh(text.as_bytes()) else {
         panic!("{text}")
     };
-    parts.iter().flat_map(Part::items).map(|i| i.kind()).collect()
+    parts
+        .iter()
+        .flat_map(Part::objects_to_process)
+        .map(|i| i.kind())
+        .collect()
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn a_sealed_document_with_yaml_features_is_refused() {
         let Ok(parts) = read_fresh(text.as_bytes()) else {
             panic!("{text}")
         };
-        parts[0].items()[0]
+        parts[0].objects_to_process()[0]
             .sealed_json(None)
             .map(|j| String::from_utf8(j).expect("UTF-8"))
     };
@@ -96,7 +100,7 @@ fn a_byte_order_mark_is_refused_in_json_and_accepted_in_yaml() {
         let Ok(parts) = read_fresh(text.as_bytes()) else {
             panic!("{text}")
         };
-        parts[0].items()[0].sealed_json(None).map(|_| ())
+        parts[0].objects_to_process()[0].sealed_json(None).map(|_| ())
     };
     let json = "{\"apiVersion\":\"envelope-secrets.io/v1\",\"kind\":\"EnvelopeSecret\"}";
     assert_eq!(sealed(json), Ok(()));
@@ -117,7 +121,7 @@ fn an_object_that_readers_disagree_on_is_not_rewritten() {
     let Ok(parts) = read_fresh(b"kind: ConfigMap\ndata:\n  a: yes\n") else {
         panic!("YAML")
     };
-    let Err(error) = parts[0].items()[0].rewritable() else {
+    let Err(error) = parts[0].objects_to_process()[0].rewritable() else {
         panic!("ambiguous")
     };
     assert!(error.to_string().starts_with("line 3"), "{error}");
@@ -156,7 +160,7 @@ fn lists_are_unpacked_as_kubectl_does() {
     let Ok(parts) = read_fresh(text.as_bytes()) else {
         panic!("YAML")
     };
-    let Ok(rewritten) = parts[0].items()[0].rewritable() else {
+    let Ok(rewritten) = parts[0].objects_to_process()[0].rewritable() else {
         panic!("rewritable")
     };
     assert_eq!(
@@ -177,11 +181,15 @@ fn lists_are_unpacked_as_kubectl_does() {
 fn a_bad_document_does_not_hide_the_others() {
     let text = "kind: A\n---\na: [\n---\nkind: B\nx: {1: 2}\n--- # c\nb: \"\n";
     let (parts, errors) = read_each(text.as_bytes(), Aliases::Ignore);
-    let kinds: Vec<String> = parts.iter().flat_map(Part::items).map(|i| i.describe()).collect();
+    let kinds: Vec<String> = parts
+        .iter()
+        .flat_map(Part::objects_to_process)
+        .map(|i| i.describe())
+        .collect();
     assert_eq!(kinds, ["A", "B"]);
     assert_eq!(parts[1].line, 4);
     assert!(
-        parts[1].items()[0]
+        parts[1].objects_to_process()[0]
             .check_unambiguous()
             .is_err_and(|e| e.to_string().starts_with("line 6:"))
     );
@@ -223,7 +231,7 @@ fn an_object_that_kubectl_reads_differently_is_not_rewritten() {
         let Ok(parts) = read_fresh(text.as_bytes()) else {
             panic!("{text}")
         };
-        let Err(error) = parts[0].items()[0].rewritable() else {
+        let Err(error) = parts[0].objects_to_process()[0].rewritable() else {
             panic!("{text:?} must be refused")
         };
         assert!(

@@ -95,7 +95,7 @@ fn check(text: &str) -> Result<(), TestCaseError> {
         return Ok(()); // refused
     };
     let (documents, complete) = kubectl(text);
-    let items: Vec<Item<'_>> = parts.iter().flat_map(Part::items).collect();
+    let items: Vec<Item<'_>> = parts.iter().flat_map(Part::objects_to_process).collect();
     if items.iter().all(|item| item.treatment() != Treatment::Secret) {
         let passes = parts.iter().all(|part| part.find_plaintext().is_none());
         prop_assert!(
