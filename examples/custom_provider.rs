@@ -117,7 +117,9 @@ impl FileKms {
         let sealed = self.cipher(key, action::ENCRYPT)?.encrypt(&nonce.into(), payload);
         let sealed = sealed.map_err(|_| failed("encryption failed"))?;
         let bytes = [nonce.as_slice(), &sealed].concat();
-        Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+        Ok(bytes
+            .iter()
+            .fold(String::new(), |hex, byte| hex + &format!("{byte:02x}")))
     }
 
     fn unwrap(&self, key: &KeyUri, text: &str, context: &EncryptionContext) -> Result<SecretBytes, KmsError> {

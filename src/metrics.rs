@@ -134,7 +134,6 @@ fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, 
 
 impl Metrics {
     /// Creates all metrics, with value zero.
-    #[expect(clippy::too_many_lines, reason = "one registration per metric")]
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix(PREFIX);
         let r = &mut registry;

@@ -373,12 +373,9 @@ mod tests {
     #[test]
     fn watch_lines_carry_the_version_to_resume_from() {
         let event = |kind: &str, object: &str| {
-            let line = format!(r#"{{"type":"{kind}","object":{object}}}"#);
-            line_of(line.as_bytes())
+            let text = format!(r#"{{"type":"{kind}","object":{object}}}"#);
+            line::<Named>(text.as_bytes()).expect("a line")
         };
-        fn line_of(bytes: &[u8]) -> Line<Named> {
-            line::<Named>(bytes).expect("a line")
-        }
         let applied = event("MODIFIED", &object("db", ""));
         assert!(matches!(applied.change, Change::Applied(Ok(_))));
         assert_eq!(applied.resource_version.as_deref(), Some("7"));
@@ -397,7 +394,7 @@ mod tests {
         let failed = event("ERROR", r#"{"kind":"Status","code":410,"message":"too old"}"#);
         assert!(matches!(&failed.change, Change::Failed(status) if status.code == 410));
         assert_eq!(failed.resource_version, None);
-        let invalid = line_of(b"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"db\",\"namespace\":\"prod\",\"resourceVersion\":\"7\",\"x\":\"\xff\"}}}");
+        let invalid = line::<Named>(b"{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"db\",\"namespace\":\"prod\",\"resourceVersion\":\"7\",\"x\":\"\xff\"}}}").expect("a line");
         assert!(
             matches!(invalid.change, Change::Applied(Ok(_))),
             "invalid UTF-8 elsewhere"

@@ -131,7 +131,7 @@ fn many_values_and_long_texts_take_little_time() {
     let text = "https://example.com/ and \\n %20 + more of it\n".repeat(25_000);
     assert_eq!(Scanner::new(&values, b"").find(text.as_bytes()), None);
     // A value that nearly matches everywhere.
-    let values = [SecretBytes::new([&[b'a'; 1 << 20][..], b"b"].concat())];
+    let values = [SecretBytes::new([vec![b'a'; 1 << 20], vec![b'b']].concat())];
     let text = vec![b'a'; 1 << 20];
     assert_eq!(Scanner::new(&values, b"").find(&text), None);
     assert!(

@@ -15,7 +15,7 @@ fn kinds(text: &str) -> Vec<Treatment> {
     parts
         .iter()
         .flat_map(Part::objects_to_process)
-        .map(|i| i.kind())
+        .map(|i| i.treatment())
         .collect()
 }
 

@@ -21,9 +21,10 @@ fn arguments_are_checked_before_prompts_and_reads() {
 #[test]
 fn limits_are_checked_before_the_leak_check() {
     let shell = Shell::new();
-    let entries: String = (0..20_000)
+    let entries: Vec<String> = (0..20_000)
         .map(|n| format!("  entry-{n}: value-{n}-{n}\n"))
         .collect();
+    let entries = entries.concat();
     let started = std::time::Instant::now();
     let text = format!(
         "{}{entries}",

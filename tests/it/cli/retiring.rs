@@ -96,11 +96,12 @@ fn search_without_any_document_refuses() {
 #[test]
 fn aliases_are_not_expanded_by_the_search() {
     let rotated = Rotated::new();
-    let mut bomb = "kind: EnvelopeSecret\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for n in 1..30 {
-        let before = format!("*a{}", n - 1);
-        bomb += &format!("a{n}: &a{n} [{}]\n", vec![before; 10].join(", "));
-    }
+    let level = |n: usize| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "));
+    let levels: Vec<String> = (1..30).map(level).collect();
+    let bomb = format!(
+        "kind: EnvelopeSecret\na0: &a0 [x, x, x, x, x, x, x, x, x, x]\n{}",
+        levels.concat()
+    );
     rotated.shell.write("new/bomb.yaml", bomb + "# fa1975b2\n");
     rotated.retire(&["new"]).ok();
 }
