@@ -77,7 +77,7 @@ fn a_new_public_file_gets_its_mode_from_the_umask() {
     let directory = tempfile::tempdir().expect("a directory");
     let (plain, ours) = (directory.path().join("plain"), directory.path().join("ours"));
     fs::write(&plain, "").expect("written");
-    write_public(&ours, Public(b""), Overwrite::Replace).expect("written");
+    let _ = write_public(&ours, Public(b""), Overwrite::Replace).expect("written");
     assert_eq!(mode_of(&ours), mode_of(&plain));
 }
 
