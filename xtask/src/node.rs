@@ -48,6 +48,10 @@ const CHECKS: &[Check] = &[
         "the next helm install adopts them and writes nothing",
         installed_again,
     ),
+    (
+        "helm upgrade with namespaces leaves the controller no permission elsewhere",
+        limited,
+    ),
 ];
 
 pub(crate) fn node() -> Result<()> {
@@ -265,6 +269,7 @@ fn notes(suite: &Suite) -> Result<()> {
 fn pod_reads_secret(suite: &Suite) -> Result<()> {
     suite.kubectl("create namespace app")?;
     suite.apply_password("first-password")?;
+    suite.until("get events -n app", " SecretCreated ")?; // events have a low priority
     println!(
         "events of the first seal:\n{}",
         suite.kubectl("get events -n app")?
@@ -387,4 +392,36 @@ fn installed_again(suite: &Suite) -> Result<()> {
         "the Secret is gone"
     );
     Ok(())
+}
+
+fn limited(suite: &Suite) -> Result<()> {
+    let mut helm = suite.plane.helm(&suite.parts);
+    helm.args([
+        "upgrade",
+        RELEASE,
+        "charts/envelope-secrets",
+        "--namespace",
+        RELEASE,
+    ]);
+    helm.args([
+        "--reuse-values",
+        "--set",
+        "namespaces={app}",
+        "--wait",
+        "--timeout",
+        "3m",
+    ]);
+    run(helm.stdout(Stdio::null()))?;
+    for (namespace, expected) in [("app", "yes"), ("default", "no"), ("envelope-secrets", "no")] {
+        let user = format!("--as=system:serviceaccount:{RELEASE}:{RELEASE}");
+        let can = ["auth", "can-i", "list", "secrets", "-n", namespace, &user];
+        // The exit status of `no` is 1.
+        let answer = output(&mut suite.plane.kubectl(&can))?;
+        ensure!(
+            answer.trim() == expected,
+            "can-i list secrets in {namespace}: {answer}"
+        );
+    }
+    suite.apply_password("third-password")?;
+    suite.until("logs -n app deployment/reader", "file: third-password\n")
 }
