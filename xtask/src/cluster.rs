@@ -49,7 +49,7 @@ fn up(directory: &Path, profile: &str) -> Result<()> {
     println!(
         "\nThe cluster is running, and the controller is ready. In a shell:\n\n\
          export KUBECONFIG={}\n\
-         export PATH={}:{}:$PATH\n\
+         export PATH={}:{}:$PATH\n\n\
          {}\n\n\
          Logs are in {}. Stop it with `cargo xtask cluster down`.",
         plane.kubeconfig,
