@@ -1,5 +1,5 @@
 //! The Secret of an opened document: the body to apply, and the patches that remove everything else from it
-//! (docs/design/controller.md#exact-secrets).
+//! (docs/design/controller.md#removing-entries-that-are-not-in-the-document).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
