@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::api_error::ApiError;
 use super::object_state::Unreported;
 use super::opener::Opening;
@@ -11,26 +13,26 @@ use super::secret::{Precondition, SecretBody, cleanup, disown};
 use super::secret_facts::{Holder, SecretFacts};
 use super::status::{rollback, synced};
 use crate::api::{Applied, Kept, Mode, Outcome, Reason, Rejection, Sealed};
-use crate::envelope::{Opened, Rollback, SealTime};
+use crate::envelope::{Opened, Rollback};
 
 impl Reconciler<'_> {
     /// Writes the Secret of an opened document if necessary, then the status.
     pub(super) async fn apply(&mut self, snapshot: Snapshot, cause: Cause, opening: Opening) -> Step {
         let Ok(opened) = &opening.result else {
-            return Step::Retry;
+            return Step::Replan;
         };
         let facts = match cause {
             // The same document under new wraps: opening it has verified them.
             Cause::Verify => match snapshot.secret.clone() {
                 Some(facts) => facts,
-                None => return Step::Retry,
+                None => return Step::Replan,
             },
             _ => match self.write_secret(&snapshot, cause, opened).await {
                 Ok(facts) => facts,
                 Err(error) => return self.write_failed(&snapshot, error, opening).await,
             },
         };
-        self.succeeded(snapshot, cause, opened, &facts).await
+        self.record_success(snapshot, cause, opened, &facts).await
     }
 
     /// Writes the Secret, then removes what is not part of the document.
@@ -68,7 +70,7 @@ impl Reconciler<'_> {
         let (_, facts) = SecretFacts::of_meta(&meta).ok_or(ApiError::Conflict)?;
         let facts = Arc::new(facts);
         self.cache
-            .secret_confirmed(self.key, facts.clone(), self.expected_until());
+            .secret_confirmed(self.key, facts.clone(), self.new_expectation_deadline());
         Ok(facts)
     }
 
@@ -120,7 +122,7 @@ impl Reconciler<'_> {
                 let outcome = *outcome;
                 if has_obsolete_owner(snapshot, &outcome) {
                     self.opening = Some(opening);
-                    return self.disown(snapshot).await;
+                    return self.remove_obsolete_owners(snapshot).await;
                 }
                 outcome
             }
@@ -129,7 +131,7 @@ impl Reconciler<'_> {
     }
 
     /// Removes the ownerReferences to earlier incarnations of the object, then plans again.
-    async fn disown(&mut self, snapshot: &Snapshot) -> Step {
+    async fn remove_obsolete_owners(&mut self, snapshot: &Snapshot) -> Step {
         let cluster = &self.context.cluster;
         let read = cluster.secret(self.key).await;
         let operations = match &read {
@@ -145,7 +147,7 @@ impl Reconciler<'_> {
     }
 
     /// Records that the Secret holds the opened document, and reports it.
-    async fn succeeded(
+    async fn record_success(
         &mut self,
         mut snapshot: Snapshot,
         cause: Cause,
@@ -156,7 +158,7 @@ impl Reconciler<'_> {
         let (time, action) = match (&before.applied, cause) {
             (Some(applied), Cause::Verify) => (applied.time.clone(), Action::Verified),
             _ => (
-                SealTime::now().map(|now| now.to_string()).unwrap_or_default(),
+                Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
                 Action::Written,
             ),
         };

@@ -28,9 +28,11 @@ impl Reconciler<'_> {
         match &facts {
             Some(facts) if watched => {
                 self.cache
-                    .secret_confirmed(self.key, facts.clone(), self.expected_until());
+                    .secret_confirmed(self.key, facts.clone(), self.new_expectation_deadline());
             }
-            _ => self.cache.secret_unwatched(self.key, self.expected_until()),
+            _ => self
+                .cache
+                .secret_unwatched(self.key, self.new_expectation_deadline()),
         }
         if facts
             .as_ref()
@@ -40,8 +42,8 @@ impl Reconciler<'_> {
         }
         self.live_read = facts
             .filter(|_| !watched)
-            .map_or(LiveRead::NothingUnwatched, LiveRead::Unwatched);
-        Step::Retry
+            .map_or(LiveRead::AbsentOrWatched, LiveRead::Unwatched);
+        Step::Replan
     }
 
     /// Re-reads the object.
@@ -50,7 +52,7 @@ impl Reconciler<'_> {
         match self.context.cluster.object(self.key).await {
             Ok(object) => {
                 self.cache.object_read(self.key, object);
-                Step::Retry
+                Step::Replan
             }
             Err(error) => {
                 self.cache.object_unknown(self.key);
@@ -62,7 +64,7 @@ impl Reconciler<'_> {
     /// Reads object and Secret, because the watch has not delivered one of our writes in time.
     pub(super) async fn read_both(&mut self) -> Step {
         match self.read_object().await {
-            Step::Retry => self.read_secret().await,
+            Step::Replan => self.read_secret().await,
             other => other,
         }
     }
@@ -71,7 +73,7 @@ impl Reconciler<'_> {
         match error {
             ApiError::NotFound | ApiError::NamespaceTerminating => self.finish_gone(),
             ApiError::Conflict | ApiError::ImmutableField(_) => {
-                Step::Finished(self.retry_later(Action::Unread))
+                Step::Finished(self.retry_later(Action::ReadFailed))
             }
             ApiError::Reportable(outcome) => Step::Unread(*outcome),
         }

@@ -14,7 +14,7 @@ use super::plan::{self, Cause, Plan, View};
 use super::reconciler::{Action, Finished, LiveRead, Reconciler, Snapshot, Step};
 use super::secret::desired;
 use super::secret_facts::SecretFacts;
-use super::status::{masked, synced};
+use super::status::{reported_outcome, synced};
 use crate::api::{Outcome, Reason};
 
 /// How often a reconcile restarts because the observed state changed, before it backs off.
@@ -31,7 +31,7 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectKey) -> Option<Inst
         key,
         state,
         opening: context.opener.take(key),
-        live_read: LiveRead::NotDone,
+        live_read: LiveRead::NotRead,
         facts_checked: false,
         object_gone: false,
     };
@@ -46,7 +46,9 @@ pub(super) async fn reconcile(context: &Context, key: &ObjectKey) -> Option<Inst
         .metrics
         .reconciled(finished.action.as_str(), reason, started.elapsed());
     // After a gap, a list may never deliver an expected write, and no other trigger would follow.
-    let overdue_at = cache.expected_until(key).filter(|until| *until > started);
+    let overdue_at = cache
+        .next_expectation_deadline(key)
+        .filter(|until| *until > started);
     finished.requeue_at.into_iter().chain(overdue_at).min()
 }
 
@@ -58,14 +60,14 @@ impl Reconciler<'_> {
             self.live_read = LiveRead::Unwatched(foreign.facts.clone());
         } else if self.state.foreign.is_some() {
             match self.read_secret().await {
-                Step::Retry => {}
+                Step::Replan => {}
                 Step::Finished(finished) => return finished,
                 Step::Unread(outcome) => return self.report_unread(outcome).await,
             }
         }
         for _ in 0..MAX_ROUNDS {
             match self.round().await {
-                Step::Retry => {}
+                Step::Replan => {}
                 Step::Finished(finished) => return finished,
                 Step::Unread(outcome) => return self.report_unread(outcome).await,
             }
@@ -82,13 +84,13 @@ impl Reconciler<'_> {
                 // The stream has to recover first: it delivers the write, or everything.
                 return Step::Finished(Finished {
                     requeue_at: Some(now + self.context.timings.expectation),
-                    ..Finished::silently(Action::Unread)
+                    ..Finished::silently(Action::ReadFailed)
                 });
             }
             self.state.overdue_reads = self.state.overdue_reads.saturating_add(1);
             return self.read_both().await;
         }
-        if self.cache.expected_until(self.key).is_none() {
+        if self.cache.next_expectation_deadline(self.key).is_none() {
             self.state.overdue_reads = 0;
         }
         let Some(mut object) = observed.object else {
@@ -96,13 +98,13 @@ impl Reconciler<'_> {
         };
         self.state.observe(&object, now);
         self.state.overlay(&mut object);
-        let read = observed.secret.is_some() || !matches!(self.live_read, LiveRead::NotDone);
+        let secret_state_known = observed.secret.is_some() || !matches!(self.live_read, LiveRead::NotRead);
         let secret = observed.secret.or_else(|| self.live_read.unwatched().cloned());
         let snapshot = self.snapshot(object, secret);
         let view = View {
             object: Some(&snapshot.object),
             secret: snapshot.secret.as_deref(),
-            read,
+            secret_state_known,
             document: snapshot.document.as_ref().map(|(_, desired)| desired),
         };
         match plan::plan(view) {
@@ -143,7 +145,7 @@ impl Reconciler<'_> {
         let now = Instant::now();
         let observed = self.cache.observe(self.key, now);
         let Some(mut object) = observed.object else {
-            return self.retry_later(Action::Unread);
+            return self.retry_later(Action::ReadFailed);
         };
         self.state.observe(&object, now);
         self.state.overlay(&mut object);
@@ -151,7 +153,7 @@ impl Reconciler<'_> {
         match self.fail(&snapshot, outcome).await {
             Step::Finished(finished) => finished,
             // The object itself changed, or cannot be read either.
-            Step::Retry | Step::Unread(_) => self.retry_later(Action::Unread),
+            Step::Replan | Step::Unread(_) => self.retry_later(Action::ReadFailed),
         }
     }
 
@@ -159,7 +161,7 @@ impl Reconciler<'_> {
     async fn restamp(&mut self, mut snapshot: Snapshot) -> Step {
         let (Some(secret), Some(mut applied)) = (&snapshot.secret, snapshot.object.status.applied.clone())
         else {
-            return Step::Retry;
+            return Step::Replan;
         };
         applied.secret_resource_version = secret.resource_version.to_string();
         let sealed = snapshot.object.status.sealed.clone().unwrap_or_default();
@@ -253,7 +255,7 @@ impl Reconciler<'_> {
         due: Instant,
     ) -> Step {
         let readable = snapshot.document.is_ok();
-        let outcome = masked(outcome, &snapshot.object, snapshot.secret_state, readable);
+        let outcome = reported_outcome(outcome, &snapshot.object, snapshot.secret_state, readable);
         self.report(snapshot, &outcome, action, Some(due)).await
     }
 
@@ -261,7 +263,7 @@ impl Reconciler<'_> {
     pub(super) async fn report_synced(&mut self, snapshot: &Snapshot, action: Action) -> Step {
         let status = &snapshot.object.status;
         let Some(applied) = &status.applied else {
-            return Step::Retry;
+            return Step::Replan;
         };
         self.state.succeeded();
         let outcome = synced(applied, status.sealed.as_ref());

@@ -29,7 +29,7 @@ pub(super) enum Action {
     Skipped,
     /// Only the status was written.
     StatusWritten,
-    /// The Secret is intact under another resourceVersion, which the status now records.
+    /// The Secret is intact under a new resourceVersion, and the status now records that version.
     Restamped,
     /// The document or the Secret's ownership does not allow a write.
     Refused,
@@ -45,10 +45,10 @@ pub(super) enum Action {
     Verified,
     /// The observed state kept changing.
     Contended,
-    /// A live read failed.
-    Unread,
-    /// The status could not be written.
-    Unreported,
+    /// A live read failed; it is retried.
+    ReadFailed,
+    /// Writing the status failed; it is retried.
+    StatusWriteFailed,
     /// The namespace is being deleted, or the object is gone.
     Terminating,
 }
@@ -69,8 +69,8 @@ impl Action {
             Action::Written => "written",
             Action::Verified => "verified",
             Action::Contended => "contended",
-            Action::Unread => "unread",
-            Action::Unreported => "unreported",
+            Action::ReadFailed => "unread",
+            Action::StatusWriteFailed => "unreported",
             Action::Terminating => "ending",
         }
     }
@@ -79,7 +79,7 @@ impl Action {
 /// The result of a reconcile.
 pub(super) struct Finished {
     pub(super) action: Action,
-    /// The reason in the status; `None` if the status is not concerned.
+    /// The reason for the metric label `reason`; `None` if there is nothing to report.
     pub(super) reason: Option<Reason>,
     /// When to reconcile again without another trigger.
     pub(super) requeue_at: Option<Instant>,
@@ -98,8 +98,8 @@ impl Finished {
 
 /// What follows one round of a reconcile.
 pub(super) enum Step {
-    /// The observed state has changed: observe and plan again.
-    Retry,
+    /// The observed state has changed: observe and plan again, immediately.
+    Replan,
     Finished(Finished),
     /// A live read was refused or failed: the current state is unknown.
     Unread(Outcome),
@@ -115,9 +115,9 @@ pub(super) struct Snapshot {
 
 /// The result of reading the Secret by name. The watch delivers only Secrets with our label.
 pub(super) enum LiveRead {
-    NotDone,
-    /// There is no Secret, or only one that the watch delivers.
-    NothingUnwatched,
+    NotRead,
+    /// There is no Secret, or it has our label: then the watch delivers it.
+    AbsentOrWatched,
     /// A Secret without our label.
     Unwatched(Arc<SecretFacts>),
 }
@@ -125,7 +125,7 @@ pub(super) enum LiveRead {
 impl LiveRead {
     pub(super) fn unwatched(&self) -> Option<&Arc<SecretFacts>> {
         match self {
-            LiveRead::NotDone | LiveRead::NothingUnwatched => None,
+            LiveRead::NotRead | LiveRead::AbsentOrWatched => None,
             LiveRead::Unwatched(facts) => Some(facts),
         }
     }
@@ -161,8 +161,8 @@ impl Reconciler<'_> {
         }
     }
 
-    /// How long a write made now is expected to show up in the watch.
-    pub(super) fn expected_until(&self) -> Instant {
+    /// Returns the time until which the watch is expected to deliver a write made now.
+    pub(super) fn new_expectation_deadline(&self) -> Instant {
         Instant::now() + self.state.expectation(self.context.timings.expectation)
     }
 

@@ -51,7 +51,7 @@ impl Reconciler<'_> {
         }
         if !self.context.schema.keeps_status() {
             // The API server would prune it. The result stays in memory until the CRD is updated.
-            return finished(Action::Unreported);
+            return finished(Action::StatusWriteFailed);
         }
         self.cache.object_request(self.key);
         let cluster = &self.context.cluster;
@@ -80,7 +80,7 @@ impl Reconciler<'_> {
         let version = Version::new(uid.unwrap_or_default(), version.unwrap_or_default());
         let facts = Arc::new(StatusFacts::of(status));
         self.cache
-            .status_confirmed(self.key, version, facts, self.expected_until());
+            .status_confirmed(self.key, version, facts, self.new_expectation_deadline());
     }
 
     async fn status_failed(&mut self, error: ApiError, reason: Reason, requeue_at: Option<Instant>) -> Step {
@@ -106,7 +106,7 @@ impl Reconciler<'_> {
         );
         let due = next_retry(&mut self.state.status_retries, &self.context.timings);
         Step::Finished(Finished {
-            action: Action::Unreported,
+            action: Action::StatusWriteFailed,
             reason: Some(reason),
             requeue_at: Some(requeue_at.map_or(due, |at| at.min(due))),
         })

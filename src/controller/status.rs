@@ -20,7 +20,12 @@ pub(super) fn synced(applied: &Applied, sealed: Option<&Sealed>) -> Outcome {
 /// Returns the outcome to report for a failure, given the state of the Secret. A retryable failure changes nothing where
 /// the Secret is as written, and a missing or edited Secret is not Ready. `readable` says that this generation's document
 /// was readable, so the Secret's fields could be compared with it.
-pub(super) fn masked(outcome: Outcome, object: &Object, secret: SecretState, readable: bool) -> Outcome {
+pub(super) fn reported_outcome(
+    outcome: Outcome,
+    object: &Object,
+    secret: SecretState,
+    readable: bool,
+) -> Outcome {
     let Some(applied) = object
         .status
         .applied
@@ -134,7 +139,8 @@ mod tests {
 
     #[test]
     fn outage_changes_no_condition_while_the_secret_is_as_written() {
-        let reason = |generation, secret| masked(outage(), &object(generation), secret, true).reason();
+        let reason =
+            |generation, secret| reported_outcome(outage(), &object(generation), secret, true).reason();
         assert_eq!(reason(3, SecretState::AsWritten), Reason::Synced);
         assert_eq!(reason(3, SecretState::Intact), Reason::Synced);
         assert_eq!(reason(3, SecretState::Missing), Reason::SecretMissing);
@@ -150,11 +156,11 @@ mod tests {
             "the fields are those of the previous document"
         );
         assert_eq!(reason(4, SecretState::Missing), Reason::SecretMissing);
-        let unread = masked(outage(), &object(3), SecretState::Drifted, false);
+        let unread = reported_outcome(outage(), &object(3), SecretState::Drifted, false);
         assert_eq!(unread.reason(), Reason::KmsUnavailable);
         let stalled = Outcome::IntegrityError { elsewhere: None };
         assert_eq!(
-            masked(stalled.clone(), &object(3), SecretState::Missing, true),
+            reported_outcome(stalled.clone(), &object(3), SecretState::Missing, true),
             stalled
         );
     }

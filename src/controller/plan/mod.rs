@@ -6,7 +6,8 @@ use super::object::Object;
 use super::secret_facts::{Holder, SecretFacts};
 use crate::api::{Applied, Mode, Outcome, Reason};
 
-/// The version of the rules that turn a document into a Secret. It may only increase.
+/// The version of the rules that turn a document into a Secret (`status.applied.renderer`). It may only increase: a
+/// controller with a lower version leaves the Secret alone.
 pub(super) const RENDERER: i64 = 1;
 
 /// The desired state, as far as the spec defines it without a KMS call.
@@ -24,7 +25,7 @@ pub(super) struct View<'a> {
     pub(super) object: Option<&'a Object>,
     pub(super) secret: Option<&'a SecretFacts>,
     /// Whether the Secret's state is known beyond the watch, which delivers only Secrets with our label.
-    pub(super) read: bool,
+    pub(super) secret_state_known: bool,
     /// The desired state, or why the document must not be opened.
     pub(super) document: Result<&'a Desired, &'a Outcome>,
 }
@@ -44,7 +45,7 @@ pub(super) enum Plan {
     Foreign(Option<Box<str>>),
     /// The Secret is as written: at most the status changes.
     Skip,
-    /// The Secret is intact under another resourceVersion: only the status changes.
+    /// The Secret is intact under a new resourceVersion: only the status changes, which records that version.
     Restamp,
     /// Open the document, then write the Secret.
     Open(Cause),
@@ -120,7 +121,7 @@ pub(super) fn plan(view: View<'_>) -> Plan {
         Err(outcome) => return Plan::Refuse(outcome.clone()),
     };
     match view.secret {
-        None if !view.read && object.status.reason() == Some(Reason::Conflict.as_str()) => {
+        None if !view.secret_state_known && object.status.reason() == Some(Reason::Conflict.as_str()) => {
             return Plan::ReadSecret;
         }
         None => {

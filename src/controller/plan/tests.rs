@@ -50,7 +50,7 @@ fn planned(object: &Object, secret: Option<&SecretFacts>) -> Plan {
     plan(View {
         object: Some(object),
         secret,
-        read: false,
+        secret_state_known: false,
         document: Ok(&desired()),
     })
 }
@@ -195,7 +195,7 @@ fn reported_conflict_is_read_again_before_opening() {
     let view = View {
         object: Some(&blocked),
         secret: None,
-        read: true,
+        secret_state_known: true,
         document: Ok(&desired()),
     };
     assert_eq!(plan(view), Plan::Open(Cause::New), "the foreign Secret is gone");
@@ -207,7 +207,7 @@ fn objects_being_deleted_or_written_by_newer_controllers_are_left_alone() {
         plan(View {
             object: None,
             secret: Some(&secret()),
-            read: false,
+            secret_state_known: false,
             document: Ok(&desired())
         }),
         Plan::Gone
@@ -239,7 +239,7 @@ fn disallowed_document_is_refused_even_if_its_secret_exists() {
         let view = View {
             object: Some(&unchanged),
             secret,
-            read: false,
+            secret_state_known: false,
             document: Err(&refusal),
         };
         assert_eq!(plan(view), Plan::Refuse(refusal.clone()));

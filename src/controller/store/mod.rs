@@ -333,7 +333,7 @@ impl NamespaceCache {
     }
 
     /// Returns the earliest deadline by which a watch should deliver what is expected of `key`.
-    pub(super) fn expected_until(&self, key: &ObjectKey) -> Option<Instant> {
+    pub(super) fn next_expectation_deadline(&self, key: &ObjectKey) -> Option<Instant> {
         let inner = self.lock();
         let both = [inner.statuses.until(key), inner.secret_writes.until(key)];
         both.into_iter().flatten().min()

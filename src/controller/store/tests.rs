@@ -220,9 +220,9 @@ async fn list_fulfils_expectations_only_when_complete() {
     );
     cache.secret_event(Event::InitDone);
     assert_eq!(secret_version(cache, "a").as_deref(), Some("5"));
-    assert_eq!(cache.expected_until(&key("a")), None);
+    assert_eq!(cache.next_expectation_deadline(&key("a")), None);
     // Deleted in the gap: no event will report it.
-    assert_eq!(cache.expected_until(&key("b")), Some(until));
+    assert_eq!(cache.next_expectation_deadline(&key("b")), Some(until));
     cache.forget(&key("b"));
-    assert_eq!(cache.expected_until(&key("b")), None);
+    assert_eq!(cache.next_expectation_deadline(&key("b")), None);
 }
