@@ -42,7 +42,13 @@ impl Terminal {
             .unwrap();
         let stream = || Stdio::from(OwnedFd::from(slave.try_clone().unwrap()));
         let mut setsid: Command = shell.command("setsid");
-        setsid.args(["--ctty", "--wait"]).args(command).env("PS1", "$ ");
+        // A background job, or a run under `nohup`, passes ignored signals on to its children.
+        let default_signals = ["env", "--default-signal=HUP,INT,QUIT,TERM"];
+        setsid
+            .args(["--ctty", "--wait"])
+            .args(default_signals)
+            .args(command)
+            .env("PS1", "$ ");
         setsid.env("ENVELOPE", env!("CARGO_BIN_EXE_envelope"));
         let child = setsid
             .stdin(stream())
