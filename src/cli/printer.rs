@@ -75,7 +75,7 @@ impl Printer {
     /// Prints what was done, unless `-q` is set.
     pub(super) fn done(self, text: &str) {
         if !self.quiet {
-            line(&printable(&program::advice(self.name, text)));
+            line(&one_line(&program::advice(self.name, text)));
         }
     }
 
@@ -115,7 +115,7 @@ impl Printer {
     }
 
     fn labelled(self, label: &str, color: &str, text: &str) {
-        let text = printable(text);
+        let text = one_line(text);
         if self.color {
             line(&format!("\u{1b}[1;{color}m{label}:\u{1b}[0m {text}"));
         } else {
@@ -129,9 +129,16 @@ fn line(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Replaces control characters, which a terminal would interpret: names from documents and paths may contain them.
+/// Keeps a message on one line: a name or path with a line feed must not look like another message, or like a command to
+/// a CI system.
+fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n")
+}
+
+/// Replaces characters that a terminal would interpret: names from documents and paths may contain them.
 pub(super) fn printable(text: &str) -> String {
-    let allowed = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    let reorders = |c: char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let allowed = |c: char| !(c.is_control() || reorders(c)) || matches!(c, '\n' | '\t');
     text.chars()
         .map(|c| if allowed(c) { c } else { '\u{fffd}' })
         .collect()

@@ -3,13 +3,16 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::{flag, low_level};
 
 use crate::signals::{self, ignored_signals};
 use crate::sync::lock;
 
-/// Defers SIGHUP, SIGINT and SIGTERM while it lives, so that a temporary file is removed before they take effect.
+/// The signals that end a process and can be handled.
+const DEFERRED: [i32; 7] = [SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
+
+/// Defers the signals that would end the process while it lives, so that a temporary file is removed before they take effect.
 /// Values may overlap; the signals take effect when the last one is dropped.
 pub(super) struct Deferred(());
 
@@ -67,7 +70,7 @@ fn handlers() -> &'static Handlers {
             depth: Mutex::new(0),
         };
         let ignored = ignored_signals();
-        for signal in [SIGHUP, SIGINT, SIGTERM] {
+        for signal in DEFERRED {
             let number = usize::try_from(signal).unwrap_or_default();
             if ignored & (1 << (number - 1)) != 0 {
                 continue;

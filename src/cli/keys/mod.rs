@@ -317,6 +317,12 @@ fn refuse_key_in_use(keys: &Keys, uri: &KeyUri, paths: &[PathBuf], printer: Prin
             path.display()
         ));
     }
+    if !found.special.is_empty() {
+        printer.warning(&format!(
+            "not searched, because they are not regular files: {}",
+            list(&found.special)
+        ));
+    }
     if !found.users.is_empty() {
         return Err(
             Failure::failed(format!("{uri} is still used by {}", list(&found.users)))

@@ -23,6 +23,8 @@ pub(super) struct Found {
     pub(super) users: Vec<PathBuf>,
     /// Files that mention the key, but hold no document.
     pub(super) mentions: Vec<PathBuf>,
+    /// Pipes, sockets and devices in searched directories.
+    pub(super) special: Vec<PathBuf>,
     /// Symlinks whose target does not exist.
     pub(super) dangling: Vec<PathBuf>,
 }
@@ -35,9 +37,9 @@ pub(super) fn search(paths: &[PathBuf], id: &str, keyring: Option<&Path>) -> Res
         return Ok(found);
     };
     let keyring = keyring.and_then(|path| path.canonicalize().ok());
-    let mut walk = WalkBuilder::new(first);
+    let mut walk = WalkBuilder::new(named(first));
     for path in others {
-        walk.add(path);
+        walk.add(named(path));
     }
     walk.standard_filters(false)
         .follow_links(true)
@@ -52,10 +54,25 @@ pub(super) fn search(paths: &[PathBuf], id: &str, keyring: Option<&Path>) -> Res
     Ok(found)
 }
 
+/// The path that an argument names: `-` is standard input.
+fn named(argument: &Path) -> &Path {
+    if argument == Path::new("-") {
+        Path::new("/dev/stdin")
+    } else {
+        argument
+    }
+}
+
 impl Found {
     fn add(&mut self, entry: &DirEntry, id: &str, keyring: Option<&Path>) -> Result<()> {
         let path = entry.path();
-        if !entry.file_type().is_some_and(|kind| kind.is_file()) {
+        let kind = entry.file_type();
+        if kind.is_some_and(|kind| kind.is_dir()) {
+            return Ok(());
+        }
+        // A pipe is read only if it was named: one in a directory may have no writer.
+        if entry.depth() > 0 && !kind.is_some_and(|kind| kind.is_file()) {
+            self.special.push(path.to_owned());
             return Ok(());
         }
         if keyring.is_some() && path.canonicalize().ok().as_deref() == keyring {

@@ -7,6 +7,7 @@ use super::super::input::Input;
 use super::super::output::{Piece, join};
 use super::document::{Prepared, Sealer};
 use super::leaks::LeakCheck;
+use crate::envelope::Document;
 use crate::manifest::{Item, Node, Part, PlaintextFinding, SecretBuffer, Treatment};
 
 /// All documents of a command, in order.
@@ -73,6 +74,7 @@ impl<'s, 'p> Batch<'s, 'p> {
             return Ok(Planned::Seal(Box::new(prepared), part.explicit));
         }
         self.refuse_plaintext(input, item.find_plaintext())?;
+        self.refuse_invalid_sealed(input, item)?;
         let node = item.rewritable()?;
         self.report(item);
         Ok(Planned::Rewrite(node, item.describe(), part.explicit))
@@ -82,8 +84,44 @@ impl<'s, 'p> Batch<'s, 'p> {
     fn plan_part(&mut self, input: &Input, part: &Part<'_>) -> Result<()> {
         part.check_object()?;
         self.refuse_plaintext(input, part.find_plaintext())?;
-        part.all_objects().iter().for_each(|item| self.report(item));
+        for item in part.all_objects() {
+            self.refuse_invalid_sealed(input, &item)?;
+            self.report(&item);
+        }
         Ok(())
+    }
+
+    /// An EnvelopeSecret that is not a valid document may hold plaintext where its ciphertext should be.
+    fn refuse_invalid_sealed(&self, input: &Input, item: &Item<'_>) -> Result<()> {
+        if item.treatment() != Treatment::Sealed {
+            return Ok(());
+        }
+        // Namespace and name do not matter here, and a manifest may lack them.
+        let parsed = item
+            .sealed_json(Some("unnamed"))
+            .map_err(Failure::from)
+            .and_then(|json| Ok(Document::from_object_json(&json, Some("default"))?));
+        match parsed {
+            Ok(_) => Ok(()),
+            Err(failure) if self.pass_plain => {
+                self.sealer.printer.warning(&format!(
+                    "{}: {}: passed through, although it is not a valid sealed document: {}",
+                    input.label(),
+                    item.describe(),
+                    failure.message
+                ));
+                Ok(())
+            }
+            Err(failure) => Err(Failure::failed(format!(
+                "{}: not a valid sealed document, so it may hold plaintext: {}",
+                item.describe(),
+                failure.message
+            ))
+            .help(
+                "seal the Secret itself (`kind: Secret`); or pass the document through with --pass-plain, for example one \
+                 of a newer format",
+            )),
+        }
     }
 
     fn refuse_plaintext(&self, input: &Input, found: Option<PlaintextFinding>) -> Result<()> {

@@ -250,7 +250,13 @@ fn is_continuation(before: &[u8], line: &str) -> bool {
         || before.starts_with(b"-----BEGIN")
         || before.starts_with(b"\"-----BEGIN");
     let open_quote = matches!(before, [quote @ (b'"' | b'\''), rest @ ..] if rest.last() != Some(quote) && !rest.contains(quote));
-    open_pem && !before.windows(9).any(|window| window == b"-----END ")
+    // A shell continuation, and padding after a line that is not itself complete base64.
+    let open_line = before.last() == Some(&b'\\');
+    let only_padding =
+        line.ends_with("==") && content.len() >= 8 && !upper_case && base64(content.as_bytes());
+    open_line
+        || only_padding
+        || open_pem && !before.windows(9).any(|window| window == b"-----END ")
         || open_quote
         || (padded && (wrapped || (line.ends_with("==") && !upper_case)))
 }
@@ -350,6 +356,8 @@ mod tests {
             "KEY=\"-----BEGIN PRIVATE KEY-----\nhunter2=\n-----END PRIVATE KEY-----\"",
             "KEY='first\nhunter2=x'",
             "TOKEN=abc\nhunter2hunter2abAb==",
+            "A=MIIEabcdefgh\nhunter2lmnopq==",
+            "A=multi\\\nhunter2=x",
         ] {
             let Err(failure) = read(bad) else { panic!("{bad}") };
             assert!(!format!("{failure:?}").contains("hunter2"), "{failure:?}");

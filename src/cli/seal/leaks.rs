@@ -67,8 +67,14 @@ impl LeakCheck {
         Ok(())
     }
 
-    /// Checks a document that passes through, comments included.
+    /// Checks a document that passes through: its text with comments, and its parsed values, because YAML can spell a value
+    /// in many ways (quotes, folded and indented blocks).
     pub(super) fn check_part(&self, part: &Part<'_>) -> Result<()> {
+        for object in part.all_objects() {
+            self.check(object.to_json().expose(), |_| {
+                format!("{}, which passes through,", object.describe())
+            })?;
+        }
         self.check(part.text.as_bytes(), |offset| {
             let before = &part.text.as_bytes()[..offset.unwrap_or_default()];
             let line = part.line + memchr::memchr_iter(b'\n', before).count();

@@ -1,5 +1,6 @@
 //! A YAML document of a text, and the objects in it.
 
+use super::super::buffer::SecretBuffer;
 use super::super::error::{Ambiguity, ManifestError};
 use super::super::lookalike::{self, PlaintextFinding};
 use super::super::node::{Member, Node};
@@ -205,6 +206,11 @@ impl<'p> Item<'p> {
                 .filter(|text| !text.is_empty())
         };
         (field("namespace"), field("name"))
+    }
+
+    /// Returns the object as JSON, with every scalar in one spelling: for searches.
+    pub fn to_json(&self) -> SecretBuffer {
+        write::to_json(&self.typed())
     }
 
     /// Returns a [`Treatment::Sealed`] as JSON for the format's strict reader; input that is JSON is returned unchanged. `name`

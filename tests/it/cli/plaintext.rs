@@ -205,6 +205,68 @@ fn a_sealed_document_passes_through_and_is_reported() {
 }
 
 #[test]
+fn an_envelope_secret_that_is_not_a_valid_document_is_refused() {
+    let shell = Shell::new();
+    let object = |spec: &str| {
+        format!(
+            "apiVersion: envelope-secrets.io/v1\nkind: EnvelopeSecret\nmetadata: {{name: db, namespace: prod}}\nspec: {spec}\n"
+        )
+    };
+    for spec in [
+        "{encryptedData: {password: aHVudGVyMi1jb3JyZWN0}}",
+        "{encryptedData: {password: hunter2-correct-horse}, data: {q: aHVudGVyMi1jb3JyZWN0}}",
+    ] {
+        let list = format!(
+            "apiVersion: v1\nkind: List\nitems:\n- {}",
+            object(spec).replace('\n', "\n  ")
+        );
+        for input in [object(spec), list, format!("{GOOD}---\n{}", object(spec))] {
+            let ran = shell.run(&["seal", "--keyring", "keyring"], input.as_bytes());
+            assert!(
+                ran.stderr.contains("not a valid sealed document"),
+                "{}",
+                ran.stderr
+            );
+            assert_eq!(ran.code, Some(1), "{input}");
+            let printed = String::from_utf8_lossy(&ran.stdout);
+            assert!(!printed.contains("aHVudGVyMi1jb3JyZWN0"), "{printed}");
+        }
+        let passed = shell.seal(&["--pass-plain"], object(spec).as_bytes());
+        assert!(passed.stderr.contains("warning: "), "{}", passed.stderr);
+    }
+}
+
+#[test]
+fn a_sealed_value_in_another_spelling_of_yaml_is_refused() {
+    let shell = Shell::new();
+    for (value, spelled) in [
+        ("it's-my-password!", "{url: 'pg://u:it''s-my-password!@h'}"),
+        (
+            "correct horse battery staple",
+            "{p: correct horse\n    battery staple}",
+        ),
+        (
+            "USER=a\nPASS=hunter2xx\n",
+            "{.env: \"USER=a\\n\\\n  PASS=hunter2xx\"}",
+        ),
+    ] {
+        let secret = GOOD.replace("correct horse", &format!("{value:?}"));
+        let input = format!(
+            "{secret}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: app}}\ndata: {spelled}\n"
+        );
+        let ran = shell.run(&["seal", "--keyring", "keyring"], input.as_bytes());
+        assert!(
+            ran.stderr.contains("contains the value of entry"),
+            "{}",
+            ran.stderr
+        );
+        assert_eq!(ran.code, Some(1));
+        let printed = String::from_utf8_lossy(&ran.stdout);
+        assert!(!printed.contains("ConfigMap"), "{printed}");
+    }
+}
+
+#[test]
 fn a_sealed_value_anywhere_in_the_output_is_refused() {
     let shell = Shell::new();
     let secret = GOOD.replace("correct horse", "\"p&ss/word 1234\\n\"");

@@ -83,6 +83,41 @@ fn key_in_use_is_kept_wherever_the_document_is() {
 }
 
 #[test]
+fn named_pipe_and_standard_input_are_searched() {
+    let rotated = Rotated::new();
+    let before = rotated.shell.read("keyring");
+    let sealed = rotated.shell.read("old/sealed.yaml");
+    let arguments = ["keys", "retire", "--keyring", "keyring", &rotated.old, "new", "-"];
+    rotated
+        .shell
+        .run(&arguments, &sealed)
+        .failed(1, "is still used by /dev/stdin");
+    assert_eq!(rotated.shell.read("keyring"), before);
+}
+
+#[test]
+fn pipe_in_a_directory_is_reported_and_a_file_name_stays_on_one_line() {
+    let rotated = Rotated::new();
+    let made = rotated.shell.command("mkfifo").arg("new/pipe").status().unwrap();
+    assert!(made.success());
+    let forged = "new/o\n::error file=x::forged";
+    rotated.shell.write(forged, rotated.shell.read("old/sealed.yaml"));
+    let ran = rotated.retire(&["new"]);
+    assert!(
+        ran.stderr
+            .contains("not searched, because they are not regular files: new/pipe"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr.lines().all(|line| !line.starts_with("::")),
+        "{}",
+        ran.stderr
+    );
+    ran.failed(1, "is still used by");
+}
+
+#[test]
 fn search_without_any_document_refuses() {
     let rotated = Rotated::new();
     rotated.shell.write(
