@@ -57,7 +57,7 @@ fn start() -> io::Result<()> {
     )?;
     let handle = move || {
         for signal in &mut signals {
-            if SUSPENDED.load(Ordering::SeqCst) && [SIGHUP, SIGINT, SIGTERM].contains(&signal) {
+            if SUSPENDED.load(Ordering::SeqCst) && signal != SIGTSTP {
                 continue;
             }
             // The lock is held until the end, so that no new file or terminal mode escapes the cleanup.
@@ -80,7 +80,7 @@ fn start() -> io::Result<()> {
 
 static SUSPENDED: AtomicBool = AtomicBool::new(false);
 
-/// Leaves SIGHUP, SIGINT and SIGTERM to a write, which removes its temporary file and then ends the process.
+/// Leaves the signals that end the process to a write, which removes its temporary file first.
 pub(crate) fn suspend(suspended: bool) {
     SUSPENDED.store(suspended, Ordering::SeqCst);
 }

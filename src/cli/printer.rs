@@ -135,6 +135,11 @@ fn one_line(text: &str) -> String {
     printable(text).replace('\n', "\\n")
 }
 
+/// A text in a table: text from a cloud must neither control the terminal nor forge another line.
+pub(super) fn cell(text: &str) -> String {
+    printable(text).replace(['\n', '\t'], " ")
+}
+
 /// Replaces characters that a terminal would interpret: names from documents and paths may contain them.
 pub(super) fn printable(text: &str) -> String {
     let reorders = |c: char| matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

@@ -1,13 +1,13 @@
 //! Tables for humans.
 
-use super::printer::printable;
+use super::printer::cell;
 
 /// Formats columns, each as wide as its widest cell; the last column is not padded.
 pub(super) fn columns(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut lines: Vec<Vec<String>> = vec![headings.iter().map(|heading| (*heading).to_owned()).collect()];
     lines.extend(
         rows.into_iter()
-            .map(|row| row.iter().map(|cell| one_line(cell)).collect()),
+            .map(|row| row.iter().map(|text| cell(text)).collect()),
     );
     let mut out = String::new();
     for line in &lines {
@@ -30,15 +30,10 @@ pub(super) fn fields(fields: &[(&str, String)]) -> String {
     let mut out = String::new();
     for (name, value) in fields {
         let gap = " ".repeat(widest - name.len() + 2);
-        out.push_str(format!("{name}:{gap}{}", one_line(value)).trim_end());
+        out.push_str(format!("{name}:{gap}{}", cell(value)).trim_end());
         out.push('\n');
     }
     out
-}
-
-/// Text from a cloud must neither control the terminal nor forge another line.
-fn one_line(text: &str) -> String {
-    printable(text).replace(['\n', '\t'], " ")
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::duty::Duty;
 use crate::cli::failure::{Failure, Result};
-use crate::cli::printer::{Printer, printable};
+use crate::cli::printer::{Printer, cell, printable};
 use crate::kms::{Finding, KmsError, Severity};
 
 /// One line of the report. Holds no secret value, key or credential.
@@ -130,9 +130,9 @@ impl Report {
                 let _ = writeln!(out, "{}", printable(subject));
             }
             let (result, name) = (check.result.as_str(), check.name);
-            let _ = writeln!(out, "  {result}  {name:widest$}  {}", one_line(&check.message));
+            let _ = writeln!(out, "  {result}  {name:widest$}  {}", cell(&check.message));
             if let Some(advice) = &check.advice {
-                let advice = one_line(&printer.advice(advice));
+                let advice = cell(&printer.advice(advice));
                 let _ = writeln!(out, "        {:widest$}  help: {advice}", "");
             }
         }
@@ -150,8 +150,4 @@ impl Report {
             ))),
         }
     }
-}
-
-fn one_line(text: &str) -> String {
-    printable(text).replace(['\n', '\t'], " ")
 }
