@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::context::Context;
-use super::observe::kind::Kind;
-use super::watch::{Condition, WatchStream};
+use super::observe::watch::{Condition, WatchStream};
+use super::work::context::Context;
 use crate::api::Reason;
+use crate::controller::observe::kind::Kind;
 use crate::kms::{Access, Registry};
 use crate::metrics::Metrics;
 

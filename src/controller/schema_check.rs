@@ -8,9 +8,9 @@ use kube::Client;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::context::Context;
 use super::schema::{Fit, compare, outdated};
 use super::timings::Timings;
+use super::work::context::Context;
 use crate::api::{self, GROUP, VERSION};
 
 /// Checks the schema periodically and never returns. Once statuses can be written again, requeues every object.

@@ -1,8 +1,14 @@
 //! Observing the cluster: the one decoder for everything that the API server sends, the requests that read, and the
 //! streams that list and watch.
 
-pub(super) mod decode;
-pub(super) mod history;
-pub(super) mod kind;
-pub(super) mod requests;
-pub(super) mod source;
+pub(in crate::controller) mod decode;
+pub(in crate::controller) mod expectations;
+pub(in crate::controller) mod fields;
+pub(in crate::controller) mod history;
+pub(in crate::controller) mod kind;
+pub(in crate::controller) mod object;
+pub(in crate::controller) mod requests;
+pub(in crate::controller) mod secret_facts;
+pub(in crate::controller) mod source;
+pub(in crate::controller) mod store;
+pub(in crate::controller) mod watch;

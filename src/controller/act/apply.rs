@@ -1,0 +1,232 @@
+//! Writing the Secret of an opened document.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::api_error::ApiError;
+use super::secret::{Precondition, SecretBody, cleanup, disown};
+use crate::api::{Applied, Kept, Mode, Outcome, Reason, Rejection, Sealed};
+use crate::controller::decide::object_state::Unreported;
+use crate::controller::decide::plan::{Cause, RENDERER};
+use crate::controller::decide::status::{rollback, synced};
+use crate::controller::observe::secret_facts::{Holder, SecretFacts};
+use crate::controller::work::opener::Opening;
+use crate::controller::work::reconciler::{Action, Finished, Reconciler, Snapshot, Step};
+use crate::envelope::{Opened, Rollback};
+
+impl Reconciler<'_> {
+    /// Writes the Secret of an opened document if necessary, then the status.
+    pub(in crate::controller) async fn apply(
+        &mut self,
+        snapshot: Snapshot,
+        cause: Cause,
+        opening: Opening,
+    ) -> Step {
+        let Ok(opened) = &opening.result else {
+            return Step::Replan;
+        };
+        let facts = match cause {
+            // The same document under new wraps: opening it has verified them.
+            Cause::Verify => match snapshot.secret.clone() {
+                Some(facts) => facts,
+                None => return Step::Replan,
+            },
+            _ => match self.write_secret(&snapshot, cause, opened).await {
+                Ok(facts) => facts,
+                Err(error) => return self.write_failed(&snapshot, error, opening).await,
+            },
+        };
+        self.record_success(snapshot, cause, opened, &facts).await
+    }
+
+    /// Writes the Secret, then removes what is not part of the document.
+    async fn write_secret(
+        &mut self,
+        snapshot: &Snapshot,
+        cause: Cause,
+        opened: &Opened,
+    ) -> Result<Arc<SecretFacts>, ApiError> {
+        if cause == Cause::Missing {
+            self.confirm_object(snapshot).await?;
+        }
+        let precondition = match &snapshot.secret {
+            None => Precondition::Absent,
+            Some(facts) => Precondition::Unchanged {
+                uid: facts.uid.clone(),
+                resource_version: facts.resource_version.clone(),
+            },
+        };
+        let object_uid = &*snapshot.object.uid;
+        let body = SecretBody {
+            key: self.key,
+            object_uid,
+            opened,
+            precondition: &precondition,
+        };
+        let cluster = &self.context.cluster;
+        self.state.overdue_reads = 0;
+        self.cache.secret_request(self.key);
+        let mut meta = cluster.apply_secret(&body).await?;
+        if let Some(operations) = cleanup(&meta, opened.document(), object_uid) {
+            meta = cluster.patch_secret(self.key, operations).await?;
+        }
+        // A response without uid or resourceVersion is not one of an API server: the Secret has to be re-read.
+        let (_, facts) = SecretFacts::of_meta(&meta).ok_or(ApiError::Conflict)?;
+        let facts = Arc::new(facts);
+        self.cache
+            .secret_confirmed(self.key, facts.clone(), self.new_expectation_deadline());
+        Ok(facts)
+    }
+
+    /// Checks that the object still exists before its missing Secret is created again. The two watches are not ordered,
+    /// so the Secret may be missing because its object was deleted.
+    async fn confirm_object(&mut self, snapshot: &Snapshot) -> Result<(), ApiError> {
+        self.cache.object_request(self.key);
+        let read = self.context.cluster.object(self.key).await;
+        let confirmed = read.as_ref().is_ok_and(|object| {
+            object
+                .as_ref()
+                .is_some_and(|object| object.uid == snapshot.object.uid && !object.deleting)
+        });
+        if confirmed || read.is_err() {
+            self.cache.object_unknown(self.key);
+        }
+        let object = read?;
+        if confirmed {
+            return Ok(());
+        }
+        self.cache.object_read(self.key, object);
+        Err(ApiError::Conflict)
+    }
+
+    async fn write_failed(&mut self, snapshot: &Snapshot, error: ApiError, opening: Opening) -> Step {
+        self.cache.secret_unknown(self.key);
+        let outcome = match error {
+            ApiError::Conflict => {
+                self.opening = Some(opening);
+                return self.read_secret().await;
+            }
+            ApiError::NotFound | ApiError::NamespaceTerminating => {
+                return Step::Finished(Finished::silently(Action::Terminating));
+            }
+            ApiError::ImmutableField(fields)
+                if fields.iter().any(|field| field == "data" || field == "immutable") =>
+            {
+                let applied = snapshot.object.status.applied.as_ref();
+                Outcome::ImmutableSecret {
+                    name: self.key.name.to_string(),
+                    holds: applied.map(|applied| applied.generation),
+                    generation: snapshot.object.generation,
+                }
+            }
+            ApiError::ImmutableField(fields) => Outcome::SecretRejected {
+                rejection: Rejection::Invalid(fields),
+            },
+            ApiError::Reportable(outcome) => {
+                let outcome = *outcome;
+                if has_obsolete_owner(snapshot, &outcome) {
+                    self.opening = Some(opening);
+                    return self.remove_obsolete_owners(snapshot).await;
+                }
+                outcome
+            }
+        };
+        self.fail(snapshot, outcome).await
+    }
+
+    /// Removes the ownerReferences to earlier incarnations of the object, then plans again.
+    async fn remove_obsolete_owners(&mut self, snapshot: &Snapshot) -> Step {
+        let cluster = &self.context.cluster;
+        let read = cluster.secret(self.key).await;
+        let operations = match &read {
+            Ok(Some(meta)) => disown(meta, &snapshot.object.uid),
+            _ => None,
+        };
+        if let Some(operations) = operations
+            && let Err(ApiError::Reportable(outcome)) = cluster.patch_secret(self.key, operations).await
+        {
+            return self.fail(snapshot, *outcome).await;
+        }
+        self.read_secret().await
+    }
+
+    /// Records that the Secret holds the opened document, and reports it.
+    async fn record_success(
+        &mut self,
+        mut snapshot: Snapshot,
+        cause: Cause,
+        opened: &Opened,
+        facts: &SecretFacts,
+    ) -> Step {
+        let before = snapshot.object.status.clone();
+        let (time, action) = match (&before.applied, cause) {
+            (Some(applied), Cause::Verify) => (applied.time.clone(), Action::Verified),
+            _ => (
+                Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                Action::Written,
+            ),
+        };
+        let desired = snapshot.document.as_ref().ok().map(|(_, desired)| desired);
+        let applied = Applied {
+            generation: snapshot.object.generation,
+            digest: desired.map(|desired| desired.digest.clone()).unwrap_or_default(),
+            mode: Mode::Owned.as_str().to_owned(),
+            renderer: RENDERER,
+            secret_uid: facts.uid.to_string(),
+            secret_resource_version: facts.resource_version.to_string(),
+            entries: i64::try_from(opened.entries().len()).unwrap_or(i64::MAX),
+            time,
+        };
+        let mark = opened.document().seal_mark();
+        let sealed = Sealed::after(before.sealed.as_ref(), &mark);
+        self.state.unreported = Some(Unreported {
+            applied: applied.clone(),
+            sealed: sealed.clone(),
+        });
+        if let Some(seen) = self.state.first_seen.take()
+            && cause != Cause::Verify
+        {
+            self.context.metrics.secret_written(seen.elapsed());
+        }
+        self.announce(&snapshot, cause, &applied, &sealed);
+        if rollback(before.sealed.as_ref(), &mark) != Rollback::None {
+            let highest = before
+                .sealed
+                .as_ref()
+                .map(|sealed| sealed.highest_time.as_str())
+                .unwrap_or_default();
+            let note = format!("sealed at {}, but {highest} was already seen", mark.time);
+            tracing::warn!(namespace = &*self.key.namespace, name = &*self.key.name, "{note}");
+            self.send_event(&snapshot, Reason::RollbackDetected, true, note);
+        }
+        snapshot.object.set_applied(applied, sealed);
+        self.report_synced(&snapshot, action).await
+    }
+
+    /// Logs the write of a Secret and sends its event.
+    fn announce(&self, snapshot: &Snapshot, cause: Cause, applied: &Applied, sealed: &Sealed) {
+        let reason = match (cause, &snapshot.secret) {
+            (Cause::Verify, _) => return,
+            (Cause::Missing | Cause::Edited, _) => Reason::DriftHealed,
+            (Cause::New, None) => Reason::SecretCreated,
+            (Cause::New | Cause::Changed, _) => Reason::SecretUpdated,
+        };
+        let note = synced(applied, Some(sealed)).message(Kept::Nothing);
+        let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*snapshot.object.uid);
+        tracing::info!(namespace, name, uid, generation = applied.generation, %reason, "{note}");
+        self.send_event(snapshot, reason, false, note);
+    }
+}
+
+/// Whether an earlier incarnation of the object still is the Secret's controller: the API server rejects a write that
+/// would add a second one.
+fn has_obsolete_owner(snapshot: &Snapshot, outcome: &Outcome) -> bool {
+    let names_owners = |field: &String| field.starts_with("metadata.ownerReferences");
+    let rejected = matches!(outcome, Outcome::SecretRejected { rejection: Rejection::Invalid(fields) }
+        if fields.iter().any(names_owners));
+    let owned_by_another = |facts: &SecretFacts| {
+        matches!(facts.holder, Holder::Object(_)) && !facts.holder.is_exactly(&snapshot.object.uid)
+    };
+    rejected && snapshot.secret.as_deref().is_some_and(owned_by_another)
+}

@@ -1,0 +1,333 @@
+//! Events of `events.k8s.io`, sent on change only, through a bounded queue with a rate limit. If it is full, events are
+//! dropped and counted, so a cold start of many objects is not slowed by them.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event as ApiEvent;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::Client;
+use kube::api::{Api, Patch, PatchParams, PostParams};
+use serde_json::json;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::api::Reason;
+use crate::config;
+use crate::controller::key::ObjectKey;
+use crate::envelope::wire::{API_VERSION, KIND};
+use crate::metrics::Metrics;
+
+/// Maximum number of queued events.
+const CAPACITY: usize = 1000;
+/// Maximum number of remembered events, whose repetition is a patch of the series.
+const REMEMBERED: usize = 1000;
+/// How long after the last occurrence an equal event counts as a repetition.
+const SERIES: Duration = Duration::from_mins(6);
+/// The field `reportingController`.
+const REPORTER: &str = "envelope-secrets.io/controller";
+/// Maximum length of an event name without its unique suffix.
+const NAME_LEN: usize = 220;
+
+/// An event about an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::controller) struct Event {
+    pub(in crate::controller) key: ObjectKey,
+    pub(in crate::controller) uid: Arc<str>,
+    pub(in crate::controller) reason: Reason,
+    /// Type Warning instead of Normal.
+    pub(in crate::controller) warning: bool,
+    /// At most 1024 bytes; never contains a value of a Secret.
+    pub(in crate::controller) note: String,
+}
+
+/// The sending end of the event queue.
+pub(in crate::controller) struct Events {
+    sender: mpsc::Sender<Event>,
+    metrics: Arc<Metrics>,
+}
+
+/// The receiving end of the event queue.
+pub(in crate::controller) struct Waiting(mpsc::Receiver<Event>);
+
+impl Events {
+    pub(in crate::controller) fn new(metrics: Arc<Metrics>) -> (Self, Waiting) {
+        let (sender, receiver) = mpsc::channel(CAPACITY);
+        (Events { sender, metrics }, Waiting(receiver))
+    }
+
+    /// Queues an event; drops and counts it if the queue is full.
+    pub(in crate::controller) fn send(&self, event: Event) {
+        if self.sender.try_send(event).is_err() {
+            self.metrics.event_dropped();
+        }
+    }
+}
+
+/// Token bucket: a burst, then one token per interval.
+struct Bucket {
+    interval: Duration,
+    burst: u32,
+    /// When the bucket will be full again.
+    full_at: Instant,
+}
+
+impl Bucket {
+    fn new(interval: Duration, burst: u32, now: Instant) -> Self {
+        Bucket {
+            interval,
+            burst: burst.max(1),
+            full_at: now,
+        }
+    }
+
+    /// Takes a token and returns when it may be used.
+    fn take(&mut self, now: Instant) -> Instant {
+        let full_at = self.full_at.max(now);
+        let at = full_at
+            .checked_sub(self.interval * (self.burst - 1))
+            .unwrap_or(now)
+            .max(now);
+        self.full_at = full_at + self.interval;
+        at
+    }
+}
+
+/// Recently sent events.
+#[derive(Default)]
+struct Sent {
+    names: HashMap<u64, Repeated>,
+    order: VecDeque<u64>,
+}
+
+struct Repeated {
+    name: String,
+    count: i32,
+    until: Instant,
+}
+
+/// The request for an event.
+enum Request {
+    Create(String),
+    Repeat(String, i32),
+}
+
+impl Sent {
+    fn request(&mut self, event: &Event, now: Instant, stamp: i128) -> Request {
+        let mut hasher = DefaultHasher::new();
+        (&event.uid, event.reason, &event.note).hash(&mut hasher);
+        let id = hasher.finish();
+        if let Some(before) = self.names.get_mut(&id)
+            && now < before.until
+        {
+            before.count = before.count.saturating_add(1);
+            before.until = now + SERIES;
+            return Request::Repeat(before.name.clone(), before.count);
+        }
+        let name = &event.key.name;
+        let name = format!("{}.{stamp:x}", &name[..name.floor_char_boundary(NAME_LEN)]);
+        if self
+            .names
+            .insert(
+                id,
+                Repeated {
+                    name: name.clone(),
+                    count: 1,
+                    until: now + SERIES,
+                },
+            )
+            .is_none()
+        {
+            self.order.push_back(id);
+        }
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.names.remove(&oldest);
+        }
+        Request::Create(name)
+    }
+}
+
+/// Sends events until `stop`; events still queued are then dropped.
+pub(in crate::controller) async fn run(
+    client: Client,
+    mut waiting: Waiting,
+    metrics: Arc<Metrics>,
+    rate: (Duration, u32),
+    stop: CancellationToken,
+) {
+    let mut bucket = Bucket::new(rate.0, rate.1, Instant::now());
+    let mut sent = Sent::default();
+    let work = async {
+        while let Some(event) = waiting.0.recv().await {
+            tokio::time::sleep_until(bucket.take(Instant::now())).await;
+            let now = Timestamp::now();
+            let request = sent.request(&event, Instant::now(), now.as_nanosecond());
+            if let Err(error) = send(&client, &event, request, now).await {
+                metrics.event_dropped();
+                let (namespace, name) = (&*event.key.namespace, &*event.key.name);
+                tracing::debug!(namespace, name, reason = %event.reason, "sending the event failed: {}", error_kind(&error));
+            }
+        }
+    };
+    stop.run_until_cancelled(work).await;
+}
+
+/// Describes an error without the API server's message, which may quote the request.
+fn error_kind(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} {}", status.code, status.reason),
+        _ => "no response".to_owned(),
+    }
+}
+
+async fn send(client: &Client, event: &Event, request: Request, now: Timestamp) -> kube::Result<()> {
+    let events: Api<ApiEvent> = Api::namespaced(client.clone(), &event.key.namespace);
+    match request {
+        Request::Create(name) => drop(
+            events
+                .create(&PostParams::default(), &created(event, name, now))
+                .await?,
+        ),
+        Request::Repeat(name, count) => {
+            let series = json!({"series": {"count": count, "lastObservedTime": MicroTime(now)}});
+            events
+                .patch(&name, &PatchParams::default(), &Patch::Merge(series))
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+fn created(event: &Event, name: String, now: Timestamp) -> ApiEvent {
+    let namespace = Some(event.key.namespace.to_string());
+    ApiEvent {
+        action: Some("Reconcile".to_owned()),
+        event_time: Some(MicroTime(now)),
+        metadata: ObjectMeta {
+            name: Some(name),
+            namespace: namespace.clone(),
+            ..ObjectMeta::default()
+        },
+        note: Some(event.note.clone()),
+        reason: Some(event.reason.as_str().to_owned()),
+        regarding: Some(ObjectReference {
+            api_version: Some(API_VERSION.to_owned()),
+            kind: Some(KIND.to_owned()),
+            name: Some(event.key.name.to_string()),
+            namespace,
+            uid: Some(event.uid.to_string()),
+            ..ObjectReference::default()
+        }),
+        reporting_controller: Some(REPORTER.to_owned()),
+        reporting_instance: Some(config::instance()),
+        type_: Some(if event.warning { "Warning" } else { "Normal" }.to_owned()),
+        ..ApiEvent::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(name: &str, note: &str) -> Event {
+        Event {
+            key: ObjectKey::new("prod", name),
+            uid: "o-1".into(),
+            reason: Reason::SecretUpdated,
+            warning: false,
+            note: note.into(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn burst_is_followed_by_one_event_per_interval() {
+        let start = Instant::now();
+        let mut bucket = Bucket::new(Duration::from_millis(200), 3, start);
+        let waits: Vec<u128> = (0..6).map(|_| (bucket.take(start) - start).as_millis()).collect();
+        assert_eq!(waits, [0, 0, 0, 200, 400, 600]);
+        let later = start + Duration::from_secs(10);
+        let waits: Vec<u128> = (0..5).map(|_| (bucket.take(later) - later).as_millis()).collect();
+        assert_eq!(waits, [0, 0, 0, 200, 400], "refilled, but not beyond the burst");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn repetition_extends_the_series_and_new_note_is_a_new_event() {
+        let mut sent = Sent::default();
+        let now = Instant::now();
+        let Request::Create(name) = sent.request(&event("db", "a"), now, 0xff) else {
+            panic!("the first")
+        };
+        assert_eq!(name, "db.ff");
+        assert!(matches!(sent.request(&event("db", "a"), now, 1), Request::Repeat(n, 2) if n == name));
+        assert!(matches!(
+            sent.request(&event("db", "b"), now, 2),
+            Request::Create(_)
+        ));
+        assert!(
+            matches!(
+                sent.request(&event("db", "a"), now + SERIES, 3),
+                Request::Create(_)
+            ),
+            "the series has ended"
+        );
+        let long = "x".repeat(253);
+        let Request::Create(name) = sent.request(&event(&long, "a\n"), now, i128::from(u64::MAX)) else {
+            panic!("new")
+        };
+        assert!(name.len() <= 253);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn remembered_events_are_bounded() {
+        let mut sent = Sent::default();
+        for index in 0..3 * REMEMBERED {
+            sent.request(&event("db", &index.to_string()), Instant::now(), 0);
+        }
+        assert_eq!((sent.names.len(), sent.order.len()), (REMEMBERED, REMEMBERED));
+    }
+
+    #[tokio::test]
+    async fn full_queue_drops_and_counts_events() {
+        let metrics = Metrics::new();
+        let (events, _waiting) = Events::new(metrics.clone());
+        for _ in 0..CAPACITY + 2 {
+            events.send(event("db", "a"));
+        }
+        assert!(
+            metrics
+                .encode()
+                .contains("envelope_secrets_events_dropped_total 2\n")
+        );
+    }
+
+    #[test]
+    fn event_has_the_fields_of_the_events_api() {
+        let event = Event {
+            warning: true,
+            reason: Reason::IntegrityError,
+            ..event("db", "it cannot be opened")
+        };
+        let json = serde_json::to_value(created(&event, "db.1".into(), Timestamp::UNIX_EPOCH)).expect("JSON");
+        assert_eq!(
+            json["regarding"],
+            json!({"apiVersion": "envelope-secrets.io/v1", "kind": "EnvelopeSecret",
+            "name": "db", "namespace": "prod", "uid": "o-1"})
+        );
+        assert_eq!(
+            (&json["type"], &json["reason"], &json["note"]),
+            (
+                &json!("Warning"),
+                &json!("IntegrityError"),
+                &json!("it cannot be opened")
+            )
+        );
+        assert_eq!(json["eventTime"], "1970-01-01T00:00:00.000000Z");
+    }
+}

@@ -1,0 +1,81 @@
+//! Live reads of what no watch has delivered: a Secret without our label, and the current state after a conflict.
+
+use std::sync::Arc;
+
+use super::api_error::ApiError;
+use crate::api::MANAGED_LABEL;
+use crate::controller::observe::secret_facts::{Holder, SecretFacts};
+use crate::controller::work::reconciler::{Action, LiveRead, Reconciler, Step};
+
+impl Reconciler<'_> {
+    /// Reads the Secret's metadata by name.
+    pub(in crate::controller) async fn read_secret(&mut self) -> Step {
+        self.cache.secret_request(self.key);
+        let meta = match self.context.cluster.secret(self.key).await {
+            Ok(meta) => meta,
+            Err(error) => {
+                self.cache.secret_unknown(self.key);
+                return self.read_failed(error);
+            }
+        };
+        let watched = meta
+            .as_ref()
+            .is_some_and(|meta| meta.labels.get(MANAGED_LABEL).is_some());
+        let facts = meta
+            .as_ref()
+            .and_then(SecretFacts::of_meta)
+            .map(|(_, facts)| Arc::new(facts));
+        match &facts {
+            Some(facts) if watched => {
+                self.cache
+                    .secret_confirmed(self.key, facts.clone(), self.new_expectation_deadline());
+            }
+            _ => self
+                .cache
+                .secret_unwatched(self.key, self.new_expectation_deadline()),
+        }
+        if facts
+            .as_ref()
+            .is_none_or(|facts| !matches!(facts.holder, Holder::Foreign(_)))
+        {
+            self.state.foreign = None;
+        }
+        self.live_read = facts
+            .filter(|_| !watched)
+            .map_or(LiveRead::AbsentOrWatched, LiveRead::Unwatched);
+        Step::Replan
+    }
+
+    /// Re-reads the object.
+    pub(in crate::controller) async fn read_object(&mut self) -> Step {
+        self.cache.object_request(self.key);
+        match self.context.cluster.object(self.key).await {
+            Ok(object) => {
+                self.cache.object_read(self.key, object);
+                Step::Replan
+            }
+            Err(error) => {
+                self.cache.object_unknown(self.key);
+                self.read_failed(error)
+            }
+        }
+    }
+
+    /// Reads object and Secret, because the watch has not delivered one of our writes in time.
+    pub(in crate::controller) async fn read_both(&mut self) -> Step {
+        match self.read_object().await {
+            Step::Replan => self.read_secret().await,
+            other => other,
+        }
+    }
+
+    fn read_failed(&mut self, error: ApiError) -> Step {
+        match error {
+            ApiError::NotFound | ApiError::NamespaceTerminating => self.finish_gone(),
+            ApiError::Conflict | ApiError::ImmutableField(_) => {
+                Step::Finished(self.retry_later(Action::ReadFailed))
+            }
+            ApiError::Reportable(outcome) => Step::Unread(*outcome),
+        }
+    }
+}

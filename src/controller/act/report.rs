@@ -1,0 +1,162 @@
+//! Reporting the outcome of a reconcile: status, event and log line.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::api_error::ApiError;
+use super::events::Event;
+use crate::api::{EnvelopeSecretStatus, Outcome, Reason, Verdict};
+use crate::controller::decide::status::desired_status;
+use crate::controller::observe::decode::Meta;
+use crate::controller::observe::expectations::Version;
+use crate::controller::observe::object::{Object, StatusFacts};
+use crate::controller::observe::secret_facts::Holder;
+use crate::controller::work::reconciler::{Action, Finished, Reconciler, Snapshot, Step, next_retry};
+
+impl Reconciler<'_> {
+    /// Writes the status if it differs from the current one, and finishes.
+    pub(in crate::controller) async fn report(
+        &mut self,
+        snapshot: &Snapshot,
+        outcome: &Outcome,
+        action: Action,
+        requeue_at: Option<Instant>,
+    ) -> Step {
+        let object = &snapshot.object;
+        let finished = |action| {
+            Step::Finished(Finished {
+                action,
+                reason: Some(outcome.reason()),
+                requeue_at,
+            })
+        };
+        let spec = snapshot
+            .document
+            .as_ref()
+            .ok()
+            .map(|(accepted, _)| accepted.document().spec());
+        let ours_exists = snapshot
+            .secret
+            .as_deref()
+            .is_some_and(|facts| !matches!(facts.holder, Holder::Foreign(_)));
+        let status = desired_status(object, spec, outcome, ours_exists, Timestamp::now());
+        if object.status.equals(&status) {
+            if action == Action::Failed {
+                self.log_repetition(object, outcome);
+            }
+            self.state.status_written();
+            return finished(action);
+        }
+        if !self.context.schema.keeps_status() {
+            // The API server would prune it. The result stays in memory until the CRD is updated.
+            return finished(Action::StatusWriteFailed);
+        }
+        self.cache.object_request(self.key);
+        let cluster = &self.context.cluster;
+        match cluster
+            .apply_status(self.key, &object.resource_version, &status)
+            .await
+        {
+            Ok(meta) => {
+                self.announce_failure(snapshot, outcome, &status);
+                self.status_written(&meta, status);
+                finished(match action {
+                    Action::Skipped => Action::StatusWritten,
+                    other => other,
+                })
+            }
+            Err(error) => {
+                self.cache.object_unknown(self.key);
+                self.status_failed(error, outcome.reason(), requeue_at).await
+            }
+        }
+    }
+
+    fn status_written(&mut self, meta: &Meta, status: EnvelopeSecretStatus) {
+        self.state.status_written();
+        let (uid, version) = (meta.uid.as_deref(), meta.resource_version.as_deref());
+        let version = Version::new(uid.unwrap_or_default(), version.unwrap_or_default());
+        let facts = Arc::new(StatusFacts::of(status));
+        self.cache
+            .status_confirmed(self.key, version, facts, self.new_expectation_deadline());
+    }
+
+    async fn status_failed(&mut self, error: ApiError, reason: Reason, requeue_at: Option<Instant>) -> Step {
+        let cause = match error {
+            ApiError::Conflict => return self.read_object().await,
+            ApiError::NotFound | ApiError::NamespaceTerminating => {
+                return Step::Finished(Finished::silently(Action::Terminating));
+            }
+            ApiError::ImmutableField(_) => None,
+            ApiError::Reportable(outcome) => Some(outcome.reason()),
+        };
+        let advice = if cause == Some(Reason::ApiForbidden) {
+            ": the controller is not allowed to patch envelopesecrets/status; check its Role"
+        } else {
+            ""
+        };
+        let (namespace, name) = (&*self.key.namespace, &*self.key.name);
+        tracing::warn!(
+            namespace,
+            name,
+            reason = cause.map_or("ImmutableField", Reason::as_str),
+            "writing the status failed{advice}; retrying with backoff"
+        );
+        let due = next_retry(&mut self.state.status_retries, &self.context.timings);
+        Step::Finished(Finished {
+            action: Action::StatusWriteFailed,
+            reason: Some(reason),
+            requeue_at: Some(requeue_at.map_or(due, |at| at.min(due))),
+        })
+    }
+
+    /// Logs the request id of a failure that the status already reports.
+    fn log_repetition(&self, object: &Object, outcome: &Outcome) {
+        let Some(request_id) = request_id(outcome) else {
+            return;
+        };
+        let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*object.uid);
+        let reason = outcome.reason();
+        tracing::debug!(namespace, name, uid, %reason, request_id, "the KMS call failed again for the same reason");
+    }
+
+    /// Logs a new failure and sends its event. A success is announced where the Secret is written.
+    fn announce_failure(&self, snapshot: &Snapshot, outcome: &Outcome, status: &EnvelopeSecretStatus) {
+        if outcome.verdict() == Verdict::Ready {
+            return;
+        }
+        if snapshot.object.status.reads_like(status) {
+            return self.log_repetition(&snapshot.object, outcome);
+        }
+        let ready = status.conditions.first();
+        let message = outcome.note(ready.map_or("", |ready| &ready.message));
+        let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*snapshot.object.uid);
+        let (generation, kms_key) = (snapshot.object.generation, status.kms_key.as_deref());
+        let request_id = request_id(outcome);
+        tracing::warn!(namespace, name, uid, generation, reason = %outcome.reason(), kms_key, request_id, "{message}");
+        self.send_event(snapshot, outcome.reason(), true, message);
+    }
+
+    /// Queues an event about the object.
+    pub(in crate::controller) fn send_event(
+        &self,
+        snapshot: &Snapshot,
+        reason: Reason,
+        warning: bool,
+        note: String,
+    ) {
+        self.context.events.send(Event {
+            key: self.key.clone(),
+            uid: snapshot.object.uid.clone(),
+            reason,
+            warning,
+            note,
+        });
+    }
+}
+
+fn request_id(outcome: &Outcome) -> Option<&str> {
+    outcome.response()?.request_id.as_deref()
+}

@@ -1,0 +1,205 @@
+//! The Secret of an opened document: the body to apply, and the patches that remove everything else from it
+//! (docs/design/controller.md#removing-entries-that-are-not-in-the-document).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use serde::ser::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use crate::api::{MANAGED_BY_LABEL, MANAGED_LABEL, Mode, SECRET_MANAGER};
+use crate::controller::decide::plan::Desired;
+use crate::controller::key::ObjectKey;
+use crate::controller::observe::decode::Meta;
+use crate::controller::observe::fields::{FieldSet, OwnedEntries};
+use crate::controller::observe::secret_facts::is_object;
+use crate::envelope::encoding::to_hex;
+use crate::envelope::wire::{API_VERSION, KIND};
+use crate::envelope::{Document, Opened, Template};
+use crate::manifest::{SecretManifest, Values};
+
+/// The type of a Secret whose template sets none.
+const DEFAULT_TYPE: &str = "Opaque";
+
+/// The precondition of a write (docs/design/controller.md#write-preconditions).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::controller) enum Precondition {
+    /// The Secret does not exist: with resourceVersion 1, a write to an existing one fails with 409.
+    Absent,
+    /// The Secret is unchanged since it was observed.
+    Unchanged {
+        uid: Box<str>,
+        resource_version: Box<str>,
+    },
+}
+
+impl Precondition {
+    /// Returns the resourceVersion that a write with this precondition carries.
+    pub(in crate::controller) fn resource_version(&self) -> &str {
+        match self {
+            Precondition::Absent => "1",
+            Precondition::Unchanged { resource_version, .. } => resource_version,
+        }
+    }
+}
+
+/// Returns the desired state of the Secret that belongs to the object with this uid.
+pub(in crate::controller) fn desired(document: &Document, object_uid: &str) -> Desired {
+    let template = &document.spec().template;
+    let labels = labels(template);
+    let fields = FieldSet::expected(
+        entry_names(document).into_iter(),
+        labels.keys().copied(),
+        template.annotations.keys().map(String::as_str),
+        template.immutable == Some(true),
+        object_uid,
+    );
+    Desired {
+        digest: to_hex(&document.digest()),
+        fields,
+    }
+}
+
+/// Returns the names of all entries of the Secret: values, plain data, rendered texts.
+fn entry_names(document: &Document) -> BTreeSet<&str> {
+    let spec = document.spec();
+    let template = &spec.template;
+    let names = spec
+        .encrypted_data
+        .keys()
+        .chain(template.data.keys())
+        .chain(template.render.keys());
+    names.map(String::as_str).collect()
+}
+
+fn labels(template: &Template) -> BTreeMap<&str, &str> {
+    // Policy refuses a template that sets one of the two labels inserted below.
+    let mut labels: BTreeMap<&str, &str> = template
+        .labels
+        .iter()
+        .map(|(k, v)| (k.as_str(), v.as_str()))
+        .collect();
+    labels.insert(MANAGED_LABEL, Mode::Owned.label());
+    labels.insert(MANAGED_BY_LABEL, SECRET_MANAGER);
+    labels
+}
+
+/// The body of the server-side apply. Its Debug output contains nothing but the Secret's name.
+pub(in crate::controller) struct SecretBody<'a> {
+    pub(in crate::controller) key: &'a ObjectKey,
+    pub(in crate::controller) object_uid: &'a str,
+    pub(in crate::controller) opened: &'a Opened,
+    pub(in crate::controller) precondition: &'a Precondition,
+}
+
+impl fmt::Debug for SecretBody<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretBody({})", self.key)
+    }
+}
+
+impl Serialize for SecretBody<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let secret = SecretManifest {
+            opened: self.opened,
+            metadata: self.metadata(&self.opened.document().spec().template),
+            default_type: Some(DEFAULT_TYPE),
+            values: Values::Data,
+        };
+        secret.serialize(serializer)
+    }
+}
+
+impl SecretBody<'_> {
+    fn metadata(&self, template: &Template) -> Value {
+        let uid = match self.precondition {
+            Precondition::Absent => None,
+            Precondition::Unchanged { uid, .. } => Some(uid),
+        };
+        let owner = OwnerReference {
+            api_version: API_VERSION.to_owned(),
+            kind: KIND.to_owned(),
+            name: self.key.name.to_string(),
+            uid: self.object_uid.to_owned(),
+            controller: Some(true),
+            // It would require permission on the object's finalizers.
+            block_owner_deletion: None,
+        };
+        let mut metadata = json!({
+            "name": &*self.key.name,
+            "namespace": &*self.key.namespace,
+            "resourceVersion": self.precondition.resource_version(),
+            "labels": labels(template),
+            "annotations": template.annotations,
+            "ownerReferences": [owner],
+        });
+        if let Some(uid) = uid {
+            metadata["uid"] = json!(uid);
+        }
+        metadata
+    }
+}
+
+/// Returns the JSON Patch that removes what our Apply left in the Secret: data entries that are not in `document`,
+/// ownerReferences to earlier incarnations of the object, and `stringData` of other field managers. `None` if the Secret
+/// is exact.
+pub(in crate::controller) fn cleanup(meta: &Meta, document: &Document, object_uid: &str) -> Option<Value> {
+    let ours = entry_names(document);
+    let owned = OwnedEntries::of(meta);
+    let mut removals = Vec::new();
+    if ours.is_empty() && !owned.string_data.is_empty() {
+        // `data` may be absent, and then no member can be added to it.
+        removals.push(json!({"op": "add", "path": "/data", "value": {}}));
+    } else {
+        let not_ours = |key: &&String| !ours.contains(key.as_str());
+        for key in owned.string_data.difference(&owned.data).filter(not_ours) {
+            // The metadata does not say whether the entry exists, and removing an absent one fails: add it first.
+            removals.push(json!({"op": "add", "path": format!("/data/{key}"), "value": ""}));
+            removals.push(remove(&format!("/data/{key}")));
+        }
+        let listed = owned.data.iter().filter(not_ours);
+        removals.extend(listed.map(|key| remove(&format!("/data/{key}"))));
+    }
+    // Otherwise managedFields would report an edit permanently. Only this field of each manager is removed.
+    let managers = owned.string_data_managers.iter();
+    removals.extend(
+        managers.map(|index| remove(&format!("/metadata/managedFields/{index}/fieldsV1/f:stringData"))),
+    );
+    removals.extend(obsolete_owners(meta, object_uid));
+    patch(meta, removals)
+}
+
+/// Returns the JSON Patch that removes ownerReferences to earlier incarnations of the object before an Apply: the API
+/// server rejects a write that leaves two controller owners. `None` if there are none.
+pub(in crate::controller) fn disown(meta: &Meta, object_uid: &str) -> Option<Value> {
+    patch(meta, obsolete_owners(meta, object_uid))
+}
+
+/// Removals of obsolete ownerReferences, last index first, so that no removal shifts another.
+fn obsolete_owners(meta: &Meta, object_uid: &str) -> Vec<Value> {
+    let name = meta.name.as_deref().unwrap_or_default();
+    let owners = meta.owner_references.iter().enumerate().rev();
+    let obsolete = owners.filter(|(_, owner)| is_object(owner, name) && owner.uid != object_uid);
+    obsolete
+        .map(|(index, _)| remove(&format!("/metadata/ownerReferences/{index}")))
+        .collect()
+}
+
+fn remove(path: &str) -> Value {
+    json!({"op": "remove", "path": path})
+}
+
+fn patch(meta: &Meta, removals: Vec<Value>) -> Option<Value> {
+    if removals.is_empty() {
+        return None;
+    }
+    let mut operations = vec![json!({
+        "op": "test", "path": "/metadata/resourceVersion", "value": meta.resource_version
+    })];
+    operations.extend(removals);
+    Some(Value::Array(operations))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,7 @@
+//! Deciding what to do, by pure functions of the observed state: the plan, the status, and when to retry.
+//!
+//! Neither tokio nor kube, and no I/O: every decision has a table-driven test.
+
+pub(in crate::controller) mod object_state;
+pub(in crate::controller) mod plan;
+pub(in crate::controller) mod status;

@@ -1,0 +1,274 @@
+//! What the controller remembers about one object between reconciles. Losing it is safe: it only saves calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::api::{Applied, Outcome, Reason, Sealed};
+use crate::backoff::ExponentialBackoff;
+use crate::controller::backoff::Backoff;
+use crate::controller::observe::object::Object;
+use crate::controller::observe::secret_facts::SecretFacts;
+
+/// What is remembered about one object.
+#[derive(Debug, Default)]
+pub(in crate::controller) struct ObjectState {
+    uid: Option<Arc<str>>,
+    generation: i64,
+    /// When this generation was first seen; `None` once its Secret is written.
+    pub(in crate::controller) first_seen: Option<Instant>,
+    failure: Option<Failure>,
+    /// The uid of the Secret that the last failed attempt found.
+    pub(in crate::controller) failed_secret: Option<Box<str>>,
+    /// A foreign Secret that no watch delivers.
+    pub(in crate::controller) foreign: Option<ForeignSecret>,
+    /// A success that is not in the status yet.
+    pub(in crate::controller) unreported: Option<Unreported>,
+    /// How often in succession a write was read live because the watch had not delivered it in time.
+    pub(in crate::controller) overdue_reads: u32,
+    /// Backoff of reads and status writes.
+    pub(in crate::controller) status_retries: Backoff,
+}
+
+/// The last attempt, which failed.
+#[derive(Debug)]
+struct Failure {
+    outcome: Outcome,
+    /// The epoch of keys and credentials in which it failed; in a later one it is retried immediately.
+    epoch: u64,
+    backoff: Backoff,
+}
+
+/// A foreign Secret as it was last read, and the backoff of re-reading it.
+#[derive(Debug)]
+pub(in crate::controller) struct ForeignSecret {
+    pub(in crate::controller) facts: Arc<SecretFacts>,
+    pub(in crate::controller) rechecks: Backoff,
+}
+
+/// The fields of the status that record a success.
+#[derive(Debug)]
+pub(in crate::controller) struct Unreported {
+    pub(in crate::controller) applied: Applied,
+    pub(in crate::controller) sealed: Sealed,
+}
+
+impl ObjectState {
+    /// Takes note of the current object. A new uid or generation is tried immediately.
+    pub(in crate::controller) fn observe(&mut self, object: &Object, now: Instant) {
+        if self.uid.as_ref() != Some(&object.uid) {
+            *self = ObjectState {
+                uid: Some(object.uid.clone()),
+                ..ObjectState::default()
+            };
+        } else if self.generation == object.generation {
+            return;
+        }
+        self.generation = object.generation;
+        self.first_seen = Some(now);
+        self.failure = None;
+        self.foreign = None;
+    }
+
+    /// Returns the last failure and the time of its retry, unless the retry is due.
+    pub(in crate::controller) fn pending_retry(
+        &self,
+        epoch: u64,
+        now: Instant,
+    ) -> Option<(Outcome, Instant)> {
+        let failure = self.failure.as_ref().filter(|failure| failure.epoch == epoch)?;
+        let due = failure.backoff.due().filter(|due| now < *due)?;
+        Some((failure.outcome.clone(), due))
+    }
+
+    /// Records a failure and returns the time of its retry.
+    pub(in crate::controller) fn failed(
+        &mut self,
+        outcome: Outcome,
+        epoch: u64,
+        now: Instant,
+        retry: (Duration, Duration),
+    ) -> Instant {
+        let before = self.failure.take();
+        let mut backoff = before.map(|failure| failure.backoff).unwrap_or_default();
+        let due = backoff.failed(now, retry);
+        self.failure = Some(Failure {
+            outcome,
+            epoch,
+            backoff,
+        });
+        due
+    }
+
+    /// Whether the API server refused the last attempt: opening the document again cannot cure that.
+    pub(in crate::controller) fn was_refused(&self) -> bool {
+        let failure = self.failure.as_ref();
+        failure.is_some_and(|failure| {
+            matches!(
+                failure.outcome.reason(),
+                Reason::ApiForbidden
+                    | Reason::ApiUnavailable
+                    | Reason::SecretRejected
+                    | Reason::ImmutableSecret
+            )
+        })
+    }
+
+    /// Returns an `ImmutableSecret` failure that concerns the Secret with this uid: as long as that Secret exists, no
+    /// write can succeed.
+    pub(in crate::controller) fn still_immutable(&self, secret_uid: Option<&str>) -> Option<Outcome> {
+        let failure = self.failure.as_ref()?;
+        let same = secret_uid.is_some() && self.failed_secret.as_deref() == secret_uid;
+        (same && failure.outcome.reason() == Reason::ImmutableSecret).then(|| failure.outcome.clone())
+    }
+
+    /// Forgets an `ImmutableSecret` failure, because the Secret was deleted as its message advises.
+    pub(in crate::controller) fn clear_immutable(&mut self) {
+        let immutable = |failure: &Failure| matches!(failure.outcome, Outcome::ImmutableSecret { .. });
+        if self.failure.as_ref().is_some_and(immutable) {
+            self.failure = None;
+        }
+    }
+
+    /// Records a success: nothing is left to retry, and a later repair does not count as delivery of this generation.
+    pub(in crate::controller) fn succeeded(&mut self) {
+        self.first_seen = None;
+        self.failure = None;
+        self.foreign = None;
+    }
+
+    /// Returns how long the watch may take to deliver a write: `first`, doubled by each live read in succession, up to 20
+    /// times as long (30 s to 10 min).
+    pub(in crate::controller) fn expectation(&self, first: Duration) -> Duration {
+        let cap = first.saturating_mul(20);
+        ExponentialBackoff { first, cap }.delay(self.overdue_reads.saturating_add(1))
+    }
+
+    /// Records that the status is up to date.
+    pub(in crate::controller) fn status_written(&mut self) {
+        self.unreported = None;
+        self.status_retries = Backoff::default();
+    }
+
+    /// Overlays a success that is not in the status yet onto `object`.
+    pub(in crate::controller) fn overlay(&self, object: &mut Object) {
+        if let Some(Unreported { applied, sealed }) = &self.unreported {
+            object.set_applied(applied.clone(), sealed.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::KmsResponse;
+    use crate::controller::observe::decode;
+    use serde_json::json;
+
+    const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
+
+    fn object(uid: &str, generation: i64) -> Object {
+        let text = json!({"metadata": {"name": "db", "namespace": "prod", "uid": uid, "resourceVersion": "7",
+                          "generation": generation}, "spec": {}});
+        decode::item::<Object>(&text.to_string()).expect("an object").1
+    }
+
+    fn throttled(code: &str, request: &str) -> Outcome {
+        let response = KmsResponse {
+            code: Some(code.into()),
+            message: None,
+            request_id: Some(request.into()),
+        };
+        Outcome::KmsThrottled {
+            key: Box::default(),
+            response,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn failure_is_retried_later_but_new_generation_immediately() {
+        let now = Instant::now();
+        let mut state = ObjectState::default();
+        state.observe(&object("o-1", 1), now);
+        let due = state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
+        assert_eq!(
+            state.pending_retry(0, now),
+            Some((throttled("Limit", "r-1"), due))
+        );
+        assert_eq!(state.pending_retry(0, due), None, "due");
+        assert_eq!(state.pending_retry(1, now), None, "keys or credentials changed");
+        state.observe(&object("o-1", 1), now);
+        assert!(state.pending_retry(0, now).is_some(), "same object");
+        state.observe(&object("o-1", 2), now);
+        assert_eq!(state.pending_retry(0, now), None, "new generation");
+        assert_eq!(state.first_seen, Some(now));
+        state.succeeded();
+        state.observe(&object("o-1", 2), now);
+        assert_eq!(state.first_seen, None, "its Secret is already written");
+        state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
+        state.observe(&object("o-2", 2), now);
+        assert_eq!(state.pending_retry(0, now), None, "new object of the same name");
+    }
+
+    #[test]
+    fn each_overdue_read_doubles_the_wait_for_the_watch() {
+        for (reads, seconds) in [(0, 30), (1, 60), (2, 120), (4, 480), (5, 600), (40, 600)] {
+            let state = ObjectState {
+                overdue_reads: reads,
+                ..ObjectState::default()
+            };
+            let wait = state.expectation(Duration::from_secs(30));
+            assert_eq!(wait.as_secs(), seconds, "{reads} reads");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deleted_immutable_secret_ends_the_wait() {
+        let now = Instant::now();
+        let mut state = ObjectState::default();
+        let immutable = Outcome::ImmutableSecret {
+            name: "db".into(),
+            holds: Some(1),
+            generation: 2,
+        };
+        state.failed_secret = Some("s-1".into());
+        state.failed(immutable.clone(), 0, now, RETRY);
+        assert!(state.was_refused());
+        assert_eq!(state.still_immutable(Some("s-1")), Some(immutable));
+        assert_eq!(state.still_immutable(Some("s-2")), None, "replaced");
+        assert_eq!(state.still_immutable(None), None, "deleted");
+        state.clear_immutable();
+        assert!(!state.was_refused());
+        assert_eq!(state.pending_retry(0, now), None);
+        state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
+        state.clear_immutable();
+        assert!(state.pending_retry(0, now).is_some(), "other failures stay");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn success_overlays_the_object_until_it_is_in_the_status() {
+        let mut state = ObjectState::default();
+        let applied = Applied {
+            generation: 1,
+            ..Applied::default()
+        };
+        state.unreported = Some(Unreported {
+            applied: applied.clone(),
+            sealed: Sealed::default(),
+        });
+        let mut seen = object("o-1", 1);
+        let status = crate::api::EnvelopeSecretStatus::default();
+        assert!(seen.status.equals(&status));
+        state.overlay(&mut seen);
+        assert_eq!(seen.status.applied, Some(applied));
+        assert!(
+            seen.status.equals(&status),
+            "the fingerprint is still that of the stored status"
+        );
+        state.status_written();
+        let mut seen = object("o-1", 1);
+        state.overlay(&mut seen);
+        assert_eq!(seen.status.applied, None);
+    }
+}

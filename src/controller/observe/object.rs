@@ -1,0 +1,235 @@
+//! An `EnvelopeSecret` as received and as stored: the spec as JSON bytes, parsed strictly per reconcile, and the status as
+//! a few facts. So an invalid object affects no other (docs/design/controller.md#stores-and-streams).
+
+use std::fmt;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::api::{Applied, EnvelopeSecretStatus, SEALED_FOR_ANNOTATION, Sealed, conditions};
+use crate::controller::key::ObjectKey;
+use crate::controller::observe::decode::{Meta, Slim};
+
+/// An object as the API server sends it. Its content is decoded separately: an invalid status or spec affects nothing else.
+#[derive(Clone, Deserialize)]
+pub(in crate::controller) struct RawObject {
+    #[serde(default)]
+    metadata: Meta,
+    spec: Option<Box<RawValue>>,
+    status: Option<Box<RawValue>>,
+}
+
+impl fmt::Debug for RawObject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RawObject")
+            .field("name", &self.metadata.name)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An object as the store holds it.
+#[derive(Clone, Debug)]
+pub(in crate::controller) struct Object {
+    pub(in crate::controller) uid: Arc<str>,
+    pub(in crate::controller) resource_version: Box<str>,
+    pub(in crate::controller) generation: i64,
+    /// Whether it is being deleted.
+    pub(in crate::controller) deleting: bool,
+    /// The annotation `sealed-for`: a hint for human readers, never used to open the document.
+    pub(in crate::controller) sealed_for: Option<Box<str>>,
+    /// `null` if the object has no spec.
+    pub(in crate::controller) spec: Arc<RawValue>,
+    pub(in crate::controller) status: Arc<StatusFacts>,
+}
+
+impl Slim for Object {
+    type Wire = RawObject;
+
+    fn of(raw: RawObject) -> Option<(ObjectKey, Self)> {
+        let RawObject {
+            metadata,
+            spec,
+            status,
+        } = raw;
+        let key = ObjectKey::new(metadata.namespace.as_deref()?, metadata.name.as_deref()?);
+        // The CRD schema enforces the types; a status of any other form counts as absent.
+        let status = status
+            .and_then(|raw| serde_json::from_str(raw.get()).ok())
+            .unwrap_or_default();
+        let object = Object {
+            uid: metadata.uid?.into(),
+            resource_version: metadata.resource_version?.into(),
+            generation: metadata.generation.unwrap_or_default(),
+            deleting: metadata.deleting,
+            sealed_for: metadata.annotations.get(SEALED_FOR_ANNOTATION).map(Into::into),
+            spec: spec.unwrap_or_else(|| RawValue::NULL.to_owned()).into(),
+            status: Arc::new(StatusFacts::of(status)),
+        };
+        Some((key, object))
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.resource_version
+    }
+}
+
+impl Object {
+    /// Sets the record of a success that is not in the status yet. The fingerprint stays that of the stored status.
+    pub(in crate::controller) fn set_applied(&mut self, applied: Applied, sealed: Sealed) {
+        let status = Arc::make_mut(&mut self.status);
+        status.applied = Some(applied);
+        status.sealed = Some(sealed);
+    }
+}
+
+/// What planning needs of a status, plus fingerprints to detect whether a new status differs.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::controller) struct StatusFacts {
+    pub(in crate::controller) applied: Option<Applied>,
+    pub(in crate::controller) sealed: Option<Sealed>,
+    pub(in crate::controller) last_handled_reconcile_at: Option<String>,
+    /// Without messages, to save memory, except those with a KMS request id: a new id alone is not a change.
+    pub(in crate::controller) conditions: Vec<Condition>,
+    fingerprint: u64,
+    /// Fingerprint of reason and message of `Ready`.
+    text_fingerprint: u64,
+}
+
+impl StatusFacts {
+    pub(in crate::controller) fn of(mut status: EnvelopeSecretStatus) -> Self {
+        let fingerprint = fingerprint(&status);
+        let text_fingerprint = text_fingerprint(&status);
+        for condition in &mut status.conditions {
+            if !condition.message.contains("request ") {
+                condition.message = String::new();
+            }
+        }
+        StatusFacts {
+            applied: status.applied,
+            sealed: status.sealed,
+            last_handled_reconcile_at: status.last_handled_reconcile_at,
+            conditions: status.conditions,
+            fingerprint,
+            text_fingerprint,
+        }
+    }
+
+    /// Returns the reason of `Ready`; `None` before the first reconcile.
+    pub(in crate::controller) fn reason(&self) -> Option<&str> {
+        conditions::find(&self.conditions, conditions::READY).map(|ready| ready.reason.as_str())
+    }
+
+    /// Whether `status` equals the stored one.
+    pub(in crate::controller) fn equals(&self, status: &EnvelopeSecretStatus) -> bool {
+        self.fingerprint == fingerprint(status)
+    }
+
+    /// Whether `status` has the same reason and message as the stored one.
+    pub(in crate::controller) fn reads_like(&self, status: &EnvelopeSecretStatus) -> bool {
+        self.text_fingerprint == text_fingerprint(status)
+    }
+}
+
+fn fingerprint(status: &EnvelopeSecretStatus) -> u64 {
+    // Serialization is deterministic and cannot fail: a status contains no unordered maps.
+    hash(&serde_json::to_vec(status).unwrap_or_default())
+}
+
+fn text_fingerprint(status: &EnvelopeSecretStatus) -> u64 {
+    let ready = conditions::find(&status.conditions, conditions::READY);
+    hash(
+        ready
+            .map(|c| format!("{}\n{}", c.reason, c.message))
+            .unwrap_or_default()
+            .as_bytes(),
+    )
+}
+
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controller::observe::decode::{self, Change};
+
+    const OBJECT: &str = r#"{"apiVersion":"envelope-secrets.io/v1","kind":"EnvelopeSecret","metadata":{"name":"db",
+        "namespace":"prod","uid":"o-1","resourceVersion":"7","generation":3,
+        "annotations":{"envelope-secrets.io/sealed-for":"dev/db"}},
+        "spec":{"format":"es1", "later":[1.0,{"x" : null}]},
+        "status":{"observedGeneration":3,"applied":{"generation":3,"digest":"36d8","mode":"Owned","renderer":1,
+            "secretUID":"s-1","secretResourceVersion":"9","entries":2,"time":"2026-11-24T00:47:55Z"},
+            "conditions":[{"type":"Ready","status":"True","reason":"Synced","message":"m","observedGeneration":3,
+            "lastTransitionTime":"2026-11-24T00:47:55Z"}]}}"#;
+
+    fn object(text: &str) -> Object {
+        decode::item::<Object>(text).expect("an object").1
+    }
+
+    #[test]
+    fn lists_and_watch_events_preserve_the_spec_bytes() {
+        let spec = r#"{"format":"es1", "later":[1.0,{"x" : null}]}"#;
+        let list = format!(
+            r#"{{"kind":"EnvelopeSecretList","apiVersion":"envelope-secrets.io/v1","metadata":{{"resourceVersion":"1"}},"items":[{OBJECT}]}}"#
+        );
+        let page = decode::page::<Object>(list.as_bytes()).expect("a list");
+        let (key, listed) = page.items[0].as_ref().expect("decoded");
+        assert_eq!((key.to_string().as_str(), listed.spec.get()), ("prod/db", spec));
+        assert_eq!(
+            (listed.generation, listed.sealed_for.as_deref()),
+            (3, Some("dev/db"))
+        );
+
+        let event = format!(r#"{{"type":"MODIFIED","object":{OBJECT}}}"#);
+        let line = decode::line::<Object>(event.as_bytes()).expect("an event");
+        let Change::Applied(Ok((_, seen))) = line.change else {
+            panic!("modified")
+        };
+        assert_eq!(seen.spec.get(), spec);
+    }
+
+    #[test]
+    fn malformed_spec_or_status_does_not_reject_the_object() {
+        let meta = r#""metadata":{"name":"db","namespace":"prod","uid":"o-1","resourceVersion":"7"}"#;
+        for rest in [
+            "",
+            r#","spec":null"#,
+            r#","spec":"x","status":[1]"#,
+            r#","spec":[],"status":{"applied":7}"#,
+        ] {
+            let seen = object(&format!("{{{meta}{rest}}}"));
+            assert_eq!(seen.status.applied, None, "{rest}");
+        }
+        assert_eq!(object(&format!("{{{meta}}}")).spec.get(), "null");
+        assert!(decode::item::<Object>(r#"{"metadata":{}}"#).is_err());
+    }
+
+    #[test]
+    fn status_differences_are_detected() {
+        let seen = object(OBJECT);
+        let raw: serde_json::Value = serde_json::from_str(OBJECT).expect("JSON");
+        let status: EnvelopeSecretStatus = serde_json::from_value(raw["status"].clone()).expect("a status");
+        assert!(seen.status.equals(&status) && seen.status.reads_like(&status));
+        assert_eq!(seen.status.reason(), Some("Synced"));
+        let mut other = status.clone();
+        other.conditions[0].message = "n".into();
+        assert!(!seen.status.equals(&other) && !seen.status.reads_like(&other));
+        let mut other = status;
+        other.observed_generation = 4;
+        assert!(
+            !seen.status.equals(&other) && seen.status.reads_like(&other),
+            "same text for another generation"
+        );
+        assert!(
+            StatusFacts::of(EnvelopeSecretStatus::default())
+                .reason()
+                .is_none()
+        );
+    }
+}

@@ -1,0 +1,180 @@
+//! A Secret as the store holds it: the facts about its metadata that planning needs. Its data is never received.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+
+use super::fields::FieldFacts;
+use crate::api::{GROUP, MANAGED_LABEL, Mode};
+use crate::controller::key::ObjectKey;
+use crate::controller::observe::decode::{Meta, Slim};
+use crate::envelope::wire::KIND;
+
+/// The facts about a Secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::controller) struct SecretFacts {
+    pub(in crate::controller) uid: Box<str>,
+    pub(in crate::controller) resource_version: Box<str>,
+    /// Whether it is being deleted, that is, held only by a finalizer.
+    pub(in crate::controller) deleting: bool,
+    pub(in crate::controller) holder: Holder,
+    pub(in crate::controller) fields: FieldFacts,
+}
+
+/// The holder of a Secret according to its metadata (docs/design/controller.md#ownership).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::controller) enum Holder {
+    /// `EnvelopeSecret`s of the Secret's own name: the uids of all such ownerReferences. A uid other than the current
+    /// object's belongs to an earlier incarnation of it.
+    Object(Vec<Box<str>>),
+    /// None, but our label says `owned`: what `--cascade=orphan` leaves behind.
+    Orphan,
+    /// Anything else: kind and name of its controller owner, if it has one.
+    Foreign(Option<Box<str>>),
+}
+
+impl SecretFacts {
+    /// Returns `None` for metadata without identity, which no API server sends.
+    pub(in crate::controller) fn of_meta(meta: &Meta) -> Option<(ObjectKey, Self)> {
+        let name = meta.name.as_deref()?;
+        let facts = SecretFacts {
+            uid: meta.uid.as_deref()?.into(),
+            resource_version: meta.resource_version.as_deref()?.into(),
+            deleting: meta.deleting,
+            holder: Holder::of(meta, name),
+            fields: FieldFacts::of(meta),
+        };
+        Some((ObjectKey::new(meta.namespace.as_deref()?, name), facts))
+    }
+}
+
+/// A Secret as the API server sends it. Its data is not requested, and not decoded either.
+#[derive(serde::Deserialize)]
+pub(in crate::controller) struct RawSecret {
+    metadata: Meta,
+}
+
+impl Slim for SecretFacts {
+    type Wire = RawSecret;
+
+    fn of(raw: RawSecret) -> Option<(ObjectKey, Self)> {
+        SecretFacts::of_meta(&raw.metadata)
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.resource_version
+    }
+}
+
+impl Holder {
+    fn of(meta: &Meta, name: &str) -> Self {
+        let owners = &meta.owner_references;
+        let ours: Vec<Box<str>> = owners
+            .iter()
+            .filter(|owner| is_object(owner, name))
+            .map(|owner| owner.uid.as_str().into())
+            .collect();
+        if !ours.is_empty() {
+            return Holder::Object(ours);
+        }
+        let label = meta.labels.get(MANAGED_LABEL);
+        if owners.is_empty() && label == Some(Mode::Owned.label()) {
+            return Holder::Orphan;
+        }
+        let controller = owners.iter().find(|owner| owner.controller == Some(true));
+        Holder::Foreign(controller.map(|owner| format!("{} {}", owner.kind, owner.name).into()))
+    }
+
+    /// Whether the object of this uid is the only holder.
+    pub(in crate::controller) fn is_exactly(&self, object_uid: &str) -> bool {
+        matches!(self, Holder::Object(uids) if uids.len() == 1 && *uids[0] == *object_uid)
+    }
+}
+
+/// Whether `owner` refers to an `EnvelopeSecret`, of any version, with this name.
+pub(in crate::controller) fn is_object(owner: &OwnerReference, name: &str) -> bool {
+    let group = owner.api_version.split_once('/').map(|(group, _)| group);
+    group == Some(GROUP) && owner.kind == KIND && owner.name == name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn holder(label: Option<&str>, owners: &Value) -> Holder {
+        let labels = label
+            .map(|value| json!({ MANAGED_LABEL: value }))
+            .unwrap_or(json!({}));
+        let meta = json!({"name": "db", "namespace": "prod", "uid": "s-1", "resourceVersion": "7",
+                          "labels": labels, "ownerReferences": owners});
+        let meta = serde_json::from_value(meta).expect("metadata");
+        SecretFacts::of_meta(&meta).expect("facts").1.holder
+    }
+
+    fn owner(api_version: &str, kind: &str, name: &str, uid: &str) -> Value {
+        json!({"apiVersion": api_version, "kind": kind, "name": name, "uid": uid, "controller": true})
+    }
+
+    #[test]
+    fn holder_is_derived_from_owner_references_and_label() {
+        let ours = owner("envelope-secrets.io/v1", "EnvelopeSecret", "db", "o-1");
+        assert_eq!(
+            holder(Some("owned"), &json!([ours])),
+            Holder::Object(vec!["o-1".into()])
+        );
+        assert_eq!(
+            holder(None, &json!([ours])),
+            Holder::Object(vec!["o-1".into()]),
+            "without the label"
+        );
+        let newer = owner("envelope-secrets.io/v2", "EnvelopeSecret", "db", "o-1");
+        assert_eq!(holder(None, &json!([newer])), Holder::Object(vec!["o-1".into()]));
+        assert_eq!(holder(Some("owned"), &json!([])), Holder::Orphan);
+
+        let foreign = |owner: &str| Holder::Foreign(Some(owner.into()));
+        assert_eq!(holder(None, &json!([])), Holder::Foreign(None));
+        for consent in ["retained", "merged", "adopt", "released", ""] {
+            assert_eq!(
+                holder(Some(consent), &json!([])),
+                Holder::Foreign(None),
+                "{consent}"
+            );
+        }
+        for (owner, seen) in [
+            (
+                owner("bitnami.com/v1alpha1", "SealedSecret", "db", "x"),
+                "SealedSecret db",
+            ),
+            (
+                owner("envelope-secrets.io/v1", "EnvelopeSecret", "other", "x"),
+                "EnvelopeSecret other",
+            ),
+            (
+                owner("envelope-secrets.io.evil/v1", "EnvelopeSecret", "db", "x"),
+                "EnvelopeSecret db",
+            ),
+            (owner("v1", "EnvelopeSecret", "db", "x"), "EnvelopeSecret db"),
+        ] {
+            assert_eq!(
+                holder(Some("owned"), &json!([owner])),
+                foreign(seen),
+                "the label does not override an owner"
+            );
+        }
+        let plain = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "db", "uid": "x"}]);
+        assert_eq!(holder(Some("owned"), &plain), Holder::Foreign(None));
+    }
+
+    #[test]
+    fn is_exactly_requires_a_single_matching_owner() {
+        let uids = |uids: &[&str]| Holder::Object(uids.iter().map(|uid| (*uid).into()).collect());
+        assert!(uids(&["o-1"]).is_exactly("o-1"));
+        assert!(!uids(&["o-0"]).is_exactly("o-1"), "an earlier incarnation");
+        assert!(!uids(&["o-0", "o-1"]).is_exactly("o-1"));
+        assert!(!Holder::Orphan.is_exactly("o-1") && !Holder::Foreign(None).is_exactly("o-1"));
+    }
+
+    #[test]
+    fn metadata_without_identity_is_ignored() {
+        assert_eq!(SecretFacts::of_meta(&Meta::default()), None);
+    }
+}

@@ -1,0 +1,241 @@
+//! Reading and opening documents, and the outcomes of failures.
+
+use std::collections::BTreeSet;
+
+use crate::api::{KmsKey, KmsResponse, Outcome, sealed_elsewhere};
+use crate::controller::key::ObjectKey;
+use crate::controller::observe::object::Object;
+use crate::envelope::{Accepted, Document, OpenError, Opened, Place, ReaderPolicy, Refusal, SealTime};
+use crate::kms::{self, Capability, Class, KeyUri, KmsError, Registry};
+
+/// Reads and opens documents with this controller's audiences and KMS providers.
+pub(in crate::controller) struct Reader {
+    audiences: BTreeSet<String>,
+    registry: Registry,
+}
+
+impl Reader {
+    pub(in crate::controller) fn new(audiences: BTreeSet<String>, registry: Registry) -> Self {
+        Reader { audiences, registry }
+    }
+
+    /// Checks structure and policy of the object's document, without a KMS call.
+    pub(in crate::controller) fn accept(
+        &self,
+        key: &ObjectKey,
+        object: &Object,
+    ) -> Result<Accepted, Outcome> {
+        let place = Place::new(Some(&key.namespace), &key.name);
+        let document = place.and_then(|place| Document::from_spec_json(object.spec.get().as_bytes(), place));
+        let document = document.map_err(|error| Outcome::from(&error))?;
+        let Some(now) = SealTime::now() else {
+            return Err(Outcome::SealTimeInFuture {
+                time: document.spec().seal.time.to_string(),
+            });
+        };
+        let policy = ReaderPolicy::controller(self.audiences.iter().cloned(), now);
+        document
+            .accept(&policy, &|key| self.registry.usable(key))
+            .map_err(|refusal| match refusal {
+                Refusal::Policy(error) => Outcome::from_policy(error, &key.namespace),
+                Refusal::NoUsableWrap(none) => Outcome::NoUsableKey {
+                    advice: allow_advice(&none.keys).to_owned(),
+                    keys: none.keys,
+                    namespace: key.namespace.to_string(),
+                },
+            })
+    }
+
+    /// Makes the KMS calls and verifies the document with their results.
+    pub(in crate::controller) async fn open(
+        &self,
+        accepted: Accepted,
+    ) -> Result<Opened, OpenError<KmsError>> {
+        kms::open(accepted, &self.registry).await
+    }
+}
+
+/// Converts a failure of opening to an outcome.
+pub(in crate::controller) fn outcome_of(
+    error: OpenError<KmsError>,
+    key: &ObjectKey,
+    object: &Object,
+) -> Outcome {
+    match error {
+        OpenError::Integrity { .. } => {
+            let elsewhere = object.sealed_for.as_deref();
+            let elsewhere = elsewhere.and_then(|place| sealed_elsewhere(place, &key.namespace, &key.name));
+            Outcome::IntegrityError { elsewhere }
+        }
+        OpenError::Render(error) => Outcome::RenderError { error },
+        OpenError::Unavailable { failures, .. } => match KmsError::deciding(&failures) {
+            Some(failure) => kms_outcome(failure),
+            // Unreachable: there is always at least one failure.
+            None => Outcome::KmsUnavailable {
+                key: Box::default(),
+                response: KmsResponse::default(),
+            },
+        },
+    }
+}
+
+/// Names the service of a KMS key as its provider does.
+fn kms_key(uri: &KeyUri) -> KmsKey {
+    let provider = kms::provider_of(uri);
+    KmsKey {
+        uri: uri.to_string(),
+        service: provider
+            .map_or(uri.scheme(), |provider| provider.title())
+            .to_owned(),
+        region: provider
+            .and_then(|provider| provider.region(uri))
+            .map(str::to_owned),
+    }
+}
+
+/// What to do if none of `keys` may be used: the advice of their provider, or of a cloud if there are several.
+fn allow_advice(keys: &[String]) -> &'static str {
+    let providers: Vec<_> = keys
+        .iter()
+        .filter_map(|key| kms::provider_of(&KeyUri::parse(key).ok()?))
+        .collect();
+    let cloud = providers
+        .iter()
+        .find(|provider| !provider.can(Capability::ConfiguredKeysOnly));
+    cloud.or(providers.first()).map_or(
+        "re-seal with a KMS key that this controller supports",
+        |provider| provider.allow_advice(),
+    )
+}
+
+fn kms_outcome(error: &KmsError) -> Outcome {
+    let key = Box::new(kms_key(&error.key));
+    let response = KmsResponse {
+        code: error.code.as_deref().map(str::to_owned),
+        message: Some(error.message.to_string()),
+        request_id: error.request_id.as_deref().map(str::to_owned),
+    };
+    let subject = |default: &str| error.subject.as_deref().unwrap_or(default).to_owned();
+    match error.class {
+        Class::Transient => Outcome::KmsUnavailable { key, response },
+        Class::Throttled => Outcome::KmsThrottled { key, response },
+        Class::Credentials => Outcome::CredentialsUnavailable {
+            key,
+            source: subject("the controller's configuration"),
+            response,
+        },
+        Class::Denied => Outcome::KmsDenied {
+            identity: subject("the controller's identity"),
+            key,
+            response,
+        },
+        Class::Configuration => Outcome::KmsMisconfigured {
+            key,
+            response,
+            advice: error.advice().to_owned(),
+        },
+        Class::KeyUnusable => Outcome::KmsKeyUnusable {
+            key,
+            state: subject("not usable"),
+            response,
+        },
+        Class::NotFound => Outcome::KmsKeyUnusable {
+            key,
+            state: "not found".to_owned(),
+            response,
+        },
+        // Not reached, since a refused ciphertext is a permanent failure. It must look like all the others.
+        Class::Integrity => Outcome::IntegrityError { elsewhere: None },
+    }
+}
+
+/// Returns the label `outcome` of the metric `opens_total`.
+pub(in crate::controller) fn open_label(error: &OpenError<KmsError>) -> &'static str {
+    match error {
+        OpenError::Integrity { .. } => "integrity",
+        OpenError::Unavailable { .. } => "unavailable",
+        OpenError::Render(_) => "render",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Reason;
+    use crate::controller::observe::decode;
+    use crate::envelope::Stage;
+    use crate::kms::KeyUri;
+
+    fn object(sealed_for: &str) -> Object {
+        let text = serde_json::json!({"metadata": {"name": "db", "namespace": "prod", "uid": "o-1",
+            "resourceVersion": "1", "annotations": {"envelope-secrets.io/sealed-for": sealed_for}}});
+        decode::item::<Object>(&text.to_string()).expect("an object").1
+    }
+
+    fn key() -> ObjectKey {
+        ObjectKey::new("prod", "db")
+    }
+
+    fn failure(class: Class) -> KmsError {
+        let key = KeyUri::parse("local://00000000").expect("a key URI");
+        KmsError::new(class, &key, "Decrypt", "no")
+    }
+
+    #[test]
+    fn all_permanent_failures_have_the_same_outcome() {
+        let integrity = |stage| OpenError::Integrity {
+            stage,
+            refusals: vec![failure(Class::Integrity)],
+        };
+        let stages = [
+            Stage::Unwrap,
+            Stage::Commitment,
+            Stage::Seal,
+            Stage::Template,
+            Stage::Value,
+        ];
+        for stage in stages {
+            let outcome = outcome_of(integrity(stage), &key(), &object("prod/db"));
+            assert_eq!(outcome, Outcome::IntegrityError { elsewhere: None }, "{stage}");
+        }
+        let outcome = outcome_of(integrity(Stage::Unwrap), &key(), &object("dev/db"));
+        assert_eq!(
+            outcome,
+            Outcome::IntegrityError {
+                elsewhere: Some("dev/db".into())
+            }
+        );
+    }
+
+    #[test]
+    fn kms_error_classes_map_to_reasons() {
+        for (class, reason) in [
+            (Class::Transient, Reason::KmsUnavailable),
+            (Class::Throttled, Reason::KmsThrottled),
+            (Class::Credentials, Reason::CredentialsUnavailable),
+            (Class::Denied, Reason::KmsDenied),
+            (Class::Configuration, Reason::KmsMisconfigured),
+            (Class::KeyUnusable, Reason::KmsKeyUnusable),
+            (Class::NotFound, Reason::KmsKeyUnusable),
+        ] {
+            let failures = vec![failure(Class::Integrity), failure(class)];
+            let error = OpenError::Unavailable {
+                data_key: "69e86d38".into(),
+                failures,
+                refused: 1,
+            };
+            assert_eq!(
+                outcome_of(error, &key(), &object("")).reason(),
+                reason,
+                "{class:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn invalid_spec_is_refused_as_invalid_document() {
+        let reader = Reader::new(BTreeSet::new(), Registry::new());
+        let refused = reader.accept(&key(), &object("")).err().expect("no spec");
+        assert_eq!(refused.reason(), Reason::InvalidDocument);
+    }
+}

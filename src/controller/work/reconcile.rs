@@ -1,0 +1,272 @@
+//! One reconcile: observe, plan, act. It has at most one request in flight, so the number of concurrent reconciles
+//! bounds the number of concurrent writes.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::opener::Opening;
+use super::reconciler::{Action, Finished, LiveRead, Reconciler, Snapshot, Step};
+use crate::api::{Outcome, Reason};
+use crate::controller::act::secret::desired;
+use crate::controller::decide::object_state::ForeignSecret;
+use crate::controller::decide::plan::{self, Cause, Plan, View};
+use crate::controller::decide::status::{reported_outcome, synced};
+use crate::controller::key::ObjectKey;
+use crate::controller::observe::object::Object;
+use crate::controller::observe::secret_facts::SecretFacts;
+
+/// How often a reconcile restarts because the observed state changed, before it backs off.
+const MAX_ROUNDS: usize = 5;
+
+/// Brings the Secret of the object `key` to its desired state. Returns when to reconcile it again.
+pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey) -> Option<Instant> {
+    let cache = context.stores.cache(key).filter(|cache| cache.is_complete())?;
+    let started = Instant::now();
+    let state = context.states().remove(key).unwrap_or_default();
+    let mut reconciler = Reconciler {
+        context,
+        cache,
+        key,
+        state,
+        opening: context.opener.take(key),
+        live_read: LiveRead::NotRead,
+        facts_checked: false,
+        object_gone: false,
+    };
+    let finished = reconciler.run().await;
+    if reconciler.object_gone {
+        cache.forget(key);
+    } else {
+        context.states().insert(key.clone(), reconciler.state);
+    }
+    let reason = finished.reason.map_or("", Reason::as_str);
+    context
+        .metrics
+        .reconciled(finished.action.as_str(), reason, started.elapsed());
+    // After a gap, a list may never deliver an expected write, and no other trigger would follow.
+    let overdue_at = cache
+        .next_expectation_deadline(key)
+        .filter(|until| *until > started);
+    finished.requeue_at.into_iter().chain(overdue_at).min()
+}
+
+impl Reconciler<'_> {
+    async fn run(&mut self) -> Finished {
+        if let Some(foreign) = &self.state.foreign
+            && foreign.rechecks.is_waiting(Instant::now())
+        {
+            self.live_read = LiveRead::Unwatched(foreign.facts.clone());
+        } else if self.state.foreign.is_some() {
+            match self.read_secret().await {
+                Step::Replan => {}
+                Step::Finished(finished) => return finished,
+                Step::Unread(outcome) => return self.report_unread(outcome).await,
+            }
+        }
+        for _ in 0..MAX_ROUNDS {
+            match self.round().await {
+                Step::Replan => {}
+                Step::Finished(finished) => return finished,
+                Step::Unread(outcome) => return self.report_unread(outcome).await,
+            }
+        }
+        // Another writer keeps changing the object or the Secret.
+        self.retry_later(Action::Contended)
+    }
+
+    async fn round(&mut self) -> Step {
+        let now = Instant::now();
+        let observed = self.cache.observe(self.key, now);
+        if observed.overdue {
+            if !self.cache.is_synced() {
+                // The stream has to recover first: it delivers the write, or everything.
+                return Step::Finished(Finished {
+                    requeue_at: Some(now + self.context.timings.expectation),
+                    ..Finished::silently(Action::ReadFailed)
+                });
+            }
+            self.state.overdue_reads = self.state.overdue_reads.saturating_add(1);
+            return self.read_both().await;
+        }
+        if self.cache.next_expectation_deadline(self.key).is_none() {
+            self.state.overdue_reads = 0;
+        }
+        let Some(mut object) = observed.object else {
+            return self.finish_gone();
+        };
+        self.state.observe(&object, now);
+        self.state.overlay(&mut object);
+        let secret_state_known = observed.secret.is_some() || !matches!(self.live_read, LiveRead::NotRead);
+        let secret = observed.secret.or_else(|| self.live_read.unwatched().cloned());
+        let snapshot = self.snapshot(object, secret);
+        let view = View {
+            object: Some(&snapshot.object),
+            secret: snapshot.secret.as_deref(),
+            secret_state_known,
+            document: snapshot.document.as_ref().map(|(_, desired)| desired),
+        };
+        match plan::plan(view) {
+            Plan::Gone => self.finish_gone(),
+            // No watch reports the deletion of a Secret without our label.
+            Plan::LeaveAlone if self.live_read.unwatched().is_some() => {
+                Step::Finished(self.retry_later(Action::LeftAlone))
+            }
+            Plan::LeaveAlone => Step::Finished(Finished::silently(Action::LeftAlone)),
+            Plan::ReadSecret => self.read_secret().await,
+            Plan::Refuse(outcome) => self.refuse(&snapshot, outcome).await,
+            Plan::Foreign(owner) => self.report_conflict(&snapshot, owner).await,
+            Plan::Skip => self.report_synced(&snapshot, Action::Skipped).await,
+            Plan::Restamp => self.restamp(snapshot).await,
+            Plan::Open(cause) => self.open(snapshot, cause).await,
+        }
+    }
+
+    fn snapshot(&self, object: Object, secret: Option<Arc<SecretFacts>>) -> Snapshot {
+        let document = self.context.reader.accept(self.key, &object).map(|accepted| {
+            let desired = desired(accepted.document(), &object.uid);
+            (accepted, desired)
+        });
+        let fields = document.as_ref().ok().map(|(_, desired)| desired.fields);
+        let secret_state = plan::secret_state(&object, secret.as_deref(), fields);
+        Snapshot {
+            object,
+            secret,
+            document,
+            secret_state,
+        }
+    }
+
+    /// Reports a live read that was refused or failed, with what is known about the object.
+    async fn report_unread(&mut self, outcome: Outcome) -> Finished {
+        let (namespace, name) = (&*self.key.namespace, &*self.key.name);
+        tracing::warn!(namespace, name, reason = %outcome.reason(), "a live read failed; retrying with backoff");
+        let now = Instant::now();
+        let observed = self.cache.observe(self.key, now);
+        let Some(mut object) = observed.object else {
+            return self.retry_later(Action::ReadFailed);
+        };
+        self.state.observe(&object, now);
+        self.state.overlay(&mut object);
+        let snapshot = self.snapshot(object, observed.secret);
+        match self.fail(&snapshot, outcome).await {
+            Step::Finished(finished) => finished,
+            // The object itself changed, or cannot be read either.
+            Step::Replan | Step::Unread(_) => self.retry_later(Action::ReadFailed),
+        }
+    }
+
+    /// Reports that the Secret is intact under another resourceVersion.
+    async fn restamp(&mut self, mut snapshot: Snapshot) -> Step {
+        let (Some(secret), Some(mut applied)) = (&snapshot.secret, snapshot.object.status.applied.clone())
+        else {
+            return Step::Replan;
+        };
+        applied.secret_resource_version = secret.resource_version.to_string();
+        let sealed = snapshot.object.status.sealed.clone().unwrap_or_default();
+        snapshot.object.set_applied(applied, sealed);
+        self.report_synced(&snapshot, Action::Restamped).await
+    }
+
+    /// Reports that the document must not be opened. Only for a seal time in the future can a retry succeed: any other
+    /// refusal changes only with the object or the keyring.
+    async fn refuse(&mut self, snapshot: &Snapshot, outcome: Outcome) -> Step {
+        if outcome.reason() == Reason::SealTimeInFuture {
+            return self.fail(snapshot, outcome).await;
+        }
+        self.report(snapshot, &outcome, Action::Refused, None).await
+    }
+
+    /// Reports that the Secret is foreign. A Secret that no watch delivers is re-read with backoff.
+    async fn report_conflict(&mut self, snapshot: &Snapshot, owner: Option<Box<str>>) -> Step {
+        let outcome = Outcome::Conflict {
+            name: self.key.name.to_string(),
+            namespace: self.key.namespace.to_string(),
+            owner: owner.map(String::from),
+        };
+        let requeue_at = self.live_read.unwatched().map(|facts| {
+            let foreign = self.state.foreign.take();
+            let mut rechecks = foreign.map(|foreign| foreign.rechecks).unwrap_or_default();
+            let timings = &self.context.timings;
+            let due = rechecks.failed(Instant::now(), (timings.foreign_min, timings.foreign_max));
+            self.state.foreign = Some(ForeignSecret {
+                facts: facts.clone(),
+                rechecks,
+            });
+            due
+        });
+        self.report(snapshot, &outcome, Action::Refused, requeue_at).await
+    }
+
+    /// Queues the document for opening, or acts on the result if it has arrived.
+    async fn open(&mut self, snapshot: Snapshot, cause: Cause) -> Step {
+        let object = &snapshot.object;
+        let is_current =
+            |opening: &Opening| opening.uid == object.uid && opening.generation == object.generation;
+        match self.opening.take().filter(is_current) {
+            Some(Opening {
+                result: Err(outcome), ..
+            }) => self.fail(&snapshot, outcome).await,
+            Some(opening) => self.apply(snapshot, cause, opening).await,
+            None => {
+                if cause == Cause::Missing {
+                    self.state.clear_immutable();
+                }
+                if let Some((outcome, due)) = self.state.pending_retry(self.epoch(), Instant::now()) {
+                    return self
+                        .report_failure(&snapshot, outcome, Action::Waiting, due)
+                        .await;
+                }
+                // A Decrypt cannot cure a refusal by the API server: first see whether the facts are readable again.
+                if self.state.was_refused() && !self.facts_checked {
+                    self.facts_checked = true;
+                    return self.read_both().await;
+                }
+                let secret_uid = snapshot.secret.as_deref().map(|facts| &*facts.uid);
+                if let Some(outcome) = self.state.still_immutable(secret_uid) {
+                    return self.fail(&snapshot, outcome).await;
+                }
+                self.context.opener.request(self.key);
+                Step::Finished(Finished {
+                    reason: Some(Reason::Progressing),
+                    ..Finished::silently(Action::Opening)
+                })
+            }
+        }
+    }
+
+    /// Records a failed attempt, reports it and schedules the retry.
+    pub(in crate::controller) async fn fail(&mut self, snapshot: &Snapshot, outcome: Outcome) -> Step {
+        let timings = &self.context.timings;
+        let retry = (timings.retry_min, timings.retry_max);
+        let due = self
+            .state
+            .failed(outcome.clone(), self.epoch(), Instant::now(), retry);
+        self.state.failed_secret = snapshot.secret.as_ref().map(|facts| facts.uid.clone());
+        self.report_failure(snapshot, outcome, Action::Failed, due).await
+    }
+
+    async fn report_failure(
+        &mut self,
+        snapshot: &Snapshot,
+        outcome: Outcome,
+        action: Action,
+        due: Instant,
+    ) -> Step {
+        let readable = snapshot.document.is_ok();
+        let outcome = reported_outcome(outcome, &snapshot.object, snapshot.secret_state, readable);
+        self.report(snapshot, &outcome, action, Some(due)).await
+    }
+
+    /// Reports that the Secret is as written: at most the status is written.
+    pub(in crate::controller) async fn report_synced(&mut self, snapshot: &Snapshot, action: Action) -> Step {
+        let status = &snapshot.object.status;
+        let Some(applied) = &status.applied else {
+            return Step::Replan;
+        };
+        self.state.succeeded();
+        let outcome = synced(applied, status.sealed.as_ref());
+        self.report(snapshot, &outcome, action, None).await
+    }
+}

@@ -1,0 +1,177 @@
+//! The types of one reconcile. The steps are in `reconcile`, `live_read`, `apply` and `report`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::time::Instant;
+
+use super::context::Context;
+use super::opener::Opening;
+use crate::api::{Outcome, Reason};
+use crate::controller::backoff::Backoff;
+use crate::controller::decide::object_state::ObjectState;
+use crate::controller::decide::plan::{Desired, SecretState};
+use crate::controller::key::ObjectKey;
+use crate::controller::observe::object::Object;
+use crate::controller::observe::secret_facts::SecretFacts;
+use crate::controller::observe::store::NamespaceCache;
+use crate::controller::timings::Timings;
+use crate::envelope::Accepted;
+
+/// What a reconcile did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::controller) enum Action {
+    /// The object does not exist or is being deleted.
+    Gone,
+    /// Left alone: a newer controller wrote the Secret, or the Secret is being deleted.
+    LeftAlone,
+    /// Nothing to do.
+    Skipped,
+    /// Only the status was written.
+    StatusWritten,
+    /// The Secret is intact under a new resourceVersion, and the status now records that version.
+    Restamped,
+    /// The document or the Secret's ownership does not allow a write.
+    Refused,
+    /// The document was queued for opening.
+    Opening,
+    /// A failed attempt is not due for its retry yet.
+    Waiting,
+    /// An attempt failed; a retry is scheduled.
+    Failed,
+    /// The Secret was written.
+    Written,
+    /// The document was opened to verify its new wraps.
+    Verified,
+    /// The observed state kept changing.
+    Contended,
+    /// A live read failed; it is retried.
+    ReadFailed,
+    /// Writing the status failed; it is retried.
+    StatusWriteFailed,
+    /// The namespace is being deleted, or the object is gone.
+    Terminating,
+}
+
+impl Action {
+    /// Returns the metric label `outcome`.
+    pub(in crate::controller) fn as_str(self) -> &'static str {
+        match self {
+            Action::Gone => "gone",
+            Action::LeftAlone => "left",
+            Action::Skipped => "skipped",
+            Action::StatusWritten => "status",
+            Action::Restamped => "restamped",
+            Action::Refused => "refused",
+            Action::Opening => "opening",
+            Action::Waiting => "waiting",
+            Action::Failed => "failed",
+            Action::Written => "written",
+            Action::Verified => "verified",
+            Action::Contended => "contended",
+            Action::ReadFailed => "unread",
+            Action::StatusWriteFailed => "unreported",
+            Action::Terminating => "ending",
+        }
+    }
+}
+
+/// The result of a reconcile.
+pub(in crate::controller) struct Finished {
+    pub(in crate::controller) action: Action,
+    /// The reason for the metric label `reason`; `None` if there is nothing to report.
+    pub(in crate::controller) reason: Option<Reason>,
+    /// When to reconcile again without another trigger.
+    pub(in crate::controller) requeue_at: Option<Instant>,
+}
+
+impl Finished {
+    /// A result that leaves the status alone and needs no requeue.
+    pub(in crate::controller) fn silently(action: Action) -> Self {
+        Finished {
+            action,
+            reason: None,
+            requeue_at: None,
+        }
+    }
+}
+
+/// What follows one round of a reconcile.
+pub(in crate::controller) enum Step {
+    /// The observed state has changed: observe and plan again, immediately.
+    Replan,
+    Finished(Finished),
+    /// A live read was refused or failed: the current state is unknown.
+    Unread(Outcome),
+}
+
+/// The observed state that one round is based on.
+pub(in crate::controller) struct Snapshot {
+    pub(in crate::controller) object: Object,
+    pub(in crate::controller) secret: Option<Arc<SecretFacts>>,
+    pub(in crate::controller) document: Result<(Accepted, Desired), Outcome>,
+    pub(in crate::controller) secret_state: SecretState,
+}
+
+/// The result of reading the Secret by name. The watch delivers only Secrets with our label.
+pub(in crate::controller) enum LiveRead {
+    NotRead,
+    /// There is no Secret, or it has our label: then the watch delivers it.
+    AbsentOrWatched,
+    /// A Secret without our label.
+    Unwatched(Arc<SecretFacts>),
+}
+
+impl LiveRead {
+    pub(in crate::controller) fn unwatched(&self) -> Option<&Arc<SecretFacts>> {
+        match self {
+            LiveRead::NotRead | LiveRead::AbsentOrWatched => None,
+            LiveRead::Unwatched(facts) => Some(facts),
+        }
+    }
+}
+
+/// One reconcile of one object.
+pub(in crate::controller) struct Reconciler<'a> {
+    pub(in crate::controller) context: &'a Context,
+    pub(in crate::controller) cache: &'a NamespaceCache,
+    pub(in crate::controller) key: &'a ObjectKey,
+    pub(in crate::controller) state: ObjectState,
+    /// The result of opening the document, if it arrived and was not consumed yet.
+    pub(in crate::controller) opening: Option<Opening>,
+    pub(in crate::controller) live_read: LiveRead,
+    /// Whether this reconcile has read object and Secret before opening the document again.
+    pub(in crate::controller) facts_checked: bool,
+    /// The object is gone: nothing about it needs to be remembered.
+    pub(in crate::controller) object_gone: bool,
+}
+
+impl Reconciler<'_> {
+    /// Finishes: there is no object to maintain a Secret for. The garbage collector deletes the Secret.
+    pub(in crate::controller) fn finish_gone(&mut self) -> Step {
+        self.object_gone = true;
+        Step::Finished(Finished::silently(Action::Gone))
+    }
+
+    /// Finishes without touching the status; retries with backoff.
+    pub(in crate::controller) fn retry_later(&mut self, action: Action) -> Finished {
+        Finished {
+            requeue_at: Some(next_retry(&mut self.state.status_retries, &self.context.timings)),
+            ..Finished::silently(action)
+        }
+    }
+
+    /// Returns the time until which the watch is expected to deliver a write made now.
+    pub(in crate::controller) fn new_expectation_deadline(&self) -> Instant {
+        Instant::now() + self.state.expectation(self.context.timings.expectation)
+    }
+
+    pub(in crate::controller) fn epoch(&self) -> u64 {
+        self.context.epoch.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts a failure in `backoff` and returns the time of the next retry.
+pub(in crate::controller) fn next_retry(backoff: &mut Backoff, timings: &Timings) -> Instant {
+    backoff.failed(Instant::now(), (timings.retry_min, timings.retry_max))
+}
