@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use kube::Client;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +22,7 @@ use super::observe::watch::{WatchStream, follow};
 use super::schema::Schema;
 use super::schema_check;
 use super::timings::Timings;
+use super::work::clock::now;
 use super::work::context::Context;
 use super::work::opener::Opener;
 use super::work::opening;
@@ -261,8 +262,10 @@ impl Drop for DoneGuard {
         if !self.finished {
             let (namespace, name) = (&*self.key.namespace, &*self.key.name);
             tracing::error!(namespace, name, "reconcile panicked; requeued");
-            self.requeue_at = Some(Instant::now() + self.context.timings.retry_max);
+            self.requeue_at = Some(now() + self.context.timings.retry_max);
         }
-        self.context.queue.done(&self.key, self.requeue_at);
+        self.context
+            .queue
+            .done(&self.key, self.requeue_at.map(Into::into));
     }
 }

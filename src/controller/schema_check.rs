@@ -42,10 +42,12 @@ pub(super) async fn run(context: Arc<Context>, client: Client) {
                 Instant::now() + delay
             }
             // A failed read keeps the last result; the streams report the cause.
-            None => retries.failed(
-                Instant::now(),
-                (timings.stream_retry_min, schema_retry_max(timings)),
-            ),
+            None => retries
+                .failed(
+                    Instant::now().into_std(),
+                    (timings.stream_retry_min, schema_retry_max(timings)),
+                )
+                .into(),
         };
         tokio::time::sleep_until(next).await;
     }

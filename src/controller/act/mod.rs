@@ -1,9 +1,6 @@
 //! Acting on the cluster: every write and live read, the bodies that are written, the errors of the API server, and events.
 
 pub(in crate::controller) mod api_error;
-pub(in crate::controller) mod apply;
 pub(in crate::controller) mod cluster;
 pub(in crate::controller) mod events;
-pub(in crate::controller) mod live_read;
-pub(in crate::controller) mod report;
 pub(in crate::controller) mod secret;

@@ -1,9 +1,7 @@
 //! What the controller remembers about one object between reconciles. Losing it is safe: it only saves calls.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::api::{Applied, Outcome, Reason, Sealed};
 use crate::backoff::ExponentialBackoff;
@@ -186,8 +184,8 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn failure_is_retried_later_but_new_generation_immediately() {
+    #[test]
+    fn failure_is_retried_later_but_new_generation_immediately() {
         let now = Instant::now();
         let mut state = ObjectState::default();
         state.observe(&object("o-1", 1), now);
@@ -223,8 +221,8 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn deleted_immutable_secret_ends_the_wait() {
+    #[test]
+    fn deleted_immutable_secret_ends_the_wait() {
         let now = Instant::now();
         let mut state = ObjectState::default();
         let immutable = Outcome::ImmutableSecret {
@@ -246,8 +244,8 @@ mod tests {
         assert!(state.pending_retry(0, now).is_some(), "other failures stay");
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn success_overlays_the_object_until_it_is_in_the_status() {
+    #[test]
+    fn success_overlays_the_object_until_it_is_in_the_status() {
         let mut state = ObjectState::default();
         let applied = Applied {
             generation: 1,

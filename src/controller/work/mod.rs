@@ -1,6 +1,9 @@
-//! The work of the controller: the queue, the reconcile loop, and the openings that it waits for.
+//! The work of the controller: the queue, the reconcile loop with its steps, and the openings that it waits for.
 
+pub(in crate::controller) mod apply;
+pub(in crate::controller) mod clock;
 pub(in crate::controller) mod context;
+pub(in crate::controller) mod live_read;
 pub(in crate::controller) mod opener;
 pub(in crate::controller) mod opening;
 pub(in crate::controller) mod providers;
@@ -8,3 +11,4 @@ pub(in crate::controller) mod queue;
 pub(in crate::controller) mod reader;
 pub(in crate::controller) mod reconcile;
 pub(in crate::controller) mod reconciler;
+pub(in crate::controller) mod report;

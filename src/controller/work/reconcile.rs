@@ -2,9 +2,9 @@
 //! bounds the number of concurrent writes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use tokio::time::Instant;
-
+use super::clock::now;
 use super::context::Context;
 use super::opener::Opening;
 use super::reconciler::{Action, Finished, LiveRead, Reconciler, Snapshot, Step};
@@ -23,7 +23,7 @@ const MAX_ROUNDS: usize = 5;
 /// Brings the Secret of the object `key` to its desired state. Returns when to reconcile it again.
 pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey) -> Option<Instant> {
     let cache = context.stores.cache(key).filter(|cache| cache.is_complete())?;
-    let started = Instant::now();
+    let started = now();
     let state = context.states().remove(key).unwrap_or_default();
     let mut reconciler = Reconciler {
         context,
@@ -42,12 +42,15 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         context.states().insert(key.clone(), reconciler.state);
     }
     let reason = finished.reason.map_or("", Reason::as_str);
-    context
-        .metrics
-        .reconciled(finished.action.as_str(), reason, started.elapsed());
+    context.metrics.reconciled(
+        finished.action.as_str(),
+        reason,
+        now().saturating_duration_since(started),
+    );
     // After a gap, a list may never deliver an expected write, and no other trigger would follow.
     let overdue_at = cache
         .next_expectation_deadline(key)
+        .map(Instant::from)
         .filter(|until| *until > started);
     finished.requeue_at.into_iter().chain(overdue_at).min()
 }
@@ -55,7 +58,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
 impl Reconciler<'_> {
     async fn run(&mut self) -> Finished {
         if let Some(foreign) = &self.state.foreign
-            && foreign.rechecks.is_waiting(Instant::now())
+            && foreign.rechecks.is_waiting(now())
         {
             self.live_read = LiveRead::Unwatched(foreign.facts.clone());
         } else if self.state.foreign.is_some() {
@@ -77,8 +80,8 @@ impl Reconciler<'_> {
     }
 
     async fn round(&mut self) -> Step {
-        let now = Instant::now();
-        let observed = self.cache.observe(self.key, now);
+        let now = now();
+        let observed = self.cache.observe(self.key, now.into());
         if observed.overdue {
             if !self.cache.is_synced() {
                 // The stream has to recover first: it delivers the write, or everything.
@@ -142,8 +145,8 @@ impl Reconciler<'_> {
     async fn report_unread(&mut self, outcome: Outcome) -> Finished {
         let (namespace, name) = (&*self.key.namespace, &*self.key.name);
         tracing::warn!(namespace, name, reason = %outcome.reason(), "a live read failed; retrying with backoff");
-        let now = Instant::now();
-        let observed = self.cache.observe(self.key, now);
+        let now = now();
+        let observed = self.cache.observe(self.key, now.into());
         let Some(mut object) = observed.object else {
             return self.retry_later(Action::ReadFailed);
         };
@@ -189,7 +192,7 @@ impl Reconciler<'_> {
             let foreign = self.state.foreign.take();
             let mut rechecks = foreign.map(|foreign| foreign.rechecks).unwrap_or_default();
             let timings = &self.context.timings;
-            let due = rechecks.failed(Instant::now(), (timings.foreign_min, timings.foreign_max));
+            let due = rechecks.failed(now(), (timings.foreign_min, timings.foreign_max));
             self.state.foreign = Some(ForeignSecret {
                 facts: facts.clone(),
                 rechecks,
@@ -213,7 +216,7 @@ impl Reconciler<'_> {
                 if cause == Cause::Missing {
                     self.state.clear_immutable();
                 }
-                if let Some((outcome, due)) = self.state.pending_retry(self.epoch(), Instant::now()) {
+                if let Some((outcome, due)) = self.state.pending_retry(self.epoch(), now()) {
                     return self
                         .report_failure(&snapshot, outcome, Action::Waiting, due)
                         .await;
@@ -240,9 +243,7 @@ impl Reconciler<'_> {
     pub(in crate::controller) async fn fail(&mut self, snapshot: &Snapshot, outcome: Outcome) -> Step {
         let timings = &self.context.timings;
         let retry = (timings.retry_min, timings.retry_max);
-        let due = self
-            .state
-            .failed(outcome.clone(), self.epoch(), Instant::now(), retry);
+        let due = self.state.failed(outcome.clone(), self.epoch(), now(), retry);
         self.state.failed_secret = snapshot.secret.as_ref().map(|facts| facts.uid.clone());
         self.report_failure(snapshot, outcome, Action::Failed, due).await
     }

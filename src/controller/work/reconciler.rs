@@ -1,10 +1,10 @@
-//! The types of one reconcile. The steps are in `reconcile`, `live_read`, `apply` and `report`.
+//! The types of one reconcile. Its steps are in `reconcile`, `live_read`, `apply` and `report`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
-use tokio::time::Instant;
-
+use super::clock::now;
 use super::context::Context;
 use super::opener::Opening;
 use crate::api::{Outcome, Reason};
@@ -162,8 +162,8 @@ impl Reconciler<'_> {
     }
 
     /// Returns the time until which the watch is expected to deliver a write made now.
-    pub(in crate::controller) fn new_expectation_deadline(&self) -> Instant {
-        Instant::now() + self.state.expectation(self.context.timings.expectation)
+    pub(in crate::controller) fn new_expectation_deadline(&self) -> tokio::time::Instant {
+        tokio::time::Instant::now() + self.state.expectation(self.context.timings.expectation)
     }
 
     pub(in crate::controller) fn epoch(&self) -> u64 {
@@ -173,5 +173,5 @@ impl Reconciler<'_> {
 
 /// Counts a failure in `backoff` and returns the time of the next retry.
 pub(in crate::controller) fn next_retry(backoff: &mut Backoff, timings: &Timings) -> Instant {
-    backoff.failed(Instant::now(), (timings.retry_min, timings.retry_max))
+    backoff.failed(now(), (timings.retry_min, timings.retry_max))
 }

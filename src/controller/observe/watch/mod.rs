@@ -311,7 +311,7 @@ pub(in crate::controller) async fn follow<K>(
                 if !matches!(error, watcher::Error::InitialListFailed(_)) && started.elapsed() >= STABLE {
                     backoff = Backoff::default();
                 }
-                let due = backoff.failed(Instant::now(), retry);
+                let due: Instant = backoff.failed(Instant::now().into_std(), retry).into();
                 tokio::time::sleep_until(due.max(Instant::now() + retry_after(&error))).await;
                 started = Instant::now();
             }

@@ -4,15 +4,16 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::api_error::ApiError;
-use super::secret::{Precondition, SecretBody, cleanup, disown};
+use super::clock::now;
+use super::opener::Opening;
+use super::reconciler::{Action, Finished, Reconciler, Snapshot, Step};
 use crate::api::{Applied, Kept, Mode, Outcome, Reason, Rejection, Sealed};
+use crate::controller::act::api_error::ApiError;
+use crate::controller::act::secret::{Precondition, SecretBody, cleanup, disown};
 use crate::controller::decide::object_state::Unreported;
 use crate::controller::decide::plan::{Cause, RENDERER};
 use crate::controller::decide::status::{rollback, synced};
 use crate::controller::observe::secret_facts::{Holder, SecretFacts};
-use crate::controller::work::opener::Opening;
-use crate::controller::work::reconciler::{Action, Finished, Reconciler, Snapshot, Step};
 use crate::envelope::{Opened, Rollback};
 
 impl Reconciler<'_> {
@@ -187,7 +188,9 @@ impl Reconciler<'_> {
         if let Some(seen) = self.state.first_seen.take()
             && cause != Cause::Verify
         {
-            self.context.metrics.secret_written(seen.elapsed());
+            self.context
+                .metrics
+                .secret_written(now().saturating_duration_since(seen));
         }
         self.announce(&snapshot, cause, &applied, &sealed);
         if rollback(before.sealed.as_ref(), &mark) != Rollback::None {

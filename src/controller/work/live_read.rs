@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::api_error::ApiError;
+use super::reconciler::{Action, LiveRead, Reconciler, Step};
 use crate::api::MANAGED_LABEL;
+use crate::controller::act::api_error::ApiError;
 use crate::controller::observe::secret_facts::{Holder, SecretFacts};
-use crate::controller::work::reconciler::{Action, LiveRead, Reconciler, Step};
 
 impl Reconciler<'_> {
     /// Reads the Secret's metadata by name.

@@ -1,19 +1,19 @@
 //! Reporting the outcome of a reconcile: status, event and log line.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::Timestamp;
-use tokio::time::Instant;
 
-use super::api_error::ApiError;
-use super::events::Event;
+use super::reconciler::{Action, Finished, Reconciler, Snapshot, Step, next_retry};
 use crate::api::{EnvelopeSecretStatus, Outcome, Reason, Verdict};
+use crate::controller::act::api_error::ApiError;
+use crate::controller::act::events::Event;
 use crate::controller::decide::status::desired_status;
 use crate::controller::observe::decode::Meta;
 use crate::controller::observe::expectations::Version;
 use crate::controller::observe::object::{Object, StatusFacts};
 use crate::controller::observe::secret_facts::Holder;
-use crate::controller::work::reconciler::{Action, Finished, Reconciler, Snapshot, Step, next_retry};
 
 impl Reconciler<'_> {
     /// Writes the status if it differs from the current one, and finishes.
