@@ -12,7 +12,7 @@
 //! * [`cli`]: the command line, one file per subcommand.
 //! * [`files`]: atomic writes, and reads that reject pipes, large files and files that change, for [`kms`] and [`cli`].
 //!   Depends on no other module.
-//! * `backoff` (delays between retries), `paths` (`~/` in paths), `signals` (cleanup on signals) and `sync` (locks that
+//! * `backoff` (delays between retries), `lanes` (fair order and shares among namespaces), `paths` (`~/` in paths), `signals` (cleanup on signals) and `sync` (locks that
 //!   survive a panic): private; depend on no module but `sync`.
 
 // On other systems the program only prints that it needs Unix (main.rs).
@@ -26,6 +26,7 @@ pub mod controller;
 pub mod envelope;
 pub mod files;
 pub mod kms;
+mod lanes;
 pub mod manifest;
 pub mod metrics;
 mod paths;

@@ -49,6 +49,11 @@ struct ResourceLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct QueueLabels {
+    queue: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct StateLabels {
     state: &'static str,
 }
@@ -114,6 +119,7 @@ pub struct Metrics {
     kms_duration: Family<KmsCallLabels, Histogram, Seconds>,
     objects: Family<StateLabels, Gauge>,
     queue: Gauge,
+    lane_wait: Family<QueueLabels, Histogram, Seconds>,
     apply_to_secret: Histogram,
     events_dropped: Counter,
     undecodable: Family<ResourceLabels, Counter>,
@@ -181,6 +187,12 @@ impl Metrics {
                 "queue_length",
                 "Objects waiting for a reconcile, or for their document to be opened",
                 Gauge::default(),
+            ),
+            lane_wait: register(
+                r,
+                "lane_wait_seconds",
+                "Time in the lane of a namespace, in seconds, by queue: for a reconcile, for the opening of a document, for a write",
+                Family::new_with_constructor(DELIVERY),
             ),
             apply_to_secret: register(
                 r,
@@ -250,6 +262,14 @@ impl Metrics {
         // Writing to a String cannot fail.
         let _ = text::encode(&mut out, &self.registry);
         out
+    }
+
+    /// Records how long something waited in the lane of its namespace: a `reconcile`, the opening of a document (`open`)
+    /// or a `write`.
+    pub fn lane_waited(&self, queue: &'static str, waited: Duration) {
+        self.lane_wait
+            .get_or_create(&QueueLabels { queue })
+            .observe(waited.as_secs_f64());
     }
 
     /// Counts a reconcile: what it did, the reason that it reported (empty if none), and its duration.

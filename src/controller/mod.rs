@@ -18,6 +18,7 @@ mod observe;
 mod run;
 mod schema;
 mod schema_check;
+mod slots;
 mod timings;
 mod work;
 

@@ -6,12 +6,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use kube::Client;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::act::cluster::Cluster;
 use super::act::events::{Events, run as send_events};
+use super::act::token::WriterToken;
+use super::act::writer::Writer;
 use super::client::{ConnectError, WatchActivity, connect};
 use super::health::{Health, Parts, refresh_on_scrape};
 use super::key::ObjectKey;
@@ -27,7 +30,7 @@ use super::work::context::Context;
 use super::work::opener::Opener;
 use super::work::opening;
 use super::work::providers;
-use super::work::queue::Queue;
+use super::work::queue::{Next, Queue};
 use super::work::reader::Reader;
 use super::work::reconcile::reconcile;
 use crate::api::MANAGED_LABEL;
@@ -36,10 +39,15 @@ use crate::controller::observe::history::History;
 use crate::controller::observe::kind::Kind;
 use crate::controller::observe::source::{Target, events};
 use crate::kms::Registry;
+use crate::lanes::Bounds;
 use crate::metrics::Metrics;
 
-/// Maximum number of concurrent reconciles, and so of concurrent writes: the measured optimum.
-const MAX_RECONCILES: usize = 32;
+/// Concurrent reconciles, and the most of one namespace while others wait: twice as many as concurrent writes, so that
+/// planning does not wait for those.
+const RECONCILES: Bounds = Bounds {
+    total: 64,
+    contended: 16,
+};
 
 /// The input of [`run`].
 pub struct Setup {
@@ -88,12 +96,16 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
 
     let registry = providers::observed(registry, &metrics);
     let history = History::new();
+    // Without a lease, this process is the writer until it exits.
+    let (_deadline, deadline) = watch::channel(None);
+    let token = WriterToken::new(deadline);
     let (opener, open_requests) = Opener::new();
     let (events, event_queue) = Events::new(metrics.clone());
     let context = Arc::new(Context {
         stores: Stores::new(config.namespaces.as_deref()),
-        queue: Queue::default(),
-        cluster: Cluster::new(client.clone(), metrics.clone(), history.clone()),
+        queue: Queue::new(RECONCILES),
+        cluster: Cluster::new(client.clone(), metrics.clone()),
+        writer: Writer::new(client.clone(), token.clone(), metrics.clone(), history.clone()),
         reader: Reader::new(config.audiences, registry.clone()),
         opener,
         events,
@@ -121,7 +133,14 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     tasks.spawn(opening::run(context.clone(), open_requests, shutdown.clone()));
     tasks.spawn(schema_check::run(context.clone(), client.clone()));
     let rate = (timings.event_interval, timings.event_burst);
-    tasks.spawn(send_events(client, event_queue, metrics, rate, shutdown.clone()));
+    tasks.spawn(send_events(
+        client,
+        token,
+        event_queue,
+        metrics,
+        rate,
+        shutdown.clone(),
+    ));
     tasks.spawn(forget_on_restore(context.clone(), history));
     for (scheme, kms) in registry.iter() {
         tasks.spawn(providers::follow(scheme, kms.clone(), context.clone()));
@@ -226,11 +245,11 @@ fn start_streams(
 
 /// Reconciles the queued keys until `stop`.
 async fn work(context: Arc<Context>, tracker: TaskTracker, stop: CancellationToken) {
-    let permits = Arc::new(tokio::sync::Semaphore::new(MAX_RECONCILES));
     let dispatch = async {
         context.schema.known().await;
-        while let Ok(permit) = permits.clone().acquire_owned().await {
-            let key = context.queue.next().await;
+        loop {
+            let Next { key, waited } = context.queue.next().await;
+            context.metrics.lane_waited("reconcile", waited);
             let context = context.clone();
             tracker.spawn(async move {
                 let mut guard = DoneGuard {
@@ -242,7 +261,6 @@ async fn work(context: Arc<Context>, tracker: TaskTracker, stop: CancellationTok
                 guard.requeue_at = reconcile(&guard.context, &guard.key).await;
                 guard.finished = true;
                 drop(guard);
-                drop(permit);
             });
         }
     };

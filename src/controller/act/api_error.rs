@@ -19,6 +19,8 @@ pub(in crate::controller) enum ApiError {
     NamespaceTerminating,
     /// Fields that cannot be changed in place: their paths, as far as the API server names them.
     ImmutableField(Vec<String>),
+    /// This controller is no longer the writer: its token has expired, and nothing was sent.
+    NotWriter,
     /// Any other failure, as reported in the status.
     Reportable(Box<Outcome>),
 }

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::token::WriterToken;
 use crate::api::Reason;
 use crate::config;
 use crate::controller::key::ObjectKey;
@@ -157,6 +158,7 @@ impl Sent {
 /// Sends events until `stop`; events still queued are then dropped.
 pub(in crate::controller) async fn run(
     client: Client,
+    token: WriterToken,
     mut waiting: Waiting,
     metrics: Arc<Metrics>,
     rate: (Duration, u32),
@@ -167,6 +169,10 @@ pub(in crate::controller) async fn run(
     let work = async {
         while let Some(event) = waiting.0.recv().await {
             tokio::time::sleep_until(bucket.take(Instant::now())).await;
+            if !token.is_valid() {
+                metrics.event_dropped();
+                continue;
+            }
             let now = Timestamp::now();
             let request = sent.request(&event, Instant::now(), now.as_nanosecond());
             if let Err(error) = send(&client, &event, request, now).await {

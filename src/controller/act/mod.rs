@@ -4,3 +4,5 @@ pub(in crate::controller) mod api_error;
 pub(in crate::controller) mod cluster;
 pub(in crate::controller) mod events;
 pub(in crate::controller) mod secret;
+pub(in crate::controller) mod token;
+pub(in crate::controller) mod writer;

@@ -65,12 +65,12 @@ impl Reconciler<'_> {
             opened,
             precondition: &precondition,
         };
-        let cluster = &self.context.cluster;
+        let writer = &self.context.writer;
         self.state.overdue_reads = 0;
         self.cache.secret_request(self.key);
-        let mut meta = cluster.apply_secret(&body).await?;
+        let mut meta = writer.apply_secret(&body).await?;
         if let Some(operations) = cleanup(&meta, opened.document(), object_uid) {
-            meta = cluster.patch_secret(self.key, operations).await?;
+            meta = writer.patch_secret(self.key, operations).await?;
         }
         // A response without uid or resourceVersion is not one of an API server: the Secret has to be re-read.
         let (_, facts) = SecretFacts::of_meta(&meta).ok_or(ApiError::Conflict)?;
@@ -108,7 +108,7 @@ impl Reconciler<'_> {
                 self.opening = Some(opening);
                 return self.read_secret().await;
             }
-            ApiError::NotFound | ApiError::NamespaceTerminating => {
+            ApiError::NotFound | ApiError::NamespaceTerminating | ApiError::NotWriter => {
                 return Step::Finished(Finished::silently(Action::Terminating));
             }
             ApiError::ImmutableField(fields)
@@ -138,14 +138,14 @@ impl Reconciler<'_> {
 
     /// Removes the ownerReferences to earlier incarnations of the object, then plans again.
     async fn remove_obsolete_owners(&mut self, snapshot: &Snapshot) -> Step {
-        let cluster = &self.context.cluster;
-        let read = cluster.secret(self.key).await;
+        let read = self.context.cluster.secret(self.key).await;
         let operations = match &read {
             Ok(Some(meta)) => disown(meta, &snapshot.object.uid),
             _ => None,
         };
         if let Some(operations) = operations
-            && let Err(ApiError::Reportable(outcome)) = cluster.patch_secret(self.key, operations).await
+            && let Err(ApiError::Reportable(outcome)) =
+                self.context.writer.patch_secret(self.key, operations).await
         {
             return self.fail(snapshot, *outcome).await;
         }

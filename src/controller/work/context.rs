@@ -9,6 +9,7 @@ use super::queue::Queue;
 use super::reader::Reader;
 use crate::controller::act::cluster::Cluster;
 use crate::controller::act::events::Events;
+use crate::controller::act::writer::Writer;
 use crate::controller::decide::object_state::ObjectState;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::store::Stores;
@@ -22,6 +23,7 @@ pub(in crate::controller) struct Context {
     pub(in crate::controller) stores: Stores,
     pub(in crate::controller) queue: Queue,
     pub(in crate::controller) cluster: Cluster,
+    pub(in crate::controller) writer: Writer,
     pub(in crate::controller) reader: Reader,
     pub(in crate::controller) opener: Opener,
     pub(in crate::controller) events: Events,

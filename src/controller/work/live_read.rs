@@ -72,7 +72,7 @@ impl Reconciler<'_> {
     fn read_failed(&mut self, error: ApiError) -> Step {
         match error {
             ApiError::NotFound | ApiError::NamespaceTerminating => self.finish_gone(),
-            ApiError::Conflict | ApiError::ImmutableField(_) => {
+            ApiError::Conflict | ApiError::ImmutableField(_) | ApiError::NotWriter => {
                 Step::Finished(self.retry_later(Action::ReadFailed))
             }
             ApiError::Reportable(outcome) => Step::Unread(*outcome),

@@ -4,10 +4,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 use crate::api::Outcome;
 use crate::controller::key::ObjectKey;
+use crate::controller::slots::Slot;
 use crate::envelope::Opened;
 use crate::sync::lock;
 
@@ -18,7 +19,7 @@ pub(in crate::controller) struct Opening {
     pub(in crate::controller) generation: i64,
     pub(in crate::controller) result: Result<Opened, Outcome>,
     /// Limits the number of open documents; released on drop.
-    pub(in crate::controller) _permit: OwnedSemaphorePermit,
+    pub(in crate::controller) _slot: Slot,
 }
 
 /// The sending end of the queue, and the results.

@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -14,12 +13,17 @@ use super::reader::{open_label, outcome_of};
 use crate::api::{KmsKey, KmsResponse, Outcome};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
+use crate::controller::slots::{Slot, Slots};
 use crate::envelope::{OpenError, Opened};
 use crate::kms::KmsError;
+use crate::lanes::Bounds;
 
 /// Maximum number of documents that are being opened or are open until their Secrets are written. It bounds both the KMS
-/// calls in flight and the plaintexts in memory.
-const MAX_OPEN: usize = 32;
+/// calls in flight and the plaintexts in memory. No namespace can hold those that another one needs.
+const MAX_OPEN: Bounds = Bounds {
+    total: 32,
+    contended: 8,
+};
 
 /// Serves requests until `stop`. Openings in flight are then aborted, which changes nothing in the cluster.
 pub(in crate::controller) async fn run(
@@ -27,15 +31,17 @@ pub(in crate::controller) async fn run(
     mut requests: Requests,
     stop: CancellationToken,
 ) {
-    let permits = Arc::new(Semaphore::new(MAX_OPEN));
+    let slots = Slots::new(MAX_OPEN);
     let mut running = JoinSet::new();
     let work = async {
         while let Some(key) = requests.0.recv().await {
-            let Ok(permit) = permits.clone().acquire_owned().await else {
-                return;
-            };
             while running.try_join_next().is_some() {}
-            running.spawn(serve(context.clone(), key, permit));
+            let (context, slots) = (context.clone(), slots.clone());
+            running.spawn(async move {
+                let (slot, waited) = slots.acquire(&key.namespace).await;
+                context.metrics.lane_waited("open", waited);
+                serve(context, key, slot).await;
+            });
         }
     };
     stop.run_until_cancelled(work).await;
@@ -55,7 +61,7 @@ impl Drop for AnswerGuard {
     }
 }
 
-async fn serve(context: Arc<Context>, key: ObjectKey, permit: OwnedSemaphorePermit) {
+async fn serve(context: Arc<Context>, key: ObjectKey, slot: Slot) {
     let mut guard = AnswerGuard {
         context,
         key,
@@ -75,7 +81,7 @@ async fn serve(context: Arc<Context>, key: ObjectKey, permit: OwnedSemaphorePerm
         uid,
         generation,
         result,
-        _permit: permit,
+        _slot: slot,
     });
 }
 

@@ -1,25 +1,28 @@
 //! The work queue: a key is queued at most once, runs at most once at a time, and has at most one requeue time. Keys with
-//! a later requeue time delay no others.
+//! a later requeue time delay no others. Each namespace has a lane: lanes take turns, and none can run everything that
+//! may run at a time.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
-use std::sync::{Mutex, MutexGuard};
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::controller::key::ObjectKey;
+use crate::lanes::{Bounds, Lanes, Shares};
 use crate::sync::lock;
 
 /// The work queue. One task takes keys with [`Queue::next`]; any task may add.
-#[derive(Default)]
 pub(in crate::controller) struct Queue {
     inner: Mutex<Inner>,
     wake: Notify,
 }
 
-#[derive(Default)]
 struct Inner {
-    ready: VecDeque<ObjectKey>,
+    /// With the time at which each key was queued.
+    ready: Lanes<Arc<str>, (ObjectKey, Instant)>,
+    running: Shares<Arc<str>>,
     delayed: BTreeSet<(Instant, ObjectKey)>,
     keys: HashMap<ObjectKey, Entry>,
 }
@@ -33,21 +36,42 @@ struct Entry {
     requeue_at: Option<Instant>,
 }
 
+/// A key to reconcile, and how long it was queued.
+pub(in crate::controller) struct Next {
+    pub(in crate::controller) key: ObjectKey,
+    pub(in crate::controller) waited: Duration,
+}
+
 impl Queue {
+    /// Creates an empty queue, of whose keys at most `bounds` run at a time.
+    pub(in crate::controller) fn new(bounds: Bounds) -> Self {
+        let inner = Inner {
+            ready: Lanes::default(),
+            running: Shares::new(bounds),
+            delayed: BTreeSet::new(),
+            keys: HashMap::new(),
+        };
+        Queue {
+            inner: Mutex::new(inner),
+            wake: Notify::new(),
+        }
+    }
+
     /// Queues `key`: immediately, or again after the current run.
     pub(in crate::controller) fn add(&self, key: ObjectKey) {
         self.lock().add(key);
         self.wake.notify_one();
     }
 
-    /// Waits for the next key. It counts as running until [`Queue::done`].
-    pub(in crate::controller) async fn next(&self) -> ObjectKey {
+    /// Waits for the next key that may run. It counts as running until [`Queue::done`].
+    pub(in crate::controller) async fn next(&self) -> Next {
         loop {
             let next_due = {
                 let mut inner = self.lock();
-                inner.queue_due(Instant::now());
-                if let Some(key) = inner.take() {
-                    return key;
+                let now = Instant::now();
+                inner.queue_due(now);
+                if let Some(next) = inner.take(now) {
+                    return next;
                 }
                 inner.delayed.first().map(|(at, _)| *at)
             };
@@ -83,7 +107,7 @@ impl Inner {
         if !entry.queued {
             entry.queued = true;
             if !entry.running {
-                self.ready.push_back(key);
+                self.ready.push(&key.namespace.clone(), (key, Instant::now()));
             }
         }
     }
@@ -101,19 +125,24 @@ impl Inner {
         }
     }
 
-    fn take(&mut self) -> Option<ObjectKey> {
-        let key = self.ready.pop_front()?;
+    fn take(&mut self, now: Instant) -> Option<Next> {
+        let (_, (key, queued_at)) = self.ready.start(&mut self.running)?;
         let entry = self.keys.entry(key.clone()).or_default();
         entry.queued = false;
         entry.running = true;
-        Some(key)
+        Some(Next {
+            key,
+            waited: now.saturating_duration_since(queued_at),
+        })
     }
 
     fn finish(&mut self, key: &ObjectKey, requeue_at: Option<Instant>) {
         let Some(entry) = self.keys.get_mut(key) else {
             return;
         };
-        entry.running = false;
+        if std::mem::take(&mut entry.running) {
+            self.running.finished(&key.namespace);
+        }
         if let Some(old) = entry.requeue_at.take() {
             self.delayed.remove(&(old, key.clone()));
         }
@@ -122,7 +151,7 @@ impl Inner {
             self.delayed.insert((at, key.clone()));
         }
         if entry.queued {
-            self.ready.push_back(key.clone());
+            self.ready.push(&key.namespace, (key.clone(), Instant::now()));
         } else if requeue_at.is_none() {
             self.keys.remove(key);
         }
@@ -133,19 +162,27 @@ impl Inner {
 mod tests {
     use super::*;
     use futures::FutureExt as _;
-    use std::time::Duration;
+
+    const BOUNDS: Bounds = Bounds {
+        total: 64,
+        contended: 16,
+    };
+
+    fn queue() -> Queue {
+        Queue::new(BOUNDS)
+    }
 
     fn key(name: &str) -> ObjectKey {
         ObjectKey::new("ns", name)
     }
 
     fn next_now(queue: &Queue) -> Option<ObjectKey> {
-        queue.next().now_or_never()
+        queue.next().now_or_never().map(|next| next.key)
     }
 
     #[tokio::test(start_paused = true)]
     async fn key_is_queued_once_and_runs_once() {
-        let queue = Queue::default();
+        let queue = queue();
         queue.add(key("a"));
         queue.add(key("a"));
         queue.add(key("b"));
@@ -166,7 +203,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requeue_time_delays_only_its_key() {
-        let queue = Queue::default();
+        let queue = queue();
         queue.add(key("bad"));
         assert_eq!(next_now(&queue), Some(key("bad")));
         queue.done(&key("bad"), Some(Instant::now() + Duration::from_mins(1)));
@@ -176,7 +213,7 @@ mod tests {
 
         let before = Instant::now();
         assert_eq!(
-            queue.next().await,
+            queue.next().await.key,
             key("bad"),
             "the paused clock advances to the requeue time"
         );
@@ -186,7 +223,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn end_of_a_run_replaces_the_requeue_time() {
-        let queue = Queue::default();
+        let queue = queue();
         queue.add(key("a"));
         assert_eq!(next_now(&queue), Some(key("a")));
         queue.done(&key("a"), Some(Instant::now() + Duration::from_mins(1)));
@@ -204,7 +241,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn requeue_time_reached_during_a_run_is_not_lost() {
-        let queue = Queue::default();
+        let queue = queue();
         queue.add(key("a"));
         assert_eq!(next_now(&queue), Some(key("a")));
         queue.done(&key("a"), Some(Instant::now() + Duration::from_secs(1)));
@@ -216,12 +253,110 @@ mod tests {
         assert_eq!(next_now(&queue), Some(key("a")));
     }
 
+    fn of(namespace: &str, index: usize) -> ObjectKey {
+        ObjectKey::new(namespace, &index.to_string())
+    }
+
+    /// The keys that may run now, in order.
+    fn started(queue: &Queue) -> Vec<ObjectKey> {
+        std::iter::from_fn(|| next_now(queue)).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn new_object_does_not_wait_for_those_of_another_namespace() {
+        let queue = queue();
+        (0..10_000).for_each(|index| queue.add(of("big", index)));
+        // Nothing of "big" ever finishes.
+        assert_eq!(started(&queue).len(), 48, "the rest is kept for other namespaces");
+        queue.add(of("small", 0));
+        let next = queue.next().now_or_never().expect("served immediately");
+        assert_eq!((next.key, next.waited), (of("small", 0), Duration::ZERO));
+        assert_eq!(queue.waiting(), 9_952);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn namespace_that_is_busy_leaves_most_slots_to_others_that_wait() {
+        let queue = queue();
+        for index in 0..1_000 {
+            ["a", "b", "c"]
+                .into_iter()
+                .for_each(|namespace| queue.add(of(namespace, index)));
+        }
+        let running = started(&queue);
+        let of_a = running.iter().filter(|key| *key.namespace == *"a").count();
+        assert_eq!((of_a, running.len()), (16, 48));
+        // Each that finishes is replaced by one of its own namespace.
+        for key in running.iter().filter(|key| *key.namespace == *"a") {
+            queue.done(key, None);
+        }
+        assert!(started(&queue).iter().all(|key| *key.namespace == *"a"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn requeue_storm_of_one_namespace_does_not_delay_another() {
+        let queue = queue();
+        (0..10_000).for_each(|index| queue.add(of("big", index)));
+        let due = Instant::now() + Duration::from_mins(1);
+        loop {
+            let running = started(&queue);
+            if running.is_empty() {
+                break;
+            }
+            running.iter().for_each(|key| queue.done(key, Some(due)));
+        }
+        queue.add(of("small", 0));
+        assert_eq!(started(&queue), [of("small", 0)]);
+        queue.done(&of("small", 0), Some(due));
+        // All are due at the same time.
+        tokio::time::advance(Duration::from_mins(1)).await;
+        let first: Vec<_> = started(&queue).into_iter().take(2).collect();
+        assert!(first.contains(&of("small", 0)), "{first:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn key_with_many_events_delays_its_own_namespace_by_one_run_at_a_time() {
+        let queue = queue();
+        queue.add(of("ns", 0));
+        assert_eq!(next_now(&queue), Some(of("ns", 0)));
+        (1..=3).for_each(|index| queue.add(of("ns", index)));
+        // An event arrives during each run of the hot key, and it runs after those that waited before.
+        for _ in 0..1_000 {
+            queue.add(of("ns", 0));
+        }
+        queue.done(&of("ns", 0), None);
+        assert_eq!(
+            started(&queue),
+            [of("ns", 1), of("ns", 2), of("ns", 3), of("ns", 0)]
+        );
+        queue.add(of("ns", 0));
+        queue.add(of("other", 0));
+        queue.done(&of("ns", 0), None);
+        assert_eq!(queue.waiting(), 2);
+        assert!(started(&queue).contains(&of("other", 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn hot_key_is_not_starved_by_others() {
+        let queue = queue();
+        (0..1_000).for_each(|index| queue.add(of("ns", index)));
+        let mut runs = 0;
+        for _ in 0..100 {
+            for key in started(&queue) {
+                runs += usize::from(key == of("ns", 0));
+                queue.add(key.clone());
+                queue.done(&key, None);
+            }
+        }
+        // 48 of 1,000 keys run in each round.
+        assert!(runs >= 4, "{runs} runs");
+    }
+
     #[tokio::test]
     async fn waiting_task_is_woken_by_add() {
-        let queue = std::sync::Arc::new(Queue::default());
+        let queue = Arc::new(queue());
         let waiting = tokio::spawn({
             let queue = queue.clone();
-            async move { queue.next().await }
+            async move { queue.next().await.key }
         });
         tokio::task::yield_now().await;
         queue.add(key("a"));

@@ -54,8 +54,8 @@ impl Reconciler<'_> {
             return finished(Action::StatusWriteFailed);
         }
         self.cache.object_request(self.key);
-        let cluster = &self.context.cluster;
-        match cluster
+        let writer = &self.context.writer;
+        match writer
             .apply_status(self.key, &object.resource_version, &status)
             .await
         {
@@ -86,7 +86,7 @@ impl Reconciler<'_> {
     async fn status_failed(&mut self, error: ApiError, reason: Reason, requeue_at: Option<Instant>) -> Step {
         let cause = match error {
             ApiError::Conflict => return self.read_object().await,
-            ApiError::NotFound | ApiError::NamespaceTerminating => {
+            ApiError::NotFound | ApiError::NamespaceTerminating | ApiError::NotWriter => {
                 return Step::Finished(Finished::silently(Action::Terminating));
             }
             ApiError::ImmutableField(_) => None,

@@ -2,6 +2,7 @@
 
 mod api;
 mod broken;
+mod fairness;
 mod hostile;
 mod lifecycle;
 mod preconditions;

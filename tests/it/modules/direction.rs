@@ -47,7 +47,7 @@ const IO_AND_KUBE: &[&str] = &[
 ];
 
 /// `main → cli → controller, probes → kms, api, manifest → envelope`; config, metrics and telemetry serve
-/// controller and cli; backoff, paths and sync depend on nothing, signals on sync, files on both. A new module needs an entry here.
+/// controller and cli; backoff, lanes, paths and sync depend on nothing, signals on sync, files on both. A new module needs an entry here.
 const MODULES: &[Module] = &[
     Module {
         name: "envelope",
@@ -61,6 +61,11 @@ const MODULES: &[Module] = &[
     },
     Module {
         name: "backoff",
+        uses: &[],
+        forbidden: IO_AND_KUBE,
+    },
+    Module {
+        name: "lanes",
         uses: &[],
         forbidden: IO_AND_KUBE,
     },
@@ -81,7 +86,7 @@ const MODULES: &[Module] = &[
     },
     Module {
         name: "kms",
-        uses: &["envelope", "files", "backoff", "paths", "sync"],
+        uses: &["envelope", "files", "backoff", "lanes", "paths", "sync"],
         forbidden: &["kube", "k8s_openapi"],
     },
     Module {
@@ -122,6 +127,7 @@ const MODULES: &[Module] = &[
             "telemetry",
             "files",
             "backoff",
+            "lanes",
             "sync",
             "kms",
             "api",

@@ -8,6 +8,7 @@
 //! guard     the process that starts children and terminates them when its owner is gone, even by SIGKILL
 //! kms       an emulator of Tencent Cloud KMS
 //! node      containerd, kubelet and kube-scheduler: real pods
+//! webhook   an admission webhook with a delay
 //! vectors   the test vectors of the format
 //! ```
 //!
@@ -24,6 +25,7 @@ pub mod node;
 mod plane;
 pub mod vectors;
 mod wait;
+mod webhook;
 
 use std::io::Write as _;
 use std::ops::Deref;
@@ -35,6 +37,7 @@ pub use exits::Exits;
 pub use guard::{Guard, Id, Spec, Started, State, exec, protocol_hash, serve, testkit_binary};
 pub use plane::{AuditEvent, AuditMark, ControlPlane, Options};
 pub use wait::until;
+pub use webhook::Webhook;
 
 /// Returns the control plane that all tests of this process share; each test uses a separate namespace.
 ///

@@ -8,7 +8,7 @@ const MAX_BODY: u64 = 10 << 20;
 const MAX_HEAD: u64 = 32 << 10;
 
 /// A request.
-pub(super) struct Request {
+pub(crate) struct Request {
     pub(super) method: String,
     /// Without the query.
     pub(super) path: String,
@@ -16,7 +16,7 @@ pub(super) struct Request {
     pub(super) query: String,
     /// Names in lower case, in the order of the request.
     headers: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// Whether the client wants to keep the connection open.
     pub(super) keep_alive: bool,
 }
@@ -137,18 +137,18 @@ fn line(stream: &mut io::Take<impl BufRead>) -> Result<String, ReadError> {
 }
 
 /// A response, and how it is sent.
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) content_type: String,
-    pub(super) body: Vec<u8>,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) content_type: String,
+    pub(crate) body: Vec<u8>,
     /// The server's clock for the `Date` header, in Unix seconds; `None` omits the header.
-    pub(super) date: Option<i64>,
-    pub(super) delivery: Delivery,
+    pub(crate) date: Option<i64>,
+    pub(crate) delivery: Delivery,
 }
 
 /// How a response is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Delivery {
+pub(crate) enum Delivery {
     /// Immediately and completely.
     Whole,
     /// The headers immediately, the body in pieces over this time.

@@ -22,11 +22,11 @@ mod blob;
 mod control;
 mod dispatch;
 mod fault;
-mod http;
+pub(crate) mod http;
 mod jwt;
 mod metadata;
 mod parameters;
-mod server;
+pub(crate) mod server;
 mod sts;
 
 use std::io::Write as _;

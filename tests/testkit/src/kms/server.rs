@@ -19,10 +19,10 @@ use crate::plane::pki::Pair;
 const IDLE: Duration = Duration::from_secs(75);
 
 /// Returns the response to a request, and how long to wait before it is sent.
-pub(super) type Handler = dyn Fn(&Request) -> (Response, Duration) + Send + Sync;
+pub(crate) type Handler = dyn Fn(&Request) -> (Response, Duration) + Send + Sync;
 
 /// A running server, which stops when dropped.
-pub(super) struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     open: Arc<OpenConnections>,
     accepting: Option<JoinHandle<()>>,
@@ -81,7 +81,7 @@ impl OpenConnections {
 }
 
 impl Server {
-    pub(super) fn start(address: SocketAddr, tls: Option<&Pair>, handler: Arc<Handler>) -> Result<Self> {
+    pub(crate) fn start(address: SocketAddr, tls: Option<&Pair>, handler: Arc<Handler>) -> Result<Self> {
         let listener = TcpListener::bind(address).with_context(|| format!("cannot listen on {address}"))?;
         let address = listener.local_addr()?;
         let tls = tls.map(tls_config).transpose()?;
@@ -97,7 +97,7 @@ impl Server {
         })
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 }
