@@ -122,6 +122,7 @@ pub struct Metrics {
     lane_wait: Family<QueueLabels, Histogram, Seconds>,
     apply_to_secret: Histogram,
     events_dropped: Counter,
+    heals_damped: Counter,
     undecodable: Family<ResourceLabels, Counter>,
     streams: Family<StreamLabels, Gauge>,
     stream_errors: Family<StreamLabels, Counter>,
@@ -210,6 +211,12 @@ impl Metrics {
                 r,
                 "events_dropped",
                 "Events that were dropped because the queue was full or sending failed",
+                Counter::default(),
+            ),
+            heals_damped: register(
+                r,
+                "heals_damped",
+                "Corrections of a Secret that were delayed, because another client changes or deletes it again each time",
                 Counter::default(),
             ),
             streams: register(
@@ -319,6 +326,11 @@ impl Metrics {
         self.apply_to_secret.observe(after.as_secs_f64());
     }
 
+    /// Counts a delayed correction of a Secret.
+    pub fn heal_damped(&self) {
+        self.heals_damped.inc();
+    }
+
     /// Counts a dropped event.
     pub fn event_dropped(&self) {
         self.events_dropped.inc();
@@ -389,6 +401,7 @@ mod tests {
         metrics.set_objects("Synced", 3);
         metrics.secret_written(Duration::from_secs(1));
         metrics.event_dropped();
+        metrics.heal_damped();
         metrics.undecodable("secrets");
         metrics.set_streams("secrets", "synced", 1);
         metrics.stream_failed("secrets", "forbidden");
@@ -408,6 +421,7 @@ mod tests {
             "envelope_secrets_queue_length 7",
             "envelope_secrets_apply_to_secret_seconds_count 1",
             "envelope_secrets_events_dropped_total 1",
+            "envelope_secrets_heals_damped_total 1",
             "envelope_secrets_undecodable_objects_total{resource=\"secrets\"} 1",
             "envelope_secrets_streams{stream=\"secrets\",state=\"synced\"} 1",
             "envelope_secrets_stream_errors_total{stream=\"secrets\",state=\"forbidden\"} 1",

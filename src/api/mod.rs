@@ -12,11 +12,12 @@ mod status;
 mod text;
 
 pub use crd::{crd, crd_yaml};
+pub use message::healed;
 pub use names::{
     CATEGORY, GROUP, MANAGED_BY_LABEL, MANAGED_LABEL, PLURAL, SECRET_MANAGER, SHORT_NAME, SINGULAR,
     STATUS_MANAGER, SUSPEND_ANNOTATION, VERSION,
 };
-pub use outcome::{Kept, KmsKey, KmsResponse, Outcome, Rejection, Unsupported};
+pub use outcome::{Kept, KmsKey, KmsResponse, NotRestored, Outcome, Rejection, Unsupported};
 pub use reason::{Reason, Verdict};
 pub use sealed_for::{SEALED_FOR_ANNOTATION, sealed_elsewhere, sealed_for};
 pub use status::{Applied, EnvelopeSecretStatus, Mode, Sealed};

@@ -89,10 +89,10 @@ pub enum Outcome {
         time: String,
     },
     SecretMissing {
-        cause: Reason,
+        cause: NotRestored,
     },
     SecretDrifted {
-        cause: Reason,
+        cause: NotRestored,
     },
     InvalidDocument {
         field: String,
@@ -159,6 +159,16 @@ pub enum Outcome {
         resource: &'static str,
         namespace: String,
     },
+}
+
+/// Why a missing or edited Secret is not restored yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotRestored {
+    /// Restoring it failed for this reason.
+    Failed(Reason),
+    /// It is changed or deleted again each time, so the next attempt is delayed. The name of the field manager that changes
+    /// it, if known.
+    Contested(Option<String>),
 }
 
 /// What this version does not support.

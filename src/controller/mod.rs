@@ -23,6 +23,7 @@ mod timings;
 mod work;
 
 pub use client::ConnectError;
+pub use decide::damping::DampingTimes;
 pub use health::Health;
 pub use run::{Setup, StartError, run};
 pub use timings::Timings;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::decide::damping::DampingTimes;
+
 /// The controller's times and rates. Clusters use [`Timings::default`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Timings {
@@ -37,6 +39,8 @@ pub struct Timings {
     pub event_interval: Duration,
     /// The number of events that may be sent without delay.
     pub event_burst: u32,
+    /// How corrections of a Secret or a status that another client keeps changing are delayed.
+    pub damping: DampingTimes,
 }
 
 impl Default for Timings {
@@ -58,6 +62,7 @@ impl Default for Timings {
             shutdown: Duration::from_secs(20),
             event_interval: Duration::from_millis(200),
             event_burst: 25,
+            damping: DampingTimes::default(),
         }
     }
 }

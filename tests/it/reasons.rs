@@ -18,13 +18,14 @@ const KUBECTL: [&str; 12] = [
     "annotate", "apply", "auth", "create", "delete", "describe", "edit", "get", "patch", "replace",
     "rollout", "wait",
 ];
-const KUBECTL_FLAGS: [&str; 7] = [
+const KUBECTL_FLAGS: [&str; 8] = [
     "--as",
     "--field-selector",
     "--for",
     "--force-conflicts",
     "--namespace",
     "--server-side",
+    "--show-managed-fields",
     "--timeout",
 ];
 

@@ -3,8 +3,7 @@
 
 use std::fmt;
 
-use super::outcome::{Kept, KmsResponse, Outcome, Rejection, Unsupported};
-use super::reason::Reason;
+use super::outcome::{Kept, KmsResponse, NotRestored, Outcome, Rejection, Unsupported};
 use super::text;
 use crate::envelope::PolicyError;
 
@@ -134,8 +133,8 @@ impl Outcome {
                     "sealed at {time}, ahead of the controller's clock; {kept}; check the clocks or re-seal"
                 )
             }
-            Outcome::SecretMissing { cause } => not_restored("deleted", *cause),
-            Outcome::SecretDrifted { cause } => not_restored("edited", *cause),
+            Outcome::SecretMissing { cause } => not_restored("deleted", cause),
+            Outcome::SecretDrifted { cause } => not_restored("edited", cause),
             Outcome::InvalidDocument { field: path, what } => format!(
                 "{}: {}; {kept}; re-seal the document with envelope seal",
                 field(path),
@@ -254,9 +253,31 @@ impl Outcome {
     }
 }
 
-fn not_restored(what: &str, cause: Reason) -> String {
-    let summary = cause.summary();
-    format!("the secret was {what} and cannot be restored yet: {summary} ({cause}); retrying with backoff")
+fn not_restored(what: &str, cause: &NotRestored) -> String {
+    let cause = match cause {
+        NotRestored::Failed(reason) => format!("{} ({reason})", reason.summary()),
+        NotRestored::Contested(_) if what == "deleted" => "it is deleted again each time".to_owned(),
+        NotRestored::Contested(manager) => {
+            format!("{} changes it again each time", client(manager.as_deref()))
+        }
+    };
+    format!("the secret was {what} and cannot be restored yet: {cause}; retrying with backoff")
+}
+
+/// Names the client behind a field manager.
+fn client(manager: Option<&str>) -> String {
+    manager.filter(|name| !name.is_empty()).map_or_else(
+        || "another client".to_owned(),
+        |name| format!("field manager {}", text::field(name)),
+    )
+}
+
+/// Returns the note of the event `DriftHealed`: `message`, and the field manager that had changed the Secret, if known.
+pub fn healed(message: &str, manager: Option<&str>) -> String {
+    match manager {
+        Some(_) => text::message(&format!("{message}; {} had changed it", client(manager))),
+        None => text::message(message),
+    }
 }
 
 /// Describes a refusal by policy: the rule, what it does not allow, and what would be allowed.

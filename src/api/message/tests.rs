@@ -3,6 +3,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::api::outcome::KmsKey;
+use crate::api::reason::Reason;
 use crate::api::sealed_elsewhere;
 use crate::envelope::render::{RenderError, RenderErrorKind};
 use crate::envelope::{SealTime, StructureError, StructureKind};
@@ -78,14 +79,14 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
         ),
         (
             Outcome::SecretMissing {
-                cause: Reason::KmsUnavailable,
+                cause: NotRestored::Failed(Reason::KmsUnavailable),
             },
             "the secret was deleted and cannot be restored yet: the KMS cannot be reached (KmsUnavailable); retrying \
              with backoff",
         ),
         (
             Outcome::SecretDrifted {
-                cause: Reason::ApiUnavailable,
+                cause: NotRestored::Failed(Reason::ApiUnavailable),
             },
             "the secret was edited and cannot be restored yet: writing the Secret failed (ApiUnavailable); retrying \
              with backoff",

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use crate::api::{Applied, Outcome, Reason, Sealed};
 use crate::backoff::ExponentialBackoff;
 use crate::controller::backoff::Backoff;
+use crate::controller::decide::damping::{Damping, Heals};
+use crate::controller::decide::plan::Cause;
 use crate::controller::observe::object::Object;
 use crate::controller::observe::secret_facts::SecretFacts;
 
@@ -27,6 +29,16 @@ pub(in crate::controller) struct ObjectState {
     pub(in crate::controller) overdue_reads: u32,
     /// Backoff of reads and status writes.
     pub(in crate::controller) status_retries: Backoff,
+    /// The generation that was last found applied.
+    synced_generation: Option<i64>,
+    /// Heals of the Secret.
+    pub(in crate::controller) heals: Heals,
+    /// Status writes because of a new resourceVersion of an intact Secret.
+    pub(in crate::controller) restamps: Damping,
+    /// The content of the last status write.
+    pub(in crate::controller) reported: Option<u64>,
+    /// Status writes that restore that content.
+    pub(in crate::controller) status_restores: Damping,
 }
 
 /// The last attempt, which failed.
@@ -129,11 +141,18 @@ impl ObjectState {
         }
     }
 
+    /// Whether opening the document for `cause` would apply a generation again that was applied before.
+    pub(in crate::controller) fn is_heal(&self, cause: Cause) -> bool {
+        matches!(cause, Cause::Missing | Cause::Edited) || self.synced_generation == Some(self.generation)
+    }
+
     /// Records a success: nothing is left to retry, and a later repair does not count as delivery of this generation.
     pub(in crate::controller) fn succeeded(&mut self) {
         self.first_seen = None;
         self.failure = None;
         self.foreign = None;
+        self.synced_generation = Some(self.generation);
+        self.heals.finish();
     }
 
     /// Returns how long the watch may take to deliver a write: `first`, doubled by each live read in succession, up to 20

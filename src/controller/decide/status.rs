@@ -1,9 +1,11 @@
 //! The status for an outcome. Pure.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use jiff::Timestamp;
 
 use super::plan::SecretState;
-use crate::api::{Applied, EnvelopeSecretStatus, Kept, Outcome, Sealed, Verdict, conditions};
+use crate::api::{Applied, EnvelopeSecretStatus, Kept, NotRestored, Outcome, Sealed, Verdict, conditions};
 use crate::controller::observe::object::Object;
 use crate::envelope::{Rollback, SealMark, SealTime, Spec};
 
@@ -40,10 +42,10 @@ pub(in crate::controller) fn reported_outcome(
             synced(applied, object.status.sealed.as_ref())
         }
         SecretState::Missing => Outcome::SecretMissing {
-            cause: outcome.reason(),
+            cause: NotRestored::Failed(outcome.reason()),
         },
         SecretState::Drifted if same_generation && readable => Outcome::SecretDrifted {
-            cause: outcome.reason(),
+            cause: NotRestored::Failed(outcome.reason()),
         },
         _ => outcome,
     }
@@ -75,6 +77,19 @@ pub(in crate::controller) fn desired_status(
         status.set_keys(spec);
     }
     status
+}
+
+/// Returns a fingerprint of what a status says, whenever its conditions changed. Comparable only within one process.
+pub(in crate::controller) fn content(status: &EnvelopeSecretStatus) -> u64 {
+    // Serialization is deterministic and cannot fail: a status contains no unordered maps.
+    let mut status = serde_json::to_value(status).unwrap_or_default();
+    let conditions = status["conditions"].as_array_mut().into_iter().flatten();
+    for condition in conditions.filter_map(serde_json::Value::as_object_mut) {
+        condition.remove("lastTransitionTime");
+    }
+    let mut hasher = DefaultHasher::new();
+    status.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Returns whether the document of this mark rolls back a newer one that was opened before.
@@ -135,6 +150,19 @@ mod tests {
         let outcome = synced(&applied, object.status.sealed.as_ref());
         let status = desired_status(&object, None, &outcome, true, now());
         assert!(object.status.equals(&status), "{status:?}");
+    }
+
+    #[test]
+    fn content_ignores_when_conditions_changed() {
+        let object = object(3);
+        let applied = object.status.applied.clone().expect("applied");
+        let status = desired_status(&object, None, &synced(&applied, None), true, now());
+        let mut later = status.clone();
+        later.conditions[0].last_transition_time.0 = Timestamp::UNIX_EPOCH;
+        assert_ne!(later, status);
+        assert_eq!(content(&later), content(&status));
+        later.conditions[0].message = "other".into();
+        assert_ne!(content(&later), content(&status));
     }
 
     #[test]

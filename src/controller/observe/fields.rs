@@ -49,13 +49,17 @@ impl FieldSet {
     }
 }
 
+/// Maximum length of a field manager's name that is kept, in bytes: the API server's own limit.
+const MAX_MANAGER: usize = 128;
+
 /// The facts about a Secret's managedFields.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::controller) struct FieldFacts {
     /// What our Apply entry owns; `None` if there is none (managedFields were cleared, or the Secret was restored).
     pub(in crate::controller) ours: Option<FieldSet>,
-    /// Whether another manager owns a data entry, the type or `immutable`.
-    pub(in crate::controller) foreign_content: bool,
+    /// The name of another manager that owns a data entry, the type or `immutable`: the last one that is listed, and so the
+    /// latest of those that update. `None` if there is none.
+    pub(in crate::controller) foreign_manager: Option<Box<str>>,
 }
 
 impl FieldFacts {
@@ -64,9 +68,10 @@ impl FieldFacts {
         for entry in &meta.managed_fields {
             match (paths(entry), is_our_apply(entry)) {
                 (Some(paths), true) => facts.ours = Some(FieldSet::of(&paths)),
-                (Some(paths), false) => facts.foreign_content |= paths.iter().any(|path| is_content(path)),
-                // Whatever it lists: it may be content.
-                (None, ours) => facts.foreign_content |= !ours,
+                (Some(paths), false) if !paths.iter().any(|path| is_content(path)) => {}
+                (None, true) => {}
+                // Unreadable fields may be content.
+                (Some(_) | None, false) => facts.foreign_manager = Some(manager_name(entry)),
             }
         }
         facts
@@ -115,6 +120,11 @@ fn is_content(path: &str) -> bool {
         || path.starts_with("f:stringData/")
         || path == "f:type"
         || path == "f:immutable"
+}
+
+fn manager_name(entry: &ManagedEntry) -> Box<str> {
+    let name = entry.manager.as_deref().unwrap_or_default();
+    name[..name.floor_char_boundary(MAX_MANAGER)].into()
 }
 
 fn is_our_apply(entry: &ManagedEntry) -> bool {
@@ -195,7 +205,7 @@ mod tests {
     fn unchanged_secret_has_the_expected_fields() {
         let facts = FieldFacts::of(&meta(&json!([our_entry(&["a", "b"])])));
         assert_eq!(facts.ours, Some(expected(&["b", "a"], "u-1")));
-        assert!(!facts.foreign_content);
+        assert_eq!(facts.foreign_manager, None);
         for other in [
             expected(&["a"], "u-1"),
             expected(&["a", "b", "c"], "u-1"),
@@ -229,8 +239,8 @@ mod tests {
             {"f:metadata": {"f:annotations": {".": {}, "f:note": {}}}}});
         let facts = FieldFacts::of(&meta(&json!([our_entry(&["a"]), annotation])));
         assert_eq!(
-            (facts.ours, facts.foreign_content),
-            (Some(expected(&["a"], "u-1")), false)
+            (facts.ours, facts.foreign_manager),
+            (Some(expected(&["a"], "u-1")), None)
         );
 
         for field in [
@@ -240,16 +250,14 @@ mod tests {
             json!({"f:immutable": {}}),
         ] {
             let edit = json!({"manager": "kubectl-edit", "operation": "Update", "fieldsV1": field});
-            assert!(
-                FieldFacts::of(&meta(&json!([our_entry(&["a"]), edit]))).foreign_content,
-                "{field}"
-            );
+            let facts = FieldFacts::of(&meta(&json!([our_entry(&["a"]), edit])));
+            assert_eq!(facts.foreign_manager.as_deref(), Some("kubectl-edit"), "{field}");
         }
         let own_update = json!({"manager": "envelope-secrets", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}});
         let facts = FieldFacts::of(&meta(&json!([own_update])));
         assert_eq!(
-            (facts.ours, facts.foreign_content),
-            (None, true),
+            (facts.ours, facts.foreign_manager.as_deref()),
+            (None, Some("envelope-secrets")),
             "only our Apply entry counts as ours"
         );
     }

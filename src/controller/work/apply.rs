@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::clock::now;
 use super::opener::Opening;
 use super::reconciler::{Action, Finished, Reconciler, Snapshot, Step};
-use crate::api::{Applied, Kept, Mode, Outcome, Reason, Rejection, Sealed};
+use crate::api::{Applied, Kept, Mode, Outcome, Reason, Rejection, Sealed, healed};
 use crate::controller::act::api_error::ApiError;
 use crate::controller::act::secret::{Precondition, SecretBody, cleanup, disown};
 use crate::controller::decide::object_state::Unreported;
@@ -215,7 +215,10 @@ impl Reconciler<'_> {
             (Cause::New, None) => Reason::SecretCreated,
             (Cause::New | Cause::Changed, _) => Reason::SecretUpdated,
         };
-        let note = synced(applied, Some(sealed)).message(Kept::Nothing);
+        let mut note = synced(applied, Some(sealed)).message(Kept::Nothing);
+        if reason == Reason::DriftHealed {
+            note = healed(&note, self.state.heals.manager());
+        }
         let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*snapshot.object.uid);
         tracing::info!(namespace, name, uid, generation = applied.generation, %reason, "{note}");
         self.send_event(snapshot, reason, false, note);

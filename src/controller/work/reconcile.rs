@@ -8,8 +8,9 @@ use super::clock::now;
 use super::context::Context;
 use super::opener::Opening;
 use super::reconciler::{Action, Finished, LiveRead, Reconciler, Snapshot, Step};
-use crate::api::{Outcome, Reason};
+use crate::api::{NotRestored, Outcome, Reason};
 use crate::controller::act::secret::desired;
+use crate::controller::decide::damping::Admission;
 use crate::controller::decide::object_state::ForeignSecret;
 use crate::controller::decide::plan::{self, Cause, Plan, View};
 use crate::controller::decide::status::{reported_outcome, synced};
@@ -166,6 +167,14 @@ impl Reconciler<'_> {
         else {
             return Step::Replan;
         };
+        if let Admission::Delayed { until, .. } =
+            self.state.restamps.request(now(), &self.context.timings.damping)
+        {
+            return Step::Finished(Finished {
+                requeue_at: Some(until),
+                ..Finished::silently(Action::Damped)
+            });
+        }
         applied.secret_resource_version = secret.resource_version.to_string();
         let sealed = snapshot.object.status.sealed.clone().unwrap_or_default();
         snapshot.object.set_applied(applied, sealed);
@@ -230,6 +239,9 @@ impl Reconciler<'_> {
                 if let Some(outcome) = self.state.still_immutable(secret_uid) {
                     return self.fail(&snapshot, outcome).await;
                 }
+                if let Some(step) = self.damp(&snapshot, cause).await {
+                    return step;
+                }
                 self.context.opener.request(self.key);
                 Step::Finished(Finished {
                     reason: Some(Reason::Progressing),
@@ -237,6 +249,32 @@ impl Reconciler<'_> {
                 })
             }
         }
+    }
+
+    /// Reports that healing the Secret again has to wait, because another client changes it each time; `None` if it may be
+    /// healed now.
+    async fn damp(&mut self, snapshot: &Snapshot, cause: Cause) -> Option<Step> {
+        if !self.state.is_heal(cause) {
+            return None;
+        }
+        let manager = snapshot
+            .secret
+            .as_ref()
+            .and_then(|facts| facts.fields.foreign_manager.as_deref());
+        let times = &self.context.timings.damping;
+        let Admission::Delayed { until, begins } = self.state.heals.request(manager, now(), times) else {
+            return None;
+        };
+        if begins {
+            self.context.metrics.heal_damped();
+        }
+        let contested = NotRestored::Contested(self.state.heals.manager().map(str::to_owned));
+        let outcome = if snapshot.secret.is_none() {
+            Outcome::SecretMissing { cause: contested }
+        } else {
+            Outcome::SecretDrifted { cause: contested }
+        };
+        Some(self.report(snapshot, &outcome, Action::Damped, Some(until)).await)
     }
 
     /// Records a failed attempt, reports it and schedules the retry.

@@ -37,6 +37,8 @@ pub(in crate::controller) enum Action {
     Opening,
     /// A failed attempt is not due for its retry yet.
     Waiting,
+    /// A correction is delayed, because another client changes the Secret or the status again each time.
+    Damped,
     /// An attempt failed; a retry is scheduled.
     Failed,
     /// The Secret was written.
@@ -65,6 +67,7 @@ impl Action {
             Action::Refused => "refused",
             Action::Opening => "opening",
             Action::Waiting => "waiting",
+            Action::Damped => "damped",
             Action::Failed => "failed",
             Action::Written => "written",
             Action::Verified => "verified",

@@ -5,11 +5,13 @@ use std::time::Instant;
 
 use jiff::Timestamp;
 
+use super::clock::now;
 use super::reconciler::{Action, Finished, Reconciler, Snapshot, Step, next_retry};
 use crate::api::{EnvelopeSecretStatus, Outcome, Reason, Verdict};
 use crate::controller::act::api_error::ApiError;
 use crate::controller::act::events::Event;
-use crate::controller::decide::status::desired_status;
+use crate::controller::decide::damping::Admission;
+use crate::controller::decide::status::{content, desired_status};
 use crate::controller::observe::decode::Meta;
 use crate::controller::observe::expectations::Version;
 use crate::controller::observe::object::{Object, StatusFacts};
@@ -49,6 +51,18 @@ impl Reconciler<'_> {
             self.state.status_written();
             return finished(action);
         }
+        let content = content(&status);
+        if self.state.reported == Some(content)
+            && let Admission::Delayed { until, .. } =
+                (self.state.status_restores).request(now(), &self.context.timings.damping)
+        {
+            // Another client overwrites the status again each time.
+            return Step::Finished(Finished {
+                action: Action::Damped,
+                reason: Some(outcome.reason()),
+                requeue_at: Some(requeue_at.map_or(until, |at| at.min(until))),
+            });
+        }
         if !self.context.schema.keeps_status() {
             // The API server would prune it. The result stays in memory until the CRD is updated.
             return finished(Action::StatusWriteFailed);
@@ -61,6 +75,7 @@ impl Reconciler<'_> {
         {
             Ok(meta) => {
                 self.announce_failure(snapshot, outcome, &status);
+                self.state.reported = Some(content);
                 self.status_written(&meta, status);
                 finished(match action {
                     Action::Skipped => Action::StatusWritten,

@@ -17,7 +17,7 @@ const PASSWORD: &str = "planted-password-8Zq";
 const USER: &str = "planted-user-x7";
 
 /// Waits for an event with this reason and returns it.
-async fn event(place: &TestNamespace, reason: &str) -> Event {
+pub(super) async fn event(place: &TestNamespace, reason: &str) -> Event {
     let events: Api<Event> = Api::namespaced(place.client.clone(), &place.namespace);
     let found = |list: Vec<Event>| {
         list.into_iter()

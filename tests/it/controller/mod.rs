@@ -3,6 +3,7 @@
 mod api;
 mod broken;
 mod fairness;
+mod drift;
 mod hostile;
 mod lifecycle;
 mod preconditions;

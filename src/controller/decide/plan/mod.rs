@@ -100,7 +100,7 @@ pub(in crate::controller) fn secret_state(
     if *secret.resource_version == *applied.secret_resource_version {
         return SecretState::AsWritten;
     }
-    if fields.is_some() && secret.fields.ours == fields && !secret.fields.foreign_content {
+    if fields.is_some() && secret.fields.ours == fields && secret.fields.foreign_manager.is_none() {
         SecretState::Intact
     } else {
         SecretState::Drifted

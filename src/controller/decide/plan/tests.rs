@@ -41,7 +41,7 @@ fn secret() -> SecretFacts {
         holder: Holder::Object(vec!["o-1".into()]),
         fields: FieldFacts {
             ours: Some(fields(&["a"])),
-            foreign_content: false,
+            foreign_manager: None,
         },
     }
 }
@@ -117,23 +117,23 @@ fn new_resource_version_is_judged_by_managed_fields() {
     for facts in [
         FieldFacts {
             ours: Some(fields(&["a"])),
-            foreign_content: true,
+            foreign_manager: Some("kubectl-edit".into()),
         },
         FieldFacts {
             ours: Some(fields(&["a", "b"])),
-            foreign_content: false,
+            foreign_manager: None,
         },
         FieldFacts {
             ours: Some(fields(&[])),
-            foreign_content: false,
+            foreign_manager: None,
         },
         FieldFacts {
             ours: None,
-            foreign_content: false,
+            foreign_manager: None,
         },
     ] {
         let edited = SecretFacts {
-            fields: facts,
+            fields: facts.clone(),
             ..touched.clone()
         };
         assert_eq!(

@@ -1,0 +1,168 @@
+//! Contested Secrets and statuses: another client keeps changing what the controller wrote. Each correction is damped, so a
+//! tenant cannot spend the KMS quota or keep the API server busy with one object.
+
+use std::time::{Duration, Instant};
+
+use kube::api::{Patch, PatchParams};
+use serde_json::json;
+
+use super::lifecycle::event;
+use crate::support::controller::{TestNamespace, condition, message};
+use crate::support::crd::plane_with_crd;
+
+/// As fast as one client of the demonstrated attack.
+const EDITS_PER_SECOND: u32 = 28;
+
+/// Heals that are not delayed.
+const FREE: u64 = 5;
+
+/// Runs `edit` with an increasing number at [`EDITS_PER_SECOND`] for `seconds`, and returns how long that took.
+async fn storm(seconds: u32, mut edit: impl AsyncFnMut(u32)) -> Duration {
+    let started = Instant::now();
+    let mut ticks = tokio::time::interval(Duration::from_secs(1) / EDITS_PER_SECOND);
+    for number in 0..seconds * EDITS_PER_SECOND {
+        ticks.tick().await;
+        edit(number).await;
+    }
+    started.elapsed()
+}
+
+/// Returns the maximum number of corrections within `elapsed`: five without delay, then one after 1 s, 2 s, 4 s, ...
+fn damped_maximum(elapsed: Duration) -> u64 {
+    let doublings = (elapsed.as_secs() + 2).ilog2();
+    FREE + u64::from(doublings) + 1
+}
+
+/// Counts the controller's patches of this resource in the namespace since `mark`.
+fn patches(place: &TestNamespace, mark: testkit::AuditMark, resource: &str, subresource: &str) -> u64 {
+    let events = plane_with_crd().audit_since(mark).unwrap();
+    let patches = events.iter().filter(|event| {
+        event.namespace == place.namespace
+            && event.verb == "patch"
+            && event.resource == resource
+            && event.subresource == subresource
+            && event.uri.contains("fieldManager=envelope-secrets")
+    });
+    patches.count() as u64
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn drift_war_causes_a_bounded_number_of_decrypts_and_applies() {
+    let place = TestNamespace::new("war").await;
+    let running = place.controller();
+    place
+        .apply(&place.sealed("db", &[("password", "planted-war-1")]))
+        .await;
+    place
+        .wait_for_secret("db", &[("password", "planted-war-1")])
+        .await;
+    place.wait_for_reason("db", "Synced").await;
+    let mark = plane_with_crd().audit_mark().unwrap();
+    let opened = running.metric("envelope_secrets_kms_requests_total", "Decrypt");
+
+    let secrets = place.secrets();
+    let by = PatchParams {
+        field_manager: Some("drifter".into()),
+        ..PatchParams::default()
+    };
+    let storm = storm(5, async |number| {
+        let edit = json!({"stringData": {"password": format!("edited-{number}")}});
+        secrets.patch("db", &by, &Patch::Merge(edit)).await.unwrap();
+    });
+    let (elapsed, drifted) = tokio::join!(storm, place.wait_for_reason("db", "SecretDrifted"));
+    let decrypts = running.metric("envelope_secrets_kms_requests_total", "Decrypt") - opened;
+    let applies = patches(&place, mark, "secrets", "");
+    testkit::say(&format!(
+        "{decrypts} Decrypts and {applies} applies during {} edits in {:.1} s",
+        5 * EDITS_PER_SECOND,
+        elapsed.as_secs_f64()
+    ));
+    let most = damped_maximum(elapsed);
+    assert!(
+        decrypts <= most,
+        "{decrypts} Decrypts; at most {most} are allowed"
+    );
+    // A correction is repeated if an edit precedes it: at most five times.
+    assert!(applies <= 5 * most, "{applies} applies");
+
+    // While it waits, the object names who changes its Secret.
+    assert_eq!(
+        message(&drifted),
+        "the secret was edited and cannot be restored yet: field manager drifter changes it again each time; retrying \
+         with backoff"
+    );
+    assert_eq!(condition(&drifted, "Ready").unwrap()["status"], "False");
+    assert_eq!(condition(&drifted, "Reconciling").unwrap()["status"], "True");
+    assert!(running.metric("envelope_secrets_heals_damped_total", "") > 0);
+    for reason in ["SecretDrifted", "DriftHealed"] {
+        let note = event(&place, reason).await.note.unwrap();
+        assert!(note.contains("field manager drifter"), "{reason}: {note}");
+    }
+    place
+        .wait_for_secret("db", &[("password", "planted-war-1")])
+        .await;
+    place.wait_for_reason("db", "Synced").await;
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn metadata_storm_causes_a_bounded_number_of_status_writes() {
+    let place = TestNamespace::new("notes").await;
+    let running = place.controller();
+    place
+        .apply(&place.sealed("db", &[("password", "planted-note-1")]))
+        .await;
+    place.wait_for_reason("db", "Synced").await;
+    let mark = plane_with_crd().audit_mark().unwrap();
+    let secrets = place.secrets();
+    let elapsed = storm(5, async |number| {
+        let note = json!({"metadata": {"annotations": {"example.com/note": number.to_string()}}});
+        secrets
+            .patch("db", &PatchParams::default(), &Patch::Merge(note))
+            .await
+            .unwrap();
+    })
+    .await;
+    let writes = patches(&place, mark, "envelopesecrets", "status");
+    testkit::say(&format!(
+        "{writes} status writes in {:.1} s",
+        elapsed.as_secs_f64()
+    ));
+    let most = damped_maximum(elapsed);
+    assert!(
+        writes <= 5 * most,
+        "{writes} status writes; about {most} are allowed"
+    );
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_war_causes_a_bounded_number_of_status_writes() {
+    let place = TestNamespace::new("statuswar").await;
+    let running = place.controller();
+    place
+        .apply(&place.sealed("db", &[("password", "planted-status-1")]))
+        .await;
+    place.wait_for_reason("db", "Synced").await;
+    let mark = plane_with_crd().audit_mark().unwrap();
+    let objects = place.objects();
+    let elapsed = storm(5, async |number| {
+        let other = json!({"status": {"kmsKey": format!("local://{number:08x}")}});
+        objects
+            .patch_status("db", &PatchParams::default(), &Patch::Merge(other))
+            .await
+            .unwrap();
+    })
+    .await;
+    let writes = patches(&place, mark, "envelopesecrets", "status");
+    testkit::say(&format!(
+        "{writes} status writes in {:.1} s",
+        elapsed.as_secs_f64()
+    ));
+    let most = damped_maximum(elapsed);
+    assert!(
+        writes <= 5 * most,
+        "{writes} status writes; about {most} are allowed"
+    );
+    place.finish(running).await;
+}
