@@ -6,18 +6,18 @@ use clap::builder::{OsStringValueParser, TypedValueParser as _};
 use clap::{Args, ValueEnum, ValueHint};
 
 use super::providers::ProviderArgs;
-use crate::paths::expand_home;
+use crate::paths;
 
-/// Parses a path of a flag: `~/` at its start is the home directory.
+/// Parses a path of a flag or argument: `~/` at its start is the home directory.
 pub(super) fn path_parser() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
-    OsStringValueParser::new().map(|path| expand_home(&path))
+    OsStringValueParser::new().try_map(|path| paths::resolve(&path))
 }
 
 /// The manifests to read.
 #[derive(Args)]
 pub(super) struct InputArgs {
     /// Manifests to read, YAML or JSON; `-` is standard input, which is also read if no file is given
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path_parser())]
     pub(super) files: Vec<PathBuf>,
     /// The same as FILE
     #[arg(short = 'f', long = "filename", value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path_parser())]

@@ -3,6 +3,8 @@
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
+use crate::paths::quoted;
+
 const PLAIN: &str = "envelope";
 const PLUGIN: &str = "kubectl envelope";
 /// The commands that advice mentions.
@@ -77,16 +79,6 @@ pub(super) fn advice(name: &str, text: &str) -> String {
     COMMANDS.iter().fold(text.to_owned(), |text, command| {
         text.replace(&format!("{PLAIN} {command}"), &format!("{name} {command}"))
     })
-}
-
-/// A word quoted for a shell, if it needs quotes.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', "'\\''"))
-    }
 }
 
 #[cfg(test)]

@@ -32,13 +32,27 @@ impl Entry {
             Err(_) if text.ends_with("://") => return Err(AllowedKeyError::TooWide(text.to_owned())),
             Err(error) => return Err(AllowedKeyError::NotUri(error)),
         };
-        let kind = registry::classify_uri(&uri);
-        match kind {
-            None => Err(AllowedKeyError::UnknownScheme(uri.scheme().to_owned())),
-            Some(UriKind::Key) => Ok(Entry::Exact(uri)),
-            Some(UriKind::Prefix) => Ok(Entry::Prefix(uri)),
-            Some(UriKind::Nothing) if text.ends_with('/') => Err(AllowedKeyError::NoPrefix(uri)),
-            Some(UriKind::Nothing) => Err(AllowedKeyError::NoKey(uri)),
+        let Some(provider) = registry::provider_of(&uri) else {
+            return Err(AllowedKeyError::UnknownScheme(uri.scheme().to_owned()));
+        };
+        match provider.classify_uri(&uri) {
+            UriKind::Key => Ok(Entry::Exact(uri)),
+            UriKind::Prefix => Ok(Entry::Prefix(uri)),
+            UriKind::Nothing => {
+                let key = text.strip_suffix('/').and_then(|text| KeyUri::parse(text).ok());
+                let reason = match key {
+                    Some(key) if provider.classify_uri(&key) == UriKind::Key => {
+                        Some("a KMS key has no / at its end".to_owned())
+                    }
+                    _ => provider.explain(&uri),
+                };
+                let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+                Err(if text.ends_with('/') {
+                    AllowedKeyError::NoPrefix(uri, reason)
+                } else {
+                    AllowedKeyError::NoKey(uri, reason)
+                })
+            }
         }
     }
 }
@@ -55,22 +69,22 @@ pub enum AllowedKeyError {
     /// No provider has this scheme.
     #[error("this version has no provider {0}")]
     UnknownScheme(String),
-    /// The provider has no keys of this form, so the entry could never match.
-    #[error("{0} is not a KMS key: its provider has no keys of that form")]
-    NoKey(KeyUri),
-    /// The provider has no prefixes of this form.
-    #[error("{0} is not a prefix of KMS keys that can be allowed")]
-    NoPrefix(KeyUri),
+    /// The provider has no keys of this form, so the entry could never match. With the reason after a colon, or nothing.
+    #[error("{0} is not a KMS key{1}")]
+    NoKey(KeyUri, String),
+    /// The provider has no prefixes of this form. With the reason after a colon, or nothing.
+    #[error("{0} is not a prefix of KMS keys that can be allowed{1}")]
+    NoPrefix(KeyUri, String),
 }
 
 impl AllowedKeyError {
     /// What to do.
     pub fn advice(&self) -> &'static str {
         match self {
-            AllowedKeyError::TooWide(_) | AllowedKeyError::NoPrefix(_) => {
+            AllowedKeyError::TooWide(_) | AllowedKeyError::NoPrefix(..) => {
                 "name the KMS key, or a region: tencent-kms://ap-guangzhou/"
             }
-            AllowedKeyError::NotUri(_) | AllowedKeyError::NoKey(_) => {
+            AllowedKeyError::NotUri(_) | AllowedKeyError::NoKey(..) => {
                 "write a KMS key as tencent-kms://REGION/KEY-ID or local://ID, a prefix with / at its end"
             }
             AllowedKeyError::UnknownScheme(_) => "use a KMS key of a provider that this version has",
@@ -106,8 +120,34 @@ mod tests {
         for (entry, refused) in [
             ("tencent-kms://", "would allow every KMS key"),
             ("tencent-kms:///", "is not a prefix"),
-            ("tencent-kms://ap-guangzhou", "is not a KMS key"),
-            ("tencent-kms://ap-guangzhou/23e80852", "is not a KMS key"),
+            (
+                "tencent-kms://ap-guangzhou",
+                "is not a KMS key: the key id is missing",
+            ),
+            (
+                "tencent-kms://ap-guangzhou/23e80852",
+                "is not a KMS key: the key id is not a UUID",
+            ),
+            (
+                "tencent-kms://ap-guangzhou-3/23e80852-1e38-11e9-b129-5cb9019b4b01",
+                "is not a KMS key: ap-guangzhou-3 is a zone, not a region",
+            ),
+            (
+                "tencent-kms://ap-guangzhou-3/",
+                "can be allowed: ap-guangzhou-3 is a zone, not a region",
+            ),
+            (
+                "tencent-kms://23e80852-1e38-11e9-b129-5cb9019b4b01",
+                "is not a KMS key: the region is missing",
+            ),
+            (
+                "tencent-kms://ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01/",
+                "can be allowed: a KMS key has no / at its end",
+            ),
+            (
+                "tencent-kms://guangzhou/",
+                "can be allowed: guangzhou is not a region",
+            ),
             ("tencent-kms://ap-guangzhou/23e80852/", "is not a prefix"),
             ("tencent-kms://ap/", "is not a prefix"),
             ("tencent-kms://*/", "is not a prefix"),

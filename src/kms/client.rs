@@ -73,19 +73,7 @@ pub trait Kms: Send + Sync {
         destination: &'a KeyUri,
         context: &'a EncryptionContext,
     ) -> BoxFuture<'a, Result<String, KmsError>> {
-        async move {
-            let here = |error| KmsError {
-                action: action::RE_ENCRYPT,
-                ..error
-            };
-            let plaintext = self.decrypt(source, ciphertext, context).await.map_err(here)?;
-            let data_key = DataKey::from_slice(plaintext.expose()).ok_or_else(|| {
-                let message = "the ciphertext does not hold 32 bytes";
-                KmsError::new(Class::Integrity, source, action::RE_ENCRYPT, message)
-            })?;
-            self.encrypt(destination, &data_key, context).await.map_err(here)
-        }
-        .boxed()
+        decrypt_and_encrypt(self, source, ciphertext, destination, context).boxed()
     }
 
     /// Describes a key without using it.
@@ -119,6 +107,26 @@ pub trait Kms: Send + Sync {
             Access::Keyring { .. } => Vec::new(),
         }
     }
+}
+
+/// Moves a wrap with two calls: the default of [`Kms::re_encrypt`], and what a KMS does between its regions.
+pub(super) async fn decrypt_and_encrypt<K: Kms + ?Sized>(
+    kms: &K,
+    source: &KeyUri,
+    ciphertext: &str,
+    destination: &KeyUri,
+    context: &EncryptionContext,
+) -> Result<String, KmsError> {
+    let here = |error| KmsError {
+        action: action::RE_ENCRYPT,
+        ..error
+    };
+    let plaintext = kms.decrypt(source, ciphertext, context).await.map_err(here)?;
+    let data_key = DataKey::from_slice(plaintext.expose()).ok_or_else(|| {
+        let message = "the ciphertext does not hold 32 bytes";
+        KmsError::new(Class::Integrity, source, action::RE_ENCRYPT, message)
+    })?;
+    kms.encrypt(destination, &data_key, context).await.map_err(here)
 }
 
 /// The result of [`Kms::poll_change`]. Texts name public things only: files, key ids, credential sources.

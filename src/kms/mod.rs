@@ -32,6 +32,7 @@ pub use provider::{Caller, Capability, Configured, Provider, UriKind};
 pub use provider_error::ProviderError;
 pub use registry::{
     FinishedCall, Registry, can, classify_uri, is_key, provider_of, provider_of_scheme, providers, register,
+    require_provider,
 };
 pub use settings::{Given, Setting, SettingKind, Settings, Variable};
 pub use uri::{KeyUri, KeyUriError};

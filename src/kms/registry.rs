@@ -5,7 +5,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use super::provider::{Capability, Provider, UriKind};
-use super::{Class, KeyUri, Kms, KmsError, local, tencent};
+use super::{Class, KeyUri, Kms, KmsError, ProviderError, local, tencent};
 use crate::sync;
 
 /// Every built-in provider. A new one is a directory and an entry here.
@@ -82,6 +82,17 @@ pub fn provider_of_scheme(scheme: &str) -> Option<&'static dyn Provider> {
 /// The provider of a key URI, by its scheme.
 pub fn provider_of(uri: &KeyUri) -> Option<&'static dyn Provider> {
     provider_of_scheme(uri.scheme())
+}
+
+/// [`provider_of`], or the error that names the known providers.
+pub fn require_provider(uri: &KeyUri) -> Result<&'static dyn Provider, ProviderError> {
+    provider_of(uri).ok_or_else(|| {
+        let known: Vec<&str> = providers().into_iter().map(Provider::scheme).collect();
+        ProviderError::configuration(
+            format!("this version has no provider {}", uri.scheme()),
+            format!("use a KMS key of one of these providers: {}", known.join(", ")),
+        )
+    })
 }
 
 /// Returns the kind of `uri`; `None` for a scheme without a provider.
@@ -227,16 +238,12 @@ impl Registry {
         action: &'static str,
     ) -> Result<(&'static str, &Arc<dyn Kms>), KmsError> {
         self.entry(key).ok_or_else(|| {
-            let scheme = key.scheme();
-            let (message, advice) = if let Some(provider) = provider_of(key) {
-                (
-                    format!("the provider {scheme} is not configured"),
+            let (message, advice) = match require_provider(key) {
+                Ok(provider) => (
+                    format!("the provider {} is not configured", key.scheme()),
                     provider.setup_advice().to_owned(),
-                )
-            } else {
-                let known: Vec<&str> = providers().into_iter().map(Provider::scheme).collect();
-                let advice = format!("use a KMS key of one of these providers: {}", known.join(", "));
-                (format!("this version has no provider {scheme}"), advice)
+                ),
+                Err(error) => (error.message, error.advice),
             };
             KmsError::new(Class::Configuration, key, action, message).with_advice(advice)
         })

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::ProviderError;
-use crate::paths::expand_home;
+use crate::paths;
 
 /// The kind of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,9 +108,15 @@ impl Settings {
         }
     }
 
-    /// A path. `~/` at its start is the home directory.
-    pub fn path(&self, flag: &str) -> Option<PathBuf> {
-        self.0.get(flag).map(|given| expand_home(&given.value))
+    /// A path. `~/` at its start is the home directory. An error if it is not meant literally: a URL, an unexpanded
+    /// variable.
+    pub fn path(&self, flag: &str) -> Result<Option<PathBuf>, ProviderError> {
+        let Some(given) = self.0.get(flag) else {
+            return Ok(None);
+        };
+        paths::resolve(&given.value).map(Some).map_err(|error| {
+            ProviderError::configuration(format!("{}: {}", given.source, error.reason()), error.advice())
+        })
     }
 
     /// A switch; `false` if absent.
@@ -160,7 +166,7 @@ mod tests {
         assert_eq!(settings, Settings::default());
         assert_eq!(settings.text("demo-site"), Ok(None));
         assert_eq!(settings.switch("demo-allow"), Ok(false));
-        assert_eq!(settings.path("demo-site"), None);
+        assert_eq!(settings.path("demo-site"), Ok(None));
     }
 
     #[test]
@@ -185,6 +191,9 @@ mod tests {
         settings.set(&SITE, OsString::from_vec(vec![0xff]), false);
         let error = settings.text("demo-site").expect_err("not UTF-8");
         assert!(error.message.starts_with("ENVELOPE_DEMO_SITE:"), "{error}");
-        assert!(settings.path("demo-site").is_some(), "a path may be any bytes");
+        assert!(
+            settings.path("demo-site").is_ok_and(|path| path.is_some()),
+            "a path may be any bytes"
+        );
     }
 }

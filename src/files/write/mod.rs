@@ -224,7 +224,7 @@ impl<'p> Target<'p> {
             .permissions(Permissions::from_mode(permissions));
         let temporary = builder
             .tempfile_in(named_in)
-            .map_err(|source| self.io("create a temporary file for", source))?;
+            .map_err(|source| self.io("create a temporary file for", without_path(&source)))?;
         self.fill(temporary.as_file(), bytes, mode, signals)?;
         let renamed = match overwrite {
             Overwrite::Never => temporary.persist_noclobber(&self.path),
@@ -265,6 +265,15 @@ impl<'p> Target<'p> {
     fn io(&self, step: &'static str, source: io::Error) -> WriteError {
         io_error(self.named, step, source)
     }
+}
+
+/// The error without the name of the temporary file, which says nothing to the user.
+fn without_path(error: &io::Error) -> io::Error {
+    let text = error.to_string();
+    let reason = text
+        .split_once(" at path ")
+        .map_or(text.as_str(), |(reason, _)| reason);
+    io::Error::new(error.kind(), reason)
 }
 
 fn io_error(path: &Path, step: &'static str, source: io::Error) -> WriteError {

@@ -161,3 +161,19 @@ fn a_temporary_file_is_named_only_where_it_may_be() {
     assert!(written.expect("written").not_synced.is_none());
     assert_eq!(fs::read(&path).expect("present"), b"new");
 }
+
+#[test]
+fn error_does_not_show_the_name_of_the_temporary_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("k");
+    fs::write(&path, "old").expect("written");
+    let staging = Staging::In(directory.path().join("gone"));
+    let error = write_private(&path, b"x", Overwrite::Replace, &staging).expect_err("no directory");
+    assert!(!error.to_string().contains(".envelope-"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .ends_with("No such file or directory (os error 2)"),
+        "{error}"
+    );
+}

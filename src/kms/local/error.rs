@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::key::Kid;
 use super::keyring::GrammarError;
 use crate::kms::ProviderError;
+use crate::paths;
 
 /// A keyring file cannot be used, or was not changed. Never holds a key.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +26,12 @@ pub enum Problem {
     /// A directory, a pipe, a device.
     #[error("not a regular file")]
     NotRegular,
+    /// A symlink whose target does not exist.
+    #[error("it is a symlink to a file that does not exist")]
+    Dangling,
+    /// A signal ended the process before the file was written.
+    #[error("interrupted before it was written; nothing was changed")]
+    Interrupted,
     /// Another user owns it and could add keys. User ids.
     #[error("its owner is user {owner}, not user {user}")]
     Owner {
@@ -68,6 +75,8 @@ impl Problem {
     pub(super) fn system(step: &'static str) -> impl Fn(std::io::Error) -> Problem {
         move |error| match error.kind() {
             std::io::ErrorKind::NotFound => Problem::Missing,
+            // A socket.
+            _ if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => Problem::NotRegular,
             _ => Problem::System {
                 step,
                 why: error.to_string(),
@@ -95,12 +104,14 @@ impl From<KeyringError> for ProviderError {
 impl KeyringError {
     /// What to do, with the command where there is one.
     pub fn advice(&self) -> String {
-        let file = quoted(&self.path);
+        let file = shell_path(&self.path);
         match &self.problem {
             Problem::Missing => {
                 format!("name another file, or create the keyring: envelope keys create --keyring {file}")
             }
             Problem::NotRegular | Problem::TooLarge(_) => "name the keyring file itself".to_owned(),
+            Problem::Dangling => "restore the file that it leads to, or remove the symlink".to_owned(),
+            Problem::Interrupted => "run the command again".to_owned(),
             Problem::Owner { .. } => {
                 format!("if you trust its content: sudo chown \"$(id -u)\" {file} && chmod 600 {file}")
             }
@@ -121,38 +132,21 @@ impl KeyringError {
             Problem::Last(_) => {
                 format!("create its successor first: envelope keys create --keyring {file}")
             }
-            Problem::System { .. } => "check the file, its directory and their permissions".to_owned(),
+            Problem::System { .. } => {
+                "check the file, its directory, their permissions and the free space".to_owned()
+            }
         }
     }
 }
 
 /// The path, quoted for a shell if it needs quotes.
-pub(super) fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+@%:,=~".contains(c);
-    if !text.is_empty() && !text.starts_with('~') && text.chars().all(plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
+pub(super) fn shell_path(path: &Path) -> String {
+    paths::quoted(&path.display().to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn paths_with_special_characters_are_quoted() {
-        for (path, shown) in [
-            ("/a/b-1.ring", "/a/b-1.ring"),
-            ("/a b", "'/a b'"),
-            ("it's", "'it'\\''s'"),
-            ("~x", "'~x'"),
-            ("$(x)", "'$(x)'"),
-        ] {
-            assert_eq!(quoted(Path::new(path)), shown);
-        }
-    }
 
     #[test]
     fn error_names_the_problem_and_advice_the_command() {

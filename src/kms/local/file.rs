@@ -38,7 +38,10 @@ impl FileRules {
 
 /// Opens for reading.
 pub(super) fn open(path: &Path) -> Result<File, Problem> {
-    files::open(path).map_err(Problem::system("open it"))
+    files::open(path).map_err(|error| match Problem::system("open it")(error) {
+        Problem::Missing if path.is_symlink() => Problem::Dangling,
+        problem => problem,
+    })
 }
 
 /// Opens an existing file for reading and writing.

@@ -7,8 +7,8 @@ use futures::future::{BoxFuture, ready};
 use serde_json::Value;
 
 use super::client::LocalKms;
-use super::edit;
-use super::error::{KeyringError, quoted};
+use super::edit::{self, Created};
+use super::error::{KeyringError, shell_path};
 use super::file::FileRules;
 use super::key::{KEY_FORM, Kid};
 use crate::kms::{
@@ -36,10 +36,9 @@ impl KeyringManager {
             ("--alias", &new.alias),
             ("--description", &new.description),
         ])?;
-        let is_new = self.path.symlink_metadata().is_err();
-        let uri = edit::create_key(&self.path)?;
+        let Created { uri, is_first } = edit::create(&self.path)?;
         let shown = self.path.display();
-        let mut notes = if is_new {
+        let mut notes = if is_first {
             vec![
                 format!("created {uri} in a new keyring, {shown}"),
                 "Anyone with this file can open everything that it seals, and seal anything in your name."
@@ -50,7 +49,7 @@ impl KeyringManager {
                 format!("created {uri} in {shown}; it opens, but does not seal yet"),
                 format!(
                     "Once every controller has the new keyring: envelope keys promote {uri} --keyring {}",
-                    quoted(&self.path)
+                    shell_path(&self.path)
                 ),
             ]
         };

@@ -90,7 +90,7 @@ impl Provider for LocalProvider {
             Caller::CommandLine => FileRules::Person,
             Caller::Controller => FileRules::Mounted,
         };
-        let path = match KeyringFile::choose(settings, caller) {
+        let path = match KeyringFile::choose(settings, caller)? {
             KeyringFile::Named(path) => path,
             KeyringFile::Default(path) if path.symlink_metadata().is_ok() => path,
             KeyringFile::Default(path) => {
@@ -119,7 +119,7 @@ impl Provider for LocalProvider {
     }
 
     fn key_manager(&self, settings: &Settings) -> Result<Box<dyn KeyManager>, ProviderError> {
-        match KeyringFile::choose(settings, Caller::CommandLine) {
+        match KeyringFile::choose(settings, Caller::CommandLine)? {
             KeyringFile::Named(path) | KeyringFile::Default(path) => Ok(Box::new(KeyringManager::new(path))),
             KeyringFile::None => Err(ProviderError::configuration(
                 "no keyring is named, and there is no home directory to look for one",
@@ -144,12 +144,12 @@ enum KeyringFile {
 }
 
 impl KeyringFile {
-    fn choose(settings: &Settings, caller: Caller) -> Self {
-        match (settings.path(KEYRING.flag), caller) {
+    fn choose(settings: &Settings, caller: Caller) -> Result<Self, ProviderError> {
+        Ok(match (settings.path(KEYRING.flag)?, caller) {
             (Some(path), _) => KeyringFile::Named(path),
             (None, Caller::CommandLine) => default_path().map_or(KeyringFile::None, KeyringFile::Default),
             (None, Caller::Controller) => KeyringFile::None,
-        }
+        })
     }
 }
 

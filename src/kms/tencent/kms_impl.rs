@@ -6,8 +6,9 @@ use futures::future::BoxFuture;
 use super::client::TencentKms;
 use super::key::{TencentKey, is_key};
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
+use crate::kms::client::decrypt_and_encrypt;
 use crate::kms::{
-    Access, Change, Class, GeneratedDataKey, HeldCredentials, KeyDescription, KeyUri, Kms, KmsError, action,
+    Access, Change, GeneratedDataKey, HeldCredentials, KeyDescription, KeyUri, Kms, KmsError, action,
 };
 
 /// Returns the key that `uri` names, or the error that explains the form of a key.
@@ -72,14 +73,7 @@ impl Kms for TencentKms {
                 let moved = self.call_re_encrypt(from, ciphertext, to, context).await;
                 return moved.map_err(|error| error.into_kms_error(source));
             }
-            let plaintext = self.call_decrypt(from, ciphertext, context).await;
-            let plaintext = plaintext.map_err(|error| error.into_kms_error(source))?;
-            let data_key = DataKey::from_slice(plaintext.expose()).ok_or_else(|| {
-                let message = "the ciphertext does not contain 32 bytes";
-                KmsError::new(Class::Integrity, source, action::RE_ENCRYPT, message)
-            })?;
-            let moved = self.call_encrypt(to, &data_key, context).await;
-            moved.map_err(|error| error.into_kms_error(destination))
+            decrypt_and_encrypt(self, source, ciphertext, destination, context).await
         }
         .boxed()
     }

@@ -148,12 +148,12 @@ impl Provider for TencentProvider {
         let is_zone = region.rsplit_once('-').is_some_and(|(parent, number)| {
             is_region(parent) && !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit())
         });
-        Some(if is_region(region) && id.is_empty() {
-            "the key id is missing".to_owned()
-        } else if region.is_empty() || id.is_empty() {
-            "the region is missing".to_owned()
-        } else if is_zone {
+        Some(if is_zone {
             format!("{region} is a zone, not a region")
+        } else if is_region(region) && id.is_empty() {
+            "the key id is missing".to_owned()
+        } else if region.is_empty() || !uri.rest().contains('/') {
+            "the region is missing".to_owned()
         } else if is_region(region) {
             "the key id is not a UUID in lower case".to_owned()
         } else {
@@ -278,9 +278,9 @@ fn tencent_settings(settings: &Settings, allowed: AllowedKeys) -> Result<Tencent
         endpoint: endpoint(ENDPOINT)?,
         sts_endpoint: endpoint(STS_ENDPOINT)?,
         metadata_endpoint: endpoint(METADATA_ENDPOINT)?,
-        credentials: settings.path(CREDENTIALS.flag),
+        credentials: settings.path(CREDENTIALS.flag)?,
         role: role(settings)?,
-        ca_file: settings.path(CA_FILE.flag),
+        ca_file: settings.path(CA_FILE.flag)?,
         limits: Limits {
             connect: seconds(text(CONNECT_TIMEOUT)?, limits.connect)?,
             request,

@@ -3,6 +3,7 @@
 mod canary;
 mod differential;
 mod doctor;
+mod keyring;
 mod opening;
 mod plaintext;
 mod prompt;
