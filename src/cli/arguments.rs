@@ -3,10 +3,12 @@
 
 use std::ffi::{OsStr, OsString};
 
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, Command};
 
 use super::failure::{Failure, Result};
+use super::printer::one_line;
 
 /// The arguments without flags whose value is blank.
 pub(super) fn without_blank_flags(argv: &[OsString], command: &Command) -> Vec<OsString> {
@@ -77,6 +79,33 @@ pub(super) fn invalid_variable(error: &clap::Error, argv: &[OsString], command: 
     } else {
         failure.help(format!("use one of {}", values.join(", ")))
     })
+}
+
+/// The error with the arguments that it repeats kept on one line: clap prints them as they are.
+pub(super) fn on_one_line(mut error: clap::Error) -> clap::Error {
+    let context: Vec<(ContextKind, ContextValue)> = error
+        .context()
+        .map(|(kind, value)| (kind, value.clone()))
+        .collect();
+    let styled = |text: &StyledStr| match text.to_string() {
+        plain if plain.contains(char::is_control) => StyledStr::from(one_line(&plain)),
+        _ => text.clone(),
+    };
+    for (kind, value) in context {
+        let value = match value {
+            ContextValue::String(text) => ContextValue::String(one_line(&text)),
+            ContextValue::Strings(texts) => {
+                ContextValue::Strings(texts.iter().map(|text| one_line(text)).collect())
+            }
+            ContextValue::StyledStr(text) if kind != ContextKind::Usage => {
+                ContextValue::StyledStr(styled(&text))
+            }
+            ContextValue::StyledStrs(texts) => ContextValue::StyledStrs(texts.iter().map(styled).collect()),
+            other => other,
+        };
+        error.insert(kind, value);
+    }
+    error
 }
 
 /// The innermost command that the arguments name.

@@ -61,13 +61,12 @@ pub fn run(argv: &[OsString]) -> Exit {
             if let Some(failure) = arguments::invalid_variable(&error, &argv, &command) {
                 return report(&program, &failure);
             }
-            let printed = error.print();
             if error.use_stderr() {
-                // A closed standard error leaves no way to report anything.
+                default_printer(&program).invalid_arguments(&arguments::on_one_line(error));
                 return Exit::Usage;
             }
             // Help and version are not errors and go to standard output.
-            return match Printer::printed(printed) {
+            return match Printer::printed(error.print()) {
                 Ok(()) => Exit::Done,
                 Err(failure) => report(&program, &failure),
             };
@@ -86,8 +85,12 @@ pub fn run(argv: &[OsString]) -> Exit {
 
 /// Prints a failure that precedes the global flags.
 fn report(program: &Program, failure: &Failure) -> Exit {
-    Printer::new(program.name(), false, false, Color::Auto).failure(failure);
+    default_printer(program).failure(failure);
     failure.exit
+}
+
+fn default_printer(program: &Program) -> Printer {
+    Printer::new(program.name(), false, false, Color::Auto)
 }
 
 /// Returns the text of docs/cli.md.

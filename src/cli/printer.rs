@@ -109,6 +109,17 @@ impl Printer {
         }
     }
 
+    /// Prints an error of clap, whose arguments are each on one line already.
+    pub(super) fn invalid_arguments(self, error: &clap::Error) {
+        let text = error.render();
+        let text = if self.color {
+            text.ansi().to_string()
+        } else {
+            text.to_string()
+        };
+        line(without_commands(&text).trim_end());
+    }
+
     /// Advice with the program's name as it was invoked: `envelope` or `kubectl envelope`.
     pub(super) fn advice(self, text: &str) -> String {
         program::advice(self.name, text)
@@ -129,10 +140,21 @@ fn line(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Keeps a message on one line: a name or path with a line feed must not look like another message, or like a command to
-/// a CI system.
-fn one_line(text: &str) -> String {
-    printable(text).replace('\n', "\\n")
+/// Keeps a text on one line: a name or path with a line feed must not look like another message. Nor must it look like a
+/// command to a CI system: `::error` at the start of a line, `##[error]` or `##vso[...]` anywhere.
+pub(super) fn one_line(text: &str) -> String {
+    let text = without_commands(&printable(text)).replace('\n', "\\n");
+    if text.trim_start().starts_with("::") {
+        format!("\u{fffd}{text}")
+    } else {
+        text
+    }
+}
+
+/// Breaks the marks of commands to Azure Pipelines, TeamCity and old versions of GitHub's runner, which may be anywhere in
+/// a line.
+fn without_commands(text: &str) -> String {
+    text.replace("##", "# #")
 }
 
 /// A text in a table: text from a cloud must neither control the terminal nor forge another line.

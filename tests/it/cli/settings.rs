@@ -10,6 +10,7 @@ use super::shell::{Ran, Shell};
 
 const SECRET: &[u8] = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n\
     stringData: {password: correct horse}\n";
+const CLOUD_KEY: &str = "tencent-kms://ap-guangzhou/23e80852-1e38-11e9-b129-5cb9019b4b01";
 const PROGRAM: &str = env!("CARGO_BIN_EXE_envelope");
 
 /// Runs a controller that stops at its first configuration error. Its kubeconfig does not exist.
@@ -72,6 +73,8 @@ fn tilde_is_the_home_directory_in_flags_and_variables() {
         let args = ["seal", "--keyring=~/k", "--name", "db", "-n", "prod", entries];
         shell.run(&args, b"").ok();
     }
+    let positional = shell.run(&["seal", "--keyring=~/k", "~/secret.yaml"], b"");
+    positional.ok();
     let missing = ["seal", "--keyring=~/none", "--filename=~/secret.yaml"];
     let refused = shell.run(&missing, b"").failed(2, "no such file");
     assert!(refused.stderr.contains("home/none"), "{}", refused.stderr);
@@ -79,6 +82,87 @@ fn tilde_is_the_home_directory_in_flags_and_variables() {
     let refused = shell.run(&absent, b"").failed(2, "cannot load the kubeconfig");
     assert!(refused.stderr.contains("home/absent"), "{}", refused.stderr);
     assert!(!shell.path("~").exists());
+}
+
+#[test]
+fn path_that_is_not_meant_literally_is_refused_and_creates_nothing() {
+    let shell = Shell::new();
+    std::fs::create_dir(shell.path("home")).unwrap();
+    for (path, message) in [
+        ("~nouser/k", "starts with a ~ that is not expanded: only ~/ is"),
+        ("$HOME/k", "has a variable that is not expanded"),
+        ("${XDG_CONFIG_HOME}/k", "has a variable that is not expanded"),
+        ("file:///x/k", "is a URL, not a path"),
+        ("https://example.com/k", "is a URL, not a path"),
+        ("{{ .Values.keyring }}", "has a template that is not rendered"),
+        ("\"x/k\"", "has quotes around it"),
+        ("x/k\r", "has a blank before or after it"),
+        ("x/\u{1b}[31mk", "has a control character"),
+    ] {
+        let create = ["keys", "create", "--keyring", path];
+        let ran = shell.run(&create, b"").failed(2, message);
+        assert!(ran.stderr.contains("error: --keyring: "), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("help: write the whole path"),
+            "{}",
+            ran.stderr
+        );
+        let variable = [("ENVELOPE_KEYRING", path)];
+        let ran = shell.run_with(&["keys", "create"], b"", &variable);
+        ran.failed(2, "error: ENVELOPE_KEYRING: ");
+        for args in [
+            &["seal", "--keyring", "keyring", "-w", path][..],
+            &["seal", "--keyring", "keyring", path],
+            &["seal", "--keyring", "keyring", "-f", path],
+            &["keys", "retire", "--keyring", "keyring", "fa1975b2", path],
+            &["controller", "--kubeconfig", path],
+            &["seal", "--tencent-ca-file", path, "--key", CLOUD_KEY],
+        ] {
+            shell.run(args, SECRET).failed(2, message);
+        }
+        let names = std::fs::read_dir(shell.path(".")).unwrap().count();
+        assert_eq!(names, 2, "{path}: only the keyring and home exist");
+    }
+    let literal = ["keys", "create", "--keyring", "./$HOME/k"];
+    shell.run(&literal, b"").ok();
+    assert!(shell.path("$HOME/k").exists());
+    // It exists, so it is meant.
+    shell.run(&["keys", "list", "--keyring", "$HOME/k"], b"").ok();
+}
+
+#[test]
+fn arguments_with_line_feeds_stay_on_one_line_in_errors() {
+    let shell = Shell::new();
+    let forged = "x\n::error file=x::forged\n\u{1b}[31m##[error]forged";
+    let flag = format!("--{forged}");
+    let value = format!("--scope={forged}");
+    for args in [
+        &["seal", &flag][..],
+        &["seal", &value],
+        &["seal", "--scope", forged],
+        &[forged],
+        &["seal", "-n", forged],
+        &["seal", "-w", forged, "--keyring", "keyring"],
+        &["seal", "--keyring", forged],
+        &["seal", "--key", forged],
+        &["seal", "--keyring", "keyring", forged],
+        &["keys", forged],
+        &["keys", "retire", forged],
+        &["keys", "create", "--provider", forged],
+        &["keys", "create", forged],
+        &["controller", "--metrics-addr", forged],
+        &["controller", "--namespaces", forged],
+        &["open", "--value", forged, "-o", forged],
+        &["completions", forged],
+    ] {
+        let ran = shell.run(args, b"");
+        assert_ne!(ran.code, Some(0), "{args:?}");
+        for line in ran.stderr.lines() {
+            assert!(!line.trim_start().starts_with("::"), "{args:?}: {}", ran.stderr);
+        }
+        let is_harmful = ran.stderr.contains("##[") || ran.stderr.contains('\u{1b}');
+        assert!(!is_harmful, "{args:?}: {:?}", ran.stderr);
+    }
 }
 
 #[test]

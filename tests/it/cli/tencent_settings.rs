@@ -66,6 +66,30 @@ fn credentials_in_a_pipe_are_refused_without_blocking() {
     assert_eq!(cloud.emulator.all_calls(), 0);
 }
 
+#[test]
+fn empty_token_file_is_named_without_a_call() {
+    let mut cloud = Cloud::new();
+    for name in ["TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY"] {
+        cloud.unset(name);
+    }
+    let token = cloud.shell.path("token");
+    cloud.set("TKE_REGION", "ap-guangzhou");
+    cloud.set("TKE_PROVIDER_ID", "cls-1");
+    cloud.set("TKE_ROLE_ARN", "qcs::cam::uin/1:roleName/sealer");
+    cloud.set("TKE_WEB_IDENTITY_TOKEN_FILE", &token.display().to_string());
+    for content in ["", " \n"] {
+        cloud.shell.write("token", content);
+        let message = format!("the pod's token {} is empty", token.display());
+        let ran = cloud.run(&["seal"], SECRET).failed(1, &message);
+        assert!(
+            ran.stderr.contains("help: check that the token"),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert_eq!(cloud.emulator.all_calls(), 0);
+}
+
 /// Advice must not be a command that only fails in another way.
 #[test]
 fn advice_for_a_document_with_invalid_uris_does_not_suggest_them() {
