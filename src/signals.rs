@@ -5,11 +5,20 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::consts::{
+    SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGTSTP, SIGUSR1, SIGUSR2, SIGVTALRM,
+    SIGXCPU,
+};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
 
 use crate::sync::lock;
+
+/// The signals that end a process by default and that a user, a timer or a limit sends. The others report a fault of the
+/// program, cannot be handled, are real-time signals, or report a limit to `write` as well (SIGXFSZ).
+pub(crate) const ENDING: [i32; 11] = [
+    SIGABRT, SIGALRM, SIGHUP, SIGINT, SIGPROF, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU,
+];
 
 /// What is about to happen to the process, or has just happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +39,8 @@ static ACTIONS: Mutex<BTreeMap<u64, Action>> = Mutex::new(BTreeMap::new());
 #[derive(Debug)]
 pub(crate) struct Registration(u64);
 
-/// Registers an action. It runs on a thread of its own, before the default action of SIGHUP, SIGINT, SIGQUIT, SIGTERM
-/// and SIGTSTP; it must not block for long.
+/// Registers an action. It runs on a thread of its own, before the default action of [`ENDING`] signals and SIGTSTP; it
+/// must not block for long.
 pub(crate) fn on_event(action: impl FnMut(Event) + Send + 'static) -> io::Result<Registration> {
     static STARTED: OnceLock<Result<(), io::ErrorKind>> = OnceLock::new();
     (*STARTED.get_or_init(|| start().map_err(|error| error.kind()))).map_err(io::Error::from)?;
@@ -50,9 +59,10 @@ impl Drop for Registration {
 /// The thread runs as long as the process: once caught, a signal has its default action only through it.
 fn start() -> io::Result<()> {
     let ignored = ignored_signals();
-    let all = [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP];
     let mut signals = Signals::new(
-        all.into_iter()
+        ENDING
+            .into_iter()
+            .chain([SIGTSTP])
             .filter(|signal| ignored & (1 << (signal - 1)) == 0),
     )?;
     let handle = move || {

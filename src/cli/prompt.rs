@@ -2,6 +2,9 @@
 //!
 //! Echo is restored however the prompt ends: with a value, an error, a panic, or a signal. Input that was typed before
 //! the prompt is discarded, and so is what follows the line, so that no part of a pasted secret reaches the shell.
+//!
+//! Bracketed paste is on during the prompt: the terminal marks the begin and the end of a paste, however slowly it
+//! arrives. Input that follows the line without a break is taken for a paste too, for terminals that lack the marks.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -22,6 +25,11 @@ const MAX_LEN: usize = 64 << 10;
 const PASTE_GAP: Duration = Duration::from_millis(150);
 /// Gives up discarding input after this time.
 const MAX_DRAIN: Duration = Duration::from_secs(10);
+/// Gives up waiting for the end of a marked paste when nothing arrives for this time.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+/// Switches bracketed paste on and off (xterm, "ctlseqs", DECSET 2004). Terminals that lack it ignore them.
+const MARK_PASTES: &[u8] = b"\x1b[?2004h";
+const LEAVE_PASTES: &[u8] = b"\x1b[?2004l";
 
 /// Why no value was read.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +46,9 @@ pub(super) enum PromptError {
     /// A tab, an arrow key, a pasted escape sequence.
     #[error("the input has control characters, such as a tab; nothing was used")]
     ControlCharacters,
+    /// Another encoding, or binary data.
+    #[error("the input is not valid UTF-8; nothing was used")]
+    NotUtf8,
     /// More than [`MAX_LEN`] bytes.
     #[error("the input has more than {} KiB", MAX_LEN >> 10)]
     TooLong,
@@ -77,13 +88,11 @@ impl Terminal {
         let device = Arc::new(device);
         let on_signal = {
             let (device, original, hidden) = (Arc::clone(&device), original.clone(), hidden.clone());
-            let prompt = format!("\n{prompt}");
+            let prompt = [MARK_PASTES, b"\n", prompt.as_bytes()].concat();
             signals::on_event(move |event| match event {
-                Event::Terminate | Event::Stop => {
-                    let _ = set(&device, &original);
-                }
+                Event::Terminate | Event::Stop => restore(&device, &original),
                 Event::Resume => {
-                    let _ = set(&device, &hidden).and_then(|()| (&*device).write_all(prompt.as_bytes()));
+                    let _ = set(&device, &hidden).and_then(|()| (&*device).write_all(&prompt));
                 }
             })?
         };
@@ -93,33 +102,45 @@ impl Terminal {
             _on_signal: on_signal,
         };
         set(&terminal.device, &hidden)?;
-        (&*terminal.device).write_all(prompt.as_bytes())?;
+        (&*terminal.device).write_all(&[MARK_PASTES, prompt.as_bytes()].concat())?;
         Ok(terminal)
     }
 
     fn read(&self) -> Result<SecretBytes, PromptError> {
         let codes = &self.original.special_codes;
         let mut line = Line::new(codes[SpecialCodeIndex::VERASE], codes[SpecialCodeIndex::VKILL]);
+        let mut marks = Marks::default();
         let mut chunk = Zeroizing::new([0; 1024]);
+        let mut ended = None;
         let result = loop {
+            // Once the line has ended, only the end of a paste may follow.
+            if let Some(line) = ended.take() {
+                let wait = if marks.pasting { MAX_PAUSE } else { PASTE_GAP };
+                match self.has_input(wait)? {
+                    true => ended = Some(line),
+                    false if marks.pasting => break Err(PromptError::SeveralLines),
+                    false => break line,
+                }
+            }
             let read = match (&*self.device).read(&mut chunk[..]) {
                 Ok(0) => break Err(PromptError::Ended),
                 Ok(read) => read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error.into()),
             };
-            let mut bytes = chunk[..read].iter();
-            if let Some(ended) = bytes.find_map(|byte| line.push(*byte)) {
-                let more = bytes.len() > 0 || self.has_input(PASTE_GAP)?;
-                break if more {
-                    Err(PromptError::SeveralLines)
-                } else {
-                    ended
-                };
+            let mut follows = false;
+            for byte in &chunk[..read] {
+                marks.push(*byte, |byte| match &ended {
+                    None => ended = line.push(byte),
+                    Some(_) => follows = true,
+                });
+            }
+            if follows {
+                break Err(PromptError::SeveralLines);
             }
         };
         if result.is_err() {
-            self.drain()?;
+            self.drain(marks)?;
         }
         result?;
         Ok(SecretBytes::new(line.bytes.to_vec()))
@@ -141,27 +162,75 @@ impl Terminal {
     }
 
     /// Discards the rest of a paste.
-    fn drain(&self) -> Result<(), PromptError> {
+    fn drain(&self, mut marks: Marks) -> Result<(), PromptError> {
         let started = Instant::now();
         let mut chunk = Zeroizing::new([0; 1024]);
-        while started.elapsed() < MAX_DRAIN && self.has_input(PASTE_GAP)? {
-            if (&*self.device).read(&mut chunk[..])? == 0 {
-                break;
+        loop {
+            let within = match marks.pasting {
+                true => MAX_PAUSE,
+                false if started.elapsed() < MAX_DRAIN => PASTE_GAP,
+                false => return Ok(()),
+            };
+            if !self.has_input(within)? {
+                return Ok(());
+            }
+            match (&*self.device).read(&mut chunk[..])? {
+                0 => return Ok(()),
+                read => chunk[..read].iter().for_each(|byte| marks.push(*byte, |_| {})),
             }
         }
-        Ok(())
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let _ = set(&self.device, &self.original);
+        restore(&self.device, &self.original);
     }
+}
+
+/// Discards pending input.
+fn restore(mut device: &File, original: &Termios) {
+    let _ = device.write_all(LEAVE_PASTES);
+    let _ = set(device, original);
 }
 
 /// Discards pending input.
 fn set(device: &File, modes: &Termios) -> io::Result<()> {
     Ok(tcsetattr(device, OptionalActions::Flush, modes)?)
+}
+
+/// Removes the marks of bracketed paste from the input.
+#[derive(Default)]
+struct Marks {
+    /// The beginning of a mark, held back.
+    held: usize,
+    /// Whether a paste has begun and not ended.
+    pasting: bool,
+}
+
+impl Marks {
+    const BEGIN: &[u8; 6] = b"\x1b[200~";
+    const END: &[u8; 6] = b"\x1b[201~";
+
+    /// Passes on the bytes that are not part of a mark.
+    fn push(&mut self, byte: u8, mut pass: impl FnMut(u8)) {
+        let expected = if self.pasting { Self::END } else { Self::BEGIN };
+        if byte == expected[self.held] {
+            self.held += 1;
+            if self.held == expected.len() {
+                self.held = 0;
+                self.pasting = !self.pasting;
+            }
+            return;
+        }
+        let held = std::mem::take(&mut self.held);
+        expected[..held].iter().for_each(|byte| pass(*byte));
+        if byte == expected[0] {
+            self.held = 1;
+        } else {
+            pass(byte);
+        }
+    }
 }
 
 /// The line so far.
@@ -208,11 +277,13 @@ impl Line {
     }
 
     fn end(&self) -> Result<(), PromptError> {
-        let controls = std::str::from_utf8(&self.bytes).is_ok_and(|text| text.chars().any(char::is_control));
-        if self.has_control || controls {
+        let text = std::str::from_utf8(&self.bytes);
+        if self.has_control || text.is_ok_and(|text| text.chars().any(char::is_control)) {
             Err(PromptError::ControlCharacters)
         } else if self.too_long {
             Err(PromptError::TooLong)
+        } else if text.is_err() {
+            Err(PromptError::NotUtf8)
         } else {
             Ok(())
         }
@@ -241,9 +312,26 @@ mod tests {
             (b"wrong\x15right\n", b"right"),
             (b"abc\x04", b"abc"),
             (b"\n", b""),
-            (b"\xff\xfe\n", b"\xff\xfe"),
         ] {
             assert_eq!(typed(input).as_deref(), Ok(value), "{input:?}");
+        }
+    }
+
+    #[test]
+    fn marks_of_a_paste_are_removed_however_they_are_split() {
+        for (input, passed, pasting) in [
+            (&b"a\x1b[200~b\nc\x1b[201~d"[..], &b"ab\ncd"[..], false),
+            (b"\x1b[200~a", b"a", true),
+            (b"\x1b[200~\x1b[200~", b"\x1b[200~", true),
+            (b"\x1b[201~", b"\x1b[201~", false),
+            (b"\x1b\x1b[200~", b"\x1b", true),
+            (b"\x1b[A", b"\x1b[A", false),
+        ] {
+            let (mut marks, mut out) = (Marks::default(), Vec::new());
+            for byte in input {
+                marks.push(*byte, |byte| out.push(byte));
+            }
+            assert_eq!((out.as_slice(), marks.pasting), (passed, pasting), "{input:?}");
         }
     }
 
@@ -252,6 +340,9 @@ mod tests {
         for input in [&b"a\tb\n"[..], b"\x1b[A\n", b"a\0\n", "a\u{85}b\n".as_bytes()] {
             let error = typed(input).expect_err("refused");
             assert!(error.contains("control characters"), "{error}");
+        }
+        for input in [&b"\xff\xfe\n"[..], b"gr\xfcn\n", b"a\xe2\x82\n"] {
+            assert!(typed(input).is_err_and(|error| error.contains("not valid UTF-8")));
         }
         assert!(typed(b"\x04").is_err_and(|error| error == "nothing was entered"));
         let long = [vec![b'a'; MAX_LEN + 1], vec![b'\n']].concat();

@@ -3,14 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::SIGXFSZ;
 use signal_hook::{flag, low_level};
 
-use crate::signals::{self, ignored_signals};
+use crate::signals::{self, ENDING, ignored_signals};
 use crate::sync::lock;
-
-/// The signals that end a process and can be handled.
-const DEFERRED: [i32; 7] = [SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2];
 
 /// Defers the signals that would end the process while it lives, so that a temporary file is removed before they take effect.
 /// Values may overlap; the signals take effect when the last one is dropped.
@@ -70,7 +67,7 @@ fn handlers() -> &'static Handlers {
             depth: Mutex::new(0),
         };
         let ignored = ignored_signals();
-        for signal in DEFERRED {
+        for signal in ENDING {
             let number = usize::try_from(signal).unwrap_or_default();
             if ignored & (1 << (number - 1)) != 0 {
                 continue;
@@ -79,6 +76,8 @@ fn handlers() -> &'static Handlers {
             let _ = flag::register_conditional_default(signal, Arc::clone(&handlers.immediate));
             let _ = flag::register_usize(signal, Arc::clone(&handlers.pending), number);
         }
+        // The write that exceeds the limit of a file's size (`ulimit -f`) fails, which is reported.
+        let _ = flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
         handlers
     })
 }

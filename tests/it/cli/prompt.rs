@@ -20,6 +20,8 @@ use super::shell::Shell;
 const PATIENCE: Duration = Duration::from_secs(30);
 const SEAL: &str = "seal --keyring keyring --name db -n prod --from-literal password -w sealed.yaml";
 const PROMPT: &str = "value of password: ";
+const MARK_PASTES: &str = "\x1b[?2004h";
+const LEAVE_PASTES: &str = "\x1b[?2004l";
 
 /// A command on a terminal of its own.
 struct Terminal {
@@ -43,7 +45,7 @@ impl Terminal {
         let stream = || Stdio::from(OwnedFd::from(slave.try_clone().unwrap()));
         let mut setsid: Command = shell.command("setsid");
         // A background job, or a run under `nohup`, passes ignored signals on to its children.
-        let default_signals = ["env", "--default-signal=HUP,INT,QUIT,TERM"];
+        let default_signals = ["env", "--default-signal=HUP,INT,QUIT,TERM,USR1,USR2,ALRM,XCPU"];
         setsid
             .args(["--ctty", "--wait"])
             .args(default_signals)
@@ -195,6 +197,55 @@ fn pasted_lines_are_refused_and_never_reach_the_shell() {
 }
 
 #[test]
+fn slow_paste_is_refused_as_a_whole() {
+    let shell = Shell::new();
+    let terminal = Terminal::start(&shell, &["sh", "-i"]);
+    terminal.wait_for("$ ", 1);
+    terminal.send(format!("\"$ENVELOPE\" {SEAL}\n").as_bytes());
+    terminal.wait_for(PROMPT, 1);
+    terminal.wait_for(MARK_PASTES, 1);
+    terminal.send(b"\x1b[200~-----BEGIN KEY-----\n");
+    for line in ["echo planted-$((40+2))\n", "-----END KEY-----\n\x1b[201~"] {
+        // Each line arrives later than input that is typed right after another line would.
+        thread::sleep(Duration::from_millis(500));
+        terminal.send(line.as_bytes());
+    }
+    terminal.wait_for("more input follows the first line", 1);
+    terminal.wait_for(LEAVE_PASTES, 1);
+    terminal.send(b"echo alive-$((40+2))\n");
+    terminal.wait_for("alive-42", 1);
+    assert!(!terminal.output().contains("planted"), "{}", terminal.output());
+    assert!(!terminal.output().contains("END KEY"), "{}", terminal.output());
+    assert!(!shell.path("sealed.yaml").exists());
+}
+
+#[test]
+fn pasted_line_is_sealed_without_the_marks_of_the_paste() {
+    for paste in [
+        "\x1b[200~planted 3fQ8z\x1b[201~\n",
+        "\x1b[200~planted 3fQ8z\n\x1b[201~",
+    ] {
+        let shell = Shell::new();
+        let mut terminal = Terminal::program(&shell);
+        terminal.send(paste.as_bytes());
+        assert!(terminal.end().success(), "{}", terminal.output());
+        assert_eq!(password(&shell), b"planted 3fQ8z");
+        terminal.wait_for(LEAVE_PASTES, 1);
+    }
+}
+
+#[test]
+fn input_that_is_not_utf_8_is_refused() {
+    let shell = Shell::new();
+    let mut terminal = Terminal::program(&shell);
+    terminal.send(b"planted\xff\xfe\n");
+    assert_eq!(terminal.end().code(), Some(2));
+    terminal.wait_for("the input is not valid UTF-8; nothing was used", 1);
+    terminal.wait_for("--from-file password=PATH", 1);
+    assert!(terminal.echoes() && !shell.path("sealed.yaml").exists());
+}
+
+#[test]
 fn tab_is_refused_and_not_lost() {
     let shell = Shell::new();
     let mut terminal = Terminal::program(&shell);
@@ -206,8 +257,17 @@ fn tab_is_refused_and_not_lost() {
 }
 
 #[test]
-fn interrupt_and_termination_restore_the_terminal() {
-    for signal in ["INT", "TERM", "HUP", "QUIT"] {
+fn every_signal_that_ends_the_prompt_restores_the_terminal() {
+    for (signal, number) in [
+        ("INT", 2),
+        ("QUIT", 3),
+        ("HUP", 1),
+        ("TERM", 15),
+        ("USR1", 10),
+        ("USR2", 12),
+        ("ALRM", 14),
+        ("XCPU", 24),
+    ] {
         let shell = Shell::new();
         // dash does not restore the terminal itself.
         let terminal = Terminal::start(&shell, &["sh", "-i"]);
@@ -215,34 +275,21 @@ fn interrupt_and_termination_restore_the_terminal() {
         terminal.send(format!("\"$ENVELOPE\" {SEAL}; echo status-$?\n").as_bytes());
         terminal.wait_for(PROMPT, 1);
         terminal.send(b"planted");
-        let number = match signal {
-            "INT" => {
-                terminal.send(b"\x03");
-                None
-            }
-            "QUIT" => {
-                terminal.send(b"\x1c");
-                None
-            }
+        match signal {
+            "INT" => terminal.send(b"\x03"),
+            "QUIT" => terminal.send(b"\x1c"),
             name => {
-                let program = terminal.program_id();
-                let kill = format!("kill -{name} {program}");
-                assert!(
-                    shell
-                        .command("sh")
-                        .args(["-c", &kill])
-                        .status()
-                        .unwrap()
-                        .success()
-                );
-                Some(if name == "TERM" { 143 } else { 129 })
+                let kill = format!("kill -{name} {}", terminal.program_id());
+                let killed = shell.command("sh").args(["-c", &kill]).status().unwrap();
+                assert!(killed.success());
             }
-        };
-        match number {
-            Some(number) => terminal.wait_for(&format!("status-{number}"), 1),
-            // dash abandons the list on SIGINT and SIGQUIT.
-            None => terminal.wait_for("$ ", 2),
         }
+        match number {
+            // dash abandons the list on SIGINT and SIGQUIT.
+            2 | 3 => terminal.wait_for("$ ", 2),
+            number => terminal.wait_for(&format!("status-{}", 128 + number), 1),
+        }
+        terminal.wait_for(LEAVE_PASTES, 1);
         terminal.wait_until("echo", Terminal::echoes);
         assert!(!terminal.output().contains("planted"), "{}", terminal.output());
     }
@@ -258,8 +305,10 @@ fn stopped_prompt_restores_the_terminal_and_continues() {
     terminal.send(b"\x1a");
     terminal.wait_for("$ ", 2);
     terminal.wait_until("echo", Terminal::echoes);
+    terminal.wait_for(LEAVE_PASTES, 1);
     terminal.send(b"fg\n");
     terminal.wait_for(PROMPT, 2);
+    terminal.wait_for(MARK_PASTES, 2);
     terminal.wait_until("hidden input", |terminal| !terminal.echoes());
     terminal.send(b"planted 8mK2w\n");
     terminal.wait_for("sealed prod/db", 1);
