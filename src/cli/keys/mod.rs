@@ -1,6 +1,7 @@
 //! `keys`: manages KMS keys through their provider.
 
-mod users;
+mod retire;
+mod search;
 
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use serde_json::Value;
 
+use super::args::path_parser;
 use super::clock;
 use super::failure::{Failure, Result};
 use super::git;
@@ -81,13 +83,16 @@ enum KeysCommand {
     /// Remove a KMS key from a keyring permanently
     ///
     /// Documents sealed with this KMS key alone can never be opened again. Therefore files are searched first, and the
-    /// key is kept if a document uses it, or if no document is found at all. All files are searched, including hidden
-    /// ones and those that Git ignores; the history of Git is not. The retired key stays in the keyring as a comment.
+    /// key is kept if a document uses it, if a file other than prose names it, such as .envelope.yaml or the values of a
+    /// chart, or if no document is found at all. All files are searched, including hidden ones, those that Git ignores,
+    /// and text in base64, gzip and zip; the history of Git is not. The retired key stays in the keyring as a comment.
+    ///
+    /// To search a cluster too: kubectl get envelopesecrets -A -o yaml | envelope keys retire KEY . -
     Retire {
         /// The KMS key, as local://fa1975b2 or fa1975b2
         key: String,
-        /// The files and directories to search for documents that use the KMS key
-        #[arg(value_name = "PATH", default_value = ".", value_hint = ValueHint::AnyPath)]
+        /// The files, directories and pipes to search for documents that use the KMS key; `-` is standard input
+        #[arg(value_name = "PATH", default_value = ".", value_hint = ValueHint::AnyPath, value_parser = path_parser())]
         paths: Vec<PathBuf>,
         /// Remove it without searching for documents that use it
         #[arg(long)]
@@ -214,7 +219,7 @@ pub(super) async fn run(args: &KeysArgs, printer: Printer) -> Result<()> {
             let uri = keys.parse(key)?;
             keys.manager.can_retire(&uri)?;
             if !no_check {
-                refuse_key_in_use(&keys, &uri, paths, printer)?;
+                retire::refuse_key_in_use(&uri, keys.manager.file(), paths, printer)?;
             }
             let disposal = if *purge {
                 Disposal::Erase
@@ -256,13 +261,7 @@ impl ProviderChoice {
 
 fn provider_of(key: &str) -> Result<&'static dyn Provider> {
     let uri = KeyUri::parse(key).map_err(|error| invalid_key(key, &error))?;
-    kms::provider_of(&uri).ok_or_else(|| {
-        let known: Vec<&str> = kms::providers().into_iter().map(Provider::scheme).collect();
-        Failure::usage(format!("this version has no provider {}", uri.scheme())).help(format!(
-            "use a KMS key of one of these providers: {}",
-            known.join(", ")
-        ))
-    })
+    Ok(kms::require_provider(&uri)?)
 }
 
 impl Keys {
@@ -305,55 +304,6 @@ async fn create(keys: &Keys, new: &NewKey, printer: Printer) -> Result<()> {
         printer.done(note);
     }
     Printer::output(format!("{}\n", created.uri).as_bytes())
-}
-
-/// Refuses to remove a key that a document under `paths` uses. A search that finds no document at all proves nothing.
-fn refuse_key_in_use(keys: &Keys, uri: &KeyUri, paths: &[PathBuf], printer: Printer) -> Result<()> {
-    let id = uri.rest().rsplit('/').next().unwrap_or_default();
-    let found = users::search(paths, id, keys.manager.file())?;
-    for path in &found.dangling {
-        printer.warning(&format!(
-            "{}: symlink to a file that does not exist",
-            path.display()
-        ));
-    }
-    if !found.special.is_empty() {
-        printer.warning(&format!(
-            "not searched, because they are not regular files: {}",
-            list(&found.special)
-        ));
-    }
-    if !found.users.is_empty() {
-        return Err(
-            Failure::failed(format!("{uri} is still used by {}", list(&found.users)))
-                .help("re-seal these files with another KMS key first; or remove it anyway with --no-check"),
-        );
-    }
-    if found.with_documents == 0 {
-        return Err(
-            Failure::failed(format!("found no EnvelopeSecret in {}", list(paths))).help(
-                "name the files and directories that hold your documents; or remove the KMS key without a search \
-                 with --no-check",
-            ),
-        );
-    }
-    if !found.mentions.is_empty() {
-        printer.note(&format!(
-            "{uri} is mentioned in {}, which is not a document",
-            list(&found.mentions)
-        ));
-    }
-    let files = match found.with_documents {
-        1 => "1 file".to_owned(),
-        files => format!("{files} files"),
-    };
-    printer.done(&format!("searched {files} with EnvelopeSecrets: none uses {uri}"));
-    Ok(())
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
-    paths.join(", ")
 }
 
 async fn rotate(

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use envelope_secrets::manifest::to_base64;
+
 use super::shell::{Ran, Shell};
 
 const SECRET: &[u8] = b"apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n\
@@ -91,8 +93,194 @@ fn named_pipe_and_standard_input_are_searched() {
     rotated
         .shell
         .run(&arguments, &sealed)
-        .failed(1, "is still used by /dev/stdin");
+        .failed(1, "is still used by standard input");
     assert_eq!(rotated.shell.read("keyring"), before);
+}
+
+#[test]
+fn standard_input_named_twice_is_refused() {
+    let rotated = Rotated::new();
+    rotated.retire(&["-", "-"]).failed(2, "is named twice");
+}
+
+#[test]
+fn key_named_by_something_that_may_use_it_is_kept() {
+    let rotated = Rotated::new();
+    let id = rotated.old.strip_prefix("local://").unwrap();
+    let configuration = format!(
+        "version: 1\nrules:\n- name: prod\n  keys: [\"{}\"]\n",
+        rotated.old
+    );
+    for (name, content, place) in [
+        (
+            "new/.envelope.yaml",
+            configuration.clone(),
+            "new/.envelope.yaml, line 4",
+        ),
+        (
+            "new/values.yaml",
+            format!("key: {id}\n"),
+            "new/values.yaml, line 1",
+        ),
+        (
+            "new/templated.yaml",
+            format!("kind: {{{{ .Values.kind }}}}\nkey: {}\n", rotated.old),
+            "new/templated.yaml, line 2",
+        ),
+        (
+            "new/Makefile",
+            format!("seal:\n\tenvelope seal --key {}\n", rotated.old),
+            "new/Makefile, line 2",
+        ),
+        (
+            "new/encoded",
+            format!("https://x?key={}\n", rotated.old.replace('/', "%2F")),
+            "new/encoded, line 1",
+        ),
+    ] {
+        rotated.shell.write(name, content);
+        rotated.kept(&["new"], &format!("{} is still named in {place}", rotated.old));
+        fs::remove_file(rotated.shell.path(name)).unwrap();
+    }
+    // The configuration of the searched directory is above it.
+    rotated.shell.write(".envelope.yaml", configuration);
+    rotated.kept(&["new"], ".envelope.yaml, line 4");
+    fs::remove_file(rotated.shell.path(".envelope.yaml")).unwrap();
+    let arguments = ["keys", "retire", "--keyring", "keyring", &rotated.old, "new"];
+    let variable = [("ENVELOPE_KEY", rotated.old.as_str())];
+    let ran = rotated.shell.run_with(&arguments, b"", &variable);
+    ran.failed(1, "is still named in ENVELOPE_KEY");
+    // Prose, comments and copies of the keyring use nothing.
+    rotated.shell.write(
+        "new/README.md",
+        format!("Sealed with {} until May\n", rotated.old),
+    );
+    rotated
+        .shell
+        .write("new/other.yaml", format!("a: 1\n  # was {}\n", rotated.old));
+    rotated.shell.write("new/backup", rotated.shell.read("keyring"));
+    let ran = rotated.retire(&["new"]).ok();
+    for place in [
+        "new/README.md, line 1",
+        "new/other.yaml, line 2",
+        "new/backup, line ",
+    ] {
+        assert!(ran.stderr.contains(place), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn ciphertext_without_the_uri_of_its_key_is_not_taken_for_unused() {
+    let rotated = Rotated::new();
+    let sealed = String::from_utf8(rotated.shell.read("old/sealed.yaml")).unwrap();
+    let template = sealed.replace(&rotated.old, "{{ .Values.key }}");
+    rotated.shell.write("new/template.yaml", template);
+    rotated.kept(&["new"], "cannot tell which KMS key new/template.yaml uses");
+}
+
+/// gzip, by the program, as users make it.
+fn gzip(shell: &Shell, content: &[u8]) -> Vec<u8> {
+    let output = assert_cmd::Command::from_std(shell.command("gzip"))
+        .write_stdin(content)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    output.stdout
+}
+
+/// A zip file with one deflated entry. Its gzip without header and trailer is a deflate stream.
+fn zip(shell: &Shell, content: &[u8]) -> Vec<u8> {
+    let compressed = gzip(shell, content);
+    let deflated = &compressed[10..compressed.len() - 8];
+    let mut zip = b"PK\x03\x04\x14\0\x08\0\x08\0".to_vec();
+    zip.extend([0; 16]);
+    zip.extend(b"\x01\0\0\0a");
+    zip.extend(deflated);
+    zip
+}
+
+fn wrapped(text: &str, end: &str) -> String {
+    let lines = text
+        .as_bytes()
+        .chunks(76)
+        .map(|line| std::str::from_utf8(line).unwrap());
+    lines.collect::<Vec<_>>().join(end)
+}
+
+#[test]
+fn document_in_base64_or_in_an_archive_is_found() {
+    let rotated = Rotated::new();
+    let shell = &rotated.shell;
+    let sealed = shell.read("old/sealed.yaml");
+    let base64 = to_base64(&sealed).to_string();
+    let release = to_base64(to_base64(&gzip(shell, &sealed)).as_bytes()).to_string();
+    for (name, content) in [
+        (
+            "binary-data.yaml",
+            format!("binaryData:\n  a.yaml: {base64}\n").into_bytes(),
+        ),
+        (
+            "wrapped.yaml",
+            format!("data:\n  a: |\n    {}\n", wrapped(&base64, "\n    ")).into_bytes(),
+        ),
+        (
+            "wrapped.json",
+            format!("{{\"a\": \"{}\"}}", wrapped(&base64, "\\n")).into_bytes(),
+        ),
+        ("plain", wrapped(&base64, "\r\n").into_bytes()),
+        (
+            "url-safe",
+            base64.replace('+', "-").replace('/', "_").into_bytes(),
+        ),
+        ("after-a-word", format!("EOF\n{base64}").into_bytes()),
+        (
+            "helm-release.yaml",
+            format!("data:\n  release: {release}\n").into_bytes(),
+        ),
+        ("a.gz", gzip(shell, &sealed)),
+        ("chart.tgz", gzip(shell, &[&[0; 512][..], &sealed].concat())),
+        ("a.zip", zip(shell, &sealed)),
+        ("twice.gz", gzip(shell, &gzip(shell, &sealed))),
+    ] {
+        let name = format!("new/{name}");
+        shell.write(&name, content);
+        rotated.kept(&["new"], &format!("is still used by {name}"));
+        fs::remove_file(shell.path(&name)).unwrap();
+    }
+}
+
+#[test]
+fn file_that_cannot_be_searched_is_named_and_keeps_the_key() {
+    let rotated = Rotated::new();
+    let damaged = gzip(&rotated.shell, &rotated.shell.read("old/sealed.yaml"))[..100].to_vec();
+    for (name, content, why) in [
+        ("new/a.xz", b"\xfd7zXZ\0..".to_vec(), "compressed with xz"),
+        ("new/a.bz2", b"BZh91AY&SY..".to_vec(), "compressed with bzip2"),
+        (
+            "new/a.zst",
+            b"\x28\xb5\x2f\xfd..".to_vec(),
+            "compressed with zstd",
+        ),
+        (
+            "new/locked",
+            b"\0GITCRYPT\0..".to_vec(),
+            "encrypted with git-crypt",
+        ),
+        (
+            "new/pointer",
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n".to_vec(),
+            "a Git LFS pointer",
+        ),
+        ("new/a.gz", damaged, "a damaged archive"),
+    ] {
+        rotated.shell.write(name, content);
+        rotated.kept(&["new"], &format!("cannot search {name} ({why})"));
+        fs::remove_file(rotated.shell.path(name)).unwrap();
+    }
+    rotated
+        .shell
+        .write("new/bomb.gz", gzip(&rotated.shell, &vec![0; 300 << 20]));
+    rotated.kept(&["new"], "new/bomb.gz (it expands to more than 256 MiB)");
 }
 
 #[test]
