@@ -37,7 +37,7 @@ fn string_data_contains_only_text() {
 }
 
 #[test]
-fn flags_supply_a_missing_namespace_and_name() {
+fn missing_namespace_and_name_are_taken_from_flags() {
     let shell = Shell::new();
     let sealed = shell.seal(&["-o", "json"], SECRET.as_bytes());
     let mut object: Value = serde_json::from_slice(&sealed.stdout).unwrap();
@@ -62,7 +62,7 @@ fn flags_supply_a_missing_namespace_and_name() {
 }
 
 #[test]
-fn a_document_copied_elsewhere_gets_a_hint_at_its_place() {
+fn document_opened_under_another_name_fails_with_the_place_it_was_sealed_for() {
     let shell = Shell::new();
     let sealed = shell.seal(&[], SECRET.as_bytes());
     let moved = sealed.text().replacen("namespace: prod", "namespace: stage", 1);
@@ -134,7 +134,7 @@ fn plaintext_files_are_private_and_refused_in_a_work_tree() {
 }
 
 #[test]
-fn yaml_on_which_readers_disagree_is_refused() {
+fn yaml_that_kubectl_reads_differently_is_refused() {
     let shell = Shell::new();
     let sealed = shell.seal(&[], SECRET.as_bytes());
     let open = ["open", "--keyring", "keyring"];
@@ -174,7 +174,7 @@ fn yaml_on_which_readers_disagree_is_refused() {
 }
 
 #[test]
-fn a_batch_continues_after_a_failed_file() {
+fn batch_continues_after_a_failed_file() {
     let shell = Shell::new();
     let sealed = shell.seal(&[], SECRET.as_bytes());
     shell.write("good.yaml", &sealed.stdout);
@@ -211,7 +211,7 @@ fn a_batch_continues_after_a_failed_file() {
 }
 
 #[test]
-fn advice_names_the_kubectl_plugin() {
+fn advice_of_the_kubectl_plugin_names_kubectl_envelope() {
     let shell = Shell::new();
     let mut command = shell.command(env!("CARGO_BIN_EXE_envelope"));
     command.arg0("kubectl-envelope");
@@ -225,7 +225,7 @@ fn advice_names_the_kubectl_plugin() {
 }
 
 #[test]
-fn a_key_is_created_promoted_and_retired() {
+fn key_is_created_promoted_and_retired() {
     let shell = Shell::new();
     let keys = |args: &[&str]| shell.run(&[&["keys"], args, &["--keyring", "keyring"]].concat(), b"");
     let list = || -> Vec<(String, bool)> {
@@ -276,7 +276,7 @@ fn a_key_is_created_promoted_and_retired() {
 /// A temporary file with plaintext would be picked up by `git add -A`. Watches for one and sends the signal as soon as it
 /// exists.
 #[test]
-fn a_signal_during_a_write_leaves_no_temporary_file() {
+fn signal_during_a_write_leaves_no_temporary_file() {
     use std::process::Stdio;
 
     let shell = Shell::new();

@@ -127,7 +127,7 @@ fn far() -> (Cloud, SocketAddr) {
 }
 
 #[test]
-fn the_services_own_hosts_are_called_through_the_environments_proxy() {
+fn calls_to_the_cloud_use_the_proxy_of_the_environment() {
     let (mut cloud, address) = far();
     let proxy = Proxy::start(Then::Lead(address));
     for variable in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
@@ -165,7 +165,7 @@ fn the_services_own_hosts_are_called_through_the_environments_proxy() {
 }
 
 #[test]
-fn what_is_on_this_machine_and_its_metadata_are_never_asked_through_a_proxy() {
+fn loopback_and_metadata_endpoints_bypass_the_proxy() {
     let mut cloud = Cloud::with(&Options::default());
     let proxy = Proxy::start(Then::Refuse("502 Bad Gateway"));
     for variable in [
@@ -198,7 +198,7 @@ fn what_is_on_this_machine_and_its_metadata_are_never_asked_through_a_proxy() {
 }
 
 #[test]
-fn no_proxy_names_what_goes_straight_and_a_proxy_that_fails_is_said() {
+fn no_proxy_hosts_bypass_the_proxy_and_a_failing_proxy_is_named() {
     let (mut cloud, address) = far();
     let proxy = Proxy::start(Then::Lead(address));
     cloud.set("HTTPS_PROXY", &proxy.url());
@@ -242,7 +242,7 @@ fn no_proxy_names_what_goes_straight_and_a_proxy_that_fails_is_said() {
 }
 
 #[test]
-fn a_proxy_that_the_api_servers_client_cannot_use_is_reported_without_its_password() {
+fn proxy_unusable_for_the_api_server_is_reported_without_its_password() {
     let shell = Shell::new();
     let config = "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'https://127.0.0.1:1'}}]\n\
                   contexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n";
