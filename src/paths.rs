@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path:?} {fault}; {ADVICE}")]
 pub(crate) struct PathError {
-    path: OsString,
+    path: String,
     fault: &'static str,
 }
 
@@ -32,7 +32,7 @@ pub(crate) fn resolve(path: &OsStr) -> Result<PathBuf, PathError> {
     let expanded = expand_home(path);
     match fault(&expanded.to_string_lossy()) {
         Some(fault) if expanded.symlink_metadata().is_err() => Err(PathError {
-            path: path.to_owned(),
+            path: path.to_string_lossy().into_owned(),
             fault,
         }),
         _ => Ok(expanded),

@@ -91,7 +91,14 @@ pub(super) fn on_one_line(mut error: clap::Error) -> clap::Error {
         plain if plain.contains(char::is_control) => StyledStr::from(one_line(&plain)),
         _ => text.clone(),
     };
+    // "To pass '--dry-run' as a value, use '-- --dry-run'": it would be a file of that name.
+    if error.kind() == ErrorKind::UnknownArgument {
+        error.remove(ContextKind::Suggested);
+    }
     for (kind, value) in context {
+        if error.get(kind).is_none() {
+            continue;
+        }
         let value = match value {
             ContextValue::String(text) => ContextValue::String(one_line(&text)),
             ContextValue::Strings(texts) => {

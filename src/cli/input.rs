@@ -60,6 +60,9 @@ impl Input {
             let failure = Failure::failed(format!("cannot read {}: {}", self.label(), reason(&error)));
             match error.kind() {
                 io::ErrorKind::IsADirectory => failure.help("name the files in it"),
+                io::ErrorKind::NotFound if self.label().starts_with('-') => {
+                    failure.help("write flags before `--`: everything after it is a file")
+                }
                 _ => failure,
             }
         })

@@ -80,7 +80,7 @@ impl Selection {
         for provider in holders() {
             match provider.configure(settings, AllowedKeys::default(), Caller::CommandLine) {
                 Ok(Configured::Kms(kms)) => {
-                    let Access::Keyring { file, keys } = kms.access() else {
+                    let Access::Keyring { file, keys, .. } = kms.access() else {
                         continue;
                     };
                     let Some(first) = keys.into_iter().next() else {
@@ -296,10 +296,17 @@ impl Reader {
         let setup = kms::provider_of(first)
             .map(Provider::setup_advice)
             .unwrap_or_default();
-        let in_use = self.registry.provider(first).and_then(|kms| match kms.access() {
-            Access::Keyring { file, .. } => file,
-            Access::Service { .. } => None,
-        });
+        let access = self.registry.provider(first).map(|kms| kms.access());
+        let (in_use, retired) = match access {
+            Some(Access::Keyring { file, retired, .. }) => (file, retired),
+            Some(Access::Service { .. }) | None => (None, Vec::new()),
+        };
+        if let (Some(file), Some(key)) = (&in_use, keys.iter().find(|key| retired.contains(key))) {
+            return format!(
+                "{key} is retired in {}; to use it again, remove the `#` and the date before it",
+                file.display()
+            );
+        }
         match (in_use, self.absent.first()) {
             (Some(file), _) => format!("the keyring in use is {}; {setup}", file.display()),
             (None, Some(why)) => format!("{why}; {setup}"),

@@ -149,6 +149,8 @@ pub enum Access {
         file: Option<PathBuf>,
         /// All keys; the first one seals by default.
         keys: Vec<KeyUri>,
+        /// Keys that are kept but not used, until someone restores them.
+        retired: Vec<KeyUri>,
     },
     /// A service is called.
     Service {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use futures::FutureExt as _;
 use futures::future::{BoxFuture, ready};
 
-use super::error::{KeyringError, Problem};
+use super::error::{KeyringError, Problem, RESTORE};
 use super::file::{self, FileRules};
 use super::key::{Kid, LocalKey};
 use super::keyring::Keyring;
@@ -117,6 +117,10 @@ impl LocalKms {
         })?;
         match ring.key(kid) {
             Some(key) => work(key),
+            None if ring.retired().contains(&kid) => {
+                let message = "the KMS key is retired in the keyring";
+                Err(KmsError::new(Class::NotFound, uri, action, message).with_advice(RESTORE))
+            }
             None => Err(KmsError::new(
                 Class::NotFound,
                 uri,
@@ -198,6 +202,7 @@ impl Kms for LocalKms {
         Access::Keyring {
             file: self.0.source.as_ref().map(|source| source.path.clone()),
             keys: self.kids().into_iter().map(Kid::uri).collect(),
+            retired: self.ring().retired().iter().map(|kid| kid.uri()).collect(),
         }
     }
 

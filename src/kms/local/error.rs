@@ -58,6 +58,9 @@ pub enum Problem {
     /// It does not hold this key.
     #[error("it does not hold the KMS key {0}")]
     Unknown(Kid),
+    /// It holds this key only as a comment.
+    #[error("the KMS key {0} is retired")]
+    Retired(Kid),
     /// Removing the key would leave the keyring empty.
     #[error("{0} is its last KMS key")]
     Last(Kid),
@@ -129,6 +132,7 @@ impl KeyringError {
             }
             Problem::Grammar(_) => "correct the line, or restore the file from its backup".to_owned(),
             Problem::Unknown(_) => format!("list its KMS keys: envelope keys list --keyring {file}"),
+            Problem::Retired(_) => RESTORE.to_owned(),
             Problem::Last(_) => {
                 format!("create its successor first: envelope keys create --keyring {file}")
             }
@@ -138,6 +142,9 @@ impl KeyringError {
         }
     }
 }
+
+/// How a retired key is restored.
+pub(super) const RESTORE: &str = "to use it again, remove the `#` and the date before it in the keyring";
 
 /// The path, quoted for a shell if it needs quotes.
 pub(super) fn shell_path(path: &Path) -> String {

@@ -46,9 +46,21 @@ pub(super) fn lines(bytes: &[u8]) -> impl Iterator<Item = (usize, &[u8], Result<
         })
 }
 
+/// What precedes the line of a retired key: this and the date.
+pub(super) const RETIRED: &str = "# retired ";
+
+/// The id of the retired key on this line, if it is the line of one.
+fn retired(line: &[u8]) -> Option<Kid> {
+    let line = std::str::from_utf8(line).ok()?;
+    let (_, key) = line.strip_prefix(RETIRED)?.split_once(": ")?;
+    Kid::parse(key.split(' ').nth(1)?)
+}
+
 /// The keys of a keyring file, in file order; at least one. No Debug: it holds keys.
 pub struct Keyring {
     keys: Vec<LocalKey>,
+    /// Retired keys, which are comments.
+    retired: Vec<Kid>,
 }
 
 impl Keyring {
@@ -72,8 +84,14 @@ impl Keyring {
         if keys.is_empty() {
             Err(GrammarError::NoKey)
         } else {
-            Ok(Keyring { keys })
+            let retired = bytes.split(|b| *b == b'\n').filter_map(retired).collect();
+            Ok(Keyring { keys, retired })
         }
+    }
+
+    /// The ids of keys that were retired, and whose lines were kept as comments.
+    pub fn retired(&self) -> &[Kid] {
+        &self.retired
     }
 
     /// The ids of the keys, in file order.

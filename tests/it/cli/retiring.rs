@@ -342,6 +342,26 @@ fn retired_key_stays_as_a_comment_unless_purged() {
     let keyring = String::from_utf8(rotated.shell.read("keyring")).unwrap();
     let comment = keyring.lines().find(|line| line.contains(&id)).unwrap();
     assert!(comment.starts_with("# retired 2"), "{comment}");
+    // An error that the retired key would prevent says so.
+    let promote = ["keys", "promote", &rotated.old, "--keyring", "keyring"];
+    let ran = rotated.shell.run(&promote, b"").failed(2, "is retired");
+    assert!(
+        ran.stderr.contains("remove the `#` and the date"),
+        "{}",
+        ran.stderr
+    );
+    let open = ["open", "--keyring", "keyring", "old/sealed.yaml"];
+    let ran = rotated.shell.run(&open, b"").failed(1, "may be used here");
+    let advice = format!(
+        "help: {} is retired in keyring; to use it again, remove the `#`",
+        rotated.old
+    );
+    assert!(ran.stderr.contains(&advice), "{}", ran.stderr);
+    let start = keyring.find("# retired ").unwrap();
+    let end = start + keyring[start..].find(": ").unwrap() + 2;
+    let restored = format!("{}{}", &keyring[..start], &keyring[end..]);
+    rotated.shell.write("keyring", restored);
+    rotated.shell.run(&open, b"").ok();
 
     let rotated = Rotated::new();
     let id = rotated.old.strip_prefix("local://").unwrap().to_owned();

@@ -166,6 +166,27 @@ fn arguments_with_line_feeds_stay_on_one_line_in_errors() {
 }
 
 #[test]
+fn advice_for_misplaced_and_unknown_flags_is_not_to_pass_them_as_files() {
+    let shell = Shell::new();
+    shell.write("a.yaml", SECRET);
+    let ran = shell.run(
+        &["seal", "--keyring", "keyring", "--", "a.yaml", "-n", "prod"],
+        b"",
+    );
+    assert!(
+        ran.stderr.contains("help: write flags before `--`"),
+        "{}",
+        ran.stderr
+    );
+    for flag in ["--dry-run", "-R", "--context=x"] {
+        let ran = shell
+            .run(&["seal", flag, "a.yaml"], b"")
+            .failed(2, "unexpected argument");
+        assert!(!ran.stderr.contains("as a value"), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn blank_flags_and_variables_count_as_unset() {
     let shell = Shell::new();
     for variable in [

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::error::{KeyringError, Problem};
 use super::file::{self, FileRules};
 use super::key::{Kid, LocalKey};
-use super::keyring::{GrammarError, Keyring, Line, lines};
+use super::keyring::{GrammarError, Keyring, Line, RETIRED, lines};
 use crate::envelope::SealTime;
 use crate::files::{FileVersion, Overwrite, Staging, WriteError, write_private};
 use crate::kms::{Disposal, KeyUri};
@@ -41,7 +41,11 @@ pub(super) fn create(path: &Path) -> Result<Created, KeyringError> {
 pub fn promote(path: &Path, kid: Kid) -> Result<bool, KeyringError> {
     let mut changed = true;
     edit(path, |ring, old| {
-        changed = held(ring)?.default_kid() != kid;
+        let ring = held(ring)?;
+        if ring.key(kid).is_none() {
+            return Err(unknown(ring, kid));
+        }
+        changed = ring.default_kid() != kid;
         changed.then(|| moved_to_front(old, kid)).transpose()
     })
     .map_err(|problem| problem.at(path))?;
@@ -77,10 +81,18 @@ fn held(ring: Option<&Keyring>) -> Result<&Keyring, Problem> {
     ring.ok_or(Problem::Grammar(GrammarError::NoKey))
 }
 
+fn unknown(ring: &Keyring, kid: Kid) -> Problem {
+    if ring.retired().contains(&kid) {
+        Problem::Retired(kid)
+    } else {
+        Problem::Unknown(kid)
+    }
+}
+
 /// The key that seals by default once `kid` is removed.
 fn successor(ring: &Keyring, kid: Kid) -> Result<Kid, Problem> {
     if ring.key(kid).is_none() {
-        return Err(Problem::Unknown(kid));
+        return Err(unknown(ring, kid));
     }
     let others = ring.kids().into_iter().find(|other| *other != kid);
     others.ok_or(Problem::Last(kid))
@@ -242,7 +254,7 @@ fn without(old: &[u8], kid: Kid) -> Zeroizing<Vec<u8>> {
 fn commented_out(old: &[u8], kid: Kid) -> Zeroizing<Vec<u8>> {
     let now = SealTime::now();
     let date = now.as_ref().and_then(|now| now.as_str().get(..10));
-    let label = format!("# retired {}: ", date.unwrap_or("on an unknown date"));
+    let label = format!("{RETIRED}{}: ", date.unwrap_or("on an unknown date"));
     let mut pieces: Vec<&[u8]> = Vec::new();
     for (_, raw, content) in lines(old) {
         if matches!(content, Ok(Line::Key(key)) if key.kid() == kid) {
