@@ -20,6 +20,7 @@ mod git;
 mod input;
 mod keychain;
 mod keys;
+mod man;
 mod open;
 mod output;
 mod place;
@@ -108,6 +109,7 @@ fn dispatch(command: &Command, program: &Program, printer: Printer) -> failure::
         Command::Controller(args) => controller::run(args, program),
         Command::Completions(args) => completions::run(args, root::command("envelope")),
         Command::Reference => Printer::output(markdown().as_bytes()),
+        Command::Man(args) => man::run(args, root::command("envelope")),
         Command::Complete(args) => completions::complete(args, root::command(program.name())),
     }
 }

@@ -10,6 +10,7 @@ use super::controller::ControllerArgs;
 use super::crd::CrdArgs;
 use super::doctor::DoctorArgs;
 use super::keys::KeysArgs;
+use super::man::ManArgs;
 use super::open::OpenArgs;
 use super::printer::Color;
 use super::program;
@@ -78,6 +79,8 @@ pub(super) enum Command {
     /// Print the reference of this command line (docs/cli.md)
     #[command(hide = true)]
     Reference,
+    #[command(hide = true)]
+    Man(ManArgs),
     #[command(name = "__complete", hide = true)]
     Complete(CompleteArgs),
 }

@@ -30,6 +30,9 @@ pub(crate) enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Build what a release publishes for this host's architecture: the archive with completions and man pages, bill of materials,
+    /// checksums, and the manifest of the kubectl plugin; needs musl-tools
+    Dist(Dist),
     /// Build the controller's image as an OCI archive, without a Docker engine; needs buildah and musl-tools
     Image(Image),
     /// Start or stop a whole Kubernetes cluster of one node, with the chart installed; needs root on Debian
@@ -59,6 +62,16 @@ pub(crate) struct Image {
     /// The archive to write, instead of `target/image/envelope-secrets-<tag>.tar`
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct Dist {
+    /// The directory to write to, instead of `target/dist`; archives of other architectures in it are kept
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) output: Option<PathBuf>,
+    /// Where the files will be downloaded from; the krew manifest needs it
+    #[arg(long, value_name = "URL")]
+    pub(crate) base_url: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -112,6 +125,8 @@ pub(crate) enum Suite {
     Chart,
     /// The image and the chart on a real node: sealed documents become files and variables of pods; needs root on Debian
     Node,
+    /// The image is reproducible: built twice in different directories, it has the same bytes; needs musl-tools and buildah
+    Image,
     /// What only a Tencent Cloud account can verify, with your credentials and the KMS key in `ENVELOPE_KEY`; CI never runs it
     Live,
 }

@@ -14,7 +14,7 @@ use crate::{
     args::Cluster,
     image::{self, Archive},
     prerequisites::{Need, check, musl_target},
-    run::{checked_output, profile_directory, root, run, shown, succeeds},
+    run::{checked_output, profile_directory, root, run, shown, succeeds, target_directory},
     testkit::build,
 };
 
@@ -25,7 +25,7 @@ const KEYRING: &str = "envelope-keyring";
 
 /// `cargo xtask cluster`.
 pub(crate) fn cluster(action: &Cluster) -> Result<()> {
-    let directory = image::target_directory().join("cluster");
+    let directory = target_directory().join("cluster");
     match action {
         Cluster::Up { profile } => up(&directory, profile),
         Cluster::Down => down(&directory),
@@ -150,7 +150,7 @@ impl Parts {
         build(&["envelope", "testkit"])?;
         let helm = helm()?;
         let controller = image::controller(profile, None)?;
-        let program = image::target_directory().join("image/pod.bin");
+        let program = target_directory().join("image/pod.bin");
         let mut rustc = Command::new("rustc");
         rustc.args([
             "--edition",

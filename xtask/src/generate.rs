@@ -24,21 +24,34 @@ pub(crate) fn generate_with_built(check: bool) -> Result<()> {
     let mut stale = Vec::new();
     for (name, args) in FILES {
         let text = checked_output(Command::new(profile_directory()?.join("envelope")).args(*args))?;
-        let path = root().join(name);
-        if fs::read(&path).is_ok_and(|old| old == text) {
-            println!("{name}: unchanged");
-        } else if check {
-            stale.push(*name);
-        } else {
-            fs::write(&path, &text).with_context(|| format!("cannot write {name}"))?;
-            println!("{name}: written");
-        }
+        write(name, &text, check, &mut stale)?;
     }
+    let licenses = crate::release::licenses::text()?;
+    write(
+        crate::release::licenses::FILE,
+        licenses.as_bytes(),
+        check,
+        &mut stale,
+    )?;
     crate::diagram::generate(check)?;
     ensure!(
         stale.is_empty(),
         "out of date: {}; run `cargo xtask generate`",
         stale.join(", ")
     );
+    Ok(())
+}
+
+/// Writes a file that differs, or with `check` adds its name to `stale`.
+fn write(name: &'static str, text: &[u8], check: bool, stale: &mut Vec<&'static str>) -> Result<()> {
+    let path = root().join(name);
+    if fs::read(&path).is_ok_and(|old| old == text) {
+        println!("{name}: unchanged");
+    } else if check {
+        stale.push(name);
+    } else {
+        fs::write(&path, text).with_context(|| format!("cannot write {name}"))?;
+        println!("{name}: written");
+    }
     Ok(())
 }

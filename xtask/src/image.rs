@@ -3,7 +3,7 @@
 //! cargo builds the static binary. The image is the last stage of the Dockerfile, built by buildah, so both ways produce the same image.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -12,8 +12,10 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     args::Image,
-    prerequisites::{CERTIFICATE_AUTHORITIES, Need, check, musl_target},
-    run::{cargo, output, root, run},
+    git,
+    prerequisites::{CERTIFICATE_AUTHORITIES, Need, check},
+    release::binary::{Place, build, cargo_home},
+    run::{root, run, target_directory},
 };
 
 /// Where the images of this repository are named, as they are pushed nowhere.
@@ -45,30 +47,36 @@ pub(crate) fn image(arguments: &Image) -> Result<()> {
 /// Builds the controller's image with a profile of cargo: `release`, or `dev`, which is larger and slower but compiles in half the time.
 pub(crate) fn controller(profile: &str, archive: Option<PathBuf>) -> Result<Archive> {
     check(&[Need::Musl, Need::Buildah, Need::CertificateAuthorities])?;
-    let target = musl_target();
-    let mut build = cargo(["build", "--locked", "--bin", "envelope", "--target", &target]);
-    run(build.args(["--profile", profile]))?;
-    // cargo names the directory of its profile `dev` differently.
-    let directory = if profile == "dev" { "debug" } else { profile };
-    let binary = target_directory().join(&target).join(directory).join("envelope");
-
+    let place = Place {
+        sources: root(),
+        target_directory: target_directory(),
+        cargo_home: cargo_home(),
+    };
+    let binary = build(profile, &place, &git::short_commit())?;
     let version = env!("CARGO_PKG_VERSION");
     let tag = if profile == "release" {
         version.to_owned()
     } else {
         format!("{version}-{profile}")
     };
+    of_binary(&binary, &tag, archive)
+}
+
+/// Puts a binary into the controller's image.
+pub(crate) fn of_binary(binary: &Path, tag: &str, archive: Option<PathBuf>) -> Result<Archive> {
     let dockerfile = fs::read_to_string(root().join("Dockerfile")).context("Dockerfile")?;
-    let commit = git(&["rev-parse", "--short=12", "HEAD"]).unwrap_or_default();
     package(
         "envelope-secrets",
-        &tag,
+        tag,
         &last_stage(&dockerfile)?,
         &[
-            (&binary, "envelope"),
+            (binary, "envelope"),
             (Path::new(CERTIFICATE_AUTHORITIES), &CERTIFICATE_AUTHORITIES[1..]),
         ],
-        &[("VERSION", version), ("COMMIT", &commit)],
+        &[
+            ("VERSION", env!("CARGO_PKG_VERSION")),
+            ("COMMIT", &git::short_commit()),
+        ],
         archive,
     )
 }
@@ -121,7 +129,7 @@ pub(crate) fn package(
     let mut build = buildah();
     // chroot needs no namespaces; nothing runs in this build anyway. A fixed time makes the image reproducible.
     build.args(["bud", "--quiet", "--isolation", "chroot", "--format", "oci"]);
-    build.args(["--timestamp", &commit_time(), "--tag", &image]);
+    build.args(["--timestamp", &git::commit_time(), "--tag", &image]);
     for (name, value) in build_args {
         build.args(["--build-arg", &format!("{name}={value}")]);
     }
@@ -138,22 +146,6 @@ pub(crate) fn package(
         .args(["rmi", "--all", "--force"])
         .stdout(std::process::Stdio::null()))?;
     Ok(Archive { path, name: image })
-}
-
-/// Seconds since 1970 of the commit; 0 outside of a Git work tree.
-fn commit_time() -> String {
-    git(&["log", "-1", "--format=%ct"]).unwrap_or_else(|| "0".to_owned())
-}
-
-fn git(arguments: &[&str]) -> Option<String> {
-    let mut git = Command::new("git");
-    let text = output(git.args(arguments).current_dir(root())).ok()?;
-    Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-}
-
-/// cargo's target directory.
-pub(crate) fn target_directory() -> PathBuf {
-    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |directory| root().join(directory))
 }
 
 #[cfg(test)]

@@ -10,10 +10,12 @@ mod cluster;
 mod conformance;
 mod diagram;
 mod generate;
+mod git;
 mod image;
 mod live;
 mod node;
 mod prerequisites;
+mod release;
 mod run;
 mod suite;
 mod testkit;
@@ -34,6 +36,8 @@ fn main() -> ExitCode {
         Task::Test { suite: Suite::Live } => live::live(),
         Task::Test { suite: Suite::Chart } => chart::chart(),
         Task::Test { suite: Suite::Node } => node::node(),
+        Task::Test { suite: Suite::Image } => release::reproducible::image_suite(),
+        Task::Dist(arguments) => release::archive::dist(&arguments),
         Task::Image(arguments) => image::image(&arguments),
         Task::Cluster { action } => cluster::cluster(&action),
         Task::Generate { check } => generate::generate(check),

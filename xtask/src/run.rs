@@ -18,6 +18,11 @@ pub(crate) fn root() -> PathBuf {
         .unwrap_or_default()
 }
 
+/// cargo's target directory.
+pub(crate) fn target_directory() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), |directory| root().join(directory))
+}
+
 /// The directory in which cargo puts the binaries of the profile that xtask was built with, such as `target/debug`.
 pub(crate) fn profile_directory() -> Result<PathBuf> {
     let executable = env::current_exe().context("cannot find the xtask executable")?;

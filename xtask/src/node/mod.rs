@@ -15,8 +15,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
     cluster::{Parts, Plane},
-    image::target_directory,
-    run::output,
+    run::{output, target_directory},
 };
 use checks::CHECKS;
 use cluster::Suite;
