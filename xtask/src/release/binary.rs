@@ -30,7 +30,7 @@ pub(crate) fn cargo_home() -> PathBuf {
 /// Builds `envelope` for musl with a profile of cargo, and returns its path.
 ///
 /// Panic messages and the C code of the TLS library contain file names. They are made independent of the place, so that
-/// whoever builds the same commit with the same compilers gets the same bytes.
+/// anyone who builds the same commit with the same compilers gets the same bytes.
 pub(crate) fn build(profile: &str, place: &Place, commit: &str) -> Result<PathBuf> {
     let target = musl_target();
     let renamed = [
