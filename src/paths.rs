@@ -1,29 +1,66 @@
 //! Paths in flags and variables, which no shell has expanded, and words of commands that a user copies.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// A path that nobody means literally. A file or directory of that name would be created where nobody looks for it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{path:?} {fault}; {ADVICE}")]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PathError {
     path: String,
     fault: &'static str,
 }
 
 const ADVICE: &str = "write the whole path, or ./ and the name if it is meant literally";
+/// The fault of a variable that holds the content of a file: GitLab has variables of both types.
+const IS_CONTENT: &str = "is not a path, but may be the content of a file";
+
+impl std::error::Error for PathError {}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.reason(), self.advice())
+    }
+}
+
+/// Never shows what may be the content of a keyring.
+impl fmt::Debug for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
 
 impl PathError {
     /// What is wrong, without the advice.
     pub(crate) fn reason(&self) -> String {
-        format!("{:?} {}", self.path, self.fault)
+        if may_be_secret(&self.path) {
+            format!("a text of {} bytes {}", self.path.len(), self.fault)
+        } else {
+            format!("{:?} {}", self.path, self.fault)
+        }
     }
 
     /// What to do.
-    #[expect(clippy::unused_self, reason = "as in other errors")]
     pub(crate) fn advice(&self) -> &'static str {
-        ADVICE
+        if self.fault == IS_CONTENT {
+            "write it to a file that only you can read, outside the repository, and name that file"
+        } else {
+            ADVICE
+        }
     }
+}
+
+/// Whether a text may be the content of a keyring or of another file, or a key alone: messages must not repeat it.
+pub(crate) fn may_be_secret(text: &str) -> bool {
+    // 32 bytes in base64url.
+    let is_key = text.len() == 43
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_".contains(c))
+        && text.chars().any(|c| c.is_ascii_digit())
+        && text.chars().any(|c| c.is_ascii_lowercase())
+        && text.chars().any(|c| c.is_ascii_uppercase());
+    is_key || text.contains("ES-LOCAL-KEY-") || text.trim_end().contains('\n')
 }
 
 /// The path that a flag, an argument or a variable means. `~/` at its start is the home directory. Refuses what looks
@@ -52,7 +89,9 @@ fn fault(path: &str) -> Option<&'static str> {
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
     };
-    if path.starts_with("./") {
+    if may_be_secret(path) {
+        Some(IS_CONTENT)
+    } else if path.starts_with("./") {
         None
     } else if path == "~" || path.starts_with("~/") {
         Some("has a ~ that cannot be expanded, because HOME is not set")
@@ -138,7 +177,7 @@ mod tests {
             ("'k'", "quotes"),
             (" /x/k", "a blank"),
             ("/x/k\r", "a blank"),
-            ("/x\n/k", "a control character"),
+            ("/x\x1b/k", "a control character"),
         ] {
             let error = resolve(OsStr::new(path)).expect_err(path);
             assert!(error.reason().contains(expected), "{error}");
@@ -164,6 +203,20 @@ mod tests {
         assert!(resolve(path.as_os_str()).is_err());
         std::fs::write(&path, "").expect("written");
         assert_eq!(resolve(path.as_os_str()), Ok(path.clone()), "it exists");
+    }
+
+    #[test]
+    fn content_of_a_keyring_is_refused_and_not_repeated() {
+        for content in [
+            "# a\nES-LOCAL-KEY-1 fa1975b2 8kkJ6xAXYHTqbWLyZxcWEVoQPzEPOE0pgF7AeCH6z1I\n",
+            "ES-LOCAL-KEY-1 fa1975b2 8kkJ6xAXYHTqbWLyZxcWEVoQPzEPOE0pgF7AeCH6z1I",
+            "8kkJ6xAXYHTqbWLyZxcWEVoQPzEPOE0pgF7AeCH6z1I",
+            "[default]\nsecret_key = planted-8kkJ6\n",
+        ] {
+            let error = resolve(OsStr::new(content)).expect_err("not a path");
+            assert!(!error.to_string().contains("8kkJ6"), "{error}");
+            assert!(error.advice().starts_with("write it to a file"), "{error}");
+        }
     }
 
     #[test]

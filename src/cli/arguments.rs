@@ -9,6 +9,7 @@ use clap::{Arg, ArgAction, Command};
 
 use super::failure::{Failure, Result};
 use super::printer::one_line;
+use crate::paths::may_be_secret;
 
 /// The arguments without flags whose value is blank.
 pub(super) fn without_blank_flags(argv: &[OsString], command: &Command) -> Vec<OsString> {
@@ -87,7 +88,15 @@ pub(super) fn on_one_line(mut error: clap::Error) -> clap::Error {
         .context()
         .map(|(kind, value)| (kind, value.clone()))
         .collect();
+    let shown = |text: &str| {
+        if may_be_secret(text) {
+            format!("a text of {} bytes", text.len())
+        } else {
+            one_line(text)
+        }
+    };
     let styled = |text: &StyledStr| match text.to_string() {
+        plain if may_be_secret(&plain) => StyledStr::new(),
         plain if plain.contains(char::is_control) => StyledStr::from(one_line(&plain)),
         _ => text.clone(),
     };
@@ -100,9 +109,9 @@ pub(super) fn on_one_line(mut error: clap::Error) -> clap::Error {
             continue;
         }
         let value = match value {
-            ContextValue::String(text) => ContextValue::String(one_line(&text)),
+            ContextValue::String(text) => ContextValue::String(shown(&text)),
             ContextValue::Strings(texts) => {
-                ContextValue::Strings(texts.iter().map(|text| one_line(text)).collect())
+                ContextValue::Strings(texts.iter().map(|text| shown(text)).collect())
             }
             ContextValue::StyledStr(text) if kind != ContextKind::Usage => {
                 ContextValue::StyledStr(styled(&text))

@@ -71,6 +71,8 @@ pub(super) fn read_line(prompt: &str) -> Result<SecretBytes, PromptError> {
 struct Terminal {
     device: Arc<File>,
     original: Termios,
+    /// What ends bracketed paste.
+    leave: &'static [u8],
     _on_signal: Registration,
 }
 
@@ -85,12 +87,19 @@ impl Terminal {
         hidden.special_codes[SpecialCodeIndex::VMIN] = 1;
         hidden.special_codes[SpecialCodeIndex::VTIME] = 0;
 
+        // A terminal that interprets nothing, such as Emacs' shell, would show the sequences.
+        let is_dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+        let (marks, leave) = if is_dumb {
+            (b"".as_slice(), b"".as_slice())
+        } else {
+            (MARK_PASTES, LEAVE_PASTES)
+        };
         let device = Arc::new(device);
         let on_signal = {
             let (device, original, hidden) = (Arc::clone(&device), original.clone(), hidden.clone());
-            let prompt = [MARK_PASTES, b"\n", prompt.as_bytes()].concat();
+            let prompt = [marks, b"\n", prompt.as_bytes()].concat();
             signals::on_event(move |event| match event {
-                Event::Terminate | Event::Stop => restore(&device, &original),
+                Event::Terminate | Event::Stop => restore(&device, &original, leave),
                 Event::Resume => {
                     let _ = set(&device, &hidden).and_then(|()| (&*device).write_all(&prompt));
                 }
@@ -99,10 +108,11 @@ impl Terminal {
         let terminal = Terminal {
             device,
             original,
+            leave,
             _on_signal: on_signal,
         };
         set(&terminal.device, &hidden)?;
-        (&*terminal.device).write_all(&[MARK_PASTES, prompt.as_bytes()].concat())?;
+        (&*terminal.device).write_all(&[marks, prompt.as_bytes()].concat())?;
         Ok(terminal)
     }
 
@@ -130,9 +140,11 @@ impl Terminal {
             };
             let mut follows = false;
             for byte in &chunk[..read] {
+                // A line that is copied from Windows ends twice, and a terminal may add another end.
+                let is_end = marks.pasting && matches!(byte, b'\n' | b'\r');
                 marks.push(*byte, |byte| match &ended {
                     None => ended = line.push(byte),
-                    Some(_) => follows = true,
+                    Some(_) => follows = follows || !is_end,
                 });
             }
             if follows {
@@ -184,13 +196,13 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        restore(&self.device, &self.original);
+        restore(&self.device, &self.original, self.leave);
     }
 }
 
 /// Discards pending input.
-fn restore(mut device: &File, original: &Termios) {
-    let _ = device.write_all(LEAVE_PASTES);
+fn restore(mut device: &File, original: &Termios, leave: &[u8]) {
+    let _ = device.write_all(leave);
     let _ = set(device, original);
 }
 

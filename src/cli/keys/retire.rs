@@ -64,7 +64,7 @@ pub(super) fn refuse_key_in_use(
         );
     }
     if found.with_documents == 0 {
-        let paths: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+        let paths: Vec<String> = paths.iter().map(|path| search::shown(path)).collect();
         return Err(
             Failure::failed(format!("found no EnvelopeSecret in {}", list(&paths))).help(
                 "name the files and directories that hold your documents; or remove the KMS key without a search \

@@ -224,6 +224,7 @@ fn pasted_line_is_sealed_without_the_marks_of_the_paste() {
     for paste in [
         "\x1b[200~planted 3fQ8z\x1b[201~\n",
         "\x1b[200~planted 3fQ8z\n\x1b[201~",
+        "\x1b[200~planted 3fQ8z\r\n\x1b[201~",
     ] {
         let shell = Shell::new();
         let mut terminal = Terminal::program(&shell);
@@ -232,6 +233,19 @@ fn pasted_line_is_sealed_without_the_marks_of_the_paste() {
         assert_eq!(password(&shell), b"planted 3fQ8z");
         terminal.wait_for(LEAVE_PASTES, 1);
     }
+}
+
+#[test]
+fn dumb_terminal_gets_no_control_sequences() {
+    let shell = Shell::new();
+    let words: Vec<&str> = SEAL.split(' ').collect();
+    let command = ["env", "TERM=dumb", env!("CARGO_BIN_EXE_envelope")];
+    let mut terminal = Terminal::start(&shell, &[&command, words.as_slice()].concat());
+    terminal.wait_for(PROMPT, 1);
+    terminal.send(b"planted 5vR1x\n");
+    assert!(terminal.end().success(), "{}", terminal.output());
+    assert_eq!(password(&shell), b"planted 5vR1x");
+    assert!(!terminal.output().contains('\u{1b}'), "{:?}", terminal.output());
 }
 
 #[test]

@@ -115,27 +115,23 @@ fn key_named_by_something_that_may_use_it_is_kept() {
         (
             "new/.envelope.yaml",
             configuration.clone(),
-            "new/.envelope.yaml, line 4",
+            "new/.envelope.yaml:4",
         ),
-        (
-            "new/values.yaml",
-            format!("key: {id}\n"),
-            "new/values.yaml, line 1",
-        ),
+        ("new/values.yaml", format!("key: {id}\n"), "new/values.yaml:1"),
         (
             "new/templated.yaml",
             format!("kind: {{{{ .Values.kind }}}}\nkey: {}\n", rotated.old),
-            "new/templated.yaml, line 2",
+            "new/templated.yaml:2",
         ),
         (
             "new/Makefile",
             format!("seal:\n\tenvelope seal --key {}\n", rotated.old),
-            "new/Makefile, line 2",
+            "new/Makefile:2",
         ),
         (
             "new/encoded",
             format!("https://x?key={}\n", rotated.old.replace('/', "%2F")),
-            "new/encoded, line 1",
+            "new/encoded:1",
         ),
     ] {
         rotated.shell.write(name, content);
@@ -144,7 +140,7 @@ fn key_named_by_something_that_may_use_it_is_kept() {
     }
     // The configuration of the searched directory is above it.
     rotated.shell.write(".envelope.yaml", configuration);
-    rotated.kept(&["new"], ".envelope.yaml, line 4");
+    rotated.kept(&["new"], ".envelope.yaml:4");
     fs::remove_file(rotated.shell.path(".envelope.yaml")).unwrap();
     let arguments = ["keys", "retire", "--keyring", "keyring", &rotated.old, "new"];
     let variable = [("ENVELOPE_KEY", rotated.old.as_str())];
@@ -160,11 +156,7 @@ fn key_named_by_something_that_may_use_it_is_kept() {
         .write("new/other.yaml", format!("a: 1\n  # was {}\n", rotated.old));
     rotated.shell.write("new/backup", rotated.shell.read("keyring"));
     let ran = rotated.retire(&["new"]).ok();
-    for place in [
-        "new/README.md, line 1",
-        "new/other.yaml, line 2",
-        "new/backup, line ",
-    ] {
+    for place in ["new/README.md:1", "new/other.yaml:2", "new/backup:"] {
         assert!(ran.stderr.contains(place), "{}", ran.stderr);
     }
 }
@@ -308,6 +300,11 @@ fn pipe_in_a_directory_is_reported_and_a_file_name_stays_on_one_line() {
 #[test]
 fn search_without_any_document_refuses() {
     let rotated = Rotated::new();
+    rotated.kept(&["-"], "found no EnvelopeSecret in standard input");
+    rotated.kept(
+        &["new", "nowhere"],
+        "error: cannot search nowhere: No such file or directory",
+    );
     rotated.shell.write(
         "empty/README",
         "About EnvelopeSecret and its ciphertext: see elsewhere",

@@ -166,6 +166,50 @@ fn arguments_with_line_feeds_stay_on_one_line_in_errors() {
 }
 
 #[test]
+fn keyring_given_as_a_path_or_argument_is_not_repeated() {
+    let shell = Shell::new();
+    let keyring = String::from_utf8(shell.read("keyring")).unwrap();
+    let line = keyring
+        .lines()
+        .find(|line| line.starts_with("ES-LOCAL-KEY-1"))
+        .unwrap();
+    let key = line.rsplit(' ').next().unwrap();
+    shell.write("a.yaml", SECRET);
+    for content in [keyring.as_str(), line, key] {
+        for args in [
+            &["keys", "create", "--keyring", content][..],
+            &["keys", "create", content],
+            &["keys", content],
+            &[content],
+            &["keys", "retire", content],
+            &["keys", "retire", "fa1975b2", content],
+            &["keys", "create", "--provider", content],
+            &["seal", "--key", content, "a.yaml"],
+            &["seal", "--keyring", content, "a.yaml"],
+            &["seal", "--keyring", "keyring", "a.yaml", "-w", content],
+            &["seal", "--keyring", "keyring", content],
+            &["open", "--keyring", content, "a.yaml"],
+            &["controller", "--keyring", content],
+            &["controller", "--allow-key", content],
+            &["doctor", "--key", content],
+        ] {
+            let ran = shell.run(args, b"");
+            assert_ne!(ran.code, Some(0), "{args:?}");
+            assert!(
+                !ran.stderr.contains(key) && !ran.text().contains(key),
+                "{}",
+                ran.stderr
+            );
+        }
+        let variable = [("ENVELOPE_KEYRING", content)];
+        let ran = shell.run_with(&["keys", "create"], b"", &variable);
+        let ran = ran.failed(2, "error: ENVELOPE_KEYRING: a text of ");
+        assert!(ran.stderr.contains("help: write it to a file"), "{}", ran.stderr);
+        assert!(!ran.stderr.contains(key), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn advice_for_misplaced_and_unknown_flags_is_not_to_pass_them_as_files() {
     let shell = Shell::new();
     shell.write("a.yaml", SECRET);

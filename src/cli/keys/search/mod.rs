@@ -23,7 +23,18 @@ use text::Naming;
 /// The name of the repository configuration.
 const CONFIGURATION: &str = ".envelope.yaml";
 
-/// The result of a search. Places are paths, in part with a line.
+const STDIN: &str = "standard input";
+
+/// A named path, for messages.
+pub(super) fn shown(path: &Path) -> String {
+    if path == Path::new("-") {
+        STDIN.to_owned()
+    } else {
+        path.display().to_string()
+    }
+}
+
+/// The result of a search. Places are paths, in part with a line: `values.yaml:3`.
 #[derive(Debug, Default)]
 pub(super) struct Found {
     /// The number of files that hold documents, whatever their KMS keys.
@@ -65,6 +76,11 @@ pub(super) fn search(paths: &[PathBuf], id: &str, keyring: Option<&Path>) -> Res
     let Some((first, others)) = files.split_first() else {
         return Ok(found);
     };
+    for path in &files {
+        // A dangling symlink is reported by the walk.
+        path.symlink_metadata()
+            .map_err(|error| unreadable(&path.display().to_string(), &error))?;
+    }
     let keyring = keyring.and_then(|path| path.canonicalize().ok());
     let mut walk = WalkBuilder::new(first);
     for path in others {
@@ -132,15 +148,14 @@ impl Found {
     }
 
     fn add_stdin(&mut self, id: &str) -> Result<()> {
-        const NAME: &str = "standard input";
         let mut stdin = io::stdin().lock();
         if stdin.is_terminal() {
             return Err(Failure::usage("standard input is a terminal").help(
                 "pipe the documents in: kubectl get envelopesecrets -A -o yaml | envelope keys retire KEY -",
             ));
         }
-        let scan = Scan::of(&mut stdin as &mut dyn Read, id).map_err(|error| unreadable(NAME, &error))?;
-        self.add_scan(NAME, &scan, false);
+        let scan = Scan::of(&mut stdin as &mut dyn Read, id).map_err(|error| unreadable(STDIN, &error))?;
+        self.add_scan(STDIN, &scan, false);
         Ok(())
     }
 
@@ -148,7 +163,7 @@ impl Found {
         let traits = scan.traits;
         let place = scan
             .line
-            .map_or_else(|| name.to_owned(), |line| format!("{name}, line {line}"));
+            .map_or_else(|| name.to_owned(), |line| format!("{name}:{line}"));
         self.with_documents += usize::from(traits.is_document());
         if let Some(why) = scan.unsearched {
             self.unsearched.push(format!("{name} ({why})"));
@@ -191,7 +206,11 @@ fn is_prose(path: &Path) -> bool {
 const ADVICE: &str = "make it readable, or name other paths to search; --no-check skips the search";
 
 fn unreadable(name: &str, error: &io::Error) -> Failure {
-    Failure::failed(format!("cannot search {name}: {error}")).help(ADVICE)
+    let failure = Failure::failed(format!("cannot search {name}: {error}"));
+    match error.kind() {
+        io::ErrorKind::NotFound => failure.help("name files and directories that exist"),
+        _ => failure.help(ADVICE),
+    }
 }
 
 fn is_loop(error: &ignore::Error) -> bool {
