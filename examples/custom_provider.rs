@@ -78,7 +78,7 @@ impl Provider for FileProvider {
         allowed: AllowedKeys,
         _caller: Caller,
     ) -> Result<Configured, ProviderError> {
-        let dir = settings.path(DIR.flag).ok_or_else(|| {
+        let dir = settings.path(DIR.flag)?.ok_or_else(|| {
             ProviderError::configuration("the directory of the KMS keys is not set", self.setup_advice())
         })?;
         Ok(Configured::Kms(Arc::new(FileKms { dir, allowed })))
