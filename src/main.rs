@@ -4,6 +4,7 @@
 fn main() -> std::process::ExitCode {
     use envelope_secrets::cli::{self, process};
 
+    startup::reserve_closed_stdout();
     process::hide_panic_messages();
     if let Err(why) = process::harden() {
         warn(&why);

@@ -67,7 +67,13 @@ pub fn run(argv: &[OsString]) -> Exit {
                 return Exit::Usage;
             }
             // Help and version are not errors and go to standard output.
-            return match Printer::printed(error.print()) {
+            let printed = if Printer::to_terminal() {
+                Printer::printed(error.print())
+            } else {
+                // clap's printer does not report a closed standard output.
+                Printer::output(error.render().to_string().as_bytes())
+            };
+            return match printed {
                 Ok(()) => Exit::Done,
                 Err(failure) => report(&program, &failure),
             };
