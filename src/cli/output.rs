@@ -7,7 +7,7 @@ use super::failure::{Failure, Result};
 use super::git;
 use super::printer::Printer;
 use crate::files::{Overwrite, Public, WriteError, Written, write_private, write_public};
-use crate::manifest::{self, Member, Node, Part, SecretBuffer, Syntax};
+use crate::manifest::{self, Member, Node, Part, SecretBuffer, Syntax, shown};
 
 /// The destination and format of results.
 #[derive(Clone, Debug)]
@@ -24,6 +24,13 @@ impl Output {
             return Err(
                 Failure::usage("--write needs the name of a file").help("leave it out for standard output")
             );
+        }
+        if let Some(directory) = args.write.as_deref().filter(|path| names_directory(path)) {
+            return Err(Failure::usage(format!(
+                "--write needs the name of a file, but {} is a directory",
+                shown(&directory.to_string_lossy())
+            ))
+            .help("add the name of the file: -w DIRECTORY/FILE"));
         }
         let json_file = args
             .write
@@ -84,6 +91,12 @@ impl Output {
             _ => Ok(()),
         }
     }
+}
+
+/// Recognizes a directory, and a path that ends like one: `x/`, `x/.`, `..`.
+fn names_directory(path: &Path) -> bool {
+    let text = path.as_os_str().as_encoded_bytes();
+    path.is_dir() || text.ends_with(b"/") || text.ends_with(b"/.") || path.file_name().is_none()
 }
 
 /// The file is complete and has its name, so this is not a failure.

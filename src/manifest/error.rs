@@ -123,6 +123,14 @@ pub enum ManifestError {
         /// What it is.
         what: &'static str,
     },
+    /// A list that is unpacked has a field of its own.
+    #[error("line {line}: {field} beside the items of a list would be lost")]
+    BesideItems {
+        /// The line, from 1.
+        line: usize,
+        /// The field, as shown.
+        field: String,
+    },
     /// `Secret` exists in version v1 only.
     #[error("{}a Secret whose apiVersion is not \"v1\"", at(*.line))]
     NotV1 {
@@ -169,8 +177,11 @@ impl ManifestError {
                 "save the file as UTF-8 (PowerShell's `>` writes UTF-16); \
                  put a binary value into an entry with --from-file"
             }
-            ManifestError::Yaml { .. } | ManifestError::Json { .. } | ManifestError::Typed { .. } => {
-                return None;
+            ManifestError::Yaml { what, .. } => advice_on_yaml(what),
+            ManifestError::Json { what, .. } => advice_on_json(what),
+            ManifestError::Typed { .. } => return None,
+            ManifestError::BesideItems { .. } => {
+                "kubectl applies only the items: remove the field, or write each item as a document of its own"
             }
             ManifestError::Invalid { field, .. } if !field.contains("{{") => return None,
             ManifestError::Template { .. } | ManifestError::Invalid { .. } => {
@@ -228,6 +239,7 @@ impl ManifestError {
             | E::Invalid { line, .. }
             | E::Typed { line, .. }
             | E::NotRewritable { line, .. }
+            | E::BesideItems { line, .. }
             | E::NotV1 { line } => {
                 if *line > 0 {
                     *line += by;
@@ -247,6 +259,37 @@ impl ManifestError {
             column: error.column(),
             what,
         }
+    }
+}
+
+/// By the words of the parser's messages and of our own.
+fn advice_on_yaml(what: &str) -> &'static str {
+    let says = |words: &[&str]| words.iter().any(|word| what.contains(word));
+    if says(&["duplicate key"]) {
+        "remove one of the two, or rename it"
+    } else if says(&["mapping values", "simple key", "unexpected character"]) {
+        "put a value in quotes if it contains `: ` or ` #`, or begins with a character such as `@`, `%`, `*` or `&`"
+    } else if says(&["tab"]) {
+        "indent with blanks"
+    } else if says(&["quote", "unclosed", "eof", "end of"]) {
+        "check that every quote, bracket and brace is closed, and that the file is complete"
+    } else if says(&["alias", "anchor"]) {
+        "write the values out, or put a value in quotes if it begins with `*` or `&`"
+    } else if says(&["nesting", "recursion", "depth"]) {
+        "no manifest is nested so deeply: check that this is the right file"
+    } else {
+        "check the indentation and the quotes on this line and on the one before"
+    }
+}
+
+/// By the words of serde_json's messages.
+fn advice_on_json(what: &str) -> &'static str {
+    if what.contains("EOF") {
+        "the text ends too early: check that every quote, bracket and brace is closed, and that the file is complete"
+    } else if what.contains("control character") {
+        "write a line feed in a string as \\n, and a tab as \\t"
+    } else {
+        "check the commas and quotes on this line: JSON has no comments and no comma before a closing bracket"
     }
 }
 

@@ -27,15 +27,17 @@ pub(super) struct JsonDocument {
 /// readings.
 pub(super) fn read(text: &str) -> Result<Option<Vec<JsonDocument>>, ManifestError> {
     let mut documents = Vec::new();
+    let mut source = Source::new(text);
     let mut stream = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>();
     let mut start = 0;
     while let Some(next) = stream.next() {
         match next {
             Ok(raw) => {
                 let end = stream.byte_offset();
+                check_depth(raw.get(), &mut source)?;
                 documents.push(JsonDocument {
                     range: start..end,
-                    root: Source::new(text).node(raw, 0)?,
+                    root: source.node(raw)?,
                 });
                 start = end;
             }
@@ -53,7 +55,30 @@ pub(super) fn read(text: &str) -> Result<Option<Vec<JsonDocument>>, ManifestErro
 /// Reads exactly one JSON value.
 pub fn from_json(text: &str) -> Result<Node, ManifestError> {
     let raw: &RawValue = serde_json::from_str(text).map_err(|error| ManifestError::from_json(&error))?;
-    Source::new(text).node(raw, 0)
+    let mut source = Source::new(text);
+    check_depth(raw.get(), &mut source)?;
+    source.node(raw)
+}
+
+/// Refuses deep nesting in one pass over valid JSON: each level is read again for its parent.
+fn check_depth(value: &str, source: &mut Source<'_>) -> Result<(), ManifestError> {
+    let (mut depth, mut in_string, mut escaped) = (0_usize, false, false);
+    for (at, byte) in value.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = in_string,
+            b'"' => in_string = !in_string,
+            b'{' | b'[' if !in_string => depth += 1,
+            b'}' | b']' if !in_string => depth -= 1,
+            _ => {}
+        }
+        if depth > MAX_DEPTH {
+            let line = source.line_of(&value[at..]);
+            let what = "too many levels of nesting".to_owned();
+            return Err(ManifestError::Yaml { line, what });
+        }
+    }
+    Ok(())
 }
 
 /// Recognizes `{"` and `{}`: the author meant JSON and needs the JSON error.
@@ -88,13 +113,10 @@ impl<'t> Source<'t> {
         self.line
     }
 
-    fn node(&mut self, raw: &'t RawValue, depth: usize) -> Result<Node, ManifestError> {
+    fn node(&mut self, raw: &'t RawValue) -> Result<Node, ManifestError> {
         let text = raw.get();
         let line = self.line_of(text);
         let refused = |what: String| ManifestError::Yaml { line, what };
-        if depth > MAX_DEPTH {
-            return Err(refused("too many levels of nesting".to_owned()));
-        }
         let invalid = |error: serde_json::Error| match ManifestError::from_json(&error) {
             ManifestError::Json { what, .. } => refused(what),
             other => other,
@@ -110,14 +132,14 @@ impl<'t> Source<'t> {
                         let what = format!("duplicate key {}", quoted(&key));
                         return Err(ManifestError::Yaml { line, what });
                     }
-                    let value = self.node(value, depth + 1)?;
+                    let value = self.node(value)?;
                     out.push(Member { key, line, value });
                 }
                 Ok(Node::Map(out))
             }
             Some(b'[') => {
                 let items: Vec<&'t RawValue> = serde_json::from_str(text).map_err(invalid)?;
-                let nodes = items.into_iter().map(|item| self.node(item, depth + 1));
+                let nodes = items.into_iter().map(|item| self.node(item));
                 nodes.collect::<Result<_, _>>().map(Node::List)
             }
             Some(b'"') => {
@@ -208,5 +230,7 @@ mod tests {
         }
         assert!(read(&format!("{}1{}", "{\"a\":".repeat(200), "}".repeat(200))).is_err());
         assert!(read(&"{\"a\":".repeat(100_000)).is_err());
+        let strings = format!("{{\"{}\": \"\\\"{}\"}}", "[{".repeat(300), "[{".repeat(300));
+        assert!(matches!(read(&strings), Ok(Some(_))), "brackets in strings");
     }
 }

@@ -9,6 +9,7 @@
 
 mod base64_std;
 mod buffer;
+mod comments;
 mod error;
 mod json_read;
 pub mod leak;
@@ -25,6 +26,7 @@ mod yaml_read;
 
 pub use base64_std::{from_base64, to_base64};
 pub use buffer::SecretBuffer;
+pub use comments::Comment;
 pub use error::{Ambiguity, ManifestError};
 pub use json_read::from_json;
 pub use lookalike::PlaintextFinding;

@@ -1,7 +1,7 @@
 //! Lists, unpacked as kubectl does: every object whose `items` is a list of objects, whatever its kind
 //! (k8s.io/apimachinery, `unstructuredJSONScheme.decodeToList`; k8s.io/cli-runtime, `FlattenListVisitor`).
 
-use super::node::Node;
+use super::node::{Member, Node};
 use crate::envelope::wire;
 
 /// How this program treats an object.
@@ -79,6 +79,29 @@ pub(super) fn items_of<'n>(node: &'n Node, list: TypeMeta<'n>) -> Option<Vec<(&'
             Some(typed.collect())
         }
         _ => None,
+    }
+}
+
+/// The members of lists that are neither items nor written by the API server.
+pub(super) fn beside_items(node: &Node) -> Vec<&Member> {
+    let (Node::Map(members), Some(items)) = (node, items_of(node, TypeMeta::of(node))) else {
+        return Vec::new();
+    };
+    let own = members.iter().filter(|member| match member.key.as_str() {
+        "apiVersion" | "kind" | "items" => false,
+        "metadata" => !is_list_meta(&member.value),
+        _ => member.value != Node::Null,
+    });
+    own.chain(items.into_iter().flat_map(|(item, _)| beside_items(item)))
+        .collect()
+}
+
+/// `ListMeta` of k8s.io/apimachinery: what `kubectl get` prints.
+fn is_list_meta(node: &Node) -> bool {
+    const FIELDS: [&str; 4] = ["resourceVersion", "selfLink", "continue", "remainingItemCount"];
+    match node {
+        Node::Map(members) => members.iter().all(|member| FIELDS.contains(&member.key.as_str())),
+        other => *other == Node::Null,
     }
 }
 

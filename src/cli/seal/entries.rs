@@ -12,6 +12,9 @@ use crate::envelope::names::is_entry_name;
 use crate::manifest::ENTRY_NAME;
 use crate::paths::expand_home;
 
+const FROM_FILE: &str = "--from-file";
+const FROM_LITERAL: &str = "--from-literal";
+
 /// The source of one or more entries.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum EntrySource {
@@ -73,14 +76,14 @@ fn from_file(word: &str) -> Result<EntrySource> {
                 .help("write --from-file NAME=PATH"),
         );
     }
-    check_name(&name, "--from-file")?;
+    check_name(&name, FROM_FILE)?;
     Ok(EntrySource::Whole(name, Input::new(&expand_home(path.as_ref()))))
 }
 
 /// The text after `=` may be a secret, so no message repeats it.
 fn from_literal(word: &str) -> Result<EntrySource> {
     let Some((name, rest)) = word.split_once('=') else {
-        check_name(word, "--from-literal")?;
+        check_name(word, FROM_LITERAL)?;
         return Ok(EntrySource::Prompt(word.to_owned()));
     };
     if rest != "-" {
@@ -92,7 +95,7 @@ fn from_literal(word: &str) -> Result<EntrySource> {
              printf %s \"$VALUE\" | envelope seal --from-literal NAME=- ...",
         ));
     }
-    check_name(name, "--from-literal")?;
+    check_name(name, FROM_LITERAL)?;
     Ok(EntrySource::Whole(name.to_owned(), Input::Stdin))
 }
 
@@ -100,10 +103,12 @@ fn check_name(name: &str, flag: &str) -> Result<()> {
     if is_entry_name(name) {
         return Ok(());
     }
-    Err(
-        Failure::usage(format!("{flag}: the name of the entry {ENTRY_NAME}"))
-            .help("for a file write NAME=PATH"),
-    )
+    let advice = if flag == FROM_LITERAL {
+        "write --from-literal NAME and nothing else: the value is asked for, or read from standard input with NAME=-"
+    } else {
+        "for a file write NAME=PATH"
+    };
+    Err(Failure::usage(format!("{flag}: the name of the entry {ENTRY_NAME}")).help(advice))
 }
 
 /// Reads all sources. Fails if two entries have the same name.

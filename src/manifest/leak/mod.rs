@@ -26,18 +26,35 @@ pub struct Leak {
 /// Searches texts for a set of values. Holds plaintext: no Debug, wiped.
 pub struct Scanner {
     needles: Needles,
+    /// What is searched for in comments only.
+    settings: Needles,
 }
 
 impl Scanner {
     /// Prepares the search. Values and lines of values that occur in `public` are not searched for: the words of the
     /// format and the URIs of KMS keys are in every sealed document.
     pub fn new<'v>(values: impl IntoIterator<Item = &'v SecretBytes>, public: &[u8]) -> Self {
-        let mut needles = Needles::default();
+        let (mut needles, mut settings) = (Needles::default(), Needles::default());
         for (index, value) in values.into_iter().enumerate() {
             needles.add(index, value.expose(), public);
+            settings.add_short_settings(index, value.expose(), public);
         }
         needles.sort();
-        Scanner { needles }
+        settings.sort();
+        Scanner { needles, settings }
+    }
+
+    /// Returns the first value that a comment contains. Also finds short lines of a value: a setting in a comment is more
+    /// likely a copy than one in a document.
+    pub fn find_in_comment(&self, text: &[u8]) -> Option<Leak> {
+        let short = || {
+            if self.settings.is_empty() {
+                return None;
+            }
+            let (value, _) = self.settings.find(text, &mut HashMap::new())?;
+            Some(Leak { value, offset: None })
+        };
+        self.find(text).or_else(short)
     }
 
     /// Returns the first value that a text contains.

@@ -42,7 +42,8 @@ impl Needles {
         self.all.is_empty()
     }
 
-    /// Adds every form of a value, of its trimmed form and of its longer lines, unless `public` contains it.
+    /// Adds every form of a value, of its trimmed form and of its longer lines, the value without its white space, and the
+    /// value in base64 twice, unless `public` contains it.
     pub(super) fn add(&mut self, value: usize, bytes: &[u8], public: &[u8]) {
         if bytes.len() < MIN_LEN || bytes.trim_ascii().is_empty() {
             return;
@@ -59,16 +60,40 @@ impl Needles {
                 self.add_forms(value, part);
             }
         }
+        if memmem::find(public, whole).is_none() {
+            self.add_encoded_twice(value, whole);
+        }
+        // As text is read without line breaks and indentation.
+        let mut packed = Zeroizing::new(whole.to_vec());
+        packed.retain(|byte| !byte.is_ascii_whitespace());
+        if packed.len() >= MIN_LINE && packed.len() < whole.len() && memmem::find(public, &packed).is_none() {
+            self.push(value, packed.to_vec());
+        }
+    }
+
+    /// Adds the lines of a value that are too short to be searched for everywhere, but are settings: `PASS=hunter2`.
+    pub(super) fn add_short_settings(&mut self, value: usize, bytes: &[u8], public: &[u8]) {
+        let lines = bytes
+            .split(|byte| matches!(byte, b'\n' | b'\r'))
+            .map(<[u8]>::trim_ascii)
+            .filter(|line| (MIN_LEN..MIN_LINE).contains(&line.len()) && is_setting(line));
+        for line in lines {
+            if memmem::find(public, line).is_none() {
+                self.push(value, line.to_vec());
+            }
+        }
+    }
+
+    fn push(&mut self, value: usize, bytes: Vec<u8>) {
+        self.all.push(Needle {
+            value,
+            bytes: Zeroizing::new(bytes),
+            anchor_end: MIN_LEN,
+        });
     }
 
     fn add_forms(&mut self, value: usize, part: &[u8]) {
-        let mut push = |bytes: Vec<u8>| {
-            self.all.push(Needle {
-                value,
-                bytes: Zeroizing::new(bytes),
-                anchor_end: MIN_LEN,
-            });
-        };
+        let mut push = |bytes| self.push(value, bytes);
         push(part.to_vec());
         let hex = to_hex(part);
         push(hex.to_uppercase().into_bytes());
@@ -85,6 +110,20 @@ impl Needles {
                 push(url_safe.as_bytes()[first..last].to_vec());
             }
             push(standard.as_bytes()[first..last].to_vec());
+        }
+    }
+
+    /// Adds the base64 of the base64 of a value: a value of `data` that is encoded once more.
+    fn add_encoded_twice(&mut self, value: usize, whole: &[u8]) {
+        let inner = Zeroizing::new(STANDARD_NO_PAD.encode(whole));
+        // Without the last character, which may depend on the byte behind.
+        let inner = &inner.as_bytes()[..whole.len() * 8 / 6];
+        for before in 0..3 {
+            let mut aligned = Zeroizing::new(vec![0; before]);
+            aligned.extend_from_slice(inner);
+            let outer = Zeroizing::new(STANDARD_NO_PAD.encode(aligned.as_slice()));
+            let (first, last) = ((before * 8).div_ceil(6), aligned.len() * 8 / 6);
+            self.push(value, outer.as_bytes()[first..last].to_vec());
         }
     }
 
@@ -173,6 +212,13 @@ fn hash(window: u64) -> usize {
     // Fibonacci hashing: the high bits of a product depend on all bits.
     let mixed = window.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - FILTER_BITS);
     usize::try_from(mixed).unwrap_or_default()
+}
+
+/// `PASS=hunter2`, `pass: hunter2`.
+fn is_setting(line: &[u8]) -> bool {
+    line.iter()
+        .position(|byte| matches!(byte, b'=' | b':'))
+        .is_some_and(|at| at > 0 && !line[at + 1..].trim_ascii().is_empty())
 }
 
 /// `-----BEGIN CERTIFICATE-----` is in every certificate.

@@ -69,6 +69,7 @@ fn the_common_forms_of_a_value_are_found() {
         ("in a form", "p=p%26ss%2Fw%3Crd+%22q%22+1&x", password),
         ("base64 without the line feed", "cCZzcy93PHJkICJxIiAx", password),
         ("base64url", "cCZzcy93PHJkICJxIiAx", password),
+        ("base64 twice", "Y0NaemN5OTNQSEprSUNKeElpQXg=", password),
         (
             "base64, wrapped",
             "    cCZzcy93\n    PHJkICJx\n    IiAx\n",

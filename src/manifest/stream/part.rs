@@ -1,6 +1,7 @@
 //! A YAML document of a text, and the objects in it.
 
 use super::super::buffer::SecretBuffer;
+use super::super::comments::{self, Comment};
 use super::super::error::{Ambiguity, ManifestError};
 use super::super::lookalike::{self, PlaintextFinding};
 use super::super::node::{Member, Node};
@@ -108,13 +109,55 @@ impl Part<'_> {
             let what = Ambiguity::LineBreak(c).to_string();
             return Some(PlaintextFinding { line, what });
         }
-        if self.root == Node::Null {
-            return None;
-        }
-        self.all_objects()
-            .iter()
-            .find_map(Item::find_plaintext)
+        let in_objects = || self.all_objects().iter().find_map(Item::find_plaintext);
+        let in_comments = || {
+            let comments = self.comments();
+            comments
+                .iter()
+                .find_map(|c| lookalike::commented(c.text(), c.line))
+        };
+        in_objects()
             .or_else(|| lookalike::nested(&self.root, self.line))
+            .or_else(in_comments)
+    }
+
+    /// Returns the comments of a YAML document, with their lines in the text.
+    pub fn comments(&self) -> Vec<Comment> {
+        if self.syntax == Syntax::Json || !self.text.contains('#') {
+            return Vec::new();
+        }
+        let mut comments = comments::of(self.text);
+        for comment in &mut comments {
+            comment.line += self.line - 1;
+        }
+        comments
+    }
+
+    /// Returns the whole document as JSON, with every scalar in one spelling: for searches.
+    pub fn to_json(&self) -> SecretBuffer {
+        write::to_json(&self.root)
+    }
+
+    /// Reports whether the text says anything that [`Part::to_json`] does not contain: comments, directives, anchors,
+    /// tags, members that a merge overrides, numbers in another spelling.
+    pub fn has_more_than_values(&self) -> bool {
+        let respelled = |node: &Node| match node {
+            Node::Number(text) => write::json_number(text).as_deref() != Some(text),
+            _ => false,
+        };
+        let features = &self.features;
+        self.text.contains(['#', '%'])
+            || features.reference.is_some()
+            || features.tag.is_some()
+            || self.root.find_line(respelled).is_some()
+    }
+
+    /// Returns the fields of a [`Content::List`] that are lost when it is unpacked, each with its line. kubectl ignores them.
+    pub fn fields_beside_items(&self) -> Vec<(usize, String)> {
+        let lost = unpack::beside_items(&self.root);
+        lost.into_iter()
+            .map(|member| (member.line.max(self.line), shown(&member.key)))
+            .collect()
     }
 
     /// Reports whether this is YAML whose `---` follows a directive: the document before it must end with `...`.

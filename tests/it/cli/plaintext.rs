@@ -156,7 +156,7 @@ fn lookalikes_of_secrets_are_refused() {
 }
 
 #[test]
-fn references_to_secrets_and_schemas_pass_through() {
+fn references_to_secrets_and_schemas_pass_through_and_are_reported() {
     let shell = Shell::new();
     for document in [
         "apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: h}\nspec:\n  valuesFrom:\n  - {kind: Secret, name: values}\n",
@@ -233,95 +233,5 @@ fn an_envelope_secret_that_is_not_a_valid_document_is_refused() {
         }
         let passed = shell.seal(&["--pass-plain"], object(spec).as_bytes());
         assert!(passed.stderr.contains("warning: "), "{}", passed.stderr);
-    }
-}
-
-#[test]
-fn a_sealed_value_in_another_spelling_of_yaml_is_refused() {
-    let shell = Shell::new();
-    for (value, spelled) in [
-        ("it's-my-password!", "{url: 'pg://u:it''s-my-password!@h'}"),
-        (
-            "correct horse battery staple",
-            "{p: correct horse\n    battery staple}",
-        ),
-        (
-            "USER=a\nPASS=hunter2xx\n",
-            "{.env: \"USER=a\\n\\\n  PASS=hunter2xx\"}",
-        ),
-    ] {
-        let secret = GOOD.replace("correct horse", &format!("{value:?}"));
-        let input = format!(
-            "{secret}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: app}}\ndata: {spelled}\n"
-        );
-        let ran = shell.run(&["seal", "--keyring", "keyring"], input.as_bytes());
-        assert!(
-            ran.stderr.contains("contains the value of entry"),
-            "{}",
-            ran.stderr
-        );
-        assert_eq!(ran.code, Some(1));
-        let printed = String::from_utf8_lossy(&ran.stdout);
-        assert!(!printed.contains("ConfigMap"), "{printed}");
-    }
-}
-
-#[test]
-fn a_sealed_value_anywhere_in_the_output_is_refused() {
-    let shell = Shell::new();
-    let secret = GOOD.replace("correct horse", "\"p&ss/word 1234\\n\"");
-    let config = |text: &str| {
-        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: app}}\ndata:\n  x: {text}\n")
-    };
-    for (what, text) in [
-        (
-            "a comment above",
-            format!("{}# password: p&ss/word 1234\n---\n{secret}", config("y")),
-        ),
-        (
-            "a comment of a ConfigMap",
-            format!("{secret}---\n# was: p&ss/word 1234\n{}", config("y")),
-        ),
-        ("raw", format!("{secret}---\n{}", config("p&ss/word 1234"))),
-        (
-            "a URL",
-            format!("{secret}---\n{}", config("https://u:p%26ss%2fword%201234@db")),
-        ),
-        (
-            "Go's JSON",
-            format!("{secret}---\n{}", config("'{\"p\":\"p\\u0026ss/word 1234\"}'")),
-        ),
-        (
-            "base64",
-            format!("{secret}---\n{}", config("cCZzcy93b3JkIDEyMzQ=")),
-        ),
-        (
-            "a list",
-            format!(
-                "kind: List\napiVersion: v1\nitems:\n- {}- {}",
-                secret.replace('\n', "\n  ").trim_end_matches(' '),
-                config("p&ss/word 1234").replace('\n', "\n  ")
-            ),
-        ),
-        (
-            "another Secret's label",
-            format!(
-                "{secret}---\n{}",
-                "apiVersion: v1\nkind: Secret\nmetadata: {name: b, namespace: prod, annotations: {a: p&ss/word 1234}}\nstringData: {q: x}\n"
-            ),
-        ),
-    ] {
-        for format in ["yaml", "json"] {
-            let ran = shell.run(&["seal", "--keyring", "keyring", "-o", format], text.as_bytes());
-            assert_eq!(ran.code, Some(1), "{what}: {}\n{}", ran.stderr, ran.text());
-            assert!(!ran.text().contains("1234"), "{what}: {}", ran.text());
-            assert!(
-                ran.stderr
-                    .contains("contains the value of entry \"password\" of Secret prod/db"),
-                "{what}: {}",
-                ran.stderr
-            );
-            assert!(!ran.stderr.contains("word 1234"), "{what}: {}", ran.stderr);
-        }
     }
 }

@@ -36,7 +36,7 @@ fn limits_are_checked_before_the_leak_check() {
 }
 
 #[test]
-fn errors_name_the_users_field_and_line_on_one_line() {
+fn error_names_the_field_and_line_of_the_input_on_one_line() {
     let shell = Shell::new();
     let head = "apiVersion: v1\nkind: Secret\nmetadata: {name: db, namespace: prod}\n";
     for (text, message) in [
@@ -143,5 +143,66 @@ fn an_alias_bomb_over_many_documents_is_refused_quickly() {
     shell
         .run(&["open", "--keyring", "keyring"], bomb.as_bytes())
         .failed(1, "there is no EnvelopeSecret in the input");
+    assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
+}
+
+#[test]
+fn every_syntax_error_comes_with_advice() {
+    let shell = Shell::new();
+    for (text, advice) in [
+        ("a: b: c\n", "help: put a value in quotes if it contains `: `"),
+        ("a: @b\n", "help: put a value in quotes if it contains `: `"),
+        (
+            "a: \"b\n",
+            "help: check that every quote, bracket and brace is closed",
+        ),
+        (
+            "a: [b\n",
+            "help: check that every quote, bracket and brace is closed",
+        ),
+        ("a:\n\t- b\n", "help: indent with blanks"),
+        ("a: 1\na: 2\n", "help: remove one of the two, or rename it"),
+        ("a: *b\n", "help: write the values out"),
+        ("a:\n    b: c\n  d: e\n", "help: check the indentation"),
+        ("{\"a\": 1", "help: the text ends too early"),
+        ("{\"a\": 1,}", "help: check the commas and quotes"),
+    ] {
+        shell
+            .run(&["seal", "--keyring", "keyring"], text.as_bytes())
+            .failed(1, advice);
+    }
+}
+
+#[test]
+fn the_advice_on_a_bad_entry_name_fits_the_flag() {
+    let shell = Shell::new();
+    for literal in ["a b", "password:hunter2"] {
+        let args = [
+            "seal",
+            "--keyring",
+            "keyring",
+            "--name",
+            "db",
+            "-n",
+            "prod",
+            "--from-literal",
+            literal,
+        ];
+        let ran = shell
+            .run(&args, b"")
+            .failed(2, "help: write --from-literal NAME and nothing else");
+        assert!(!ran.stderr.contains("hunter2"), "{}", ran.stderr);
+    }
+}
+
+#[test]
+fn deeply_nested_json_is_refused_early() {
+    let shell = Shell::new();
+    let text = format!("{}1{}", "{\"a\":".repeat(300_000), "}".repeat(300_000));
+    let started = std::time::Instant::now();
+    shell
+        .run(&["seal", "--keyring", "keyring"], text.as_bytes())
+        .failed(1, "line 1: too many levels of nesting");
+    // It took 24 s when each level was read again.
     assert!(started.elapsed().as_secs() < 10, "{:?}", started.elapsed());
 }

@@ -1,9 +1,5 @@
 //! Sealing pipes, files, lists and the output of kubectl.
 
-use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt as _;
-use std::process::Stdio;
-
 use serde_json::Value;
 
 use super::shell::{Shell, value};
@@ -34,7 +30,7 @@ fn the_namespace_flag_applies_to_a_piped_manifest() {
 }
 
 #[test]
-fn each_scope_writes_the_namespace_it_needs() {
+fn namespace_is_written_unless_cluster_wide_input_lacks_it() {
     let shell = Shell::new();
     for (scope, namespace, sealed_for) in [
         ("strict", Some("prod"), "prod/db"),
@@ -58,7 +54,7 @@ fn each_scope_writes_the_namespace_it_needs() {
 }
 
 #[test]
-fn entries_come_from_files_pipes_and_env_files() {
+fn entries_from_files_pipes_and_env_files_are_sealed_byte_for_byte() {
     let shell = Shell::new();
     let binary: Vec<u8> = (0..=255).collect();
     shell.write("cert.bin", &binary);
@@ -259,35 +255,6 @@ fn large_secrets_produce_a_warning_and_too_large_ones_are_refused() {
 }
 
 #[test]
-fn a_value_in_a_readable_place_is_refused() {
-    let shell = Shell::new();
-    for (place, encoded) in [
-        ("annotations", "say correct horse"),
-        ("annotations", "Y29ycmVjdCBob3JzZQ=="),
-        ("annotations", "x636f727265637420686f727365"),
-        ("labels", "Y29ycmVjdCBob3JzZQ"),
-    ] {
-        let metadata = format!("{{name: db, namespace: prod, {place}: {{note: \"{encoded}\"}}}}");
-        let ran = shell.run(
-            &["seal", "--keyring", "keyring"],
-            SECRET.replace("{name: db}", &metadata).as_bytes(),
-        );
-        let ran = ran.failed(1, "contains the value of entry \"password\"");
-        assert!(
-            !ran.stderr.contains(encoded) && !ran.stderr.contains("correct horse"),
-            "{}",
-            ran.stderr
-        );
-    }
-    let named = SECRET
-        .replace("{name: db}", "{name: correct-horse, namespace: prod}")
-        .replace("correct horse", "correct-horse");
-    shell
-        .run(&["seal", "--keyring", "keyring"], named.as_bytes())
-        .failed(1, "the Secret's name contains the value");
-}
-
-#[test]
 fn a_type_that_controllers_refuse_produces_a_warning() {
     let shell = Shell::new();
     let token = SECRET.replace(
@@ -305,241 +272,68 @@ fn a_type_that_controllers_refuse_produces_a_warning() {
     );
 }
 
-#[test]
-fn keys_come_from_the_flag_then_the_environment_then_the_keyring() {
-    let shell = Shell::new();
-    let second = shell.run(&["keys", "create", "--keyring", "keyring"], b"").ok();
-    let second = second.text().trim();
-    let args = ["seal", "-n", "prod", "--keyring", "keyring"];
-    let first = shell.run(&args, SECRET.as_bytes()).ok();
-    assert!(
-        first.stderr.ends_with("(keyring keyring)\n") && !first.stderr.contains(second),
-        "{}",
-        first.stderr
-    );
-    let named = shell
-        .run_with(&args, SECRET.as_bytes(), &[("ENVELOPE_KEY", second)])
-        .ok();
-    assert!(
-        named.stderr.ends_with(&format!("{second} (ENVELOPE_KEY)\n")),
-        "{}",
-        named.stderr
-    );
-    let first_key = first
-        .stderr
-        .split(' ')
-        .find(|word| word.starts_with("local://"))
-        .unwrap();
-    let both = [&args[..], &["--key", second, "--key", first_key]].concat();
-    let both = shell
-        .run_with(&both, SECRET.as_bytes(), &[("ENVELOPE_KEY", "local://00000000")])
-        .ok();
-    assert!(
-        both.stderr.ends_with(&format!("{second}, {first_key} (--key)\n")),
-        "{}",
-        both.stderr
-    );
-    // Each of the two keys opens the document alone.
-    let one = shell
-        .run(
-            &["keys", "retire", first_key, "--no-check", "--keyring", "keyring"],
-            b"",
-        )
-        .ok();
-    assert!(one.stdout.is_empty());
-    assert_eq!(value(&shell.open(&both.stdout), "password"), b"correct horse");
-}
-
-#[test]
-fn the_default_keyring_is_found_and_a_world_readable_one_refused() {
-    let shell = Shell::without_keyring();
-    let refused = shell.run(&["seal", "-n", "prod"], SECRET.as_bytes());
-    refused
-        .failed(2, "there is no keyring at")
-        .failed(2, "envelope keys create");
-    shell.run(&["keys", "create"], b"").ok();
-    let keyring = shell.path("home/.config/envelope-secrets/keyring");
-    assert_eq!(
-        std::fs::metadata(&keyring).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    let sealed = shell.run(&["seal", "-n", "prod"], SECRET.as_bytes()).ok();
-    shell.run(&["open"], &sealed.stdout).ok();
-    std::fs::set_permissions(&keyring, Permissions::from_mode(0o644)).unwrap();
-    for command in ["seal", "open"] {
-        let ran = shell.run(&[command, "-n", "prod"], SECRET.as_bytes());
-        ran.failed(2, "its mode is 0644").failed(2, "help: chmod 600 ");
-    }
-}
-
-#[test]
-fn broken_pipe_is_not_reported_and_not_a_success() {
-    let shell = Shell::new();
-    let mut child = shell
-        .command(env!("CARGO_BIN_EXE_envelope"))
-        .arg("crd")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    let signal = std::os::unix::process::ExitStatusExt::signal(&output.status);
-    assert_eq!((signal, output.stderr.as_slice()), (Some(13), &b""[..]));
-}
-
-#[test]
-fn a_full_standard_output_is_an_error() {
-    let shell = Shell::new();
-    let full = std::fs::OpenOptions::new().write(true).open("/dev/full");
-    // macOS has no such device.
-    let Ok(full) = full else { return };
-    for argument in ["crd", "--help", "--version"] {
-        let output = shell
-            .command(env!("CARGO_BIN_EXE_envelope"))
-            .arg(argument)
-            .stdout(full.try_clone().unwrap())
-            .output()
-            .unwrap();
-        assert_eq!(output.status.code(), Some(1), "{argument}");
-        assert!(
-            output
-                .stderr
-                .starts_with(b"error: cannot write to standard output: "),
-            "{output:?}"
-        );
-    }
-}
-
-#[test]
-fn a_keyring_inside_a_work_tree_is_refused_unless_ignored() {
-    let shell = Shell::without_keyring();
-    assert!(
-        shell
-            .command("git")
-            .args(["init", "--quiet"])
-            .status()
-            .unwrap()
-            .success()
-    );
-    let args = ["keys", "create", "--keyring", "keyring"];
-    shell
-        .run(&args, b"")
-        .failed(2, "is in a Git work tree that does not ignore it");
-    assert!(!shell.path("keyring").exists());
-    shell.write(".gitignore", "keyring\n");
-    shell.run(&args, b"").ok();
-}
-
 /// While the process waits for input, /proc shows its limits.
 #[cfg(target_os = "linux")]
 #[test]
-fn a_process_that_may_hold_keys_leaves_no_core() {
-    use std::io::{BufRead as _, BufReader};
-
+fn an_object_that_is_in_the_input_twice_produces_a_warning() {
     let shell = Shell::new();
-    let mut command = shell.command(env!("CARGO_BIN_EXE_envelope"));
-    // A missing file is reported before standard input is read.
-    command.args(["seal", "--keyring", "keyring", "missing.yaml", "-"]);
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut reported = String::new();
-    BufReader::new(child.stderr.take().unwrap())
-        .read_line(&mut reported)
-        .unwrap();
-    assert!(reported.contains("missing.yaml"), "{reported}");
-    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id())).unwrap();
-    let core = limits
-        .lines()
-        .find(|line| line.starts_with("Max core file size"))
-        .unwrap()
-        .to_owned();
-    // Root owns the memory file of a process that is not dumpable.
-    let owner =
-        std::os::unix::fs::MetadataExt::uid(&std::fs::metadata(format!("/proc/{}/mem", child.id())).unwrap());
-    drop(child.stdin.take());
-    child.wait().unwrap();
-    assert_eq!(
-        core.split_whitespace().skip(4).collect::<Vec<_>>(),
-        ["0", "0", "bytes"]
-    );
-    assert_eq!(owner, 0);
-}
-
-#[test]
-fn a_directory_that_cannot_be_synced_is_only_a_warning() {
-    use std::os::unix::process::CommandExt as _;
-
-    let shell = Shell::new();
-    let sealed = |mode: u32, user: Option<u32>| {
-        let directory = shell.path("out");
-        std::fs::create_dir(&directory).unwrap();
-        std::fs::set_permissions(&directory, Permissions::from_mode(mode)).unwrap();
-        std::fs::set_permissions(shell.path("."), Permissions::from_mode(0o755)).unwrap();
-        let mut command = shell.command(env!("CARGO_BIN_EXE_envelope"));
-        shell.write("secret.yaml", SECRET);
-        command.args([
-            "seal",
-            "--keyring",
-            "keyring",
-            "-n",
-            "prod",
-            "secret.yaml",
-            "-w",
-            "out/sealed.yaml",
-        ]);
-        if let Some(user) = user {
-            for path in ["out", "keyring", "secret.yaml"] {
-                std::os::unix::fs::chown(shell.path(path), Some(user), Some(user)).unwrap();
-            }
-            command.uid(user).gid(user);
-        }
-        command.output().unwrap()
-    };
-    // Permissions do not bind root.
-    let root = std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()) == 0;
-    let output = sealed(0o300, root.then_some(65534));
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    if stderr.contains("cannot execute") {
-        return;
-    }
-    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let secret = SECRET.replace("{name: db}", "{name: db, namespace: prod}");
+    shell.write("a.yaml", &secret);
+    let twice = shell.seal(&["a.yaml", "a.yaml"], b"");
+    let warning = "warning: a.yaml: line 1: prod/db is in the input twice (first at a.yaml: line 1): only the last one takes \
+                   effect\n";
+    assert!(twice.stderr.contains(warning), "{}", twice.stderr);
+    // Also beside a document that is already sealed.
+    let sealed = shell.seal(&["a.yaml"], b"");
+    let both = shell.seal(&[], &[&sealed.stdout[..], b"---\n", secret.as_bytes()].concat());
     assert!(
-        stderr.contains("warning: wrote out/sealed.yaml, but could not sync its directory"),
-        "{stderr}"
+        both.stderr
+            .contains("prod/db is in the input twice (first at standard input: line 1)"),
+        "{}",
+        both.stderr
     );
-    std::fs::set_permissions(shell.path("out"), Permissions::from_mode(0o700)).unwrap();
-    assert!(shell.path("out/sealed.yaml").exists());
+    let others = shell.seal(
+        &["a.yaml", "-"],
+        secret.replace("name: db", "name: web").as_bytes(),
+    );
+    assert!(!others.stderr.contains("twice"), "{}", others.stderr);
 }
 
 #[test]
-fn the_destination_is_checked_before_work_and_named() {
+fn fields_beside_the_items_of_a_list_are_not_lost_silently() {
     let shell = Shell::new();
-    shell.write("secret.yaml", SECRET);
-    let seal = |file: &str, more: &[&str]| {
-        let args = [
-            "seal",
-            "--keyring",
-            "keyring",
-            "-n",
-            "prod",
-            "secret.yaml",
-            "-w",
-            file,
-        ];
-        shell.run(&[&args[..], more].concat(), b"")
-    };
-    seal("none/sealed.yaml", &[]).failed(1, "the directory none does not exist");
-    seal("/dev/stdout", &[]).failed(1, "leave out --write to write to standard output");
-    seal("sealed.yaml", &[]).ok();
-    seal("sealed.yaml", &[]).failed(1, "replace the whole file with --force");
-    seal("sealed.yaml", &["--force"]).ok();
-    assert_eq!(
-        value(&shell.open(&shell.read("sealed.yaml")), "password"),
-        b"correct horse"
+    let item = SECRET
+        .replace("{name: db}", "{name: db, namespace: prod}")
+        .replace('\n', "\n  ");
+    let list = |head: &str| format!("{head}\nitems:\n- {}", item.trim_end_matches(' '));
+    let run = |head: &str| shell.run(&["seal", "--keyring", "keyring"], list(head).as_bytes());
+    for (head, message) in [
+        (
+            "kind: List\nspec: {a: b}",
+            "line 2: spec beside the items of a list would be lost",
+        ),
+        (
+            "kind: List\nmetadata: {annotations: {a: b}}",
+            "line 2: metadata beside the items of a list",
+        ),
+    ] {
+        run(head)
+            .failed(1, message)
+            .failed(1, "help: kubectl applies only the items");
+    }
+    let nested = list("kind: List").replace('\n', "\n  ");
+    let nested = format!("kind: List\nitems:\n- x: 1\n  {}", nested.trim_end_matches(' '));
+    shell
+        .run(&["seal", "--keyring", "keyring"], nested.as_bytes())
+        .failed(1, "line 3: x beside the items");
+    run("kind: List\nmetadata: {resourceVersion: \"\", selfLink: \"\"}\nspec: null").ok();
+    let function = run("kind: ResourceList\nfunctionConfig: {kind: Secret, stringData: {p: hunter2}}").ok();
+    assert!(
+        function
+            .stderr
+            .contains("warning: standard input: line 2: functionConfig is dropped"),
+        "{}",
+        function.stderr
     );
+    assert!(!function.text().contains("hunter2"));
 }
