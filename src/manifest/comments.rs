@@ -34,11 +34,13 @@ impl Comment {
 pub(super) fn of(text: &str) -> Vec<Comment> {
     let mut comments = Vec::new();
     let mut block: Option<Comment> = None;
-    for (index, line) in text.split('\n').enumerate() {
+    let lines = text.split('\n').enumerate();
+    // YAML ends a line at a lone CR, too.
+    for (index, line) in lines.flat_map(|(index, line)| line.split('\r').map(move |line| (index, line))) {
         let number = index + 1;
         if let Some(content) = line.trim_start().strip_prefix('#') {
             let block = block.get_or_insert_with(|| Comment::new(number));
-            block.push(content.trim_start_matches('#'));
+            block.push(without_marks(content));
         } else if !line.trim().is_empty() {
             comments.extend(block.take());
             if let Some((_, content)) = line.split_once(" #").or_else(|| line.split_once("\t#")) {
@@ -52,15 +54,26 @@ pub(super) fn of(text: &str) -> Vec<Comment> {
     comments
 }
 
+/// Removes further marks of comments and quotations: `##`, `# //`, `# >`, `# |`.
+fn without_marks(content: &str) -> &str {
+    let text = content.trim_start();
+    let unmarked = text.trim_start_matches(['#', '/', '>', '|', '*']);
+    if unmarked.len() < text.len() {
+        unmarked
+    } else {
+        content
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn consecutive_lines_are_one_comment() {
-        let text = "# a\n  ## b: c\r\n\n#\nx: y # d\nz: 1\n#e";
+        let text = "# a\n  ## b: c\r\n\n#\nx: y # d\nz: 1\n#e\r# // f";
         let comments = of(text);
         let found: Vec<(usize, &str)> = comments.iter().map(|c| (c.line, c.text())).collect();
-        assert_eq!(found, [(1, " a\n b: c\r\n\n"), (5, " d\n"), (7, "e\n")]);
+        assert_eq!(found, [(1, " a\n b: c\n\n"), (5, " d\n"), (7, "e\n f\n")]);
     }
 }

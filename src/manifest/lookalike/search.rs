@@ -8,7 +8,7 @@ use super::stated::{Stated, holds_scalars, is_schema};
 use super::text::{decoded, mentions_data, parsed, reads_like_secret};
 use crate::envelope::wire;
 
-/// How often a manifest inside a string of a manifest is followed.
+/// How often a manifest inside a string of a manifest is parsed; strings in it are only searched.
 const MAX_EMBEDDED: usize = 3;
 
 /// Something in a document that would pass through and is, or looks like, the plaintext of a Secret.
@@ -125,13 +125,12 @@ impl Search {
 
     /// A manifest in a string, such as a file in a `ConfigMap`, as it is or in base64.
     fn text(&self, text: &str, line: usize) -> Option<PlaintextFinding> {
-        if self.embedded >= MAX_EMBEDDED {
-            return None;
-        }
         let inner = Search {
             embedded: self.embedded + 1,
         };
-        let found = if mentions_data(text) {
+        let found = if self.embedded >= MAX_EMBEDDED {
+            reads_like_secret(text)
+        } else if mentions_data(text) {
             inner.is_manifest(text)
         } else {
             decoded(text).is_some_and(|bytes| {

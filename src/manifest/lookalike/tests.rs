@@ -159,6 +159,9 @@ fn secrets_in_comments_are_refused() {
             "# {\"kind\": \"Secret\", \"data\": {\"p\": \"aHVudGVyMg==\"}}\n",
             5,
         ),
+        ("# // kind: Secret\n# // data:\n# //   p: aHVudGVyMg==\n", 5),
+        ("# > kind: Secret\n# > data:\n# >   p: aHVudGVyMg==\n", 5),
+        ("# x\r# kind: Secret\r# data:\r#   p: aHVudGVyMg==\r", 5),
         ("# type: Opaque\n# data:\n#   p: aHVudGVyMg==\n", 5),
         ("# kind: Secret\r\n# data:\r\n#   p: aHVudGVyMg==\r\n", 5),
     ] {
@@ -187,6 +190,12 @@ fn manifests_in_strings_are_refused() {
         base64.to_string(),
         twice.to_string(),
         format!("data:application/yaml;base64,{}", *base64),
+        (0..5).fold(manifest.to_owned(), |inner, _| {
+            format!(
+                "kind: ConfigMap\ndata:\n  x: |\n    {}\n",
+                inner.trim_end().replace('\n', "\n    ")
+            )
+        }),
         format!("# {}", manifest.trim_end().replace('\n', "\n# ")),
     ] {
         let text = format!(
