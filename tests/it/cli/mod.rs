@@ -3,8 +3,9 @@
 mod canary;
 mod differential;
 mod doctor;
+mod key_selection;
 mod keyring;
-mod keyrings;
+
 mod leaks;
 mod opening;
 mod output;

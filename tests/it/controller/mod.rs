@@ -2,8 +2,8 @@
 
 mod api;
 mod broken;
-mod fairness;
 mod drift;
+mod fairness;
 mod hostile;
 mod lifecycle;
 mod preconditions;
