@@ -1,7 +1,7 @@
 //! Startup and orderly shutdown of the controller.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -112,7 +112,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         schema: Schema::new(),
         metrics: metrics.clone(),
         timings,
-        epoch: AtomicU64::new(0),
+        cures: Mutex::default(),
         states: Mutex::new(HashMap::new()),
     });
 

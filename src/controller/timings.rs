@@ -27,6 +27,8 @@ pub struct Timings {
     pub expectation: Duration,
     /// The interval between checks of the keyring file, and of missing credentials.
     pub keyring: Duration,
+    /// Over which time the retries are spread that new keys or credentials cause.
+    pub cure_spread: Duration,
     /// The interval between checks of the CRD's schema.
     pub schema: Duration,
     /// How long the API server may take to apply an updated CRD everywhere.
@@ -56,6 +58,7 @@ impl Default for Timings {
             foreign_max: Duration::from_mins(5),
             expectation: Duration::from_secs(30),
             keyring: Duration::from_secs(10),
+            cure_spread: Duration::from_secs(10),
             schema: Duration::from_mins(10),
             schema_settle: Duration::from_secs(5),
             unpolled: Duration::from_mins(5),

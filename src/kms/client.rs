@@ -134,10 +134,24 @@ pub(super) async fn decrypt_and_encrypt<K: Kms + ?Sized>(
 pub enum Change {
     /// Nothing changed.
     None,
-    /// Other keys or credentials are in use now: what happened, for the log.
-    Renewed(String),
+    /// Other keys or credentials are in use now.
+    Renewed {
+        /// What may succeed that failed before.
+        cures: Cures,
+        /// What happened, for the log.
+        what: String,
+    },
     /// A change cannot be used, and the previous keys or credentials stay in use: what is wrong, for the log.
     Rejected(String),
+}
+
+/// The failures that new keys or credentials may cure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cures {
+    /// Any failed call: credentials or trusted authorities changed.
+    Calls,
+    /// Those of documents with a wrap under one of these keys.
+    Keys(Vec<KeyUri>),
 }
 
 /// The result of [`Kms::access`]. Holds no value of a credential or key.

@@ -22,7 +22,9 @@ mod wrap;
 
 pub use allow_list::AllowedKeyError;
 pub use allowed::AllowedKeys;
-pub use client::{Access, Change, GeneratedDataKey, KeyDescription, Kms, Rotation, action, random_data_key};
+pub use client::{
+    Access, Change, Cures, GeneratedDataKey, KeyDescription, Kms, Rotation, action, random_data_key,
+};
 pub use credentials::HeldCredentials;
 pub use diagnosis::{Evidence, Finding, MAX_CLOCK_SKEW, Severity, clock_difference, diagnose_service, utc};
 pub use error::{Class, KmsError};

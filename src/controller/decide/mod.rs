@@ -2,6 +2,7 @@
 //!
 //! Neither tokio nor kube, and no I/O: every decision has a table-driven test.
 
+pub(in crate::controller) mod cures;
 pub(in crate::controller) mod damping;
 pub(in crate::controller) mod object_state;
 pub(in crate::controller) mod plan;

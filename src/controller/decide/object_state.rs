@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use crate::api::{Applied, Outcome, Reason, Sealed};
 use crate::backoff::ExponentialBackoff;
 use crate::controller::backoff::Backoff;
+use crate::controller::decide::cures::{Blocked, CureLog};
 use crate::controller::decide::damping::{Damping, Heals};
 use crate::controller::decide::plan::Cause;
 use crate::controller::observe::object::Object;
@@ -19,6 +20,10 @@ pub(in crate::controller) struct ObjectState {
     /// When this generation was first seen; `None` once its Secret is written.
     pub(in crate::controller) first_seen: Option<Instant>,
     failure: Option<Failure>,
+    /// A refusal that only other keys can cure, and the last change of keys when it was found.
+    refused: Option<(Blocked, u64)>,
+    /// The last change of keys and credentials when the current attempt to open the document began.
+    attempt: Option<u64>,
     /// The uid of the Secret that the last failed attempt found.
     pub(in crate::controller) failed_secret: Option<Box<str>>,
     /// A foreign Secret that no watch delivers.
@@ -45,8 +50,9 @@ pub(in crate::controller) struct ObjectState {
 #[derive(Debug)]
 struct Failure {
     outcome: Outcome,
-    /// The epoch of keys and credentials in which it failed; in a later one it is retried immediately.
-    epoch: u64,
+    blocked: Blocked,
+    /// The last change of keys and credentials when the attempt began; a later one may cure it.
+    last_cure: u64,
     backoff: Backoff,
 }
 
@@ -78,25 +84,53 @@ impl ObjectState {
         self.generation = object.generation;
         self.first_seen = Some(now);
         self.failure = None;
+        self.refused = None;
         self.foreign = None;
     }
 
     /// Returns the last failure and the time of its retry, unless the retry is due.
     pub(in crate::controller) fn pending_retry(
         &self,
-        epoch: u64,
+        cures: &CureLog,
         now: Instant,
     ) -> Option<(Outcome, Instant)> {
-        let failure = self.failure.as_ref().filter(|failure| failure.epoch == epoch)?;
+        let failure = self.failure.as_ref()?;
+        if cures.may_cure(&failure.blocked, failure.last_cure) {
+            return None;
+        }
         let due = failure.backoff.due().filter(|due| now < *due)?;
         Some((failure.outcome.clone(), due))
     }
 
-    /// Records a failure and returns the time of its retry.
+    /// Records that an attempt to open the document begins, after this change of keys and credentials.
+    pub(in crate::controller) fn attempt(&mut self, last_cure: u64) {
+        // An attempt that is still waiting for the KMS began earlier.
+        self.attempt.get_or_insert(last_cure);
+    }
+
+    /// Records that the document must not be opened with the keys that are usable now.
+    pub(in crate::controller) fn refused(&mut self, blocked: Blocked, last_cure: u64) {
+        self.refused = Some((blocked, last_cure));
+    }
+
+    /// Whether keys or credentials have changed in a way that may cure what the object failed for.
+    pub(in crate::controller) fn is_cured(&self, cures: &CureLog) -> bool {
+        let failure = self
+            .failure
+            .as_ref()
+            .map(|failure| (&failure.blocked, failure.last_cure));
+        let refused = self.refused.as_ref().map(|(blocked, since)| (blocked, *since));
+        let mut all = failure.into_iter().chain(refused);
+        all.any(|(blocked, since)| cures.may_cure(blocked, since))
+    }
+
+    /// Records a failure and returns the time of its retry. `last_cure` is the last change of keys and credentials; if an
+    /// attempt to open the document failed, the one when it began counts.
     pub(in crate::controller) fn failed(
         &mut self,
         outcome: Outcome,
-        epoch: u64,
+        blocked: Blocked,
+        last_cure: u64,
         now: Instant,
         retry: (Duration, Duration),
     ) -> Instant {
@@ -105,9 +139,11 @@ impl ObjectState {
         let due = backoff.failed(now, retry);
         self.failure = Some(Failure {
             outcome,
-            epoch,
+            blocked,
+            last_cure: self.attempt.take().unwrap_or(last_cure),
             backoff,
         });
+        self.refused = None;
         due
     }
 
@@ -150,6 +186,8 @@ impl ObjectState {
     pub(in crate::controller) fn succeeded(&mut self) {
         self.first_seen = None;
         self.failure = None;
+        self.refused = None;
+        self.attempt = None;
         self.foreign = None;
         self.synced_generation = Some(self.generation);
         self.heals.finish();
@@ -180,6 +218,7 @@ impl ObjectState {
 mod tests {
     use super::*;
     use crate::api::KmsResponse;
+    use crate::controller::decide::cures::Cure;
     use crate::controller::observe::decode;
     use serde_json::json;
 
@@ -189,6 +228,13 @@ mod tests {
         let text = json!({"metadata": {"name": "db", "namespace": "prod", "uid": uid, "resourceVersion": "7",
                           "generation": generation}, "spec": {}});
         decode::item::<Object>(&text.to_string()).expect("an object").1
+    }
+
+    const KEY: &str = "local://fa1975b2";
+
+    fn fail(state: &mut ObjectState, outcome: Outcome, now: Instant) -> Instant {
+        let blocked = Blocked::new(outcome.reason(), [KEY].into_iter());
+        state.failed(outcome, blocked, 0, now, RETRY)
     }
 
     fn throttled(code: &str, request: &str) -> Outcome {
@@ -208,24 +254,70 @@ mod tests {
         let now = Instant::now();
         let mut state = ObjectState::default();
         state.observe(&object("o-1", 1), now);
-        let due = state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
+        let due = fail(&mut state, throttled("Limit", "r-1"), now);
         assert_eq!(
-            state.pending_retry(0, now),
+            state.pending_retry(&CureLog::default(), now),
             Some((throttled("Limit", "r-1"), due))
         );
-        assert_eq!(state.pending_retry(0, due), None, "due");
-        assert_eq!(state.pending_retry(1, now), None, "keys or credentials changed");
+        assert_eq!(state.pending_retry(&CureLog::default(), due), None, "due");
+        let mut cures = CureLog::default();
+        cures.record(&Cure::Keys(vec!["local://00000000".into()]));
+        assert!(
+            !state.is_cured(&cures) && state.pending_retry(&cures, now).is_some(),
+            "another key"
+        );
+        cures.record(&Cure::Keys(vec![KEY.into()]));
+        assert!(
+            state.is_cured(&cures) && state.pending_retry(&cures, now).is_none(),
+            "a key of its document"
+        );
         state.observe(&object("o-1", 1), now);
-        assert!(state.pending_retry(0, now).is_some(), "same object");
+        assert!(
+            state.pending_retry(&CureLog::default(), now).is_some(),
+            "same object"
+        );
         state.observe(&object("o-1", 2), now);
-        assert_eq!(state.pending_retry(0, now), None, "new generation");
+        assert_eq!(
+            state.pending_retry(&CureLog::default(), now),
+            None,
+            "new generation"
+        );
         assert_eq!(state.first_seen, Some(now));
         state.succeeded();
         state.observe(&object("o-1", 2), now);
         assert_eq!(state.first_seen, None, "its Secret is already written");
-        state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
+        fail(&mut state, throttled("Limit", "r-1"), now);
         state.observe(&object("o-2", 2), now);
-        assert_eq!(state.pending_retry(0, now), None, "new object of the same name");
+        assert_eq!(
+            state.pending_retry(&CureLog::default(), now),
+            None,
+            "new object of the same name"
+        );
+    }
+
+    #[test]
+    fn change_during_an_attempt_cures_its_failure() {
+        let now = Instant::now();
+        let mut state = ObjectState::default();
+        state.observe(&object("o-1", 1), now);
+        let mut cures = CureLog::default();
+        state.attempt(cures.last());
+        cures.record(&Cure::Keys(vec![KEY.into()]));
+        state.attempt(cures.last());
+        let failed = |state: &mut ObjectState, cures: &CureLog| {
+            let blocked = Blocked::new(Reason::KmsKeyUnusable, [KEY].into_iter());
+            state.failed(throttled("Limit", "r-1"), blocked, cures.last(), now, RETRY);
+        };
+        failed(&mut state, &cures);
+        assert!(state.is_cured(&cures), "the attempt began before the change");
+        state.attempt(cures.last());
+        failed(&mut state, &cures);
+        assert!(!state.is_cured(&cures));
+        state.refused(Blocked::new(Reason::NoUsableKey, [KEY].into_iter()), cures.last());
+        cures.record(&Cure::Keys(vec![KEY.into()]));
+        assert!(state.is_cured(&cures));
+        state.succeeded();
+        assert!(!state.is_cured(&cures));
     }
 
     #[test]
@@ -250,17 +342,20 @@ mod tests {
             generation: 2,
         };
         state.failed_secret = Some("s-1".into());
-        state.failed(immutable.clone(), 0, now, RETRY);
+        fail(&mut state, immutable.clone(), now);
         assert!(state.was_refused());
         assert_eq!(state.still_immutable(Some("s-1")), Some(immutable));
         assert_eq!(state.still_immutable(Some("s-2")), None, "replaced");
         assert_eq!(state.still_immutable(None), None, "deleted");
         state.clear_immutable();
         assert!(!state.was_refused());
-        assert_eq!(state.pending_retry(0, now), None);
-        state.failed(throttled("Limit", "r-1"), 0, now, RETRY);
+        assert_eq!(state.pending_retry(&CureLog::default(), now), None);
+        fail(&mut state, throttled("Limit", "r-1"), now);
         state.clear_immutable();
-        assert!(state.pending_retry(0, now).is_some(), "other failures stay");
+        assert!(
+            state.pending_retry(&CureLog::default(), now).is_some(),
+            "other failures stay"
+        );
     }
 
     #[test]

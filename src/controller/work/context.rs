@@ -1,7 +1,6 @@
 //! The state shared by all tasks of one controller.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::opener::Opener;
@@ -10,6 +9,7 @@ use super::reader::Reader;
 use crate::controller::act::cluster::Cluster;
 use crate::controller::act::events::Events;
 use crate::controller::act::writer::Writer;
+use crate::controller::decide::cures::{Cure, CureLog};
 use crate::controller::decide::object_state::ObjectState;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::store::Stores;
@@ -30,8 +30,8 @@ pub(in crate::controller) struct Context {
     pub(in crate::controller) schema: Schema,
     pub(in crate::controller) metrics: Arc<Metrics>,
     pub(in crate::controller) timings: Timings,
-    /// Incremented whenever keys or credentials change; a failure of an earlier epoch is retried immediately.
-    pub(in crate::controller) epoch: AtomicU64,
+    /// The changes of keys and credentials; failures that one may cure are retried before their time.
+    pub(in crate::controller) cures: Mutex<CureLog>,
     pub(in crate::controller) states: Mutex<HashMap<ObjectKey, ObjectState>>,
 }
 
@@ -43,10 +43,19 @@ impl Context {
         }
     }
 
-    /// Retries every object immediately, because keys or credentials changed.
-    pub(in crate::controller) fn retry_all(&self) {
-        self.epoch.fetch_add(1, Ordering::Relaxed);
-        self.queue_all();
+    /// Records a change of keys or credentials. Returns the objects whose failures it may cure, to be queued. An object that
+    /// is being reconciled is not among them: its reconcile checks the log at its end.
+    pub(in crate::controller) fn record(&self, cure: &Cure) -> Vec<ObjectKey> {
+        self.cures().record(cure);
+        let states = self.states();
+        let cures = self.cures();
+        let cured = states.iter().filter(|(_, state)| state.is_cured(&cures));
+        cured.map(|(key, _)| key.clone()).collect()
+    }
+
+    /// Locks the log of changes. Where both locks are needed, `states` is taken first.
+    pub(in crate::controller) fn cures(&self) -> MutexGuard<'_, CureLog> {
+        lock(&self.cures)
     }
 
     /// Locks the per-object state.

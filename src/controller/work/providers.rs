@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::context::Context;
-use crate::kms::{Change, FinishedCall, Kms, Registry};
+use crate::controller::decide::cures::{Cure, interval};
+use crate::kms::{Change, Cures, FinishedCall, Kms, Registry};
 use crate::metrics::Metrics;
 
 /// Counts and times every call.
@@ -20,6 +21,19 @@ pub(in crate::controller) fn usable_keys(registry: &Registry) -> String {
     keys.join(",")
 }
 
+/// Retries the failures that a change may cure, one after the other: thousands of simultaneous calls would exhaust the quota
+/// of the KMS.
+async fn retry(context: &Context, cure: &Cure) {
+    let keys = context.record(cure);
+    let interval = interval(keys.len(), context.timings.cure_spread);
+    let start = tokio::time::Instant::now();
+    for (key, index) in keys.into_iter().zip(0..) {
+        // Several per wake-up if the interval is below the resolution of the timer.
+        tokio::time::sleep_until(start + interval * index).await;
+        context.queue.add(key);
+    }
+}
+
 /// Polls a provider for new keys and credentials. When it has some, objects that failed without them are retried.
 pub(in crate::controller) async fn follow(provider: &'static str, kms: Arc<dyn Kms>, context: Arc<Context>) {
     let mut rejected = String::new();
@@ -27,10 +41,14 @@ pub(in crate::controller) async fn follow(provider: &'static str, kms: Arc<dyn K
         tokio::time::sleep(context.timings.keyring).await;
         match kms.poll_change().await {
             Change::None => {}
-            Change::Renewed(what) => {
+            Change::Renewed { cures, what } => {
                 rejected.clear();
                 tracing::info!(provider, "{what}");
-                context.retry_all();
+                let cure = match cures {
+                    Cures::Calls => Cure::Calls(provider),
+                    Cures::Keys(keys) => Cure::Keys(keys.iter().map(ToString::to_string).collect()),
+                };
+                retry(&context, &cure).await;
             }
             // Logged once, not at every poll.
             Change::Rejected(why) if why == rejected => {}

@@ -10,6 +10,7 @@ use super::opener::Opening;
 use super::reconciler::{Action, Finished, LiveRead, Reconciler, Snapshot, Step};
 use crate::api::{NotRestored, Outcome, Reason};
 use crate::controller::act::secret::desired;
+use crate::controller::decide::cures::Blocked;
 use crate::controller::decide::damping::Admission;
 use crate::controller::decide::object_state::ForeignSecret;
 use crate::controller::decide::plan::{self, Cause, Plan, View};
@@ -26,6 +27,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
     let cache = context.stores.cache(key).filter(|cache| cache.is_complete())?;
     let started = now();
     let state = context.states().remove(key).unwrap_or_default();
+    let last_cure = context.cures().last();
     let mut reconciler = Reconciler {
         context,
         cache,
@@ -34,13 +36,20 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         opening: context.opener.take(key),
         live_read: LiveRead::NotRead,
         facts_checked: false,
+        last_cure,
         object_gone: false,
     };
     let finished = reconciler.run().await;
+    let mut cured_meanwhile = None;
     if reconciler.object_gone {
         cache.forget(key);
     } else {
-        context.states().insert(key.clone(), reconciler.state);
+        let mut states = context.states();
+        let cures = context.cures();
+        if cures.last() > last_cure && reconciler.state.is_cured(&cures) {
+            cured_meanwhile = Some(now());
+        }
+        states.insert(key.clone(), reconciler.state);
     }
     let reason = finished.reason.map_or("", Reason::as_str);
     context.metrics.reconciled(
@@ -53,7 +62,12 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         .next_expectation_deadline(key)
         .map(Instant::from)
         .filter(|until| *until > started);
-    finished.requeue_at.into_iter().chain(overdue_at).min()
+    finished
+        .requeue_at
+        .into_iter()
+        .chain(overdue_at)
+        .chain(cured_meanwhile)
+        .min()
 }
 
 impl Reconciler<'_> {
@@ -187,6 +201,10 @@ impl Reconciler<'_> {
         if outcome.reason() == Reason::SealTimeInFuture {
             return self.fail(snapshot, outcome).await;
         }
+        if let Outcome::NoUsableKey { keys, .. } = &outcome {
+            let blocked = Blocked::new(outcome.reason(), keys.iter().map(String::as_str));
+            self.state.refused(blocked, self.last_cure);
+        }
         self.report(snapshot, &outcome, Action::Refused, None).await
     }
 
@@ -225,7 +243,8 @@ impl Reconciler<'_> {
                 if cause == Cause::Missing {
                     self.state.clear_immutable();
                 }
-                if let Some((outcome, due)) = self.state.pending_retry(self.epoch(), now()) {
+                let pending = self.state.pending_retry(&self.context.cures(), now());
+                if let Some((outcome, due)) = pending {
                     return self
                         .report_failure(&snapshot, outcome, Action::Waiting, due)
                         .await;
@@ -242,6 +261,7 @@ impl Reconciler<'_> {
                 if let Some(step) = self.damp(&snapshot, cause).await {
                     return step;
                 }
+                self.state.attempt(self.last_cure);
                 self.context.opener.request(self.key);
                 Step::Finished(Finished {
                     reason: Some(Reason::Progressing),
@@ -281,7 +301,10 @@ impl Reconciler<'_> {
     pub(in crate::controller) async fn fail(&mut self, snapshot: &Snapshot, outcome: Outcome) -> Step {
         let timings = &self.context.timings;
         let retry = (timings.retry_min, timings.retry_max);
-        let due = self.state.failed(outcome.clone(), self.epoch(), now(), retry);
+        let blocked = Blocked::new(outcome.reason(), snapshot.wrap_keys());
+        let due = self
+            .state
+            .failed(outcome.clone(), blocked, self.last_cure, now(), retry);
         self.state.failed_secret = snapshot.secret.as_ref().map(|facts| facts.uid.clone());
         self.report_failure(snapshot, outcome, Action::Failed, due).await
     }

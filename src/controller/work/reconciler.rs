@@ -1,7 +1,6 @@
 //! The types of one reconcile. Its steps are in `reconcile`, `live_read`, `apply` and `report`.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::clock::now;
@@ -116,6 +115,19 @@ pub(in crate::controller) struct Snapshot {
     pub(in crate::controller) secret_state: SecretState,
 }
 
+impl Snapshot {
+    /// Returns the URIs of the KMS keys of all wraps; none if the document is not acceptable.
+    pub(in crate::controller) fn wrap_keys(&self) -> impl Iterator<Item = &str> {
+        let accepted = self.document.as_ref().ok();
+        let data_keys = accepted
+            .into_iter()
+            .flat_map(|(accepted, _)| &accepted.document().spec().data_keys);
+        data_keys
+            .flat_map(|data_key| &data_key.wraps)
+            .map(|wrap| wrap.key.as_str())
+    }
+}
+
 /// The result of reading the Secret by name. The watch delivers only Secrets with our label.
 pub(in crate::controller) enum LiveRead {
     NotRead,
@@ -145,6 +157,8 @@ pub(in crate::controller) struct Reconciler<'a> {
     pub(in crate::controller) live_read: LiveRead,
     /// Whether this reconcile has read object and Secret before opening the document again.
     pub(in crate::controller) facts_checked: bool,
+    /// The last change of keys and credentials when this reconcile began.
+    pub(in crate::controller) last_cure: u64,
     /// The object is gone: nothing about it needs to be remembered.
     pub(in crate::controller) object_gone: bool,
 }
@@ -167,10 +181,6 @@ impl Reconciler<'_> {
     /// Returns the time until which the watch is expected to deliver a write made now.
     pub(in crate::controller) fn new_expectation_deadline(&self) -> tokio::time::Instant {
         tokio::time::Instant::now() + self.state.expectation(self.context.timings.expectation)
-    }
-
-    pub(in crate::controller) fn epoch(&self) -> u64 {
-        self.context.epoch.load(Ordering::Relaxed)
     }
 }
 

@@ -14,7 +14,7 @@ use super::wrap;
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 use crate::files::FileVersion;
 use crate::kms::{
-    Access, Change, Class, Evidence, Finding, KeyDescription, KeyUri, Kms, KmsError, Severity, action,
+    Access, Change, Class, Cures, Evidence, Finding, KeyDescription, KeyUri, Kms, KmsError, Severity, action,
 };
 use crate::sync;
 
@@ -39,8 +39,13 @@ struct Source {
 pub enum Refresh {
     /// The file has not changed, or the keyring has no file.
     Unchanged,
-    /// The file was reloaded. These keys are held now; the first one wraps.
-    Reloaded(Vec<Kid>),
+    /// The file was reloaded.
+    Reloaded {
+        /// The keys held now; the first one wraps.
+        held: Vec<Kid>,
+        /// Those that were not held before. An id is a hash of its key, so a changed key has another id.
+        added: Vec<Kid>,
+    },
     /// The file changed and cannot be used. The previous keys stay; the next call tries again.
     Failed(KeyringError),
 }
@@ -80,10 +85,14 @@ impl LocalKms {
         }
         match load(&source.path, source.rules) {
             Ok((ring, version)) => {
-                let kids = ring.kids();
-                *sync::write(&self.0.ring) = Arc::new(ring);
+                let held = ring.kids();
+                let before = std::mem::replace(&mut *sync::write(&self.0.ring), Arc::new(ring));
                 *loaded = version;
-                Refresh::Reloaded(kids)
+                let added = held.iter().copied().filter(|kid| before.key(*kid).is_none());
+                Refresh::Reloaded {
+                    added: added.collect(),
+                    held,
+                }
             }
             Err(problem) => Refresh::Failed(problem.at(&source.path)),
         }
@@ -217,9 +226,12 @@ impl Kms for LocalKms {
             let refreshed = tokio::task::spawn_blocking(move || keyring.refresh_if_changed()).await;
             match refreshed {
                 Ok(Refresh::Unchanged) | Err(_) => Change::None,
-                Ok(Refresh::Reloaded(kids)) => {
-                    let kids: Vec<String> = kids.iter().map(ToString::to_string).collect();
-                    Change::Renewed(format!("keyring reloaded with the KMS keys {}", kids.join(", ")))
+                Ok(Refresh::Reloaded { held, added }) => {
+                    let held: Vec<String> = held.iter().map(ToString::to_string).collect();
+                    Change::Renewed {
+                        cures: Cures::Keys(added.into_iter().map(Kid::uri).collect()),
+                        what: format!("keyring reloaded with the KMS keys {}", held.join(", ")),
+                    }
                 }
                 Ok(Refresh::Failed(error)) => Change::Rejected(format!(
                     "the keyring changed and cannot be used; the previous KMS keys stay in use: {error}"

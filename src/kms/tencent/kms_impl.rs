@@ -8,7 +8,8 @@ use super::key::{TencentKey, is_key};
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 use crate::kms::client::decrypt_and_encrypt;
 use crate::kms::{
-    Access, Change, GeneratedDataKey, HeldCredentials, KeyDescription, KeyUri, Kms, KmsError, action,
+    Access, Change, Class, Cures, GeneratedDataKey, HeldCredentials, KeyDescription, KeyUri, Kms, KmsError,
+    action,
 };
 
 /// Returns the key that `uri` names, or the error that explains the form of a key.
@@ -119,7 +120,10 @@ impl Kms for TencentKms {
                 let source = self
                     .credentials()
                     .map_or("an unknown source", |held| held.source.as_str());
-                Change::Renewed(format!("credentials are available again, from {source}"))
+                Change::Renewed {
+                    cures: Cures::Calls,
+                    what: format!("credentials are available again, from {source}"),
+                }
             } else {
                 Change::None
             }

@@ -5,7 +5,6 @@ mod differential;
 mod doctor;
 mod key_selection;
 mod keyring;
-
 mod leaks;
 mod opening;
 mod output;
