@@ -47,6 +47,8 @@ pub enum Rejection {
     Admission,
     /// 413: too large for the API server or etcd.
     TooLarge,
+    /// The type of the Secret with this name would change.
+    TypeChange(String),
 }
 
 /// The result of a reconcile. Its fields hold only public names, codes and times.
@@ -169,6 +171,8 @@ pub enum NotRestored {
     /// It is changed or deleted again each time, so the next attempt is delayed. The name of the field manager that changes
     /// it, if known.
     Contested(Option<String>),
+    /// It is being deleted, but a finalizer holds it.
+    Held,
 }
 
 /// What this version does not support.

@@ -99,6 +99,7 @@ reasons! {
     ApiForbidden: Some(Verdict::Stalled), "the controller lacks a permission on Secrets";
     SecretCreated: None, "the Secret was created";
     SecretUpdated: None, "the Secret was updated to a new generation";
+    SecretRecreated: None, "the Secret was deleted and created again, because its type changed";
     DriftHealed: None, "a deleted or edited Secret was restored";
     Adopted: None, "an existing Secret was adopted";
     Released: None, "the Secret was released and is no longer managed";

@@ -11,6 +11,10 @@ pub struct Timings {
     pub retry_min: Duration,
     /// The maximum delay of any retry of an object.
     pub retry_max: Duration,
+    /// The same for a Secret that was rejected for its values: only a re-sealed document or another policy cures that.
+    pub rejected_min: Duration,
+    /// The maximum delay of any such retry.
+    pub rejected_max: Duration,
     /// The maximum delay of a stream's first retry; it doubles with each failure.
     pub stream_retry_min: Duration,
     /// The maximum delay of any retry of a stream.
@@ -50,6 +54,8 @@ impl Default for Timings {
         Timings {
             retry_min: Duration::from_secs(1),
             retry_max: Duration::from_mins(5),
+            rejected_min: Duration::from_mins(1),
+            rejected_max: Duration::from_hours(1),
             stream_retry_min: Duration::from_secs(1),
             stream_retry_max: Duration::from_secs(30),
             watch: Duration::from_secs(290),

@@ -54,11 +54,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [envelope-secrets.io]
   resources: [envelopesecrets/status]
   verbs: [patch]
-# The Secrets. The controller requests metadata only and never receives a value, but RBAC cannot express that. It deletes no
-# Secret: the garbage collector does when the EnvelopeSecret is deleted.
+# The Secrets. The controller requests metadata only and never receives a value, but RBAC cannot express that. It deletes a
+# Secret only to create it again with another type, which cannot be changed in place, and only if it is the only owner.
+# Without `delete`, such an object reports ApiForbidden. The Secrets of deleted objects are left to the garbage collector.
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get, list, watch, create, patch]
+  verbs: [get, list, watch, create, patch, delete]
 # Events about the documents; repeated ones are counted by a patch.
 - apiGroups: [events.k8s.io]
   resources: [events]

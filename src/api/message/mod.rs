@@ -236,6 +236,12 @@ impl Outcome {
                     field(name)
                 )
             }
+            Outcome::SecretRejected {
+                rejection: Rejection::TypeChange(name),
+            } => format!(
+                "the type of a secret cannot be changed: delete secret {} or use a new name",
+                field(name)
+            ),
             Outcome::SecretRejected { rejection } => {
                 let (reason, advice) = rejected(rejection);
                 format!("the API server rejected the secret: {reason}; {kept}; {advice}")
@@ -256,6 +262,7 @@ impl Outcome {
 fn not_restored(what: &str, cause: &NotRestored) -> String {
     let cause = match cause {
         NotRestored::Failed(reason) => format!("{} ({reason})", reason.summary()),
+        NotRestored::Held => "a finalizer still holds it".to_owned(),
         NotRestored::Contested(_) if what == "deleted" => "it is deleted again each time".to_owned(),
         NotRestored::Contested(manager) => {
             format!("{} changes it again each time", client(manager.as_deref()))
@@ -337,6 +344,7 @@ fn rejected(rejection: &Rejection) -> (String, &'static str) {
             "ask the owner of that policy",
         ),
         Rejection::TooLarge => ("it is too large".to_owned(), "split it into several secrets"),
+        Rejection::TypeChange(_) => ("its type cannot be changed".to_owned(), "use a new name"),
     }
 }
 

@@ -7,10 +7,11 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Request;
 use http::header::{ACCEPT, HeaderValue};
 use kube::Client;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -81,6 +82,50 @@ impl Writer {
         Ok(applied)
     }
 
+    /// Applies a Secret as a dry run: the API server checks permissions, quota and admission, and stores nothing.
+    pub(in crate::controller) async fn probe_secret(
+        &self,
+        key: &ObjectKey,
+        body: &Value,
+    ) -> Result<(), ApiError> {
+        let params = PatchParams {
+            dry_run: true,
+            ..PatchParams::apply(SECRET_MANAGER).force()
+        };
+        let probed = self.patch_metadata(key, &params, &Patch::Apply(body)).await;
+        probed
+            .map(drop)
+            .map_err(|failure| failure.classify(patch(Kind::Secrets, key)))
+    }
+
+    /// Deletes a Secret, if it still has this uid and resourceVersion.
+    pub(in crate::controller) async fn delete_secret(
+        &self,
+        key: &ObjectKey,
+        uid: &str,
+        resource_version: &str,
+    ) -> Result<(), ApiError> {
+        let params = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: Some(resource_version.to_owned()),
+            }),
+            ..DeleteParams::background()
+        };
+        let request = secrets(key).delete(&key.name, &params).map(|mut request| {
+            // Where a finalizer holds the Secret, the response is the Secret itself.
+            request.headers_mut().insert(ACCEPT, METADATA_ONLY);
+            request
+        });
+        let target = Target {
+            verb: "delete",
+            kind: Kind::Secrets,
+            key,
+        };
+        let deleted = self.send(target, request).await;
+        deleted.map(drop).map_err(|failure| failure.classify(target))
+    }
+
     /// Applies a JSON Patch to a Secret and returns the resulting metadata. The patch itself tests the resourceVersion.
     pub(in crate::controller) async fn patch_secret(
         &self,
@@ -145,7 +190,7 @@ impl Writer {
             request.headers_mut().insert(ACCEPT, METADATA_ONLY);
             request
         });
-        self.send(patch(Kind::Objects, key), request).await
+        metadata(&self.send(patch(Kind::Objects, key), request).await?)
     }
 
     async fn patch_metadata<P: Serialize + std::fmt::Debug>(
@@ -155,7 +200,7 @@ impl Writer {
         body: &Patch<P>,
     ) -> Result<Meta, Failure> {
         let request = secrets(key).patch_metadata(&key.name, params, body);
-        self.send(patch(Kind::Secrets, key), request).await
+        metadata(&self.send(patch(Kind::Secrets, key), request).await?)
     }
 
     fn written(&self, kind: Kind, meta: &Meta, replaced: &str, mark: Mark) {
@@ -168,16 +213,20 @@ impl Writer {
         &self,
         target: Target<'_>,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
-    ) -> Result<Meta, Failure> {
+    ) -> Result<Bytes, Failure> {
         let (_slot, waited) = self.slots.acquire(&target.key.namespace).await;
         self.metrics.lane_waited("write", waited);
         if !self.token.is_valid() {
             return Err(Failure::TokenExpired);
         }
         let request = request.map_err(kube::Error::BuildRequest)?;
-        let partial: Partial = decoded(&requests::send(&self.client, request).await?)?;
-        Ok(partial.metadata)
+        Ok(requests::send(&self.client, request).await?)
     }
+}
+
+fn metadata(response: &[u8]) -> Result<Meta, Failure> {
+    let partial: Partial = decoded(response)?;
+    Ok(partial.metadata)
 }
 
 /// Why a write failed.

@@ -51,13 +51,7 @@ impl Reconciler<'_> {
         if cause == Cause::Missing {
             self.confirm_object(snapshot).await?;
         }
-        let precondition = match &snapshot.secret {
-            None => Precondition::Absent,
-            Some(facts) => Precondition::Unchanged {
-                uid: facts.uid.clone(),
-                resource_version: facts.resource_version.clone(),
-            },
-        };
+        let precondition = Precondition::of(snapshot.secret.as_deref());
         let object_uid = &*snapshot.object.uid;
         let body = SecretBody {
             key: self.key,
@@ -120,6 +114,9 @@ impl Reconciler<'_> {
                     holds: applied.map(|applied| applied.generation),
                     generation: snapshot.object.generation,
                 }
+            }
+            ApiError::ImmutableField(fields) if fields == ["type"] => {
+                return self.recreate(snapshot, opening).await;
             }
             ApiError::ImmutableField(fields) => Outcome::SecretRejected {
                 rejection: Rejection::Invalid(fields),
@@ -211,6 +208,7 @@ impl Reconciler<'_> {
     fn announce(&self, snapshot: &Snapshot, cause: Cause, applied: &Applied, sealed: &Sealed) {
         let reason = match (cause, &snapshot.secret) {
             (Cause::Verify, _) => return,
+            _ if self.recreated => Reason::SecretRecreated,
             (Cause::Missing | Cause::Edited, _) => Reason::DriftHealed,
             (Cause::New, None) => Reason::SecretCreated,
             (Cause::New | Cause::Changed, _) => Reason::SecretUpdated,

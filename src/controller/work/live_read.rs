@@ -69,7 +69,7 @@ impl Reconciler<'_> {
         }
     }
 
-    fn read_failed(&mut self, error: ApiError) -> Step {
+    pub(in crate::controller) fn read_failed(&mut self, error: ApiError) -> Step {
         match error {
             ApiError::NotFound | ApiError::NamespaceTerminating => self.finish_gone(),
             ApiError::Conflict | ApiError::ImmutableField(_) | ApiError::NotWriter => {

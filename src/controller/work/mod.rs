@@ -6,6 +6,7 @@ pub(in crate::controller) mod context;
 pub(in crate::controller) mod live_read;
 pub(in crate::controller) mod opener;
 pub(in crate::controller) mod opening;
+pub(in crate::controller) mod probe;
 pub(in crate::controller) mod providers;
 pub(in crate::controller) mod queue;
 pub(in crate::controller) mod reader;

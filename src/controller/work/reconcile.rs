@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::clock::now;
 use super::context::Context;
 use super::opener::Opening;
-use super::reconciler::{Action, Finished, LiveRead, Reconciler, Snapshot, Step};
+use super::reconciler::{Action, Finished, LiveRead, Reconciler, Snapshot, Step, next_retry};
 use crate::api::{NotRestored, Outcome, Reason};
 use crate::controller::act::secret::desired;
 use crate::controller::decide::cures::Blocked;
@@ -37,6 +37,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         live_read: LiveRead::NotRead,
         facts_checked: false,
         last_cure,
+        recreated: false,
         object_gone: false,
     };
     let finished = reconciler.run().await;
@@ -132,6 +133,21 @@ impl Reconciler<'_> {
                 Step::Finished(self.retry_later(Action::LeftAlone))
             }
             Plan::LeaveAlone => Step::Finished(Finished::silently(Action::LeftAlone)),
+            Plan::Held => {
+                let cause = NotRestored::Held;
+                let requeue_at = self
+                    .live_read
+                    .unwatched()
+                    .is_some()
+                    .then(|| next_retry(&mut self.state.status_retries, &self.context.timings));
+                self.report(
+                    &snapshot,
+                    &Outcome::SecretMissing { cause },
+                    Action::LeftAlone,
+                    requeue_at,
+                )
+                .await
+            }
             Plan::ReadSecret => self.read_secret().await,
             Plan::Refuse(outcome) => self.refuse(&snapshot, outcome).await,
             Plan::Foreign(owner) => self.report_conflict(&snapshot, owner).await,
@@ -241,7 +257,7 @@ impl Reconciler<'_> {
             Some(opening) => self.apply(snapshot, cause, opening).await,
             None => {
                 if cause == Cause::Missing {
-                    self.state.clear_immutable();
+                    self.state.secret_deleted();
                 }
                 let pending = self.state.pending_retry(&self.context.cures(), now());
                 if let Some((outcome, due)) = pending {
@@ -254,11 +270,15 @@ impl Reconciler<'_> {
                     self.facts_checked = true;
                     return self.read_both().await;
                 }
-                let secret_uid = snapshot.secret.as_deref().map(|facts| &*facts.uid);
-                if let Some(outcome) = self.state.still_immutable(secret_uid) {
+                if let Some(outcome) = self.state.still_refused(snapshot.secret.as_deref()) {
                     return self.fail(&snapshot, outcome).await;
                 }
                 if let Some(step) = self.damp(&snapshot, cause).await {
+                    return step;
+                }
+                if !self.state.is_attempting()
+                    && let Some(step) = self.probe(&snapshot, cause).await
+                {
                     return step;
                 }
                 self.state.attempt(self.last_cure);
@@ -300,12 +320,16 @@ impl Reconciler<'_> {
     /// Records a failed attempt, reports it and schedules the retry.
     pub(in crate::controller) async fn fail(&mut self, snapshot: &Snapshot, outcome: Outcome) -> Step {
         let timings = &self.context.timings;
-        let retry = (timings.retry_min, timings.retry_max);
+        let retry = if self.state.is_rejected_for_values(&outcome) {
+            (timings.rejected_min, timings.rejected_max)
+        } else {
+            (timings.retry_min, timings.retry_max)
+        };
         let blocked = Blocked::new(outcome.reason(), snapshot.wrap_keys());
         let due = self
             .state
             .failed(outcome.clone(), blocked, self.last_cure, now(), retry);
-        self.state.failed_secret = snapshot.secret.as_ref().map(|facts| facts.uid.clone());
+        self.state.failed_secret.clone_from(&snapshot.secret);
         self.report_failure(snapshot, outcome, Action::Failed, due).await
     }
 

@@ -157,6 +157,8 @@ pub(in crate::controller) struct Reconciler<'a> {
     pub(in crate::controller) live_read: LiveRead,
     /// Whether this reconcile has read object and Secret before opening the document again.
     pub(in crate::controller) facts_checked: bool,
+    /// Whether this reconcile has deleted the Secret to create it with another type.
+    pub(in crate::controller) recreated: bool,
     /// The last change of keys and credentials when this reconcile began.
     pub(in crate::controller) last_cure: u64,
     /// The object is gone: nothing about it needs to be remembered.

@@ -115,6 +115,7 @@ async fn unrepresentable_timestamp_stops_neither_list_nor_watch() {
     stop(running).await;
     // Other tests list all namespaces with kube's types.
     let control = plane_with_crd();
-    control.kubectl(["delete", "--raw", &object]).unwrap();
+    // The Secret first: the garbage collector deletes it with its owner.
     control.kubectl(["delete", "--raw", &secret]).unwrap();
+    control.kubectl(["delete", "--raw", &object]).unwrap();
 }

@@ -8,6 +8,7 @@ mod hostile;
 mod lifecycle;
 mod preconditions;
 mod refusals;
+mod rejections;
 mod requests;
 mod restore;
 mod scale;

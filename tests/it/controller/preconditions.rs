@@ -1,9 +1,9 @@
 //! The write preconditions (docs/design/controller.md#write-preconditions), each tested on the API server itself. Run on
 //! every supported minor version before a release.
 
-use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
 use kube::Api;
-use kube::api::{DeleteParams, PartialObjectMeta, Patch, PatchParams};
+use kube::api::{DeleteParams, PartialObjectMeta, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 
 use crate::support::controller::TestNamespace;
@@ -179,6 +179,46 @@ async fn status_is_written_only_for_the_observed_version() {
     assert!(matches!(refused, Some(kube::Error::Api(status)) if status.code == 409));
     objects
         .patch_status("db", &params, &status(&changed.metadata.resource_version))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn dry_run_in_a_terminating_namespace_is_refused_like_a_write() {
+    let place = TestNamespace::new("terminating").await;
+    let held: ConfigMap =
+        serde_json::from_value(json!({"metadata": {"name": "held", "finalizers": ["example.com/hold"]}}))
+            .unwrap();
+    let maps: Api<ConfigMap> = Api::namespaced(place.client.clone(), &place.namespace);
+    maps.create(&PostParams::default(), &held).await.unwrap();
+    let namespaces: Api<Namespace> = Api::all(place.client.clone());
+    namespaces
+        .delete(&place.namespace, &DeleteParams::default())
+        .await
+        .unwrap();
+    let body =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s", "resourceVersion": "1"}});
+    for dry_run in [true, false] {
+        let params = PatchParams {
+            dry_run,
+            ..PatchParams::apply(MANAGER).force()
+        };
+        let refused = place
+            .secrets()
+            .patch("s", &params, &Patch::Apply(&body))
+            .await
+            .err();
+        let Some(kube::Error::Api(status)) = refused else {
+            panic!("the namespace is being deleted")
+        };
+        let mut causes = status.details.iter().flat_map(|details| &details.causes);
+        assert!(
+            causes.any(|cause| cause.reason == "NamespaceTerminating"),
+            "{status:?}"
+        );
+    }
+    let free = json!({"metadata": {"finalizers": null}});
+    maps.patch("held", &PatchParams::default(), &Patch::Merge(free))
         .await
         .unwrap();
 }

@@ -13,7 +13,7 @@ use crate::controller::decide::plan::Desired;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::decode::Meta;
 use crate::controller::observe::fields::{FieldSet, OwnedEntries};
-use crate::controller::observe::secret_facts::is_object;
+use crate::controller::observe::secret_facts::{SecretFacts, is_object};
 use crate::envelope::encoding::to_hex;
 use crate::envelope::wire::{API_VERSION, KIND};
 use crate::envelope::{Document, Opened, Template};
@@ -21,6 +21,8 @@ use crate::manifest::{SecretManifest, Values};
 
 /// The type of a Secret whose template sets none.
 const DEFAULT_TYPE: &str = "Opaque";
+/// `{}` in base64: valid as a value of every built-in type of Secret, including those that hold JSON.
+const PLACEHOLDER: &str = "e30=";
 
 /// The precondition of a write (docs/design/controller.md#write-preconditions).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,17 @@ pub(in crate::controller) enum Precondition {
 }
 
 impl Precondition {
+    /// Returns the precondition of a write that was planned on this state of the Secret.
+    pub(in crate::controller) fn of(secret: Option<&SecretFacts>) -> Self {
+        match secret {
+            None => Precondition::Absent,
+            Some(facts) => Precondition::Unchanged {
+                uid: facts.uid.clone(),
+                resource_version: facts.resource_version.clone(),
+            },
+        }
+    }
+
     /// Returns the resourceVersion that a write with this precondition carries.
     pub(in crate::controller) fn resource_version(&self) -> &str {
         match self {
@@ -103,7 +116,12 @@ impl Serialize for SecretBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let secret = SecretManifest {
             opened: self.opened,
-            metadata: self.metadata(&self.opened.document().spec().template),
+            metadata: metadata(
+                self.key,
+                self.object_uid,
+                self.precondition,
+                &self.opened.document().spec().template,
+            ),
             default_type: Some(DEFAULT_TYPE),
             values: Values::Data,
         };
@@ -111,34 +129,66 @@ impl Serialize for SecretBody<'_> {
     }
 }
 
-impl SecretBody<'_> {
-    fn metadata(&self, template: &Template) -> Value {
-        let uid = match self.precondition {
-            Precondition::Absent => None,
-            Precondition::Unchanged { uid, .. } => Some(uid),
-        };
-        let owner = OwnerReference {
-            api_version: API_VERSION.to_owned(),
-            kind: KIND.to_owned(),
-            name: self.key.name.to_string(),
-            uid: self.object_uid.to_owned(),
-            controller: Some(true),
-            // It would require permission on the object's finalizers.
-            block_owner_deletion: None,
-        };
-        let mut metadata = json!({
-            "name": &*self.key.name,
-            "namespace": &*self.key.namespace,
-            "resourceVersion": self.precondition.resource_version(),
-            "labels": labels(template),
-            "annotations": template.annotations,
-            "ownerReferences": [owner],
-        });
-        if let Some(uid) = uid {
-            metadata["uid"] = json!(uid);
-        }
-        metadata
+fn metadata(key: &ObjectKey, object_uid: &str, precondition: &Precondition, template: &Template) -> Value {
+    let uid = match precondition {
+        Precondition::Absent => None,
+        Precondition::Unchanged { uid, .. } => Some(uid),
+    };
+    let owner = OwnerReference {
+        api_version: API_VERSION.to_owned(),
+        kind: KIND.to_owned(),
+        name: key.name.to_string(),
+        uid: object_uid.to_owned(),
+        controller: Some(true),
+        // It would require permission on the object's finalizers.
+        block_owner_deletion: None,
+    };
+    let mut metadata = json!({
+        "name": &*key.name,
+        "namespace": &*key.namespace,
+        "resourceVersion": precondition.resource_version(),
+        "labels": labels(template),
+        "annotations": template.annotations,
+        "ownerReferences": [owner],
+    });
+    if let Some(uid) = uid {
+        metadata["uid"] = json!(uid);
     }
+    metadata
+}
+
+/// Returns the body of a dry run that shows, before the document is opened, whether the API server would accept its Secret:
+/// the Secret with a placeholder instead of each value.
+pub(in crate::controller) fn probe_body(
+    key: &ObjectKey,
+    object_uid: &str,
+    document: &Document,
+    precondition: &Precondition,
+) -> Value {
+    let template = &document.spec().template;
+    let data: BTreeMap<&str, &str> = entry_names(document)
+        .into_iter()
+        .map(|name| (name, PLACEHOLDER))
+        .collect();
+    let mut body = json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": metadata(key, object_uid, precondition, template),
+        "type": template.type_.as_deref().unwrap_or(DEFAULT_TYPE),
+        "data": data,
+    });
+    if template.immutable == Some(true) {
+        body["immutable"] = json!(true);
+    }
+    body
+}
+
+/// Whether the Secret belongs to the object of this uid alone: no other owner uses it.
+pub(in crate::controller) fn is_exclusive(meta: &Meta, object_uid: &str) -> bool {
+    let [owner] = meta.owner_references.as_slice() else {
+        return false;
+    };
+    owner.uid == object_uid && meta.labels.get(MANAGED_LABEL) == Some(Mode::Owned.label())
 }
 
 /// Returns the JSON Patch that removes what our Apply left in the Secret: data entries that are not in `document`,

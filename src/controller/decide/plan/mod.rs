@@ -35,8 +35,10 @@ pub(in crate::controller) struct View<'a> {
 pub(in crate::controller) enum Plan {
     /// Nothing to maintain: the object does not exist or is being deleted.
     Gone,
-    /// Leave the Secret alone for now: a newer controller wrote it, or it is being deleted.
+    /// Leave the Secret alone for now: a newer controller wrote it, or it is a foreign one that is being deleted.
     LeaveAlone,
+    /// The Secret is being deleted, and a finalizer holds it: it cannot be created again yet.
+    Held,
     /// Read the Secret's metadata by name first.
     ReadSecret,
     /// The document must not be opened: only the status changes.
@@ -131,7 +133,10 @@ pub(in crate::controller) fn plan(view: View<'_>) -> Plan {
                 Cause::New
             });
         }
-        Some(secret) if secret.deleting => return Plan::LeaveAlone,
+        Some(secret) if secret.deleting => {
+            let foreign = matches!(secret.holder, Holder::Foreign(_));
+            return if foreign { Plan::LeaveAlone } else { Plan::Held };
+        }
         Some(SecretFacts {
             holder: Holder::Foreign(owner),
             ..

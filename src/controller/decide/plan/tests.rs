@@ -224,7 +224,16 @@ fn objects_being_deleted_or_written_by_newer_controllers_are_left_alone() {
         deleting: true,
         ..secret()
     };
-    assert_eq!(planned(&object(|_| {}), Some(&deleting)), Plan::LeaveAlone);
+    assert_eq!(
+        planned(&object(|_| {}), Some(&deleting)),
+        Plan::Held,
+        "by a finalizer"
+    );
+    let foreign = SecretFacts {
+        holder: Holder::Foreign(None),
+        ..deleting
+    };
+    assert_eq!(planned(&object(|_| {}), Some(&foreign)), Plan::LeaveAlone);
 }
 
 #[test]

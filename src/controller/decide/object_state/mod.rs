@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::api::{Applied, Outcome, Reason, Sealed};
+use crate::api::{Applied, Outcome, Reason, Rejection, Sealed};
 use crate::backoff::ExponentialBackoff;
 use crate::controller::backoff::Backoff;
 use crate::controller::decide::cures::{Blocked, CureLog};
@@ -24,8 +24,10 @@ pub(in crate::controller) struct ObjectState {
     refused: Option<(Blocked, u64)>,
     /// The last change of keys and credentials when the current attempt to open the document began.
     attempt: Option<u64>,
-    /// The uid of the Secret that the last failed attempt found.
-    pub(in crate::controller) failed_secret: Option<Box<str>>,
+    /// The Secret that the last failed attempt found.
+    pub(in crate::controller) failed_secret: Option<Arc<SecretFacts>>,
+    /// Whether a dry run without values has not been refused since the last failure.
+    pub(in crate::controller) probed: bool,
     /// A foreign Secret that no watch delivers.
     pub(in crate::controller) foreign: Option<ForeignSecret>,
     /// A success that is not in the status yet.
@@ -85,6 +87,8 @@ impl ObjectState {
         self.first_seen = Some(now);
         self.failure = None;
         self.refused = None;
+        self.attempt = None;
+        self.probed = false;
         self.foreign = None;
     }
 
@@ -144,6 +148,7 @@ impl ObjectState {
             backoff,
         });
         self.refused = None;
+        self.probed = false;
         due
     }
 
@@ -161,19 +166,56 @@ impl ObjectState {
         })
     }
 
-    /// Returns an `ImmutableSecret` failure that concerns the Secret with this uid: as long as that Secret exists, no
-    /// write can succeed.
-    pub(in crate::controller) fn still_immutable(&self, secret_uid: Option<&str>) -> Option<Outcome> {
+    /// Returns the failure if this Secret is its cause: as long as an immutable Secret exists, or one of another type is
+    /// unchanged, no write can succeed.
+    pub(in crate::controller) fn still_refused(&self, secret: Option<&SecretFacts>) -> Option<Outcome> {
         let failure = self.failure.as_ref()?;
-        let same = secret_uid.is_some() && self.failed_secret.as_deref() == secret_uid;
-        (same && failure.outcome.reason() == Reason::ImmutableSecret).then(|| failure.outcome.clone())
+        let (failed, now) = (self.failed_secret.as_deref()?, secret?);
+        let same = failed.uid == now.uid;
+        let unchanged = same && failed.resource_version == now.resource_version;
+        let refused = match &failure.outcome {
+            Outcome::ImmutableSecret { .. } => same,
+            outcome => is_type_change(outcome) && unchanged,
+        };
+        refused.then(|| failure.outcome.clone())
     }
 
-    /// Forgets an `ImmutableSecret` failure, because the Secret was deleted as its message advises.
-    pub(in crate::controller) fn clear_immutable(&mut self) {
-        let immutable = |failure: &Failure| matches!(failure.outcome, Outcome::ImmutableSecret { .. });
-        if self.failure.as_ref().is_some_and(immutable) {
+    /// Forgets a failure that an existing Secret caused, because it was deleted as its message advises.
+    pub(in crate::controller) fn secret_deleted(&mut self) {
+        let by_secret = |failure: &Failure| {
+            matches!(failure.outcome, Outcome::ImmutableSecret { .. }) || is_type_change(&failure.outcome)
+        };
+        if self.failure.as_ref().is_some_and(by_secret) {
             self.failure = None;
+        }
+    }
+
+    /// Whether a document is being opened.
+    pub(in crate::controller) fn is_attempting(&self) -> bool {
+        self.attempt.is_some()
+    }
+
+    /// Whether the API server refused the last write for what a dry run without values can show.
+    pub(in crate::controller) fn may_be_probed(&self) -> bool {
+        self.failure
+            .as_ref()
+            .is_some_and(|failure| match &failure.outcome {
+                Outcome::ApiForbidden { .. } | Outcome::ApiUnavailable { .. } => true,
+                Outcome::SecretRejected { rejection } => {
+                    matches!(rejection, Rejection::Quota | Rejection::Admission)
+                }
+                _ => false,
+            })
+    }
+
+    /// Whether the API server rejected the values: the same document is rejected each time.
+    pub(in crate::controller) fn is_rejected_for_values(&self, outcome: &Outcome) -> bool {
+        match outcome {
+            Outcome::SecretRejected { rejection } => {
+                self.probed || matches!(rejection, Rejection::Invalid(_) | Rejection::TooLarge)
+            }
+            Outcome::ApiForbidden { .. } => self.probed,
+            _ => false,
         }
     }
 
@@ -188,6 +230,7 @@ impl ObjectState {
         self.failure = None;
         self.refused = None;
         self.attempt = None;
+        self.probed = false;
         self.foreign = None;
         self.synced_generation = Some(self.generation);
         self.heals.finish();
@@ -214,173 +257,14 @@ impl ObjectState {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::KmsResponse;
-    use crate::controller::decide::cures::Cure;
-    use crate::controller::observe::decode;
-    use serde_json::json;
-
-    const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(5));
-
-    fn object(uid: &str, generation: i64) -> Object {
-        let text = json!({"metadata": {"name": "db", "namespace": "prod", "uid": uid, "resourceVersion": "7",
-                          "generation": generation}, "spec": {}});
-        decode::item::<Object>(&text.to_string()).expect("an object").1
-    }
-
-    const KEY: &str = "local://fa1975b2";
-
-    fn fail(state: &mut ObjectState, outcome: Outcome, now: Instant) -> Instant {
-        let blocked = Blocked::new(outcome.reason(), [KEY].into_iter());
-        state.failed(outcome, blocked, 0, now, RETRY)
-    }
-
-    fn throttled(code: &str, request: &str) -> Outcome {
-        let response = KmsResponse {
-            code: Some(code.into()),
-            message: None,
-            request_id: Some(request.into()),
-        };
-        Outcome::KmsThrottled {
-            key: Box::default(),
-            response,
+fn is_type_change(outcome: &Outcome) -> bool {
+    matches!(
+        outcome,
+        Outcome::SecretRejected {
+            rejection: Rejection::TypeChange(_)
         }
-    }
-
-    #[test]
-    fn failure_is_retried_later_but_new_generation_immediately() {
-        let now = Instant::now();
-        let mut state = ObjectState::default();
-        state.observe(&object("o-1", 1), now);
-        let due = fail(&mut state, throttled("Limit", "r-1"), now);
-        assert_eq!(
-            state.pending_retry(&CureLog::default(), now),
-            Some((throttled("Limit", "r-1"), due))
-        );
-        assert_eq!(state.pending_retry(&CureLog::default(), due), None, "due");
-        let mut cures = CureLog::default();
-        cures.record(&Cure::Keys(vec!["local://00000000".into()]));
-        assert!(
-            !state.is_cured(&cures) && state.pending_retry(&cures, now).is_some(),
-            "another key"
-        );
-        cures.record(&Cure::Keys(vec![KEY.into()]));
-        assert!(
-            state.is_cured(&cures) && state.pending_retry(&cures, now).is_none(),
-            "a key of its document"
-        );
-        state.observe(&object("o-1", 1), now);
-        assert!(
-            state.pending_retry(&CureLog::default(), now).is_some(),
-            "same object"
-        );
-        state.observe(&object("o-1", 2), now);
-        assert_eq!(
-            state.pending_retry(&CureLog::default(), now),
-            None,
-            "new generation"
-        );
-        assert_eq!(state.first_seen, Some(now));
-        state.succeeded();
-        state.observe(&object("o-1", 2), now);
-        assert_eq!(state.first_seen, None, "its Secret is already written");
-        fail(&mut state, throttled("Limit", "r-1"), now);
-        state.observe(&object("o-2", 2), now);
-        assert_eq!(
-            state.pending_retry(&CureLog::default(), now),
-            None,
-            "new object of the same name"
-        );
-    }
-
-    #[test]
-    fn change_during_an_attempt_cures_its_failure() {
-        let now = Instant::now();
-        let mut state = ObjectState::default();
-        state.observe(&object("o-1", 1), now);
-        let mut cures = CureLog::default();
-        state.attempt(cures.last());
-        cures.record(&Cure::Keys(vec![KEY.into()]));
-        state.attempt(cures.last());
-        let failed = |state: &mut ObjectState, cures: &CureLog| {
-            let blocked = Blocked::new(Reason::KmsKeyUnusable, [KEY].into_iter());
-            state.failed(throttled("Limit", "r-1"), blocked, cures.last(), now, RETRY);
-        };
-        failed(&mut state, &cures);
-        assert!(state.is_cured(&cures), "the attempt began before the change");
-        state.attempt(cures.last());
-        failed(&mut state, &cures);
-        assert!(!state.is_cured(&cures));
-        state.refused(Blocked::new(Reason::NoUsableKey, [KEY].into_iter()), cures.last());
-        cures.record(&Cure::Keys(vec![KEY.into()]));
-        assert!(state.is_cured(&cures));
-        state.succeeded();
-        assert!(!state.is_cured(&cures));
-    }
-
-    #[test]
-    fn each_overdue_read_doubles_the_wait_for_the_watch() {
-        for (reads, seconds) in [(0, 30), (1, 60), (2, 120), (4, 480), (5, 600), (40, 600)] {
-            let state = ObjectState {
-                overdue_reads: reads,
-                ..ObjectState::default()
-            };
-            let wait = state.expectation(Duration::from_secs(30));
-            assert_eq!(wait.as_secs(), seconds, "{reads} reads");
-        }
-    }
-
-    #[test]
-    fn deleted_immutable_secret_ends_the_wait() {
-        let now = Instant::now();
-        let mut state = ObjectState::default();
-        let immutable = Outcome::ImmutableSecret {
-            name: "db".into(),
-            holds: Some(1),
-            generation: 2,
-        };
-        state.failed_secret = Some("s-1".into());
-        fail(&mut state, immutable.clone(), now);
-        assert!(state.was_refused());
-        assert_eq!(state.still_immutable(Some("s-1")), Some(immutable));
-        assert_eq!(state.still_immutable(Some("s-2")), None, "replaced");
-        assert_eq!(state.still_immutable(None), None, "deleted");
-        state.clear_immutable();
-        assert!(!state.was_refused());
-        assert_eq!(state.pending_retry(&CureLog::default(), now), None);
-        fail(&mut state, throttled("Limit", "r-1"), now);
-        state.clear_immutable();
-        assert!(
-            state.pending_retry(&CureLog::default(), now).is_some(),
-            "other failures stay"
-        );
-    }
-
-    #[test]
-    fn success_overlays_the_object_until_it_is_in_the_status() {
-        let mut state = ObjectState::default();
-        let applied = Applied {
-            generation: 1,
-            ..Applied::default()
-        };
-        state.unreported = Some(Unreported {
-            applied: applied.clone(),
-            sealed: Sealed::default(),
-        });
-        let mut seen = object("o-1", 1);
-        let status = crate::api::EnvelopeSecretStatus::default();
-        assert!(seen.status.equals(&status));
-        state.overlay(&mut seen);
-        assert_eq!(seen.status.applied, Some(applied));
-        assert!(
-            seen.status.equals(&status),
-            "the fingerprint is still that of the stored status"
-        );
-        state.status_written();
-        let mut seen = object("o-1", 1);
-        state.overlay(&mut seen);
-        assert_eq!(seen.status.applied, None);
-    }
+    )
 }
+
+#[cfg(test)]
+mod tests;
