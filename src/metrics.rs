@@ -131,6 +131,7 @@ pub struct Metrics {
     /// The source last set for each provider.
     credential_sources: Mutex<BTreeMap<&'static str, &'static str>>,
     credential_expiry: Family<ProviderOnly, Gauge>,
+    reload_failed: Family<ProviderOnly, Gauge>,
 }
 
 /// Registers a metric and returns it.
@@ -249,6 +250,12 @@ impl Metrics {
                 "Expiry of a KMS provider's current credentials as a Unix timestamp; absent if they do not expire",
                 Family::default(),
             ),
+            reload_failed: register(
+                r,
+                "reload_failed",
+                "1 while a changed file of a KMS provider cannot be used, so that its previous content stays in use",
+                Family::default(),
+            ),
             credential_sources: Mutex::default(),
             on_scrape: OnceLock::new(),
             registry,
@@ -324,6 +331,12 @@ impl Metrics {
     /// Records the time from first seeing a generation to writing its Secret.
     pub fn secret_written(&self, after: Duration) {
         self.apply_to_secret.observe(after.as_secs_f64());
+    }
+
+    /// Sets whether a changed file of this provider cannot be used.
+    pub fn set_reload_failed(&self, provider: &'static str, failed: bool) {
+        let provider = ProviderOnly { provider };
+        self.reload_failed.get_or_create(&provider).set(failed.into());
     }
 
     /// Counts a delayed correction of a Secret.
@@ -402,6 +415,7 @@ mod tests {
         metrics.secret_written(Duration::from_secs(1));
         metrics.event_dropped();
         metrics.heal_damped();
+        metrics.set_reload_failed("local", true);
         metrics.undecodable("secrets");
         metrics.set_streams("secrets", "synced", 1);
         metrics.stream_failed("secrets", "forbidden");
@@ -422,6 +436,7 @@ mod tests {
             "envelope_secrets_apply_to_secret_seconds_count 1",
             "envelope_secrets_events_dropped_total 1",
             "envelope_secrets_heals_damped_total 1",
+            "envelope_secrets_reload_failed{provider=\"local\"} 1",
             "envelope_secrets_undecodable_objects_total{resource=\"secrets\"} 1",
             "envelope_secrets_streams{stream=\"secrets\",state=\"synced\"} 1",
             "envelope_secrets_stream_errors_total{stream=\"secrets\",state=\"forbidden\"} 1",

@@ -39,7 +39,10 @@ pub(in crate::controller) async fn follow(provider: &'static str, kms: Arc<dyn K
     let mut rejected = String::new();
     loop {
         tokio::time::sleep(context.timings.keyring).await;
-        match kms.poll_change().await {
+        let change = kms.poll_change().await;
+        let failed = matches!(change, Change::Rejected(_));
+        context.metrics.set_reload_failed(provider, failed);
+        match change {
             Change::None => {}
             Change::Renewed { cures, what } => {
                 rejected.clear();

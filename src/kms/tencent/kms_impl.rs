@@ -1,10 +1,13 @@
 //! Tencent Cloud KMS as a [`Kms`].
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::client::TencentKms;
 use super::key::{TencentKey, is_key};
+use super::transport::http::Reload;
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 use crate::kms::client::decrypt_and_encrypt;
 use crate::kms::{
@@ -15,6 +18,25 @@ use crate::kms::{
 /// Returns the key that `uri` names, or the error that explains the form of a key.
 fn require<'a>(uri: &'a KeyUri, action: &'static str) -> Result<TencentKey<'a>, KmsError> {
     TencentKey::require(uri, action).map_err(|error| error.into_kms_error(uri))
+}
+
+impl TencentKms {
+    /// Reloads the file of certificate authorities if it changed.
+    async fn poll_authorities(&self) -> Change {
+        let api = Arc::clone(&self.api);
+        // Off the runtime's threads: the file system may block.
+        let reload = tokio::task::spawn_blocking(move || api.http().reload_authorities()).await;
+        match reload {
+            Ok(Reload::Unchanged) | Err(_) => Change::None,
+            Ok(Reload::Reloaded(path)) => Change::Renewed {
+                cures: Cures::Calls,
+                what: format!("certificate authorities reloaded from {}", path.display()),
+            },
+            Ok(Reload::Failed(error)) => Change::Rejected(format!(
+                "the certificate authorities changed and cannot be used; the previous ones stay in use: {error}"
+            )),
+        }
+    }
 }
 
 impl Kms for TencentKms {
@@ -125,7 +147,7 @@ impl Kms for TencentKms {
                     what: format!("credentials are available again, from {source}"),
                 }
             } else {
-                Change::None
+                self.poll_authorities().await
             }
         }
         .boxed()

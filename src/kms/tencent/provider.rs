@@ -92,7 +92,7 @@ const CA_FILE: Setting = Setting {
     variable: "ENVELOPE_TENCENT_CA_FILE",
     kind: SettingKind::Path("FILE"),
     help: "Also trust the certificate authorities in this file (PEM)",
-    details: "",
+    details: "The controller reloads the file when it changes.",
     advanced: true,
 };
 const TIMEOUT: Setting = Setting {

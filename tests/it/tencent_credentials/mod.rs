@@ -1,6 +1,7 @@
 //! The credential sources of Tencent Cloud: the program and the client against the emulator of KMS, STS and the metadata
 //! service, with a pod token from a real API server.
 
+mod authorities;
 mod cluster;
 mod files;
 
@@ -34,7 +35,10 @@ struct Cloud {
 
 impl Cloud {
     fn new() -> Self {
-        let emulator = Emulator::fresh();
+        Cloud::of(Emulator::fresh())
+    }
+
+    fn of(emulator: Emulator) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let mut variables = emulator.environment();
         variables.retain(|(name, _)| !name.starts_with("TENCENTCLOUD_SECRET_"));

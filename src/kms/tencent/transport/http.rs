@@ -1,11 +1,12 @@
 //! HTTP/1.1 with time and size limits. Knows nothing of the API.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, RwLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::Client;
 use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Certificate, Client};
 use zeroize::Zeroizing;
 
 use super::clock::unix_now;
@@ -14,7 +15,9 @@ use super::failure::{invalid_proxy, request_failed, response_too_long};
 use super::limits::Limits;
 use super::proxy::Proxies;
 use super::setup::{SetupError, build, client_builder, read_authorities};
+use crate::files::FileVersion;
 use crate::kms::tencent::error::TencentError;
+use crate::sync;
 
 /// Limits of the metadata service, which is link-local: it responds immediately or does not exist.
 const METADATA_CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
@@ -24,15 +27,49 @@ const INITIAL_BODY_CAPACITY: usize = 4096;
 
 /// The HTTP clients: pooled connections, no redirects.
 pub(in crate::kms::tencent) struct Http {
+    /// For calls. Replaced when the file of certificate authorities changes; a request in flight keeps its client.
+    clients: RwLock<Clients>,
+    /// Never uses a proxy, and has a short timeout.
+    metadata: Client,
+    /// The proxies that `clients.remote` uses.
+    proxies: Proxies,
+    limits: Limits,
+    ca_file: Option<CaFile>,
+}
+
+struct Clients {
     /// Uses the proxy in the environment, if there is one for the host.
     remote: Client,
     /// Never uses a proxy: for the local host.
     loopback: Client,
-    /// Never uses a proxy, and has a short timeout.
-    metadata: Client,
-    /// The proxies that `remote` uses.
-    proxies: Proxies,
-    limits: Limits,
+}
+
+impl Clients {
+    fn new(limits: &Limits, authorities: &[Certificate]) -> Result<Self, SetupError> {
+        let builder = || client_builder(limits.connect).tls_certs_merge(authorities.to_vec());
+        Ok(Clients {
+            remote: build(builder())?,
+            loopback: build(builder().no_proxy())?,
+        })
+    }
+}
+
+/// The file of certificate authorities.
+struct CaFile {
+    path: PathBuf,
+    /// The state of the file that `clients` trust.
+    loaded: Mutex<FileVersion>,
+}
+
+/// The result of [`Http::reload_authorities`].
+#[derive(Debug)]
+pub(in crate::kms::tencent) enum Reload {
+    /// There is no file, or it has not changed.
+    Unchanged,
+    /// New connections trust the authorities in this file.
+    Reloaded(PathBuf),
+    /// The file changed and cannot be used. The previous authorities stay trusted; the next call tries again.
+    Failed(SetupError),
 }
 
 /// A response of any status.
@@ -46,15 +83,48 @@ pub(in crate::kms::tencent) struct Response {
 
 impl Http {
     pub(in crate::kms::tencent) fn new(limits: Limits, ca_file: Option<&Path>) -> Result<Self, SetupError> {
-        let authorities = ca_file.map(read_authorities).transpose()?.unwrap_or_default();
-        let builder = || client_builder(limits.connect).tls_certs_merge(authorities.clone());
+        let (authorities, ca_file) = match ca_file {
+            None => (Vec::new(), None),
+            Some(path) => {
+                let (authorities, version) = read_authorities(path)?;
+                let file = CaFile {
+                    path: path.to_owned(),
+                    loaded: Mutex::new(version),
+                };
+                (authorities, Some(file))
+            }
+        };
         Ok(Http {
-            remote: build(builder())?,
-            loopback: build(builder().no_proxy())?,
+            clients: RwLock::new(Clients::new(&limits, &authorities)?),
             metadata: build(client_builder(METADATA_CONNECT_TIMEOUT).no_proxy())?,
             proxies: Proxies::from_environment(),
             limits,
+            ca_file,
         })
+    }
+
+    /// Checks with one `stat` whether the file of certificate authorities changed, and reloads it if so. Blocks on the file
+    /// system. Idle connections to servers that only the previous authorities vouch for are dropped.
+    pub(in crate::kms::tencent) fn reload_authorities(&self) -> Reload {
+        let Some(file) = &self.ca_file else {
+            return Reload::Unchanged;
+        };
+        let mut loaded = sync::lock(&file.loaded);
+        if FileVersion::of(&file.path).is_ok_and(|now| now == *loaded) {
+            return Reload::Unchanged;
+        }
+        let reloaded = read_authorities(&file.path).and_then(|(authorities, version)| {
+            let clients = Clients::new(&self.limits, &authorities)?;
+            Ok((clients, version))
+        });
+        match reloaded {
+            Ok((clients, version)) => {
+                *sync::write(&self.clients) = clients;
+                *loaded = version;
+                Reload::Reloaded(file.path.clone())
+            }
+            Err(error) => Reload::Failed(error),
+        }
     }
 
     /// Sends `body` and reads the whole response within `timeout`. `action` is for errors only.
@@ -67,10 +137,14 @@ impl Http {
         timeout: Duration,
     ) -> Result<Response, TencentError> {
         let (client, host) = if endpoint.is_loopback() {
-            (&self.loopback, endpoint.host().to_owned())
+            (
+                sync::read(&self.clients).loopback.clone(),
+                endpoint.host().to_owned(),
+            )
         } else {
             let route = self.proxies.route_to(endpoint);
-            (&self.remote, route.map_err(|proxy| invalid_proxy(action, proxy))?)
+            let host = route.map_err(|proxy| invalid_proxy(action, proxy))?;
+            (sync::read(&self.clients).remote.clone(), host)
         };
         let request = client.post(endpoint.url().clone()).headers(headers).body(body);
         self.exchange(action, request, &host, timeout).await

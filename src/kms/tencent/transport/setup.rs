@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Certificate, Client, ClientBuilder, redirect};
 
 use super::failure::cause;
-use crate::files::{self, ReadError};
+use crate::files::{self, FileVersion, ReadError};
 
 /// The largest file of certificate authorities, in bytes. A system's bundle has some hundred thousand.
 const MAX_CA_FILE: u64 = 16 << 20;
@@ -60,16 +60,16 @@ pub(super) fn build(builder: ClientBuilder) -> Result<Client, SetupError> {
     builder.build().map_err(|error| SetupError::Client(cause(&error)))
 }
 
-/// Reads the PEM certificates in a file, at least one.
-pub(super) fn read_authorities(path: &Path) -> Result<Vec<Certificate>, SetupError> {
+/// Reads the PEM certificates in a file, at least one, and the state of the file.
+pub(super) fn read_authorities(path: &Path) -> Result<(Vec<Certificate>, FileVersion), SetupError> {
     let read = files::open(path).map_err(ReadError::from);
     let read = read.and_then(|file| files::read(&file, MAX_CA_FILE));
-    let (pem, _) = read.map_err(|source| SetupError::CaRead {
+    let (pem, version) = read.map_err(|source| SetupError::CaRead {
         path: path.to_owned(),
         source,
     })?;
     match Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Ok(certificates),
+        Ok(certificates) if !certificates.is_empty() => Ok((certificates, version)),
         _ => Err(SetupError::CaEmpty(path.to_owned())),
     }
 }
