@@ -14,8 +14,8 @@ mod text;
 pub use crd::{crd, crd_yaml};
 pub use message::healed;
 pub use names::{
-    CATEGORY, GROUP, MANAGED_BY_LABEL, MANAGED_LABEL, PLURAL, SECRET_MANAGER, SHORT_NAME, SINGULAR,
-    STATUS_MANAGER, SUSPEND_ANNOTATION, VERSION,
+    CATEGORY, GROUP, MANAGED_BY_LABEL, MANAGED_LABEL, PLURAL, RECONCILE_AT_ANNOTATION, SECRET_MANAGER,
+    SHORT_NAME, SINGULAR, STATUS_MANAGER, SUSPEND_ANNOTATION, VERSION,
 };
 pub use outcome::{Kept, KmsKey, KmsResponse, NotRestored, Outcome, Rejection, Unsupported};
 pub use reason::{Reason, Verdict};

@@ -24,3 +24,5 @@ pub const MANAGED_LABEL: &str = "envelope-secrets.io/managed";
 pub const MANAGED_BY_LABEL: &str = "app.kubernetes.io/managed-by";
 /// On an `EnvelopeSecret`: `"true"` suspends reconciliation of Secret and status.
 pub const SUSPEND_ANNOTATION: &str = "envelope-secrets.io/suspend";
+/// On an `EnvelopeSecret`: each new value requests one immediate retry; `status.lastHandledReconcileAt` repeats it.
+pub const RECONCILE_AT_ANNOTATION: &str = "envelope-secrets.io/reconcile-at";

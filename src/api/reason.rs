@@ -109,13 +109,11 @@ reasons! {
 }
 
 /// Reserved for planned features: no condition and no event has them yet.
-const PLANNED: [Reason; 6] = [
+const PLANNED: [Reason; 4] = [
     Reason::Progressing,
     Reason::RollbackRefused,
     Reason::Adopted,
     Reason::Released,
-    Reason::Suspended,
-    Reason::Resumed,
 ];
 
 impl Reason {

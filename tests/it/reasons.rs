@@ -18,12 +18,13 @@ const KUBECTL: [&str; 12] = [
     "annotate", "apply", "auth", "create", "delete", "describe", "edit", "get", "patch", "replace",
     "rollout", "wait",
 ];
-const KUBECTL_FLAGS: [&str; 8] = [
+const KUBECTL_FLAGS: [&str; 9] = [
     "--as",
     "--field-selector",
     "--for",
     "--force-conflicts",
     "--namespace",
+    "--overwrite",
     "--server-side",
     "--show-managed-fields",
     "--timeout",

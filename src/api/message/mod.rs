@@ -161,13 +161,12 @@ impl Outcome {
                 field(namespace),
                 field(advice)
             ),
-            // To add: "then set envelope-secrets.io/reconcile-at", once the controller honours that annotation.
             Outcome::KmsDenied {
                 identity,
                 key,
                 response,
             } => format!(
-                "{} is not allowed to decrypt with {}{response}; {kept}; grant Decrypt; retrying with backoff",
+                "{} is not allowed to decrypt with {}{response}; {kept}; grant Decrypt, then set envelope-secrets.io/reconcile-at",
                 field(identity),
                 field(&key.uri)
             ),

@@ -131,8 +131,8 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
                 key: key(),
                 response: response(),
             },
-            "x is not allowed to decrypt with tencent-kms://ap-guangzhou/x (x, request x); {kept}; grant Decrypt; \
-             retrying with backoff",
+            "x is not allowed to decrypt with tencent-kms://ap-guangzhou/x (x, request x); {kept}; grant Decrypt, \
+             then set envelope-secrets.io/reconcile-at",
         ),
         (
             Outcome::KmsMisconfigured {

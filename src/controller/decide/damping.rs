@@ -73,6 +73,13 @@ impl Heals {
         admission
     }
 
+    /// Ends a delay, because a user requests the heal.
+    pub(in crate::controller) fn expedite(&mut self) {
+        if self.damping.until.take().is_some() {
+            self.in_progress = true;
+        }
+    }
+
     /// Records that the Secret is as written.
     pub(in crate::controller) fn finish(&mut self) {
         self.in_progress = false;

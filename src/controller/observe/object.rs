@@ -9,9 +9,20 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::api::{Applied, EnvelopeSecretStatus, SEALED_FOR_ANNOTATION, Sealed, conditions};
+use crate::api::{
+    Applied, EnvelopeSecretStatus, RECONCILE_AT_ANNOTATION, SEALED_FOR_ANNOTATION, SUSPEND_ANNOTATION,
+    Sealed, conditions,
+};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::decode::{Meta, Slim};
+
+/// Maximum length of an annotation that is kept in memory, in bytes; a namespace and a name fit. All annotations of an object
+/// together may have 256 KiB.
+const MAX_ANNOTATION: usize = 320;
+
+fn truncated(annotation: &str) -> Box<str> {
+    annotation[..annotation.floor_char_boundary(MAX_ANNOTATION)].into()
+}
 
 /// An object as the API server sends it. Its content is decoded separately: an invalid status or spec affects nothing else.
 #[derive(Clone, Deserialize)]
@@ -40,6 +51,10 @@ pub(in crate::controller) struct Object {
     pub(in crate::controller) deleting: bool,
     /// The annotation `sealed-for`: a hint for human readers, never used to open the document.
     pub(in crate::controller) sealed_for: Option<Box<str>>,
+    /// The annotation `reconcile-at`: a new value requests an immediate retry. Truncated to [`MAX_ANNOTATION`].
+    pub(in crate::controller) reconcile_at: Option<Box<str>>,
+    /// Whether the annotation `suspend` is `true`.
+    pub(in crate::controller) suspended: bool,
     /// `null` if the object has no spec.
     pub(in crate::controller) spec: Arc<RawValue>,
     pub(in crate::controller) status: Arc<StatusFacts>,
@@ -64,7 +79,9 @@ impl Slim for Object {
             resource_version: metadata.resource_version?.into(),
             generation: metadata.generation.unwrap_or_default(),
             deleting: metadata.deleting,
-            sealed_for: metadata.annotations.get(SEALED_FOR_ANNOTATION).map(Into::into),
+            sealed_for: metadata.annotations.get(SEALED_FOR_ANNOTATION).map(truncated),
+            reconcile_at: metadata.annotations.get(RECONCILE_AT_ANNOTATION).map(truncated),
+            suspended: metadata.annotations.get(SUSPEND_ANNOTATION) == Some("true"),
             spec: spec.unwrap_or_else(|| RawValue::NULL.to_owned()).into(),
             status: Arc::new(StatusFacts::of(status)),
         };
@@ -192,6 +209,26 @@ mod tests {
             panic!("modified")
         };
         assert_eq!(seen.spec.get(), spec);
+    }
+
+    #[test]
+    fn annotations_are_kept_up_to_a_length() {
+        let annotated = |value: &str| {
+            object(&format!(
+                r#"{{"metadata":{{"name":"db","namespace":"prod","uid":"o-1","resourceVersion":"7","annotations":{{
+                "envelope-secrets.io/sealed-for":"{value}","envelope-secrets.io/reconcile-at":"{value}",
+                "envelope-secrets.io/suspend":"{value}"}}}}}}"#
+            ))
+        };
+        let long = annotated(&"x".repeat(100_000));
+        assert_eq!(long.sealed_for.map(|text| text.len()), Some(MAX_ANNOTATION));
+        assert_eq!(long.reconcile_at.map(|text| text.len()), Some(MAX_ANNOTATION));
+        assert!(!long.suspended);
+        let short = annotated("true");
+        assert_eq!(
+            (short.reconcile_at.as_deref(), short.suspended),
+            (Some("true"), true)
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::api::{NotRestored, Outcome, Reason};
 use crate::controller::act::secret::desired;
 use crate::controller::decide::cures::Blocked;
 use crate::controller::decide::damping::Admission;
-use crate::controller::decide::object_state::ForeignSecret;
+use crate::controller::decide::object_state::{ForeignSecret, Request};
 use crate::controller::decide::plan::{self, Cause, Plan, View};
 use crate::controller::decide::status::{reported_outcome, synced};
 use crate::controller::key::ObjectKey;
@@ -37,10 +37,12 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         live_read: LiveRead::NotRead,
         facts_checked: false,
         last_cure,
+        request_due: None,
         recreated: false,
         object_gone: false,
     };
     let finished = reconciler.run().await;
+    let request_due = reconciler.request_due;
     let mut cured_meanwhile = None;
     if reconciler.object_gone {
         cache.forget(key);
@@ -68,6 +70,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         .into_iter()
         .chain(overdue_at)
         .chain(cured_meanwhile)
+        .chain(request_due)
         .min()
 }
 
@@ -116,6 +119,16 @@ impl Reconciler<'_> {
             return self.finish_gone();
         };
         self.state.observe(&object, now);
+        if !object.suspended {
+            match self
+                .state
+                .handle_request(&object, now, &self.context.timings.damping)
+            {
+                Request::None => {}
+                Request::Granted => self.live_read = LiveRead::NotRead,
+                Request::Delayed(until) => self.request_due = Some(until),
+            }
+        }
         self.state.overlay(&mut object);
         let secret_state_known = observed.secret.is_some() || !matches!(self.live_read, LiveRead::NotRead);
         let secret = observed.secret.or_else(|| self.live_read.unwatched().cloned());
@@ -126,7 +139,11 @@ impl Reconciler<'_> {
             secret_state_known,
             document: snapshot.document.as_ref().map(|(_, desired)| desired),
         };
-        match plan::plan(view) {
+        let plan = plan::plan(view);
+        if plan != Plan::Gone && self.state.suspend(plan == Plan::Suspended) {
+            self.announce_suspension(&snapshot, plan == Plan::Suspended);
+        }
+        match plan {
             Plan::Gone => self.finish_gone(),
             // No watch reports the deletion of a Secret without our label.
             Plan::LeaveAlone if self.live_read.unwatched().is_some() => {
@@ -148,6 +165,7 @@ impl Reconciler<'_> {
                 )
                 .await
             }
+            Plan::Suspended => Step::Finished(Finished::silently(Action::Suspended)),
             Plan::ReadSecret => self.read_secret().await,
             Plan::Refuse(outcome) => self.refuse(&snapshot, outcome).await,
             Plan::Foreign(owner) => self.report_conflict(&snapshot, owner).await,

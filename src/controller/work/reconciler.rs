@@ -34,6 +34,8 @@ pub(in crate::controller) enum Action {
     Refused,
     /// The document was queued for opening.
     Opening,
+    /// The object is suspended: nothing was written.
+    Suspended,
     /// A failed attempt is not due for its retry yet.
     Waiting,
     /// A correction is delayed, because another client changes the Secret or the status again each time.
@@ -65,6 +67,7 @@ impl Action {
             Action::Restamped => "restamped",
             Action::Refused => "refused",
             Action::Opening => "opening",
+            Action::Suspended => "suspended",
             Action::Waiting => "waiting",
             Action::Damped => "damped",
             Action::Failed => "failed",
@@ -157,6 +160,8 @@ pub(in crate::controller) struct Reconciler<'a> {
     pub(in crate::controller) live_read: LiveRead,
     /// Whether this reconcile has read object and Secret before opening the document again.
     pub(in crate::controller) facts_checked: bool,
+    /// When a request by the annotation `reconcile-at` is due that came too soon after others.
+    pub(in crate::controller) request_due: Option<Instant>,
     /// Whether this reconcile has deleted the Secret to create it with another type.
     pub(in crate::controller) recreated: bool,
     /// The last change of keys and credentials when this reconcile began.

@@ -43,7 +43,10 @@ impl Reconciler<'_> {
             .secret
             .as_deref()
             .is_some_and(|facts| !matches!(facts.holder, Holder::Foreign(_)));
-        let status = desired_status(object, spec, outcome, ours_exists, Timestamp::now());
+        let mut status = desired_status(object, spec, outcome, ours_exists, Timestamp::now());
+        if let Some(value) = &self.state.handled_request {
+            status.last_handled_reconcile_at = Some(value.to_string());
+        }
         if object.status.equals(&status) {
             if action == Action::Failed {
                 self.log_repetition(object, outcome);
@@ -152,6 +155,19 @@ impl Reconciler<'_> {
         let request_id = request_id(outcome);
         tracing::warn!(namespace, name, uid, generation, reason = %outcome.reason(), kms_key, request_id, "{message}");
         self.send_event(snapshot, outcome.reason(), true, message);
+    }
+
+    /// Sends the event that reconciliation was suspended or resumed.
+    pub(in crate::controller) fn announce_suspension(&self, snapshot: &Snapshot, suspended: bool) {
+        let (reason, note) = if suspended {
+            let note = "the annotation envelope-secrets.io/suspend freezes the secret and this status";
+            (Reason::Suspended, note)
+        } else {
+            (Reason::Resumed, "the secret is reconciled again")
+        };
+        let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*snapshot.object.uid);
+        tracing::info!(namespace, name, uid, %reason, "{note}");
+        self.send_event(snapshot, reason, false, note.to_owned());
     }
 
     /// Queues an event about the object.

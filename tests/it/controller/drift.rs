@@ -17,7 +17,7 @@ const EDITS_PER_SECOND: u32 = 28;
 const FREE: u64 = 5;
 
 /// Runs `edit` with an increasing number at [`EDITS_PER_SECOND`] for `seconds`, and returns how long that took.
-async fn storm(seconds: u32, mut edit: impl AsyncFnMut(u32)) -> Duration {
+pub(super) async fn storm(seconds: u32, mut edit: impl AsyncFnMut(u32)) -> Duration {
     let started = Instant::now();
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / EDITS_PER_SECOND);
     for number in 0..seconds * EDITS_PER_SECOND {
@@ -28,13 +28,18 @@ async fn storm(seconds: u32, mut edit: impl AsyncFnMut(u32)) -> Duration {
 }
 
 /// Returns the maximum number of corrections within `elapsed`: five without delay, then one after 1 s, 2 s, 4 s, ...
-fn damped_maximum(elapsed: Duration) -> u64 {
+pub(super) fn damped_maximum(elapsed: Duration) -> u64 {
     let doublings = (elapsed.as_secs() + 2).ilog2();
     FREE + u64::from(doublings) + 1
 }
 
 /// Counts the controller's patches of this resource in the namespace since `mark`.
-fn patches(place: &TestNamespace, mark: testkit::AuditMark, resource: &str, subresource: &str) -> u64 {
+pub(super) fn patches(
+    place: &TestNamespace,
+    mark: testkit::AuditMark,
+    resource: &str,
+    subresource: &str,
+) -> u64 {
     let events = plane_with_crd().audit_since(mark).unwrap();
     let patches = events.iter().filter(|event| {
         event.namespace == place.namespace

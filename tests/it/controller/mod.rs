@@ -1,5 +1,6 @@
 //! The controller on a real API server.
 
+mod annotations;
 mod api;
 mod broken;
 mod drift;

@@ -7,7 +7,7 @@ use crate::api::{Applied, Outcome, Reason, Rejection, Sealed};
 use crate::backoff::ExponentialBackoff;
 use crate::controller::backoff::Backoff;
 use crate::controller::decide::cures::{Blocked, CureLog};
-use crate::controller::decide::damping::{Damping, Heals};
+use crate::controller::decide::damping::{Admission, Damping, DampingTimes, Heals};
 use crate::controller::decide::plan::Cause;
 use crate::controller::observe::object::Object;
 use crate::controller::observe::secret_facts::SecretFacts;
@@ -36,6 +36,11 @@ pub(in crate::controller) struct ObjectState {
     pub(in crate::controller) overdue_reads: u32,
     /// Backoff of reads and status writes.
     pub(in crate::controller) status_retries: Backoff,
+    /// The value of the annotation `reconcile-at` that was handled last.
+    pub(in crate::controller) handled_request: Option<Box<str>>,
+    requests: Damping,
+    /// Whether the object was suspended when it was last reconciled; `None` if it was not reconciled yet.
+    suspended: Option<bool>,
     /// The generation that was last found applied.
     synced_generation: Option<i64>,
     /// Heals of the Secret.
@@ -46,6 +51,17 @@ pub(in crate::controller) struct ObjectState {
     pub(in crate::controller) reported: Option<u64>,
     /// Status writes that restore that content.
     pub(in crate::controller) status_restores: Damping,
+}
+
+/// What the annotation `reconcile-at` requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::controller) enum Request {
+    /// Nothing new.
+    None,
+    /// A retry now.
+    Granted,
+    /// A retry, but there were too many of late: not before this time.
+    Delayed(Instant),
 }
 
 /// The last attempt, which failed.
@@ -90,6 +106,36 @@ impl ObjectState {
         self.attempt = None;
         self.probed = false;
         self.foreign = None;
+    }
+
+    /// Handles the annotation `reconcile-at`: for a new value, what failed is retried immediately.
+    pub(in crate::controller) fn handle_request(
+        &mut self,
+        object: &Object,
+        now: Instant,
+        times: &DampingTimes,
+    ) -> Request {
+        let Some(value) = &object.reconcile_at else {
+            return Request::None;
+        };
+        let handled = object.status.last_handled_reconcile_at.as_deref();
+        if handled == Some(value) || self.handled_request.as_ref() == Some(value) {
+            return Request::None;
+        }
+        // A value that changes all the time must not replace every backoff.
+        if let Admission::Delayed { until, .. } = self.requests.request(now, times) {
+            return Request::Delayed(until);
+        }
+        self.handled_request = Some(value.clone());
+        self.failure = None;
+        self.foreign = None;
+        self.heals.expedite();
+        Request::Granted
+    }
+
+    /// Records whether the object is suspended. Returns whether that has changed.
+    pub(in crate::controller) fn suspend(&mut self, suspended: bool) -> bool {
+        self.suspended.replace(suspended) == Some(!suspended)
     }
 
     /// Returns the last failure and the time of its retry, unless the retry is due.

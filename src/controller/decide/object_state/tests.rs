@@ -103,6 +103,67 @@ fn change_during_an_attempt_cures_its_failure() {
 }
 
 #[test]
+fn request_resets_the_backoff_once_per_value() {
+    let times = DampingTimes::default();
+    let now = Instant::now();
+    let mut state = ObjectState::default();
+    let requested = |value: &str, handled: &str| {
+        let text = json!({"metadata": {"name": "db", "namespace": "prod", "uid": "o-1", "resourceVersion": "7",
+                          "generation": 1, "annotations": {"envelope-secrets.io/reconcile-at": value}},
+                          "status": {"lastHandledReconcileAt": handled}});
+        decode::item::<Object>(&text.to_string()).expect("an object").1
+    };
+    assert_eq!(
+        state.handle_request(&object("o-1", 1), now, &times),
+        Request::None
+    );
+    fail(&mut state, throttled("Limit", "r-1"), now);
+    assert_eq!(
+        state.handle_request(&requested("1", "1"), now, &times),
+        Request::None,
+        "handled before"
+    );
+    assert!(state.pending_retry(&CureLog::default(), now).is_some());
+    assert_eq!(
+        state.handle_request(&requested("2", "1"), now, &times),
+        Request::Granted
+    );
+    assert!(state.pending_retry(&CureLog::default(), now).is_none());
+    fail(&mut state, throttled("Limit", "r-1"), now);
+    assert_eq!(
+        state.handle_request(&requested("2", "1"), now, &times),
+        Request::None,
+        "not in the status yet"
+    );
+    assert!(state.pending_retry(&CureLog::default(), now).is_some());
+    for value in ["3", "4", "5", "6"] {
+        assert_eq!(
+            state.handle_request(&requested(value, "1"), now, &times),
+            Request::Granted
+        );
+    }
+    let until = now + Duration::from_secs(1);
+    assert_eq!(
+        state.handle_request(&requested("7", "1"), now, &times),
+        Request::Delayed(until)
+    );
+    assert_eq!(state.handled_request.as_deref(), Some("6"));
+    assert_eq!(
+        state.handle_request(&requested("8", "1"), until, &times),
+        Request::Granted
+    );
+}
+
+#[test]
+fn suspension_is_a_change_only_after_the_first_reconcile() {
+    let mut state = ObjectState::default();
+    let changes: Vec<bool> = [true, true, false, false, true]
+        .map(|now| state.suspend(now))
+        .to_vec();
+    assert_eq!(changes, [false, false, true, false, true]);
+}
+
+#[test]
 fn each_overdue_read_doubles_the_wait_for_the_watch() {
     for (reads, seconds) in [(0, 30), (1, 60), (2, 120), (4, 480), (5, 600), (40, 600)] {
         let state = ObjectState {

@@ -35,6 +35,8 @@ pub(in crate::controller) struct View<'a> {
 pub(in crate::controller) enum Plan {
     /// Nothing to maintain: the object does not exist or is being deleted.
     Gone,
+    /// The annotation `suspend` freezes Secret and status.
+    Suspended,
     /// Leave the Secret alone for now: a newer controller wrote it, or it is a foreign one that is being deleted.
     LeaveAlone,
     /// The Secret is being deleted, and a finalizer holds it: it cannot be created again yet.
@@ -114,6 +116,9 @@ pub(in crate::controller) fn plan(view: View<'_>) -> Plan {
     let Some(object) = view.object.filter(|object| !object.deleting) else {
         return Plan::Gone;
     };
+    if object.suspended {
+        return Plan::Suspended;
+    }
     let applied = object.status.applied.as_ref();
     if applied.is_some_and(|applied| applied.renderer > RENDERER) {
         return Plan::LeaveAlone;

@@ -218,6 +218,9 @@ fn objects_being_deleted_or_written_by_newer_controllers_are_left_alone() {
         Plan::Gone,
         "a deleted Secret is not created again"
     );
+    let suspended =
+        object(|o| o["metadata"]["annotations"] = serde_json::json!({"envelope-secrets.io/suspend": "true"}));
+    assert_eq!(planned(&suspended, None), Plan::Suspended);
     let newer = object(|o| o["status"]["applied"]["renderer"] = 2.into());
     assert_eq!(planned(&newer, None), Plan::LeaveAlone);
     let deleting = SecretFacts {
