@@ -28,6 +28,10 @@ use crate::metrics::Metrics;
 const CAPACITY: usize = 1000;
 /// Maximum number of remembered events, whose repetition is a patch of the series.
 const REMEMBERED: usize = 1000;
+/// The number of events about one object that are sent without delay, and the interval of further ones, as in client-go: one
+/// object that changes all the time must not displace the events of others.
+const OBJECT_BURST: u32 = 25;
+const OBJECT_INTERVAL: Duration = Duration::from_mins(5);
 /// How long after the last occurrence an equal event counts as a repetition.
 const SERIES: Duration = Duration::from_mins(6);
 /// The field `reportingController`.
@@ -89,13 +93,49 @@ impl Bucket {
 
     /// Takes a token and returns when it may be used.
     fn take(&mut self, now: Instant) -> Instant {
-        let full_at = self.full_at.max(now);
-        let at = full_at
-            .checked_sub(self.interval * (self.burst - 1))
-            .unwrap_or(now)
-            .max(now);
-        self.full_at = full_at + self.interval;
+        let at = self.next(now);
+        self.full_at = self.full_at.max(now) + self.interval;
         at
+    }
+
+    /// Takes a token if it may be used now.
+    fn try_take(&mut self, now: Instant) -> bool {
+        let available = self.next(now) <= now;
+        if available {
+            self.take(now);
+        }
+        available
+    }
+
+    /// Returns when the next token may be used.
+    fn next(&self, now: Instant) -> Instant {
+        let full_at = self.full_at.max(now);
+        let at = full_at.checked_sub(self.interval * (self.burst - 1));
+        at.unwrap_or(now).max(now)
+    }
+}
+
+/// The events of each object that was the subject of one recently.
+#[derive(Default)]
+struct Subjects {
+    buckets: HashMap<Arc<str>, Bucket>,
+    order: VecDeque<Arc<str>>,
+}
+
+impl Subjects {
+    /// Whether another event about this object may be sent now.
+    fn admit(&mut self, uid: &Arc<str>, now: Instant) -> bool {
+        let bucket = self.buckets.entry(Arc::clone(uid)).or_insert_with(|| {
+            self.order.push_back(Arc::clone(uid));
+            Bucket::new(OBJECT_INTERVAL, OBJECT_BURST, now)
+        });
+        let admitted = bucket.try_take(now);
+        if self.order.len() > REMEMBERED
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.buckets.remove(&oldest);
+        }
+        admitted
     }
 }
 
@@ -166,8 +206,13 @@ pub(in crate::controller) async fn run(
 ) {
     let mut bucket = Bucket::new(rate.0, rate.1, Instant::now());
     let mut sent = Sent::default();
+    let mut subjects = Subjects::default();
     let work = async {
         while let Some(event) = waiting.0.recv().await {
+            if !subjects.admit(&event.uid, Instant::now()) {
+                metrics.event_dropped();
+                continue;
+            }
             tokio::time::sleep_until(bucket.take(Instant::now())).await;
             if !token.is_valid() {
                 metrics.event_dropped();
@@ -288,6 +333,27 @@ mod tests {
             panic!("new")
         };
         assert!(name.len() <= 253);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_object_uses_up_only_its_own_events() {
+        let mut subjects = Subjects::default();
+        let (noisy, quiet): (Arc<str>, Arc<str>) = ("o-1".into(), "o-2".into());
+        let start = Instant::now();
+        let admitted = |subjects: &mut Subjects, at| {
+            let all = (0..100).filter(|_| subjects.admit(&noisy, at));
+            all.count()
+        };
+        assert_eq!(admitted(&mut subjects, start), 25);
+        assert!(subjects.admit(&quiet, start));
+        assert_eq!(admitted(&mut subjects, start + OBJECT_INTERVAL), 1);
+        for index in 0..3 * REMEMBERED {
+            subjects.admit(&index.to_string().into(), start);
+        }
+        assert_eq!(
+            (subjects.buckets.len(), subjects.order.len()),
+            (REMEMBERED, REMEMBERED)
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use kube::api::{Patch, PatchParams};
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::lifecycle::event;
@@ -169,5 +171,30 @@ async fn status_war_causes_a_bounded_number_of_status_writes() {
         writes <= 5 * most,
         "{writes} status writes; about {most} are allowed"
     );
+    place.finish(running).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn object_that_changes_all_the_time_sends_a_bounded_number_of_events() {
+    let place = TestNamespace::new("noisy").await;
+    let running = place.controller();
+    for number in 0..40 {
+        // Each generation has another error, and so another event.
+        let mut bad = place.sealed("noisy", &[("password", "planted-noise-1")]);
+        bad["spec"]["template"] = json!({"render": {format!("x{number}"): "<% nonsense %>"}});
+        place.apply(&bad).await;
+        place.wait_for_reason("noisy", "InvalidDocument").await;
+    }
+    place
+        .apply(&place.sealed("quiet", &[("password", "planted-noise-2")]))
+        .await;
+    event(&place, "SecretCreated").await;
+    let events: Api<Event> = Api::namespaced(place.client.clone(), &place.namespace);
+    let all = events.list(&ListParams::default()).await.unwrap().items;
+    let noisy = all
+        .iter()
+        .filter(|event| event.reason.as_deref() == Some("InvalidDocument"))
+        .count();
+    assert_eq!(noisy, 25);
     place.finish(running).await;
 }
