@@ -88,7 +88,10 @@ pub use binding::{Binding, EncryptionContext, Scope};
 pub use error::{NoUsableWrap, OpenError, PolicyError, Stage, StructureError, StructureKind};
 pub use keys::{Commitment, DataKey};
 pub use names::Place;
-pub use open::{Accepted, Opened, PendingUnwrap, Progress, ReaderPolicy, Refusal, UnwrapFailure};
+pub use open::{
+    Accepted, Opened, PendingUnwrap, PolicyInputs, Progress, ReaderPolicy, Refusal, UnwrapFailure,
+    usable_wraps,
+};
 pub use rollback::{Rollback, SealMark};
 pub use seal::{CheckedDraft, Draft, SealError};
 pub use secret_bytes::SecretBytes;

@@ -17,5 +17,5 @@ mod verify;
 
 pub use accepted::Accepted;
 pub use opened::Opened;
-pub use policy::{ReaderPolicy, Refusal};
+pub use policy::{PolicyInputs, ReaderPolicy, Refusal, usable_wraps};
 pub use unwrap::{PendingUnwrap, Progress, UnwrapFailure};

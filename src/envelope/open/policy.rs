@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use super::super::binding::Scope;
 use super::super::error::{NoUsableWrap, PolicyError};
 use super::super::names::is_reserved;
 use super::super::time::SealTime;
@@ -70,8 +71,11 @@ impl ReaderPolicy {
     }
 
     /// Checks in the order of section 9. The clock comes last: it is the only refusal that can go away with time.
-    fn check(&self, spec: &Spec) -> Result<(), PolicyError> {
-        let audience = spec.audience.as_deref().unwrap_or("");
+    ///
+    /// # Errors
+    /// The first rule that refuses.
+    pub fn check(&self, inputs: &PolicyInputs<'_>) -> Result<(), PolicyError> {
+        let audience = inputs.audience;
         if self
             .audiences
             .as_ref()
@@ -79,7 +83,7 @@ impl ReaderPolicy {
         {
             return Err(PolicyError::Audience(audience.to_owned()));
         }
-        let type_ = spec.template.type_.as_deref().unwrap_or("Opaque");
+        let type_ = inputs.secret_type;
         if self
             .refused_types
             .as_ref()
@@ -87,17 +91,73 @@ impl ReaderPolicy {
         {
             return Err(PolicyError::SecretType(type_.to_owned()));
         }
-        if let Some(key) = spec.template.labels.keys().find(|key| is_reserved(key)) {
-            return Err(PolicyError::ReservedLabel(key.clone()));
+        if let Some(key) = inputs.reserved_label {
+            return Err(PolicyError::ReservedLabel(key.to_owned()));
         }
-        if let Some(key) = spec.template.annotations.keys().find(|key| is_reserved(key)) {
-            return Err(PolicyError::ReservedAnnotation(key.clone()));
+        if let Some(key) = inputs.reserved_annotation {
+            return Err(PolicyError::ReservedAnnotation(key.to_owned()));
         }
-        if spec.seal.time > self.now.plus_one_day() {
-            return Err(PolicyError::SealTimeInFuture(spec.seal.time.to_string()));
+        if *inputs.seal_time > self.now.plus_one_day() {
+            return Err(PolicyError::SealTimeInFuture(inputs.seal_time.to_string()));
         }
         Ok(())
     }
+}
+
+/// What a [`ReaderPolicy`] decides on. A reader may keep it instead of the document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PolicyInputs<'a> {
+    /// The audience; "" without one.
+    pub audience: &'a str,
+    /// The scope.
+    pub scope: Scope,
+    /// The type of the Secret; `Opaque` if the template sets none.
+    pub secret_type: &'a str,
+    /// The first label of the template that is reserved.
+    pub reserved_label: Option<&'a str>,
+    /// The first annotation of the template that is reserved.
+    pub reserved_annotation: Option<&'a str>,
+    /// When the document was sealed.
+    pub seal_time: &'a SealTime,
+}
+
+impl Spec {
+    /// Returns what a policy decides on.
+    pub fn policy_inputs(&self) -> PolicyInputs<'_> {
+        let template = &self.template;
+        let reserved = |key: &&String| is_reserved(key);
+        PolicyInputs {
+            audience: self.audience.as_deref().unwrap_or(""),
+            scope: self.scope,
+            secret_type: template.type_.as_deref().unwrap_or("Opaque"),
+            reserved_label: template.labels.keys().find(reserved).map(String::as_str),
+            reserved_annotation: template.annotations.keys().find(reserved).map(String::as_str),
+            seal_time: &self.seal.time,
+        }
+    }
+}
+
+/// Returns the indices of the wraps of a data key that this reader may try, given the key URIs of all its wraps.
+///
+/// # Errors
+/// If there is none.
+pub fn usable_wraps<'a>(
+    data_key: &str,
+    keys: impl Iterator<Item = &'a str> + Clone,
+    usable: &dyn Fn(&str) -> bool,
+) -> Result<Vec<usize>, NoUsableWrap> {
+    let indexed = keys.clone().enumerate();
+    let indices: Vec<usize> = indexed
+        .filter(|(_, key)| usable(key))
+        .map(|(index, _)| index)
+        .collect();
+    if indices.is_empty() {
+        return Err(NoUsableWrap {
+            data_key: data_key.to_owned(),
+            keys: keys.map(str::to_owned).collect(),
+        });
+    }
+    Ok(indices)
 }
 
 /// Why this reader does not open a document, decided without a KMS call.
@@ -117,22 +177,12 @@ impl Document {
     /// `usable` returns whether a wrap under this key URI may be tried at all: the scheme is known, the rest of the
     /// URI is well-formed, and the key is on the reader's explicit list (a keyring is such a list).
     pub fn accept(self, policy: &ReaderPolicy, usable: &dyn Fn(&str) -> bool) -> Result<Accepted, Refusal> {
-        policy.check(self.spec())?;
-        let usable_wraps = self
-            .spec()
-            .data_keys
-            .iter()
+        policy.check(&self.spec().policy_inputs())?;
+        let data_keys = self.spec().data_keys.iter();
+        let usable_wraps = data_keys
             .map(|data_key| {
-                let usable: Vec<usize> = (0..data_key.wraps.len())
-                    .filter(|index| usable(&data_key.wraps[*index].key))
-                    .collect();
-                if usable.is_empty() {
-                    return Err(NoUsableWrap {
-                        data_key: data_key.id.clone(),
-                        keys: data_key.wraps.iter().map(|wrap| wrap.key.clone()).collect(),
-                    });
-                }
-                Ok(usable)
+                let keys = data_key.wraps.iter().map(|wrap| wrap.key.as_str());
+                usable_wraps(&data_key.id, keys, usable)
             })
             .collect::<Result<_, _>>()?;
         Ok(Accepted {
