@@ -1,5 +1,5 @@
-//! The client of the API server. It does not retry (a retried POST can return 409), enforces a deadline on every response,
-//! and records the activity of watches, because kube's watcher swallows bookmarks.
+//! The client of the API server. It does not retry (a retried POST can return 409), enforces a deadline on the progress of
+//! every response, and records the activity of watches.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Buf;
 use http::header::{HeaderValue, USER_AGENT};
 use http::{Request, Response};
 use http_body::{Frame, SizeHint};
@@ -179,7 +180,7 @@ where
                 activity.record(&path);
                 BodyKind::Watch { path, activity }
             } else {
-                let sleep = Box::pin(tokio::time::sleep_until(until));
+                let sleep = Box::pin(tokio::time::sleep(deadline));
                 BodyKind::Whole { sleep, deadline }
             };
             Ok(response.map(|inner| GuardedBody { inner, kind }))
@@ -194,7 +195,8 @@ fn is_watch<T>(request: &Request<T>) -> bool {
         .is_some_and(|query| query.split('&').any(|pair| pair == "watch=true"))
 }
 
-/// A response body that fails at its deadline; for a watch, one that records each frame instead.
+/// A response body that fails when no bytes arrive within the deadline: a large body over a slow connection may take longer
+/// as a whole. For a watch, one that records each frame instead.
 struct GuardedBody<B> {
     inner: B,
     kind: BodyKind,
@@ -224,14 +226,23 @@ where
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, BoxError>>> {
         let this = self.get_mut();
-        if let BodyKind::Whole { sleep, deadline } = &mut this.kind
-            && sleep.as_mut().poll(cx).is_ready()
-        {
-            return Poll::Ready(Some(Err(TimedOut(*deadline).into())));
-        }
-        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
-        if let (BodyKind::Watch { path, activity }, Some(Ok(_))) = (&this.kind, &frame) {
-            activity.record(path);
+        // First the body: a caller that polls late does not lose what has arrived.
+        let frame = match (Pin::new(&mut this.inner).poll_frame(cx), &mut this.kind) {
+            (Poll::Ready(frame), _) => frame,
+            (Poll::Pending, BodyKind::Whole { sleep, deadline }) => {
+                ready!(sleep.as_mut().poll(cx));
+                return Poll::Ready(Some(Err(TimedOut(*deadline).into())));
+            }
+            (Poll::Pending, BodyKind::Watch { .. }) => return Poll::Pending,
+        };
+        match (&mut this.kind, &frame) {
+            (BodyKind::Watch { path, activity }, Some(Ok(_))) => activity.record(path),
+            (BodyKind::Whole { sleep, deadline }, Some(Ok(frame)))
+                if frame.data_ref().is_some_and(Buf::has_remaining) =>
+            {
+                sleep.as_mut().reset(Instant::now() + *deadline);
+            }
+            _ => {}
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
     }
@@ -278,6 +289,60 @@ mod tests {
                 None => Poll::Pending,
             }
         }
+    }
+
+    /// A body in pieces, one every 10 s; empty pieces follow.
+    struct Slow {
+        pieces: Vec<&'static str>,
+        sleep: Pin<Box<Sleep>>,
+    }
+
+    impl http_body::Body for Slow {
+        type Data = axum::body::Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Self::Data>, Infallible>>> {
+            ready!(self.sleep.as_mut().poll(cx));
+            self.sleep
+                .as_mut()
+                .reset(Instant::now() + Duration::from_secs(10));
+            Poll::Ready(self.pieces.pop().map(|piece| Ok(Frame::data(piece.into()))))
+        }
+    }
+
+    fn slow_client(pieces: Vec<&'static str>) -> kube::Client {
+        let service = tower::service_fn(move |_: Request<Body>| {
+            let pieces = pieces.clone();
+            let sleep = Box::pin(tokio::time::sleep(Duration::from_secs(10)));
+            std::future::ready(Ok::<_, Infallible>(Response::new(Slow { pieces, sleep })))
+        });
+        let layer = GuardLayer {
+            deadline: Duration::from_secs(15),
+            activity: WatchActivity::default(),
+        };
+        kube::Client::new(layer.layer(service), "default")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn deadline_bounds_progress_and_not_the_whole_body() {
+        let before = Instant::now();
+        let request = || Request::get("/api").body(Vec::new()).expect("a request");
+        let text = slow_client(vec!["x"; 12])
+            .request_text(request())
+            .await
+            .expect("a body");
+        assert_eq!((text.len(), before.elapsed().as_secs()), (12, 130));
+        let before = Instant::now();
+        let stalled = slow_client(vec![""; 12]).request_text(request()).await;
+        assert!(stalled.is_err(), "frames without bytes are no progress");
+        assert!(
+            (15..=25).contains(&before.elapsed().as_secs()),
+            "{:?}",
+            before.elapsed()
+        );
     }
 
     fn client(reply: Reply, activity: WatchActivity) -> Api<DynamicObject> {

@@ -21,7 +21,7 @@ pub struct Timings {
     pub stream_retry_max: Duration,
     /// How long the API server keeps a watch open, in whole seconds.
     pub watch: Duration,
-    /// The request timeout: for a watch until the response head, for other requests until the end of the body.
+    /// The request timeout: until the response head, and then, except for a watch, between any two pieces of the body.
     pub request: Duration,
     /// The maximum delay of the first re-read of a foreign Secret; it doubles each time.
     pub foreign_min: Duration,
