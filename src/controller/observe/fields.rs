@@ -9,6 +9,9 @@ use crate::api::SECRET_MANAGER;
 use crate::controller::observe::decode::{ManagedEntry, Meta};
 
 const DATA: &str = "f:data";
+/// The longest total length of the paths of an entry, in bytes; those of a Secret with 1024 entries take a quarter of it. A
+/// path repeats the names above it, so an entry of 1 MB can have paths of many gigabytes.
+const MAX_PATHS: usize = 1 << 20;
 /// Maps that are managed by entry. An empty one counts as no field.
 const CONTAINERS: &[&str] = &[
     DATA,
@@ -133,16 +136,18 @@ fn is_our_apply(entry: &ManagedEntry) -> bool {
         && entry.subresource.as_deref().unwrap_or_default().is_empty()
 }
 
-/// Returns the fields of an entry; `None` if they are unreadable, for example nested beyond the parser's limit.
+/// Returns the fields of an entry; `None` if they are unreadable: nested beyond the parser's limit, or too long.
 fn paths(entry: &ManagedEntry) -> Option<BTreeSet<String>> {
     let mut out = BTreeSet::new();
     if let Some(fields) = &entry.fields {
-        collect("", &serde_json::from_str(fields.get()).ok()?, &mut out);
+        let mut left = MAX_PATHS;
+        collect("", &serde_json::from_str(fields.get()).ok()?, &mut left, &mut out)?;
     }
     Some(out)
 }
 
-fn collect(path: &str, value: &Value, out: &mut BTreeSet<String>) {
+/// Adds the paths below `path` to `out`; `None` if they are longer than `left` bytes in total.
+fn collect(path: &str, value: &Value, left: &mut usize, out: &mut BTreeSet<String>) -> Option<()> {
     let members = value
         .as_object()
         .into_iter()
@@ -156,11 +161,14 @@ fn collect(path: &str, value: &Value, out: &mut BTreeSet<String>) {
         } else {
             format!("{path}/{name}")
         };
-        collect(&child_path, child, out);
+        // Inner paths count too: making them takes time.
+        *left = left.checked_sub(child_path.len())?;
+        collect(&child_path, child, left, out)?;
     }
     if leaf && !path.is_empty() && !CONTAINERS.contains(&path) {
         out.insert(path.to_owned());
     }
+    Some(())
 }
 
 #[cfg(test)]
@@ -260,6 +268,26 @@ mod tests {
             (None, Some("envelope-secrets")),
             "only our Apply entry counts as ours"
         );
+    }
+
+    #[test]
+    fn paths_that_multiply_a_long_name_are_unreadable() {
+        let leaves: serde_json::Map<String, Value> =
+            (0..1000).map(|index| (format!("f:{index}"), json!({}))).collect();
+        let fields = json!({ "f:x".repeat(500): leaves });
+        let entry = json!({"manager": "tenant", "operation": "Update", "fieldsV1": fields});
+        let meta = meta(&json!([entry]));
+        assert_eq!(paths(&meta.managed_fields[0]), None);
+        assert!(
+            FieldFacts::of(&meta) != FieldFacts::default(),
+            "it counts as content"
+        );
+        let names: Vec<String> = (0..1024)
+            .map(|index| format!("{index}-{}", "x".repeat(248)))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let largest = FieldFacts::of(&self::meta(&json!([our_entry(&names)])));
+        assert_eq!(largest.ours, Some(expected(&names, "u-1")));
     }
 
     #[test]

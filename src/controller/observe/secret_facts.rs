@@ -8,6 +8,9 @@ use crate::controller::key::ObjectKey;
 use crate::controller::observe::decode::{Meta, Slim};
 use crate::envelope::wire::KIND;
 
+/// The longest kind or name of an owner that is kept, in bytes. The API server does not limit them.
+const MAX_OWNER: usize = 253;
+
 /// The facts about a Secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::controller) struct SecretFacts {
@@ -22,8 +25,8 @@ pub(in crate::controller) struct SecretFacts {
 /// The holder of a Secret according to its metadata (docs/design/controller.md#ownership).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::controller) enum Holder {
-    /// `EnvelopeSecret`s of the Secret's own name: the uids of all such ownerReferences. A uid other than the current
-    /// object's belongs to an earlier incarnation of it.
+    /// `EnvelopeSecret`s of the Secret's own name: the uids of the first two such ownerReferences. A uid other than the
+    /// current object's belongs to an earlier incarnation of it.
     Object(Vec<Box<str>>),
     /// None, but our label says `owned`: what `--cascade=orphan` leaves behind.
     Orphan,
@@ -70,7 +73,9 @@ impl Holder {
         let ours: Vec<Box<str>> = owners
             .iter()
             .filter(|owner| is_object(owner, name))
-            .map(|owner| owner.uid.as_str().into())
+            // Two show that there is more than one, and anyone may store thousands.
+            .take(2)
+            .map(|owner| cut(&owner.uid).into())
             .collect();
         if !ours.is_empty() {
             return Holder::Object(ours);
@@ -80,13 +85,17 @@ impl Holder {
             return Holder::Orphan;
         }
         let controller = owners.iter().find(|owner| owner.controller == Some(true));
-        Holder::Foreign(controller.map(|owner| format!("{} {}", owner.kind, owner.name).into()))
+        Holder::Foreign(controller.map(|owner| format!("{} {}", cut(&owner.kind), cut(&owner.name)).into()))
     }
 
     /// Whether the object of this uid is the only holder.
     pub(in crate::controller) fn is_exactly(&self, object_uid: &str) -> bool {
         matches!(self, Holder::Object(uids) if uids.len() == 1 && *uids[0] == *object_uid)
     }
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_OWNER)]
 }
 
 /// Whether `owner` refers to an `EnvelopeSecret`, of any version, with this name.
@@ -162,6 +171,33 @@ mod tests {
         }
         let plain = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "db", "uid": "x"}]);
         assert_eq!(holder(Some("owned"), &plain), Holder::Foreign(None));
+    }
+
+    #[test]
+    fn owners_are_kept_in_bounded_size() {
+        let ours = |index: usize| {
+            owner(
+                "envelope-secrets.io/v1",
+                "EnvelopeSecret",
+                "db",
+                &format!("o-{index}"),
+            )
+        };
+        let many: Vec<Value> = (0..5000).map(ours).collect();
+        assert_eq!(
+            holder(None, &json!(many)),
+            Holder::Object(vec!["o-0".into(), "o-1".into()])
+        );
+        let long = owner(
+            &"x".repeat(100_000),
+            &"y".repeat(100_000),
+            &"ä".repeat(100_000),
+            "x",
+        );
+        let Holder::Foreign(Some(text)) = holder(None, &json!([long])) else {
+            panic!("foreign")
+        };
+        assert!(text.len() <= 2 * MAX_OWNER + 1, "{}", text.len());
     }
 
     #[test]
