@@ -285,6 +285,8 @@ pub(in crate::controller) async fn follow<K>(
 ) {
     let mut events = std::pin::pin!(events);
     let mut backoff = Backoff::default();
+    // Of watches that expire soon after their list: a complete list does not show that it can be watched from.
+    let mut expiries = Backoff::default();
     let mut started = Instant::now();
     loop {
         stream.lock().polled = Instant::now();
@@ -301,6 +303,7 @@ pub(in crate::controller) async fn follow<K>(
                     // Only a complete list counts: after single items, a bad page would be requested without backoff.
                     if matches!(event, Event::InitDone) {
                         backoff = Backoff::default();
+                        started = Instant::now();
                     }
                     stream.succeeded(matches!(event, Event::InitDone));
                 }
@@ -310,8 +313,12 @@ pub(in crate::controller) async fn follow<K>(
                 stream.failed(&error, &metrics);
                 if !matches!(error, watcher::Error::InitialListFailed(_)) && started.elapsed() >= STABLE {
                     backoff = Backoff::default();
+                    expiries = Backoff::default();
                 }
-                let due: Instant = backoff.failed(Instant::now().into_std(), retry).into();
+                let mut due: Instant = backoff.failed(Instant::now().into_std(), retry).into();
+                if is_expired(&error) {
+                    due = due.max(expiries.failed(Instant::now().into_std(), retry).into());
+                }
                 tokio::time::sleep_until(due.max(Instant::now() + retry_after(&error))).await;
                 started = Instant::now();
             }

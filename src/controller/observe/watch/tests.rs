@@ -79,6 +79,22 @@ async fn items_of_an_incomplete_list_do_not_reset_the_backoff() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn watches_that_expire_after_each_list_back_off() {
+    let mut items = Vec::new();
+    for _ in 0..200 {
+        items.extend([
+            Ok(Event::Init),
+            Ok(Event::InitApply(1)),
+            Ok(Event::InitDone),
+            Err(api_error(410)),
+        ]);
+    }
+    let at = handled_at(items).await;
+    let first_hour = at.iter().filter(|at| **at < 3600).count();
+    assert!(first_hour < 60, "{first_hour} lists in an hour: {at:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn requested_wait_is_honoured() {
     let status = json!({"code": 429, "message": "no", "details": {"retryAfterSeconds": 40}});
     let error = kube::Error::Api(serde_json::from_value(status).expect("a status"));
