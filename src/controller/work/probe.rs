@@ -29,7 +29,7 @@ impl Reconciler<'_> {
         let body = probe_body(self.key, &snapshot.object.uid, accepted.document(), &precondition);
         match self.context.writer.probe_secret(self.key, &body).await {
             Err(ApiError::Conflict) => Some(self.read_secret().await),
-            Err(ApiError::NotFound | ApiError::NamespaceTerminating) => {
+            Err(ApiError::NotFound | ApiError::NamespaceTerminating | ApiError::NotWriter) => {
                 Some(Step::Finished(Finished::silently(Action::Terminating)))
             }
             Err(ApiError::Reportable(outcome)) if !depends_on_values(&outcome) => {
@@ -68,7 +68,7 @@ impl Reconciler<'_> {
         match self.context.writer.delete_secret(self.key, uid, version).await {
             Ok(()) | Err(ApiError::NotFound) => self.recreated = true,
             Err(ApiError::Conflict) => {}
-            Err(ApiError::NamespaceTerminating) => {
+            Err(ApiError::NamespaceTerminating | ApiError::NotWriter) => {
                 return Step::Finished(Finished::silently(Action::Terminating));
             }
             Err(ApiError::Reportable(outcome)) => return self.fail(snapshot, *outcome).await,

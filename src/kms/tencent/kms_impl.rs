@@ -11,8 +11,7 @@ use super::transport::http::Reload;
 use crate::envelope::{DataKey, EncryptionContext, SecretBytes};
 use crate::kms::client::decrypt_and_encrypt;
 use crate::kms::{
-    Access, Change, Class, Cures, GeneratedDataKey, HeldCredentials, KeyDescription, KeyUri, Kms, KmsError,
-    action,
+    Access, Change, Cures, GeneratedDataKey, HeldCredentials, KeyDescription, KeyUri, Kms, KmsError, action,
 };
 
 /// Returns the key that `uri` names, or the error that explains the form of a key.
