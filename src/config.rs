@@ -15,6 +15,57 @@ pub struct ControllerConfig {
     pub audiences: BTreeSet<String>,
     /// The kubeconfig file; `None` for the default kubeconfig, then the pod's service account.
     pub kubeconfig: Option<PathBuf>,
+    /// The total size of the documents that are kept in memory.
+    pub document_cache: ByteSize,
+}
+
+/// A number of bytes, written like a Kubernetes quantity: `64MiB`, `64Mi`, or a plain number.
+///
+/// ```
+/// use envelope_secrets::config::ByteSize;
+///
+/// assert_eq!("64MiB".parse(), Ok(ByteSize(64 * 1024 * 1024)));
+/// assert_eq!("1Gi".parse(), Ok(ByteSize(1 << 30)));
+/// assert_eq!("0".parse(), Ok(ByteSize(0)));
+/// assert!("64MB".parse::<ByteSize>().is_err() && "-1".parse::<ByteSize>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ByteSize(pub usize);
+
+impl ByteSize {
+    /// The default of `--document-cache`.
+    pub const DOCUMENT_CACHE: ByteSize = ByteSize(64 << 20);
+}
+
+impl std::str::FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+        let shift = match unit.strip_suffix('B').unwrap_or(unit) {
+            "" if unit.is_empty() => Some(0),
+            "Ki" => Some(10),
+            "Mi" => Some(20),
+            "Gi" => Some(30),
+            _ => None,
+        };
+        let bytes = shift.and_then(|shift| number.parse::<usize>().ok()?.checked_mul(1 << shift));
+        bytes.map(ByteSize).ok_or_else(|| {
+            format!("{text:?} is not a valid size; use a number of bytes with the unit KiB, MiB or GiB, as in 64MiB")
+        })
+    }
+}
+
+impl std::fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            0 => f.write_str("0"),
+            bytes if bytes % (1 << 30) == 0 => write!(f, "{}GiB", bytes >> 30),
+            bytes if bytes % (1 << 20) == 0 => write!(f, "{}MiB", bytes >> 20),
+            bytes if bytes % (1 << 10) == 0 => write!(f, "{}KiB", bytes >> 10),
+            bytes => write!(f, "{bytes}"),
+        }
+    }
 }
 
 /// An invalid setting.
@@ -54,6 +105,7 @@ impl ControllerConfig {
             namespaces: (!namespaces.is_empty()).then_some(namespaces),
             audiences: audiences.iter().cloned().collect(),
             kubeconfig,
+            document_cache: ByteSize::DOCUMENT_CACHE,
         })
     }
 }
@@ -76,6 +128,30 @@ mod tests {
     fn config(namespaces: &[&str], audiences: &[&str]) -> Result<ControllerConfig, ConfigError> {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         ControllerConfig::new(&owned(namespaces), &owned(audiences), None)
+    }
+
+    #[test]
+    fn sizes_round_trip_through_their_text() {
+        for text in ["64MiB", "1GiB", "3KiB", "1000", "0"] {
+            let size: ByteSize = text.parse().expect("valid");
+            assert_eq!(size.to_string(), text);
+        }
+        assert_eq!("64Mi".parse(), Ok(ByteSize::DOCUMENT_CACHE));
+        for text in [
+            "",
+            "MiB",
+            "64MB",
+            "64M",
+            "B",
+            "1.5MiB",
+            "-1",
+            "+1",
+            "64 MiB",
+            "99999999999999999999",
+            "99999999999GiB",
+        ] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
     }
 
     #[test]

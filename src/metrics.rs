@@ -31,6 +31,11 @@ struct OutcomeLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PurposeLabels {
+    purpose: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KmsLabels {
     provider: String,
     action: &'static str,
@@ -124,6 +129,8 @@ pub struct Metrics {
     events_dropped: Counter,
     heals_damped: Counter,
     undecodable: Family<ResourceLabels, Counter>,
+    parses: Family<PurposeLabels, Counter>,
+    document_cache: Gauge,
     streams: Family<StreamLabels, Gauge>,
     stream_errors: Family<StreamLabels, Counter>,
     stream_age: Family<StreamOnly, Gauge>,
@@ -142,6 +149,7 @@ fn register<M: Metric + Clone>(registry: &mut Registry, name: &str, help: &str, 
 
 impl Metrics {
     /// Creates all metrics, with value zero.
+    #[expect(clippy::too_many_lines, reason = "one entry per metric")]
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix(PREFIX);
         let r = &mut registry;
@@ -207,6 +215,18 @@ impl Metrics {
                 "undecodable_objects",
                 "Objects that were ignored because they cannot be decoded",
                 Family::default(),
+            ),
+            parses: register(
+                r,
+                "document_parses",
+                "Documents parsed, by purpose: summary (once per generation), opening, or probe (a dry run)",
+                Family::default(),
+            ),
+            document_cache: register(
+                r,
+                "document_cache_bytes",
+                "Size of the documents that are kept in memory, in bytes",
+                Gauge::default(),
             ),
             events_dropped: register(
                 r,
@@ -354,6 +374,16 @@ impl Metrics {
         self.undecodable.get_or_create(&ResourceLabels { resource }).inc();
     }
 
+    /// Counts a parsed document.
+    pub fn document_parsed(&self, purpose: &'static str) {
+        self.parses.get_or_create(&PurposeLabels { purpose }).inc();
+    }
+
+    /// Sets the size of the documents that are kept.
+    pub fn set_document_cache(&self, bytes: usize) {
+        self.document_cache.set(to_gauge(bytes));
+    }
+
     /// Sets the number of streams of this kind in `state`.
     pub fn set_streams(&self, stream: &'static str, state: &'static str, count: usize) {
         self.streams
@@ -417,6 +447,8 @@ mod tests {
         metrics.heal_damped();
         metrics.set_reload_failed("local", true);
         metrics.undecodable("secrets");
+        metrics.document_parsed("summary");
+        metrics.set_document_cache(1024);
         metrics.set_streams("secrets", "synced", 1);
         metrics.stream_failed("secrets", "forbidden");
         metrics.set_stream_age("secrets", Duration::from_secs(9));
@@ -438,6 +470,8 @@ mod tests {
             "envelope_secrets_heals_damped_total 1",
             "envelope_secrets_reload_failed{provider=\"local\"} 1",
             "envelope_secrets_undecodable_objects_total{resource=\"secrets\"} 1",
+            "envelope_secrets_document_parses_total{purpose=\"summary\"} 1",
+            "envelope_secrets_document_cache_bytes 1024",
             "envelope_secrets_streams{stream=\"secrets\",state=\"synced\"} 1",
             "envelope_secrets_stream_errors_total{stream=\"secrets\",state=\"forbidden\"} 1",
             "envelope_secrets_stream_age_seconds{stream=\"secrets\"} 9",

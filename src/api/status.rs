@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::wire::{MAX_KEYS, Spec};
+use crate::envelope::wire::MAX_KEYS;
 use crate::envelope::{SealMark, SealTime};
 
 /// Maximum number of KMS keys listed.
@@ -74,21 +74,22 @@ impl Default for EnvelopeSecretStatus {
 }
 
 impl EnvelopeSecretStatus {
-    /// Lists the document's KMS keys and data keys.
-    pub fn set_keys(&mut self, spec: &Spec) {
-        let sealing = spec.data_keys.iter().find(|key| key.id == spec.seal.key);
-        self.kms_key = sealing
-            .and_then(|key| key.wraps.first())
-            .map(|wrap| wrap.key.clone());
+    /// Lists the document's KMS keys and data keys: the IDs of its data keys, and the key URIs of all wraps, those of the
+    /// sealing data key first.
+    pub fn set_keys<'a>(
+        &mut self,
+        data_keys: impl IntoIterator<Item = &'a str>,
+        kms_keys: impl IntoIterator<Item = &'a str>,
+    ) {
+        // A truncated list must still contain the keys that open the seal.
         self.kms_keys.clear();
-        // The sealing data key comes first: a truncated list must still contain the keys that open the seal.
-        let others = spec.data_keys.iter().filter(|key| key.id != spec.seal.key);
-        for wrap in sealing.into_iter().chain(others).flat_map(|key| &key.wraps) {
-            if self.kms_keys.len() < MAX_KMS_KEYS && !self.kms_keys.contains(&wrap.key) {
-                self.kms_keys.push(wrap.key.clone());
+        for key in kms_keys {
+            if self.kms_keys.len() < MAX_KMS_KEYS && !self.kms_keys.iter().any(|listed| listed == key) {
+                self.kms_keys.push(key.to_owned());
             }
         }
-        self.data_keys = spec.data_keys.iter().map(|key| key.id.clone()).collect();
+        self.kms_key = self.kms_keys.first().cloned();
+        self.data_keys = data_keys.into_iter().map(str::to_owned).collect();
     }
 }
 
@@ -186,11 +187,9 @@ impl Mode {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeSet;
 
     use super::*;
-    use crate::envelope::wire::{Seal, SealedDataKey, Template, Wrap};
-    use crate::envelope::{Commitment, Scope};
 
     /// The example in the documentation, as the API server returns it.
     const EXAMPLE: &str = r#"{
@@ -243,36 +242,14 @@ mod tests {
 
     #[test]
     fn keys_are_listed_without_duplicates_up_to_the_maximum() {
-        let data_key = |id: &str, keys: std::ops::Range<usize>| SealedDataKey {
-            id: id.to_owned(),
-            commitment: Commitment([0; 32]),
-            template_mac: [0; 32],
-            wraps: keys
-                .map(|n| Wrap {
-                    key: format!("local://{n:08x}"),
-                    ciphertext: "c".to_owned(),
-                })
-                .collect(),
-        };
-        let spec = Spec {
-            scope: Scope::Strict,
-            audience: None,
-            id: [0; 32],
-            data_keys: vec![
-                data_key("aaaaaaaa", 1..9),
-                data_key("bbbbbbbb", 0..8),
-                data_key("cccccccc", 8..16),
-            ],
-            encrypted_data: BTreeMap::new(),
-            template: Template::default(),
-            seal: Seal {
-                key: "bbbbbbbb".to_owned(),
-                time: SealTime::parse("2026-11-23T17:00:00Z").expect("a time"),
-                mac: [0; 32],
-            },
-        };
+        let uris: Vec<String> = (0..9)
+            .chain(0..8)
+            .chain(8..20)
+            .map(|n| format!("local://{n:08x}"))
+            .collect();
+        let ids = ["aaaaaaaa", "bbbbbbbb", "cccccccc"];
         let mut status = EnvelopeSecretStatus::default();
-        status.set_keys(&spec);
+        status.set_keys(ids, uris.iter().map(String::as_str));
         assert_eq!(status.kms_key.as_deref(), Some("local://00000000"));
         assert_eq!(status.kms_keys.len(), MAX_KMS_KEYS);
         assert_eq!(
@@ -281,7 +258,7 @@ mod tests {
         );
         assert_eq!(status.data_keys, ["aaaaaaaa", "bbbbbbbb", "cccccccc"]);
         let before = status.clone();
-        status.set_keys(&spec);
+        status.set_keys(ids, uris.iter().map(String::as_str));
         assert_eq!(status, before);
     }
 

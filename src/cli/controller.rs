@@ -13,7 +13,7 @@ use super::env;
 use super::failure::{Failure, Result};
 use super::program::Program;
 use super::providers::ProviderArgs;
-use crate::config::ControllerConfig;
+use crate::config::{ByteSize, ControllerConfig};
 use crate::controller::{self, Health, Setup, StartError, Timings};
 use crate::kms::{self, AllowedKeys, Caller, Capability, Configured, Provider, Registry};
 use crate::metrics::Metrics;
@@ -46,6 +46,9 @@ pub(super) struct ControllerArgs {
     /// The kubeconfig; defaults to KUBECONFIG, then ~/.kube/config, then the pod's ServiceAccount
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path_parser(), env = env::KUBECONFIG, hide_env_values = true)]
     kubeconfig: Option<PathBuf>,
+    /// The total size of the documents that are kept in memory; the others are read when they are opened
+    #[arg(long, value_name = "SIZE", default_value_t = ByteSize::DOCUMENT_CACHE, env = env::DOCUMENT_CACHE, hide_env_values = true)]
+    document_cache: ByteSize,
     /// The address that serves /metrics
     #[arg(long, value_name = "ADDRESS", default_value = ":8080", env = env::METRICS_ADDR, hide_env_values = true)]
     metrics_addr: ListenAddr,
@@ -104,8 +107,9 @@ fn refuse_entries(provider: &dyn Provider, allowed: &AllowedKeys, source: &str) 
 
 /// Runs it.
 pub(super) fn run(args: &ControllerArgs, program: &Program) -> Result<()> {
-    let config = ControllerConfig::new(&args.namespaces, &args.audience, args.kubeconfig.clone())
+    let mut config = ControllerConfig::new(&args.namespaces, &args.audience, args.kubeconfig.clone())
         .map_err(|error| Failure::usage(with_source(&error.to_string(), program)))?;
+    config.document_cache = args.document_cache;
     let registry = args.registry(program)?;
     telemetry::init(args.log_format, args.log_level)
         .map_err(|error| Failure::failed(format!("cannot start logging: {error}")))?;

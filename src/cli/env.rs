@@ -9,6 +9,7 @@ pub(super) const NAMESPACES: &str = "ENVELOPE_NAMESPACES";
 pub(super) const ALLOW_KEY: &str = "ENVELOPE_ALLOW_KEY";
 pub(super) const AUDIENCE: &str = "ENVELOPE_AUDIENCE";
 pub(super) const KUBECONFIG: &str = "ENVELOPE_KUBECONFIG";
+pub(super) const DOCUMENT_CACHE: &str = "ENVELOPE_DOCUMENT_CACHE";
 pub(super) const METRICS_ADDR: &str = "ENVELOPE_METRICS_ADDR";
 pub(super) const PROBE_ADDR: &str = "ENVELOPE_PROBE_ADDR";
 pub(super) const LOG_FORMAT: &str = "ENVELOPE_LOG_FORMAT";

@@ -85,6 +85,7 @@ pub(super) fn refresh_on_scrape(
     metrics.on_scrape(move |metrics| {
         let Some(context) = context.upgrade() else { return };
         metrics.set_queue(context.queue.waiting() + context.opener.pending());
+        metrics.set_document_cache(context.stores.documents().bytes());
         let reasons = context.stores.reasons();
         for reason in Reason::ALL.iter().filter(|reason| reason.verdict().is_some()) {
             metrics.set_objects(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube::Client;
 use tokio::sync::watch;
@@ -18,7 +18,7 @@ use super::act::writer::Writer;
 use super::client::{ConnectError, WatchActivity, connect};
 use super::health::{Health, Parts, refresh_on_scrape};
 use super::key::ObjectKey;
-use super::observe::object::Object;
+use super::observe::object::Received;
 use super::observe::secret_facts::SecretFacts;
 use super::observe::store::{NamespaceCache, Stores};
 use super::observe::watch::{WatchStream, follow};
@@ -102,7 +102,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     let (opener, open_requests) = Opener::new();
     let (events, event_queue) = Events::new(metrics.clone());
     let context = Arc::new(Context {
-        stores: Stores::new(config.namespaces.as_deref()),
+        stores: Stores::new(config.namespaces.as_deref(), config.document_cache.0, &metrics),
         queue: Queue::new(RECONCILES),
         cluster: Cluster::new(client.clone(), metrics.clone()),
         writer: Writer::new(client.clone(), token.clone(), metrics.clone(), history.clone()),
@@ -115,6 +115,14 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         cures: Mutex::default(),
         states: Mutex::new(HashMap::new()),
     });
+
+    let queueing = Arc::downgrade(&context);
+    let queue: Arc<dyn Fn(ObjectKey) + Send + Sync> = Arc::new(move |key| {
+        if let Some(context) = queueing.upgrade() {
+            context.queue.add(key);
+        }
+    });
+    context.stores.on_news(&queue);
 
     // Every task runs until `shutdown`. One that exits earlier makes the liveness probe fail.
     let mut tasks = JoinSet::new();
@@ -142,6 +150,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         shutdown.clone(),
     ));
     tasks.spawn(forget_on_restore(context.clone(), history));
+    tasks.spawn(queue_overdue(context.clone()));
     for (scheme, kms) in registry.iter() {
         tasks.spawn(providers::follow(scheme, kms.clone(), context.clone()));
     }
@@ -180,6 +189,22 @@ async fn forget_on_restore(context: Arc<Context>, history: History) {
     while restores.changed().await.is_ok() {
         context.stores.forget_expectations();
         context.states().clear();
+        // What is observed of an object changes with its expectations, even if the lists show no difference.
+        context.queue_all();
+    }
+}
+
+/// Queues the objects whose last write the watch has not delivered in time: after a gap it may never do so, and no other
+/// trigger would follow.
+async fn queue_overdue(context: Arc<Context>) {
+    let interval = (context.timings.expectation / 30).max(Duration::from_millis(1));
+    loop {
+        tokio::time::sleep(interval).await;
+        for cache in context.stores.caches() {
+            for key in cache.overdue(tokio::time::Instant::now()) {
+                context.queue.add(key);
+            }
+        }
     }
 }
 
@@ -218,7 +243,7 @@ fn start_streams(
     };
     tasks.spawn(follow(
         object_stream.clone(),
-        events::<Object>(client.clone(), target, context.metrics.clone(), history.clone()),
+        events::<Received>(client.clone(), target, context.metrics.clone(), history.clone()),
         context.metrics.clone(),
         retry,
         handle,
@@ -281,6 +306,9 @@ impl Drop for DoneGuard {
             let (namespace, name) = (&*self.key.namespace, &*self.key.name);
             tracing::error!(namespace, name, "reconcile panicked; requeued");
             self.requeue_at = Some(now() + self.context.timings.retry_max);
+            if let Some(cache) = self.context.stores.cache(&self.key) {
+                cache.abandon(&self.key);
+            }
         }
         self.context
             .queue

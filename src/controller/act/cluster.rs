@@ -13,7 +13,7 @@ use super::api_error::{ApiError, Target, classify};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::decode::{self, Meta};
 use crate::controller::observe::kind::Kind;
-use crate::controller::observe::object::Object;
+use crate::controller::observe::object::Received;
 use crate::controller::observe::requests;
 use crate::metrics::Metrics;
 
@@ -43,12 +43,12 @@ impl Cluster {
     }
 
     /// Reads the object; `None` if it does not exist.
-    pub(in crate::controller) async fn object(&self, key: &ObjectKey) -> Result<Option<Object>, ApiError> {
+    pub(in crate::controller) async fn object(&self, key: &ObjectKey) -> Result<Option<Received>, ApiError> {
         let request = objects(key).get(&key.name, &GetParams::default());
         let Some(bytes) = optional(self.read(request).await, get(Kind::Objects, key))? else {
             return Ok(None);
         };
-        match decode::item::<Object>(&String::from_utf8_lossy(&bytes)) {
+        match decode::item::<Received>(&String::from_utf8_lossy(&bytes)) {
             Ok((_, object)) => Ok(Some(object)),
             Err(undecodable) => {
                 undecodable.report(Kind::Objects.as_str(), &self.metrics);

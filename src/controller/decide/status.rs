@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::plan::SecretState;
 use crate::api::{Applied, EnvelopeSecretStatus, Kept, NotRestored, Outcome, Sealed, Verdict, conditions};
 use crate::controller::observe::object::Object;
-use crate::envelope::{Rollback, SealMark, SealTime, Spec};
+use crate::envelope::{Rollback, SealMark, SealTime};
 
 /// Returns the outcome for the success that `applied` records.
 pub(in crate::controller) fn synced(applied: &Applied, sealed: Option<&Sealed>) -> Outcome {
@@ -51,11 +51,11 @@ pub(in crate::controller) fn reported_outcome(
     }
 }
 
-/// Returns the whole status of `object` for `outcome`. `spec` is present if readable; `ours_exists` says that a Secret of
-/// ours exists.
+/// Returns the whole status of `object` for `outcome`, which lists the keys of the document if `accepted` says that it may
+/// be opened. `ours_exists` says that a Secret of ours exists.
 pub(in crate::controller) fn desired_status(
     object: &Object,
-    spec: Option<&Spec>,
+    accepted: bool,
     outcome: &Outcome,
     ours_exists: bool,
     now: Timestamp,
@@ -73,8 +73,14 @@ pub(in crate::controller) fn desired_status(
         conditions: conditions::conditions(&facts.conditions, outcome, kept, object.generation, now),
         ..EnvelopeSecretStatus::default()
     };
-    if let Some(spec) = spec {
-        status.set_keys(spec);
+    if let Ok(facts) = &object.summary.facts
+        && accepted
+    {
+        let kms_keys = facts.sealing_key_first().flat_map(|data_key| &data_key.keys);
+        status.set_keys(
+            facts.data_keys.iter().map(|data_key| &*data_key.id),
+            kms_keys.map(|key| &**key),
+        );
     }
     status
 }
@@ -148,7 +154,7 @@ mod tests {
         let object = object(3);
         let applied = object.status.applied.clone().expect("applied");
         let outcome = synced(&applied, object.status.sealed.as_ref());
-        let status = desired_status(&object, None, &outcome, true, now());
+        let status = desired_status(&object, false, &outcome, true, now());
         assert!(object.status.equals(&status), "{status:?}");
     }
 
@@ -156,7 +162,7 @@ mod tests {
     fn content_ignores_when_conditions_changed() {
         let object = object(3);
         let applied = object.status.applied.clone().expect("applied");
-        let status = desired_status(&object, None, &synced(&applied, None), true, now());
+        let status = desired_status(&object, false, &synced(&applied, None), true, now());
         let mut later = status.clone();
         later.conditions[0].last_transition_time.0 = Timestamp::UNIX_EPOCH;
         assert_ne!(later, status);
@@ -198,7 +204,7 @@ mod tests {
         let object = object(4);
         let status = desired_status(
             &object,
-            None,
+            false,
             &Outcome::IntegrityError { elsewhere: None },
             true,
             now(),
@@ -215,7 +221,7 @@ mod tests {
         );
         let gone = desired_status(
             &object,
-            None,
+            false,
             &Outcome::IntegrityError { elsewhere: None },
             false,
             now(),

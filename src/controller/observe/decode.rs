@@ -7,6 +7,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::Status;
@@ -143,9 +145,14 @@ pub(in crate::controller) type Item<T> = Result<(ObjectKey, T), Undecodable>;
 
 /// Decodes one object.
 pub(in crate::controller) fn item<T: Slim>(raw: &str) -> Item<T> {
-    match serde_json::from_str::<T::Wire>(raw) {
-        Ok(wire) => T::of(wire).ok_or_else(|| undecodable(raw, "it has no identity".to_owned())),
-        Err(error) => Err(undecodable(raw, cause(&error))),
+    // A panic concerns this object only. It must not end the stream that delivers all the others.
+    let decoded = catch_unwind(AssertUnwindSafe(|| {
+        serde_json::from_str::<T::Wire>(raw).map(T::of)
+    }));
+    match decoded {
+        Ok(Ok(decoded)) => decoded.ok_or_else(|| undecodable(raw, "it has no identity".to_owned())),
+        Ok(Err(error)) => Err(undecodable(raw, cause(&error))),
+        Err(_) => Err(undecodable(raw, "decoding it panicked".to_owned())),
     }
 }
 
@@ -182,12 +189,26 @@ struct Identity<'a> {
     metadata: &'a RawValue,
 }
 
-/// A page of a list.
-pub(in crate::controller) struct Page<T> {
-    pub(in crate::controller) items: Vec<Item<T>>,
+/// A page of a list. Its items are decoded one by one, so that only one of them is in memory twice.
+pub(in crate::controller) struct Page {
+    text: String,
+    items: Vec<Range<usize>>,
     pub(in crate::controller) resource_version: String,
     /// The token of the next page; `None` on the last page.
     pub(in crate::controller) next: Option<String>,
+}
+
+impl Page {
+    /// Returns the number of items.
+    pub(in crate::controller) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Decodes the item at this index; `None` beyond the last one.
+    pub(in crate::controller) fn item<T: Slim>(&self, index: usize) -> Option<Item<T>> {
+        let range = self.items.get(index)?.clone();
+        Some(item(self.text.get(range)?))
+    }
 }
 
 #[derive(serde::Deserialize)]
@@ -206,16 +227,24 @@ struct ListMeta {
     next: String,
 }
 
-/// Decodes a page of a list. Fails only if the bytes are not the JSON of a list.
-pub(in crate::controller) fn page<T: Slim>(bytes: &[u8]) -> Result<Page<T>, serde_json::Error> {
+/// Splits a page of a list into its items. Fails only if the bytes are not the JSON of a list.
+pub(in crate::controller) fn page(bytes: Vec<u8>) -> Result<Page, serde_json::Error> {
     // The API server copies raw managedFields: it does not guarantee valid UTF-8.
-    let text = String::from_utf8_lossy(bytes);
+    let text = String::from_utf8(bytes)
+        .unwrap_or_else(|invalid| String::from_utf8_lossy(invalid.as_bytes()).into_owned());
     let list: List<'_> = serde_json::from_str(&text)?;
-    let items = list.items.unwrap_or_default();
+    let start = text.as_ptr().addr();
+    let range = |raw: &&RawValue| {
+        let from = raw.get().as_ptr().addr() - start;
+        from..from + raw.get().len()
+    };
+    let items = list.items.iter().flatten().map(range).collect();
+    let (resource_version, next) = (list.metadata.resource_version, list.metadata.next);
     Ok(Page {
-        items: items.iter().map(|raw| item::<T>(raw.get())).collect(),
-        resource_version: list.metadata.resource_version,
-        next: Some(list.metadata.next).filter(|token| !token.is_empty()),
+        text,
+        items,
+        resource_version,
+        next: Some(next).filter(|token| !token.is_empty()),
     })
 }
 
@@ -355,19 +384,51 @@ mod tests {
             r#"{{"metadata":{{"resourceVersion":"9","continue":"t"}},"items":[{bad},7,{}]}}"#,
             object("db", "")
         );
-        let page = page::<Named>(text.as_bytes()).expect("a page");
+        let page = page(text.into_bytes()).expect("a page");
         assert_eq!(
-            (page.resource_version.as_str(), page.next.as_deref()),
-            ("9", Some("t"))
+            (page.resource_version.as_str(), page.next.as_deref(), page.len()),
+            ("9", Some("t"), 3)
         );
-        let bad = page.items[0].as_ref().expect_err("undecodable");
+        let bad = page.item::<Named>(0).expect("an item").expect_err("undecodable");
         assert_eq!((bad.namespace.as_str(), bad.name.as_str()), ("prod", "bad"));
         assert!(!bad.cause.contains("hunter2"), "{}", bad.cause);
-        assert!(page.items[1].is_err() && page.items[2].is_ok());
-        assert!(super::page::<Named>(b"<html>").is_err());
-        let last =
-            super::page::<Named>(br#"{"metadata":{"resourceVersion":"9"},"items":null}"#).expect("a page");
-        assert!(last.items.is_empty() && last.next.is_none());
+        assert!(page.item::<Named>(1).expect("an item").is_err());
+        assert!(page.item::<Named>(2).expect("an item").is_ok() && page.item::<Named>(3).is_none());
+        assert!(super::page(b"<html>".to_vec()).is_err());
+        let last = br#"{"metadata":{"resourceVersion":"9"},"items":null}"#;
+        let last = super::page(last.to_vec()).expect("a page");
+        assert!(last.len() == 0 && last.next.is_none());
+        let invalid = b"{\"items\":[{\"metadata\":{\"name\":\"db\",\"namespace\":\"prod\",\"resourceVersion\":\"7\",\"x\":\"\xff\"}}]}";
+        let invalid = super::page(invalid.to_vec()).expect("a page");
+        assert!(
+            invalid.item::<Named>(0).expect("an item").is_ok(),
+            "invalid UTF-8 elsewhere"
+        );
+    }
+
+    /// An object whose decoding panics.
+    #[derive(Debug, PartialEq)]
+    struct Panics;
+
+    impl Slim for Panics {
+        type Wire = Wire;
+
+        fn of(_: Wire) -> Option<(ObjectKey, Self)> {
+            panic!("hunter2")
+        }
+
+        fn resource_version(&self) -> &'static str {
+            ""
+        }
+    }
+
+    #[test]
+    fn panic_while_decoding_concerns_one_object() {
+        let decoded = item::<Panics>(&object("db", "")).expect_err("undecodable");
+        assert_eq!(
+            (decoded.name.as_str(), decoded.cause.as_str()),
+            ("db", "decoding it panicked")
+        );
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! An `EnvelopeSecret` as received and as stored: the spec as JSON bytes, parsed strictly per reconcile, and the status as
-//! a few facts. So an invalid object affects no other (docs/design/controller.md#stores-and-streams).
+//! An `EnvelopeSecret` as received and as stored: a summary of the document instead of the spec, and the status as a few
+//! facts. So an invalid object affects no other, and a large one takes no more memory than a small one
+//! (docs/design/controller.md#stores-and-streams).
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -9,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::summary::Summary;
 use crate::api::{
     Applied, EnvelopeSecretStatus, RECONCILE_AT_ANNOTATION, SEALED_FOR_ANNOTATION, SUSPEND_ANNOTATION,
     Sealed, conditions,
@@ -41,6 +43,22 @@ impl fmt::Debug for RawObject {
     }
 }
 
+/// An object as received, with its spec.
+#[derive(Clone, Debug)]
+pub(in crate::controller) struct Received {
+    pub(in crate::controller) uid: Arc<str>,
+    pub(in crate::controller) resource_version: Box<str>,
+    pub(in crate::controller) generation: i64,
+    /// Whether it is being deleted.
+    pub(in crate::controller) deleting: bool,
+    sealed_for: Option<Box<str>>,
+    reconcile_at: Option<Box<str>>,
+    suspended: bool,
+    /// `null` if the object has no spec.
+    pub(in crate::controller) spec: Box<RawValue>,
+    status: StatusFacts,
+}
+
 /// An object as the store holds it.
 #[derive(Clone, Debug)]
 pub(in crate::controller) struct Object {
@@ -55,12 +73,12 @@ pub(in crate::controller) struct Object {
     pub(in crate::controller) reconcile_at: Option<Box<str>>,
     /// Whether the annotation `suspend` is `true`.
     pub(in crate::controller) suspended: bool,
-    /// `null` if the object has no spec.
-    pub(in crate::controller) spec: Arc<RawValue>,
+    /// The summary of this generation's document.
+    pub(in crate::controller) summary: Arc<Summary>,
     pub(in crate::controller) status: Arc<StatusFacts>,
 }
 
-impl Slim for Object {
+impl Slim for Received {
     type Wire = RawObject;
 
     fn of(raw: RawObject) -> Option<(ObjectKey, Self)> {
@@ -74,7 +92,7 @@ impl Slim for Object {
         let status = status
             .and_then(|raw| serde_json::from_str(raw.get()).ok())
             .unwrap_or_default();
-        let object = Object {
+        let received = Received {
             uid: metadata.uid?.into(),
             resource_version: metadata.resource_version?.into(),
             generation: metadata.generation.unwrap_or_default(),
@@ -82,10 +100,44 @@ impl Slim for Object {
             sealed_for: metadata.annotations.get(SEALED_FOR_ANNOTATION).map(truncated),
             reconcile_at: metadata.annotations.get(RECONCILE_AT_ANNOTATION).map(truncated),
             suspended: metadata.annotations.get(SUSPEND_ANNOTATION) == Some("true"),
-            spec: spec.unwrap_or_else(|| RawValue::NULL.to_owned()).into(),
-            status: Arc::new(StatusFacts::of(status)),
+            spec: spec.unwrap_or_else(|| RawValue::NULL.to_owned()),
+            status: StatusFacts::of(status),
         };
-        Some((key, object))
+        Some((key, received))
+    }
+
+    fn resource_version(&self) -> &str {
+        &self.resource_version
+    }
+}
+
+impl Received {
+    /// Returns the object as the store holds it. `summary` is that of its spec.
+    pub(in crate::controller) fn into_object(self, summary: Arc<Summary>) -> Object {
+        Object {
+            uid: self.uid,
+            resource_version: self.resource_version,
+            generation: self.generation,
+            deleting: self.deleting,
+            sealed_for: self.sealed_for,
+            reconcile_at: self.reconcile_at,
+            suspended: self.suspended,
+            summary,
+            status: Arc::new(self.status),
+        }
+    }
+}
+
+/// Decodes an object as if it came from a store.
+#[cfg(test)]
+impl Slim for Object {
+    type Wire = RawObject;
+
+    fn of(raw: RawObject) -> Option<(ObjectKey, Self)> {
+        let (key, received) = Received::of(raw)?;
+        let texts = &mut super::summary::Texts::default();
+        let summary = Summary::of(&key, &received.uid, received.spec.get(), texts);
+        Some((key, received.into_object(Arc::new(summary))))
     }
 
     fn resource_version(&self) -> &str {
@@ -185,8 +237,8 @@ mod tests {
             "conditions":[{"type":"Ready","status":"True","reason":"Synced","message":"m","observedGeneration":3,
             "lastTransitionTime":"2026-11-24T00:47:55Z"}]}}"#;
 
-    fn object(text: &str) -> Object {
-        decode::item::<Object>(text).expect("an object").1
+    fn object(text: &str) -> Received {
+        decode::item::<Received>(text).expect("an object").1
     }
 
     #[test]
@@ -195,8 +247,8 @@ mod tests {
         let list = format!(
             r#"{{"kind":"EnvelopeSecretList","apiVersion":"envelope-secrets.io/v1","metadata":{{"resourceVersion":"1"}},"items":[{OBJECT}]}}"#
         );
-        let page = decode::page::<Object>(list.as_bytes()).expect("a list");
-        let (key, listed) = page.items[0].as_ref().expect("decoded");
+        let page = decode::page(list.into_bytes()).expect("a list");
+        let (key, listed) = page.item::<Received>(0).expect("an item").expect("decoded");
         assert_eq!((key.to_string().as_str(), listed.spec.get()), ("prod/db", spec));
         assert_eq!(
             (listed.generation, listed.sealed_for.as_deref()),
@@ -204,7 +256,7 @@ mod tests {
         );
 
         let event = format!(r#"{{"type":"MODIFIED","object":{OBJECT}}}"#);
-        let line = decode::line::<Object>(event.as_bytes()).expect("an event");
+        let line = decode::line::<Received>(event.as_bytes()).expect("an event");
         let Change::Applied(Ok((_, seen))) = line.change else {
             panic!("modified")
         };
@@ -244,7 +296,7 @@ mod tests {
             assert_eq!(seen.status.applied, None, "{rest}");
         }
         assert_eq!(object(&format!("{{{meta}}}")).spec.get(), "null");
-        assert!(decode::item::<Object>(r#"{"metadata":{}}"#).is_err());
+        assert!(decode::item::<Received>(r#"{"metadata":{}}"#).is_err());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HeaderMap, RETRY_AFTER};
 use http::{Request, Response};
-use http_body::Body as _;
+use http_body::{Body as _, Frame};
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
@@ -25,11 +25,21 @@ const MAX_WAIT: Duration = Duration::from_secs(5);
 /// # Errors
 /// [`kube::Error::Api`] for an error response.
 pub(in crate::controller) async fn read(client: &Client, request: Request<Vec<u8>>) -> kube::Result<Bytes> {
+    let body = read_up_to(client, request, usize::MAX).await?;
+    Ok(body.unwrap_or_default().into())
+}
+
+/// Like [`read`], but gives up, with `None`, as soon as the body is longer than `max` bytes.
+pub(in crate::controller) async fn read_up_to(
+    client: &Client,
+    request: Request<Vec<u8>>,
+    max: usize,
+) -> kube::Result<Option<Vec<u8>>> {
     let mut failures = 0;
     loop {
-        let error = match send(client, request.clone()).await {
+        let error = match receive(client, request.clone(), max).await {
             Err(error) => error,
-            whole => return whole,
+            received => return received,
         };
         failures += 1;
         match wait(&error, failures) {
@@ -62,6 +72,23 @@ fn wait(error: &kube::Error, failures: u32) -> Option<Duration> {
 pub(in crate::controller) async fn send(client: &Client, request: Request<Vec<u8>>) -> kube::Result<Bytes> {
     let response = open(client, request).await?;
     response.into_body().collect_bytes().await
+}
+
+async fn receive(client: &Client, request: Request<Vec<u8>>, max: usize) -> kube::Result<Option<Vec<u8>>> {
+    let mut body = open(client, request).await?.into_body();
+    let mut received = Vec::new();
+    while let Some(frame) = next_frame(&mut body).await {
+        let Ok(data) = frame?.into_data() else { continue };
+        if data.len() > max - received.len() {
+            return Ok(None);
+        }
+        received.extend_from_slice(&data);
+    }
+    Ok(Some(received))
+}
+
+async fn next_frame(body: &mut Body) -> Option<kube::Result<Frame<Bytes>>> {
+    std::future::poll_fn(|cx| std::pin::Pin::new(&mut *body).poll_frame(cx)).await
 }
 
 /// Sends a request and returns its response once the head has arrived.
@@ -130,8 +157,7 @@ impl Lines {
                 return Some(Ok(line));
             }
             self.scanned = self.buffer.len();
-            let frame = std::future::poll_fn(|cx| std::pin::Pin::new(&mut self.body).poll_frame(cx)).await;
-            match frame {
+            match next_frame(&mut self.body).await {
                 Some(Ok(frame)) => {
                     if let Ok(data) = frame.into_data() {
                         self.buffer.extend_from_slice(&data);

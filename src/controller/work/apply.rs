@@ -14,6 +14,7 @@ use crate::controller::decide::object_state::Unreported;
 use crate::controller::decide::plan::{Cause, RENDERER};
 use crate::controller::decide::status::{rollback, synced};
 use crate::controller::observe::secret_facts::{Holder, SecretFacts};
+use crate::controller::observe::summary::Facts;
 use crate::envelope::{Opened, Rollback};
 
 impl Reconciler<'_> {
@@ -91,7 +92,8 @@ impl Reconciler<'_> {
         if confirmed {
             return Ok(());
         }
-        self.cache.object_read(self.key, object);
+        self.cache
+            .object_read(self.key, object, self.new_expectation_deadline());
         Err(ApiError::Conflict)
     }
 
@@ -165,15 +167,15 @@ impl Reconciler<'_> {
                 Action::Written,
             ),
         };
-        let desired = snapshot.document.as_ref().ok().map(|(_, desired)| desired);
+        let document = snapshot.object.summary.facts.as_ref().ok();
         let applied = Applied {
             generation: snapshot.object.generation,
-            digest: desired.map(|desired| desired.digest.clone()).unwrap_or_default(),
+            digest: document.map(Facts::digest).unwrap_or_default(),
             mode: Mode::Owned.as_str().to_owned(),
             renderer: RENDERER,
             secret_uid: facts.uid.to_string(),
             secret_resource_version: facts.resource_version.to_string(),
-            entries: i64::try_from(opened.entries().len()).unwrap_or(i64::MAX),
+            entries: document.map_or(0, |document| document.entries.into()),
             time,
         };
         let mark = opened.document().seal_mark();

@@ -51,7 +51,8 @@ impl Reconciler<'_> {
         self.cache.object_request(self.key);
         match self.context.cluster.object(self.key).await {
             Ok(object) => {
-                self.cache.object_read(self.key, object);
+                self.cache
+                    .object_read(self.key, object, self.new_expectation_deadline());
                 Step::Replan
             }
             Err(error) => {

@@ -4,10 +4,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use serde_json::value::RawValue;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::document::document;
 use super::opener::{Opening, Requests};
 use super::reader::{open_label, outcome_of};
 use crate::api::{KmsKey, KmsResponse, Outcome};
@@ -74,7 +76,9 @@ async fn serve(context: Arc<Context>, key: ObjectKey, slot: Slot) {
     let (uid, generation) = (object.uid.clone(), object.generation);
     // A panic is a failure with backoff like any other: without a result, the object would be opened again immediately.
     let result = match AssertUnwindSafe(open(context, key, &object)).catch_unwind().await {
-        Ok(result) => result,
+        Ok(Some(result)) => result,
+        // Without a result, the object is planned again.
+        Ok(None) => return,
         Err(_) => Err(broken(context, key, &object)),
     };
     guard.opening = Some(Opening {
@@ -109,8 +113,23 @@ fn broken(context: &Context, key: &ObjectKey, object: &Object) -> Outcome {
     }
 }
 
-async fn open(context: &Context, key: &ObjectKey, object: &Object) -> Result<Opened, Outcome> {
-    let accepted = context.reader.accept(key, object)?;
+/// Opens the document; `None` if the object has changed.
+async fn open(context: &Context, key: &ObjectKey, object: &Object) -> Option<Result<Opened, Outcome>> {
+    let spec = match document(context, key, &object.uid, object.generation).await {
+        Ok(spec) => spec?,
+        Err(outcome) => return Some(Err(outcome)),
+    };
+    Some(open_document(context, key, object, &spec).await)
+}
+
+async fn open_document(
+    context: &Context,
+    key: &ObjectKey,
+    object: &Object,
+    spec: &RawValue,
+) -> Result<Opened, Outcome> {
+    context.metrics.document_parsed("opening");
+    let accepted = context.reader.accept(key, spec)?;
     match context.reader.open(accepted).await {
         Ok(opened) => {
             context.metrics.opened("opened");

@@ -22,9 +22,11 @@ impl Reconciler<'_> {
     /// that follows a refusal; `None` if the document is to be opened.
     pub(in crate::controller) async fn probe(&mut self, snapshot: &Snapshot, cause: Cause) -> Option<Step> {
         let in_doubt = cause == Cause::Missing || self.state.may_be_probed();
-        let Some((accepted, _)) = snapshot.document.as_ref().ok().filter(|_| in_doubt) else {
+        if !in_doubt {
             return None;
-        };
+        }
+        // Without it, opening finds out why.
+        let accepted = self.accepted(snapshot).await?;
         let precondition = Precondition::of(snapshot.secret.as_deref());
         let body = probe_body(self.key, &snapshot.object.uid, accepted.document(), &precondition);
         match self.context.writer.probe_secret(self.key, &body).await {
@@ -62,7 +64,7 @@ impl Reconciler<'_> {
             return self.fail(snapshot, Outcome::SecretRejected { rejection }).await;
         }
         // A Secret that could not be created again must not be deleted.
-        if let Some(refusal) = self.refusal_of_new_secret(snapshot).await {
+        if let Some(refusal) = self.refusal_of_new_secret(snapshot, &opening).await {
             return self.fail(snapshot, refusal).await;
         }
         match self.context.writer.delete_secret(self.key, uid, version).await {
@@ -84,8 +86,8 @@ impl Reconciler<'_> {
     }
 
     /// Returns why the API server would not create the Secret next to the existing one; `None` if it would.
-    async fn refusal_of_new_secret(&self, snapshot: &Snapshot) -> Option<Outcome> {
-        let (accepted, _) = snapshot.document.as_ref().ok()?;
+    async fn refusal_of_new_secret(&self, snapshot: &Snapshot, opening: &Opening) -> Option<Outcome> {
+        let opened = opening.result.as_ref().ok()?;
         let name = &self.key.name;
         let stem = &name[..name.floor_char_boundary(MAX_NAME - PROBE_SUFFIX.len())];
         let beside = ObjectKey {
@@ -95,7 +97,7 @@ impl Reconciler<'_> {
         let body = probe_body(
             &beside,
             &snapshot.object.uid,
-            accepted.document(),
+            opened.document(),
             &Precondition::Absent,
         );
         match self.context.writer.probe_secret(&beside, &body).await {

@@ -2,10 +2,15 @@
 
 use std::collections::BTreeSet;
 
+use serde_json::value::RawValue;
+
 use crate::api::{KmsKey, KmsResponse, Outcome, sealed_elsewhere};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
-use crate::envelope::{Accepted, Document, OpenError, Opened, Place, ReaderPolicy, Refusal, SealTime};
+use crate::controller::observe::summary::Facts;
+use crate::envelope::{
+    Accepted, Document, OpenError, Opened, Place, ReaderPolicy, Refusal, SealTime, usable_wraps,
+};
 use crate::kms::{self, Capability, Class, KeyUri, KmsError, Registry};
 
 /// Reads and opens documents with this controller's audiences and KMS providers.
@@ -19,31 +24,48 @@ impl Reader {
         Reader { audiences, registry }
     }
 
-    /// Checks structure and policy of the object's document, without a KMS call.
+    /// Decides from its summary whether the object's document may be opened, and returns the facts about it.
+    pub(in crate::controller) fn check<'a>(
+        &self,
+        key: &ObjectKey,
+        object: &'a Object,
+    ) -> Result<&'a Facts, Outcome> {
+        let facts = object.summary.facts.as_ref().map_err(Clone::clone)?;
+        let inputs = facts.policy_inputs();
+        let policy = self.policy(inputs.seal_time)?;
+        let refused = |refusal: Refusal| refused(refusal, key);
+        policy.check(&inputs).map_err(|error| refused(error.into()))?;
+        for data_key in &facts.data_keys {
+            let keys = data_key.keys.iter().map(|key| &**key);
+            usable_wraps(&data_key.id, keys, &|key| self.registry.usable(key))
+                .map_err(|none| refused(none.into()))?;
+        }
+        Ok(facts)
+    }
+
+    /// Parses the document of the object `key`, and checks structure and policy, without a KMS call.
     pub(in crate::controller) fn accept(
         &self,
         key: &ObjectKey,
-        object: &Object,
+        spec: &RawValue,
     ) -> Result<Accepted, Outcome> {
         let place = Place::new(Some(&key.namespace), &key.name);
-        let document = place.and_then(|place| Document::from_spec_json(object.spec.get().as_bytes(), place));
+        let document = place.and_then(|place| Document::from_spec_json(spec.get().as_bytes(), place));
         let document = document.map_err(|error| Outcome::from(&error))?;
-        let Some(now) = SealTime::now() else {
-            return Err(Outcome::SealTimeInFuture {
-                time: document.spec().seal.time.to_string(),
-            });
-        };
-        let policy = ReaderPolicy::controller(self.audiences.iter().cloned(), now);
+        let policy = self.policy(&document.spec().seal.time)?;
         document
             .accept(&policy, &|key| self.registry.usable(key))
-            .map_err(|refusal| match refusal {
-                Refusal::Policy(error) => Outcome::from_policy(error, &key.namespace),
-                Refusal::NoUsableWrap(none) => Outcome::NoUsableKey {
-                    advice: allow_advice(&none.keys).to_owned(),
-                    keys: none.keys,
-                    namespace: key.namespace.to_string(),
-                },
-            })
+            .map_err(|refusal| refused(refusal, key))
+    }
+
+    /// Returns the policy at this time. Without a usable clock, every seal is in the future.
+    fn policy(&self, seal_time: &SealTime) -> Result<ReaderPolicy, Outcome> {
+        let Some(now) = SealTime::now() else {
+            return Err(Outcome::SealTimeInFuture {
+                time: seal_time.to_string(),
+            });
+        };
+        Ok(ReaderPolicy::controller(self.audiences.iter().cloned(), now))
     }
 
     /// Makes the KMS calls and verifies the document with their results.
@@ -52,6 +74,17 @@ impl Reader {
         accepted: Accepted,
     ) -> Result<Opened, OpenError<KmsError>> {
         kms::open(accepted, &self.registry).await
+    }
+}
+
+fn refused(refusal: Refusal, key: &ObjectKey) -> Outcome {
+    match refusal {
+        Refusal::Policy(error) => Outcome::from_policy(error, &key.namespace),
+        Refusal::NoUsableWrap(none) => Outcome::NoUsableKey {
+            advice: allow_advice(&none.keys).to_owned(),
+            keys: none.keys,
+            namespace: key.namespace.to_string(),
+        },
     }
 }
 
@@ -235,7 +268,13 @@ mod tests {
     #[test]
     fn invalid_spec_is_refused_as_invalid_document() {
         let reader = Reader::new(BTreeSet::new(), Registry::new());
-        let refused = reader.accept(&key(), &object("")).err().expect("no spec");
+        let refused = reader.check(&key(), &object("")).err().expect("no spec");
         assert_eq!(refused.reason(), Reason::InvalidDocument);
+        let accepted = reader.accept(&key(), RawValue::NULL);
+        assert_eq!(
+            accepted.err(),
+            Some(refused),
+            "the summary and the document agree"
+        );
     }
 }

@@ -9,11 +9,10 @@ use super::context::Context;
 use super::opener::Opening;
 use super::reconciler::{Action, Finished, LiveRead, Reconciler, Snapshot, Step, next_retry};
 use crate::api::{NotRestored, Outcome, Reason};
-use crate::controller::act::secret::desired;
 use crate::controller::decide::cures::Blocked;
 use crate::controller::decide::damping::Admission;
 use crate::controller::decide::object_state::{ForeignSecret, Request};
-use crate::controller::decide::plan::{self, Cause, Plan, View};
+use crate::controller::decide::plan::{self, Cause, Desired, Plan, View};
 use crate::controller::decide::status::{reported_outcome, synced};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
@@ -60,15 +59,9 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         reason,
         now().saturating_duration_since(started),
     );
-    // After a gap, a list may never deliver an expected write, and no other trigger would follow.
-    let overdue_at = cache
-        .next_expectation_deadline(key)
-        .map(Instant::from)
-        .filter(|until| *until > started);
     finished
         .requeue_at
         .into_iter()
-        .chain(overdue_at)
         .chain(cured_meanwhile)
         .chain(request_due)
         .min()
@@ -137,7 +130,7 @@ impl Reconciler<'_> {
             object: Some(&snapshot.object),
             secret: snapshot.secret.as_deref(),
             secret_state_known,
-            document: snapshot.document.as_ref().map(|(_, desired)| desired),
+            document: snapshot.document.as_ref(),
         };
         let plan = plan::plan(view);
         if plan != Plan::Gone && self.state.suspend(plan == Plan::Suspended) {
@@ -176,11 +169,11 @@ impl Reconciler<'_> {
     }
 
     fn snapshot(&self, object: Object, secret: Option<Arc<SecretFacts>>) -> Snapshot {
-        let document = self.context.reader.accept(self.key, &object).map(|accepted| {
-            let desired = desired(accepted.document(), &object.uid);
-            (accepted, desired)
+        let document = self.context.reader.check(self.key, &object).map(|facts| Desired {
+            digest: facts.digest(),
+            fields: facts.fields,
         });
-        let fields = document.as_ref().ok().map(|(_, desired)| desired.fields);
+        let fields = document.as_ref().ok().map(|desired| desired.fields);
         let secret_state = plan::secret_state(&object, secret.as_deref(), fields);
         Snapshot {
             object,

@@ -15,7 +15,6 @@ use crate::controller::observe::object::Object;
 use crate::controller::observe::secret_facts::SecretFacts;
 use crate::controller::observe::store::NamespaceCache;
 use crate::controller::timings::Timings;
-use crate::envelope::Accepted;
 
 /// What a reconcile did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,20 +113,16 @@ pub(in crate::controller) enum Step {
 pub(in crate::controller) struct Snapshot {
     pub(in crate::controller) object: Object,
     pub(in crate::controller) secret: Option<Arc<SecretFacts>>,
-    pub(in crate::controller) document: Result<(Accepted, Desired), Outcome>,
+    pub(in crate::controller) document: Result<Desired, Outcome>,
     pub(in crate::controller) secret_state: SecretState,
 }
 
 impl Snapshot {
     /// Returns the URIs of the KMS keys of all wraps; none if the document is not acceptable.
     pub(in crate::controller) fn wrap_keys(&self) -> impl Iterator<Item = &str> {
-        let accepted = self.document.as_ref().ok();
-        let data_keys = accepted
-            .into_iter()
-            .flat_map(|(accepted, _)| &accepted.document().spec().data_keys);
-        data_keys
-            .flat_map(|data_key| &data_key.wraps)
-            .map(|wrap| wrap.key.as_str())
+        let facts = self.object.summary.facts.as_ref().ok().filter(|_| self.document.is_ok());
+        let data_keys = facts.into_iter().flat_map(|facts| &facts.data_keys);
+        data_keys.flat_map(|data_key| &data_key.keys).map(|key| &**key)
     }
 }
 

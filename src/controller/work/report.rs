@@ -34,16 +34,17 @@ impl Reconciler<'_> {
                 requeue_at,
             })
         };
-        let spec = snapshot
-            .document
-            .as_ref()
-            .ok()
-            .map(|(accepted, _)| accepted.document().spec());
         let ours_exists = snapshot
             .secret
             .as_deref()
             .is_some_and(|facts| !matches!(facts.holder, Holder::Foreign(_)));
-        let mut status = desired_status(object, spec, outcome, ours_exists, Timestamp::now());
+        let mut status = desired_status(
+            object,
+            snapshot.document.is_ok(),
+            outcome,
+            ours_exists,
+            Timestamp::now(),
+        );
         if let Some(value) = &self.state.handled_request {
             status.last_handled_reconcile_at = Some(value.to_string());
         }

@@ -84,11 +84,19 @@ impl Running {
         kubeconfig: PathBuf,
         timings: Timings,
     ) -> Self {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        let config = ControllerConfig::new(&owned(namespaces), &owned(audiences), Some(kubeconfig)).unwrap();
+        Running::start_configured(keys, config, timings)
+    }
+
+    pub(crate) fn start_configured(
+        keys: impl Into<Keys>,
+        config: ControllerConfig,
+        timings: Timings,
+    ) -> Self {
         super::canary::capture_logs();
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         let Keys(registry) = keys.into();
-        let config = ControllerConfig::new(&owned(namespaces), &owned(audiences), Some(kubeconfig)).unwrap();
         let (metrics, health, stop) = (Metrics::new(), Health::default(), CancellationToken::new());
         let setup = Setup {
             config,

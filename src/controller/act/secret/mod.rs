@@ -1,20 +1,17 @@
 //! The Secret of an opened document: the body to apply, and the patches that remove everything else from it
 //! (docs/design/controller.md#removing-entries-that-are-not-in-the-document).
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::api::{MANAGED_BY_LABEL, MANAGED_LABEL, Mode, SECRET_MANAGER};
-use crate::controller::decide::plan::Desired;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::decode::Meta;
-use crate::controller::observe::fields::{FieldSet, OwnedEntries};
+use crate::controller::observe::fields::OwnedEntries;
 use crate::controller::observe::secret_facts::{SecretFacts, is_object};
-use crate::envelope::encoding::to_hex;
+use crate::controller::observe::shape::{entry_names, labels};
 use crate::envelope::wire::{API_VERSION, KIND};
 use crate::envelope::{Document, Opened, Template};
 use crate::manifest::{SecretManifest, Values};
@@ -55,47 +52,6 @@ impl Precondition {
             Precondition::Unchanged { resource_version, .. } => resource_version,
         }
     }
-}
-
-/// Returns the desired state of the Secret that belongs to the object with this uid.
-pub(in crate::controller) fn desired(document: &Document, object_uid: &str) -> Desired {
-    let template = &document.spec().template;
-    let labels = labels(template);
-    let fields = FieldSet::expected(
-        entry_names(document).into_iter(),
-        labels.keys().copied(),
-        template.annotations.keys().map(String::as_str),
-        template.immutable == Some(true),
-        object_uid,
-    );
-    Desired {
-        digest: to_hex(&document.digest()),
-        fields,
-    }
-}
-
-/// Returns the names of all entries of the Secret: values, plain data, rendered texts.
-fn entry_names(document: &Document) -> BTreeSet<&str> {
-    let spec = document.spec();
-    let template = &spec.template;
-    let names = spec
-        .encrypted_data
-        .keys()
-        .chain(template.data.keys())
-        .chain(template.render.keys());
-    names.map(String::as_str).collect()
-}
-
-fn labels(template: &Template) -> BTreeMap<&str, &str> {
-    // Policy refuses a template that sets one of the two labels inserted below.
-    let mut labels: BTreeMap<&str, &str> = template
-        .labels
-        .iter()
-        .map(|(k, v)| (k.as_str(), v.as_str()))
-        .collect();
-    labels.insert(MANAGED_LABEL, Mode::Owned.label());
-    labels.insert(MANAGED_BY_LABEL, SECRET_MANAGER);
-    labels
 }
 
 /// The body of the server-side apply. Its Debug output contains nothing but the Secret's name.

@@ -24,6 +24,8 @@ use crate::metrics::Metrics;
 const FIRST_PAGE: u32 = 500;
 /// The size of a page to aim for, in bytes; a page is buffered as a whole.
 const PAGE_BYTES: usize = 8 << 20;
+/// The size at which a page is given up and requested again with half as many objects.
+const MAX_PAGE_BYTES: usize = 16 << 20;
 /// The shortest time between the starts of two watches that ended without an error.
 const WATCH_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a watch may stay open beyond the time that the API server was asked for.
@@ -83,6 +85,8 @@ enum State {
     Empty,
     /// A page of the list that began after this mark is due: the first one, or the one with this token.
     Listing(Mark, Option<String>),
+    /// The items of this page from this index are due.
+    Page(Mark, decode::Page, usize),
     /// A watch from this version is due. The flag says whether a list has just returned the version: any other version
     /// is checked first.
     Listed(String, bool),
@@ -112,6 +116,7 @@ impl<T: Slim> Source<T> {
                     State::Listing(self.history.mark(self.target.kind), None)
                 }
                 State::Listing(mark, token) => self.list(mark, token).await?,
+                State::Page(mark, page, index) => self.ingest(mark, page, index)?,
                 State::Listed(version, true) => self.open(version).await?,
                 State::Listed(version, false) => self.check(version).await?,
                 State::Watching(watch) => self.follow(watch).await?,
@@ -130,9 +135,15 @@ impl<T: Slim> Source<T> {
                 return Err(Error::InitialListFailed(error));
             }
         };
-        for item in page.items {
+        Ok(State::Page(mark, page, 0))
+    }
+
+    /// Ingests the item of a page at this index, or what follows the page.
+    fn ingest(&mut self, mark: Mark, page: decode::Page, index: usize) -> Result<State> {
+        if let Some(item) = page.item(index) {
             let item = self.decoded(item);
             self.ready.extend(item.map(Event::InitApply));
+            return Ok(State::Page(mark, page, index + 1));
         }
         Ok(match page.next {
             Some(token) => State::Listing(mark, Some(token)),
@@ -150,16 +161,29 @@ impl<T: Slim> Source<T> {
         })
     }
 
-    async fn page(&mut self, token: Option<&str>) -> kube::Result<decode::Page<T>> {
-        let params = ListParams {
-            limit: Some(self.limit),
-            continue_token: token.map(str::to_owned),
-            ..self.list_params()
-        };
-        let bytes = requests::read(&self.client, self.list_request(&params)?).await?;
-        let page = decode::page::<T>(&bytes).map_err(kube::Error::SerdeError)?;
-        self.limit = next_limit(page.items.len(), bytes.len());
-        Ok(page)
+    async fn page(&mut self, token: Option<&str>) -> kube::Result<decode::Page> {
+        loop {
+            let params = ListParams {
+                limit: Some(self.limit),
+                continue_token: token.map(str::to_owned),
+                ..self.list_params()
+            };
+            // One object is never too large: the API server limits it.
+            let max = if self.limit > 1 {
+                MAX_PAGE_BYTES
+            } else {
+                usize::MAX
+            };
+            match requests::read_up_to(&self.client, self.list_request(&params)?, max).await? {
+                Some(bytes) => {
+                    let size = bytes.len();
+                    let page = decode::page(bytes).map_err(kube::Error::SerdeError)?;
+                    self.limit = next_limit(self.limit, page.len(), size);
+                    return Ok(page);
+                }
+                None => self.limit /= 2,
+            }
+        }
     }
 
     fn list_params(&self) -> ListParams {
@@ -201,7 +225,7 @@ impl<T: Slim> Source<T> {
     async fn current_version(&mut self, params: &ListParams) -> kube::Result<String> {
         let request = self.list_request(params)?;
         let bytes = requests::read(&self.client, request).await?;
-        let page = decode::page::<T>(&bytes).map_err(kube::Error::SerdeError)?;
+        let page = decode::page(bytes.into()).map_err(kube::Error::SerdeError)?;
         Ok(page.resource_version)
     }
 
@@ -304,35 +328,16 @@ fn needs_list(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 410 || status.code == 404)
 }
 
-/// Returns the number of objects of the page after one of `bytes` with `count` objects.
-fn next_limit(count: usize, bytes: usize) -> u32 {
-    if count == 0 || bytes == 0 {
-        return FIRST_PAGE;
-    }
-    let fitting = count.saturating_mul(PAGE_BYTES) / bytes;
-    u32::try_from(fitting).unwrap_or(u32::MAX).clamp(1, FIRST_PAGE)
+/// Returns the number of objects of the page after one of `bytes` with `count` objects, for which `limit` were requested.
+/// It at most doubles: objects of one size often come in a row.
+fn next_limit(limit: u32, count: usize, bytes: usize) -> u32 {
+    let fitting = if count == 0 || bytes == 0 {
+        FIRST_PAGE
+    } else {
+        u32::try_from(count.saturating_mul(PAGE_BYTES) / bytes).unwrap_or(u32::MAX)
+    };
+    fitting.min(limit.saturating_mul(2)).clamp(1, FIRST_PAGE)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn page_size_follows_the_size_of_objects() {
-        for (count, bytes, limit) in [
-            (0, 100, 500),
-            (500, 1 << 20, 500),
-            (500, 8 << 20, 500),
-            (500, 16 << 20, 250),
-            (200, 280 << 20, 5),
-            (1, 64 << 20, 1),
-            (10, 0, 500),
-        ] {
-            assert_eq!(
-                next_limit(count, bytes),
-                limit,
-                "{count} objects in {bytes} bytes"
-            );
-        }
-    }
-}
+mod tests;
