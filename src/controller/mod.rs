@@ -25,5 +25,7 @@ mod work;
 pub use client::ConnectError;
 pub use decide::damping::DampingTimes;
 pub use health::Health;
+#[doc(hidden)]
+pub use observe::check::check_decoder;
 pub use run::{Setup, StartError, run};
 pub use timings::Timings;

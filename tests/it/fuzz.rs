@@ -39,6 +39,11 @@ proptest! {
     }
 
     #[test]
+    fn any_response_of_the_api_server_is_decoded_or_refused(data in prop_oneof![changes(), texts()]) {
+        properties::decode(&data);
+    }
+
+    #[test]
     fn changed_document_never_opens_to_other_plaintext(data in changes()) {
         properties::open(&data);
     }

@@ -1,6 +1,7 @@
 //! Observing the cluster: the one decoder for everything that the API server sends, the requests that read, and the
 //! streams that list and watch.
 
+pub(in crate::controller) mod check;
 pub(in crate::controller) mod decode;
 pub(in crate::controller) mod documents;
 pub(in crate::controller) mod expectations;

@@ -12,6 +12,7 @@ use std::sync::{Arc, LazyLock};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use envelope_secrets::controller::check_decoder;
 use envelope_secrets::envelope::render::{Text, render_all};
 use envelope_secrets::envelope::{Document, Place, ReaderPolicy, SealTime, SecretBytes, StructureError};
 use envelope_secrets::kms::local::{Keyring, Kid, LocalKms};
@@ -304,6 +305,38 @@ pub fn key_uri(data: &[u8]) {
             Some(kid) => assert_eq!(kid.uri(), uri),
             None => assert!(!REGISTRY.usable(&text), "{text}"),
         }
+    }
+}
+
+/// What the API server sends: an object, a Secret, a watch event and a list page. `SPEC` stands for a valid spec.
+const RESPONSES: [&str; 4] = [
+    r#"{"metadata":{"name":"db","namespace":"prod","uid":"o-1","resourceVersion":"7","generation":3,
+        "annotations":{"envelope-secrets.io/sealed-for":"dev/db"}},"spec":SPEC,
+        "status":{"observedGeneration":3,"conditions":[{"type":"Ready","status":"True","reason":"Synced","message":"m",
+        "lastTransitionTime":"2026-11-24T00:47:55Z"}]}}"#,
+    r#"{"metadata":{"name":"db","namespace":"prod","uid":"s-1","resourceVersion":"7",
+        "labels":{"envelope-secrets.io/managed":"owned"},"ownerReferences":[{"apiVersion":"envelope-secrets.io/v1",
+        "kind":"EnvelopeSecret","name":"db","uid":"o-1","controller":true}],"managedFields":[{"manager":
+        "envelope-secrets","operation":"Apply","time":"9999-12-31T23:59:59Z","fieldsV1":{"f:data":{"f:a":{}}}}]}}"#,
+    r#"{"type":"MODIFIED","object":{"metadata":{"name":"db","namespace":"prod","uid":"o-1","resourceVersion":"7"},
+        "spec":SPEC}}"#,
+    r#"{"metadata":{"resourceVersion":"9","continue":"t"},"items":[{"metadata":{"name":"db","namespace":"prod",
+        "uid":"o-1","resourceVersion":"7"},"spec":SPEC},{"metadata":{}}]}"#,
+];
+
+/// Anything that the API server sends is decoded or refused without a panic, and no object affects the others of its page.
+///
+/// # Panics
+///
+/// If the property does not hold for `data`.
+pub fn decode(data: &[u8]) {
+    check_decoder(data);
+    let (first, changes) = data.split_first().unwrap_or((&0, &[]));
+    let spec = &BASES[usize::from(*first) % BASES.len()].spec;
+    for response in RESPONSES {
+        let response = response.replace("SPEC", spec);
+        check_decoder(response.as_bytes());
+        check_decoder(&mutate(response.as_bytes(), changes));
     }
 }
 
