@@ -145,6 +145,18 @@ impl Slim for Object {
     }
 }
 
+impl PartialEq for Object {
+    fn eq(&self, other: &Self) -> bool {
+        self.uid == other.uid
+            && self.resource_version == other.resource_version
+            && self.generation == other.generation
+            && self.deleting == other.deleting
+            && self.sealed_for == other.sealed_for
+            && Arc::ptr_eq(&self.summary, &other.summary)
+            && self.status == other.status
+    }
+}
+
 impl Object {
     /// Sets the record of a success that is not in the status yet. The fingerprint stays that of the stored status.
     pub(in crate::controller) fn set_applied(&mut self, applied: Applied, sealed: Sealed) {

@@ -268,7 +268,7 @@ mod tests {
     #[test]
     fn invalid_spec_is_refused_as_invalid_document() {
         let reader = Reader::new(BTreeSet::new(), Registry::new());
-        let refused = reader.check(&key(), &object("")).err().expect("no spec");
+        let refused = reader.check(&key(), &object("")).expect_err("no spec");
         assert_eq!(refused.reason(), Reason::InvalidDocument);
         let accepted = reader.accept(&key(), RawValue::NULL);
         assert_eq!(

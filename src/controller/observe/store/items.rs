@@ -32,7 +32,7 @@ impl<T> Default for Items<T> {
     }
 }
 
-impl<T: Versioned> Items<T> {
+impl<T: Versioned + PartialEq> Items<T> {
     /// Begins a list. Returns the keys that only an abandoned list contained.
     pub(super) fn begin(&mut self) -> Vec<ObjectKey> {
         let abandoned = self.listing.replace(HashMap::new()).unwrap_or_default();
@@ -41,18 +41,21 @@ impl<T: Versioned> Items<T> {
         keys
     }
 
-    /// Stores an item of a list. It is not observed until the list is complete.
+    /// Stores an item of a list. It is not observed until the list is complete; an unchanged one is not held twice
+    /// meanwhile.
     pub(super) fn list(&mut self, key: ObjectKey, value: T) {
-        self.listing.get_or_insert_default().insert(key, Arc::new(value));
+        let listing = self.listing.get_or_insert_default();
+        match self.live.get_key_value(&key) {
+            Some((key, live)) if **live == value => listing.insert(key.clone(), live.clone()),
+            _ => listing.insert(key, Arc::new(value)),
+        };
     }
 
-    /// Stores what an event of the watch delivered, unless it is older. Returns whether it was stored.
-    pub(super) fn put(&mut self, key: ObjectKey, value: T) -> bool {
-        if self.live.get(&key).is_some_and(|live| value.is_older_than(live)) {
-            return false;
+    /// Stores what an event of the watch delivered, unless it is older.
+    pub(super) fn put(&mut self, key: ObjectKey, value: T) {
+        if !self.live.get(&key).is_some_and(|live| value.is_older_than(live)) {
+            self.live.insert(key, Arc::new(value));
         }
-        self.live.insert(key, Arc::new(value));
-        true
     }
 
     /// Returns the stored version.
@@ -73,9 +76,7 @@ impl<T: Versioned> Items<T> {
         let news = self.live.iter().filter(|(key, now)| match deliveries.get(*key) {
             Some(Delivery::News) => true,
             Some(Delivery::Announced | Delivery::Undecided) => false,
-            None => old
-                .get(*key)
-                .is_none_or(|before| before.version() != now.version()),
+            None => old.get(*key).is_none_or(|before| before != *now),
         });
         changed.extend(news.map(|(key, _)| key.clone()));
         // Expected, and not in the list.

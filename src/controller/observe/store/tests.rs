@@ -251,17 +251,14 @@ fn object_a(uid: &str, resource_version: &str, generation: i64) -> (ObjectKey, R
 }
 
 /// Returns uid, resourceVersion and generation of the object `a` as planning sees it.
-fn observed_a(cache: &NamespaceCache) -> Option<(String, String, i64)> {
-    let seen = cache.observe(&key("a"), Instant::now()).object?;
-    Some((
-        seen.uid.to_string(),
-        seen.resource_version.to_string(),
-        seen.generation,
-    ))
+fn observed_a(cache: &NamespaceCache) -> (String, String, i64) {
+    let observed = cache.observe(&key("a"), Instant::now());
+    let seen = observed.object.expect("an object");
+    is_a(&seen.uid, &seen.resource_version, seen.generation)
 }
 
-fn is_a(uid: &str, resource_version: &str, generation: i64) -> Option<(String, String, i64)> {
-    Some((uid.to_owned(), resource_version.to_owned(), generation))
+fn is_a(uid: &str, resource_version: &str, generation: i64) -> (String, String, i64) {
+    (uid.to_owned(), resource_version.to_owned(), generation)
 }
 
 #[tokio::test(start_paused = true)]
