@@ -232,7 +232,7 @@ mod tests {
     fn delay_doubles_to_its_maximum_and_ends_after_a_quiet_time() {
         let start = Instant::now();
         let mut damping = Damping::default();
-        let hour = Duration::from_mins(60);
+        let hour = Duration::from_hours(1);
         let (granted, delays) = corrections(&mut damping, start, SECOND, hour);
         let gaps: Vec<u128> = granted
             .windows(2)

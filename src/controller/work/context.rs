@@ -49,8 +49,8 @@ impl Context {
         self.cures().record(cure);
         let states = self.states();
         let cures = self.cures();
-        let cured = states.iter().filter(|(_, state)| state.is_cured(&cures));
-        cured.map(|(key, _)| key.clone()).collect()
+        let affected = states.iter().filter(|(_, state)| state.is_cured(&cures));
+        affected.map(|(key, _)| key.clone()).collect()
     }
 
     /// Locks the log of changes. Where both locks are needed, `states` is taken first.

@@ -69,12 +69,11 @@ impl Reconciler<'_> {
         }
         match self.context.writer.delete_secret(self.key, uid, version).await {
             Ok(()) | Err(ApiError::NotFound) => self.recreated = true,
-            Err(ApiError::Conflict) => {}
+            Err(ApiError::Conflict | ApiError::ImmutableField(_)) => {}
             Err(ApiError::NamespaceTerminating | ApiError::NotWriter) => {
                 return Step::Finished(Finished::silently(Action::Terminating));
             }
             Err(ApiError::Reportable(outcome)) => return self.fail(snapshot, *outcome).await,
-            Err(ApiError::ImmutableField(_)) => {}
         }
         self.replan_with(opening).await
     }

@@ -36,12 +36,12 @@ fn controller_with(place: &TestNamespace, verbs: &[&str]) -> Running {
 /// Grants `verbs` on Secrets to that user, and no others.
 pub(super) fn allow(place: &TestNamespace, verbs: &[&str]) -> String {
     let user = format!("controller-of-{}", place.namespace);
-    let rule = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
+    let permission = |group: &str, resources: &[&str], verbs: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": verbs});
     let all = ["get", "list", "watch", "create", "patch"];
     let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
         "metadata": {"name": "controller", "namespace": place.namespace},
-        "rules": [rule("", &["secrets"], verbs), rule("events.k8s.io", &["events"], &all),
-            rule("envelope-secrets.io", &["envelopesecrets", "envelopesecrets/status"], &all)]});
+        "rules": [permission("", &["secrets"], verbs), permission("events.k8s.io", &["events"], &all),
+            permission("envelope-secrets.io", &["envelopesecrets", "envelopesecrets/status"], &all)]});
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
         "metadata": {"name": "controller", "namespace": place.namespace},
         "subjects": [{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}],

@@ -70,6 +70,10 @@ pub(crate) struct Running {
     task: JoinHandle<Result<(), StartError>>,
 }
 
+#[expect(
+    clippy::large_types_passed_by_value,
+    reason = "callers build the timings for the call"
+)]
 impl Running {
     /// Starts a controller for these namespaces of the shared control plane, with these keys.
     pub(crate) fn start(keys: impl Into<Keys>, namespaces: &[&str]) -> Self {
