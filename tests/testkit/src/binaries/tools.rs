@@ -1,4 +1,4 @@
-//! Executables that only some suites need: those of a node, and Helm. Each is built once from its Go module and cached.
+//! Executables that only some suites need: those of a node, Helm, and kubeseal. Each is built once from its Go module and cached.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -12,6 +12,8 @@ use super::{build, cache};
 
 const HELM_GO_MOD: &str = include_str!("../../../controlplane/helm/go.mod");
 const HELM_GO_SUM: &str = include_str!("../../../controlplane/helm/go.sum");
+const KUBESEAL_GO_MOD: &str = include_str!("../../../controlplane/kubeseal/go.mod");
+const KUBESEAL_GO_SUM: &str = include_str!("../../../controlplane/kubeseal/go.sum");
 /// Increase this when the build commands change, to invalidate existing caches.
 const RECIPE: u32 = 1;
 
@@ -21,6 +23,8 @@ pub enum Tool {
     Kubelet,
     Scheduler,
     Helm,
+    /// The sealing program of sealed-secrets, which benchmarks compare with.
+    Kubeseal,
 }
 
 impl Tool {
@@ -29,6 +33,7 @@ impl Tool {
             Self::Kubelet => "kubelet",
             Self::Scheduler => "kube-scheduler",
             Self::Helm => "helm",
+            Self::Kubeseal => "kubeseal",
         }
     }
 
@@ -37,6 +42,7 @@ impl Tool {
             Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
             Self::Scheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
+            Self::Kubeseal => "github.com/bitnami/sealed-secrets/cmd/kubeseal",
         }
     }
 
@@ -45,6 +51,7 @@ impl Tool {
         let (kind, go_mod, go_sum) = match self {
             Self::Kubelet | Self::Scheduler => ("node", GO_MOD, GO_SUM),
             Self::Helm => ("helm", HELM_GO_MOD, HELM_GO_SUM),
+            Self::Kubeseal => ("kubeseal", KUBESEAL_GO_MOD, KUBESEAL_GO_SUM),
         };
         let cache = cache::directory(kind, RECIPE, go_mod, go_sum)?;
         let file = cache.join(self.file_name());
@@ -73,7 +80,7 @@ impl Tool {
             Self::Kubelet | Self::Scheduler => {
                 build::kubernetes_flags(&Pins::read(GO_MOD).map_err(anyhow::Error::msg)?.kubernetes)
             }
-            Self::Helm => "-s -w".to_owned(),
+            Self::Helm | Self::Kubeseal => "-s -w".to_owned(),
         };
         build::run_go(self.file_name(), self.package(), &flags, work.path(), say)?;
         // Moved into the cache after the build, so a file there is complete.
