@@ -338,7 +338,7 @@ fn pages_and_help_texts_use_the_language_of_the_project() {
 
 #[test]
 fn comments_messages_and_test_names_use_the_language_of_the_project() {
-    let sources = ["build.rs", "src", "xtask", "tests"];
+    let sources = ["build.rs", "src", "xtask", "tests", "benches"];
     assert_none(&findings(&sources, "rs", rust_texts));
 }
 

@@ -24,6 +24,8 @@ pub(crate) enum Task {
         #[arg(value_enum, default_value_t = Suite::Core)]
         suite: Suite,
     },
+    /// Measure the product against a bare client on the same API server; writes docs/benchmarks.md, with raw samples and plots
+    Bench(Bench),
     /// Write the generated files: the CRD, the CLI reference and the diagrams
     Generate {
         /// Only compare; fail if a file is out of date
@@ -52,6 +54,34 @@ pub(crate) enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+}
+
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// The benchmarks to run, all by default: cold-start, restart, scaling, memory, latency, quota, seal
+    #[arg(value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// Pairs of measurements
+    #[arg(long, default_value_t = 7)]
+    pub(crate) runs: usize,
+    /// Pairs of measurements with more than 5,000 objects, if fewer than `--runs`
+    #[arg(long)]
+    pub(crate) large_runs: Option<usize>,
+    /// The number of objects; the targets are defined for 10,000
+    #[arg(long, default_value_t = 10_000)]
+    pub(crate) objects: usize,
+    /// At most 3 pairs and 1,000 objects
+    #[arg(long)]
+    pub(crate) quick: bool,
+    /// The profile of cargo; `dev` compiles faster, to try the benchmarks themselves
+    #[arg(long, default_value = "release")]
+    pub(crate) profile: String,
+    /// Write the results here. By default only full results of the release profile are written to docs/, others to target/bench/
+    #[arg(long, value_name = "DIRECTORY")]
+    pub(crate) output: Option<PathBuf>,
+    /// Only render the page and the plots from the stored results
+    #[arg(long)]
+    pub(crate) render: bool,
 }
 
 #[derive(Args)]

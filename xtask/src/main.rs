@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "a program for a terminal")]
 
 mod args;
+mod bench;
 mod chart;
 mod cluster;
 mod conformance;
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Task::Test { suite: Suite::Node } => node::node(),
         Task::Test { suite: Suite::Image } => release::reproducible::image_suite(),
         Task::Dist(arguments) => release::archive::dist(&arguments),
+        Task::Bench(arguments) => bench::bench(&arguments),
         Task::Image(arguments) => image::image(&arguments),
         Task::Cluster { action } => cluster::cluster(&action),
         Task::Generate { check } => generate::generate(check),
