@@ -140,7 +140,7 @@ pub(super) async fn once(lab: &mut Lab, namespace: &str, count: usize) -> Result
     controller.ready(&lab.guard).await?;
     let skipped = ("envelope_secrets_reconcile_total", "outcome=\"skipped\"");
     controller
-        .reaches(&lab.guard, Duration::from_millis(5), skipped, count)
+        .reaches(&lab.guard, Duration::from_millis(20), skipped, count)
         .await?;
     let seconds = now()? - controller.start;
     let shares = meter.shares()?;
