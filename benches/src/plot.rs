@@ -18,10 +18,10 @@ const FONT: (&str, u32) = ("sans-serif", 14);
 
 /// Draws the legend; a macro, because the chart's type depends on its axes.
 macro_rules! legend {
-    ($chart:expr) => {
+    ($chart:expr, $position:expr) => {
         $chart
             .configure_series_labels()
-            .position(SeriesLabelPosition::LowerRight)
+            .position($position)
             .background_style(WHITE.mix(0.85))
             .border_style(BLACK.mix(0.3))
             .label_font(FONT)
@@ -92,7 +92,8 @@ fn cost(path: &Path, curves: &[Curve]) -> std::result::Result<(), Failed> {
         let points = curve.points.iter();
         chart.draw_series(points.map(|point| Circle::new(*point, 4, color.filled())))?;
     }
-    legend!(chart);
+    // In the middle: the time is above, and the CPU time below.
+    legend!(chart, SeriesLabelPosition::MiddleRight);
     root.present()?;
     Ok(())
 }
@@ -122,7 +123,7 @@ fn latency(path: &Path, curves: &[Curve]) -> std::result::Result<(), Failed> {
             .label(&curve.label)
             .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], color.stroke_width(2)));
     }
-    legend!(chart);
+    legend!(chart, SeriesLabelPosition::LowerRight);
     root.present()?;
     Ok(())
 }
