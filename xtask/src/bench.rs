@@ -10,9 +10,8 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     args::Bench,
-    image::target_directory,
     prerequisites::{Need, check},
-    run::{cargo, root, run, shown},
+    run::{cargo, root, run, shown, target_directory},
 };
 
 /// The number of objects for which the targets are defined.
