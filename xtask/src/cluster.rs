@@ -224,8 +224,15 @@ fn install_missing() {
 
 /// The path of Helm, which testkit builds once.
 pub(crate) fn helm() -> Result<PathBuf> {
+    tool("helm")
+}
+
+/// The path of a tool that testkit builds once.
+pub(crate) fn tool(name: &str) -> Result<PathBuf> {
     let testkit = profile_directory()?.join("testkit");
-    Ok(checked_text(Command::new(testkit).arg("helm"))?.trim().into())
+    Ok(checked_text(Command::new(testkit).args(["tool", name]))?
+        .trim()
+        .into())
 }
 
 /// How to reach a control plane that testkit runs.

@@ -4,6 +4,7 @@ use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::chart::readme;
 use crate::run::{cargo, checked_output, profile_directory, root, run};
 
 /// Each file with the arguments of `envelope` that print it.
@@ -33,6 +34,7 @@ pub(crate) fn generate_with_built(check: bool) -> Result<()> {
         check,
         &mut stale,
     )?;
+    write(&readme::path(), readme::generate()?.as_bytes(), check, &mut stale)?;
     crate::diagram::generate(check)?;
     ensure!(
         stale.is_empty(),
@@ -42,13 +44,13 @@ pub(crate) fn generate_with_built(check: bool) -> Result<()> {
     Ok(())
 }
 
-/// Writes a file that differs, or with `check` adds its name to `stale`.
-fn write(name: &'static str, text: &[u8], check: bool, stale: &mut Vec<&'static str>) -> Result<()> {
+/// Writes the file if it is out of date; with `check`, only records its name.
+fn write(name: &str, text: &[u8], check: bool, stale: &mut Vec<String>) -> Result<()> {
     let path = root().join(name);
     if fs::read(&path).is_ok_and(|old| old == text) {
         println!("{name}: unchanged");
     } else if check {
-        stale.push(name);
+        stale.push(name.to_owned());
     } else {
         fs::write(&path, text).with_context(|| format!("cannot write {name}"))?;
         println!("{name}: written");

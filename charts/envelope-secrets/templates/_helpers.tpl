@@ -24,16 +24,39 @@
 {{- default (include "envelope-secrets.fullname" .) .Values.serviceAccount.name -}}
 {{- end -}}
 
+{{/* The Secret with the keyring; empty if there is none. */}}
+{{- define "envelope-secrets.keyringSecret" -}}
+{{- if .Values.keyring.existingSecret -}}
+{{- .Values.keyring.existingSecret -}}
+{{- else if .Values.keyring.generate -}}
+{{- printf "%s-keyring" (include "envelope-secrets.fullname" .) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Never changes during the life of a release: a Deployment's selector is immutable. */}}
 {{- define "envelope-secrets.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "envelope-secrets.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
-{{- define "envelope-secrets.labels" -}}
+{{- define "envelope-secrets.chartLabels" -}}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{ include "envelope-secrets.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
+app.kubernetes.io/part-of: envelope-secrets
+{{- end -}}
+
+{{/* The labels of an object: the chart's and commonLabels. Merged, because a repeated key is an error; the chart's take precedence. */}}
+{{- define "envelope-secrets.labels" -}}
+{{- $labels := include "envelope-secrets.chartLabels" . | fromYaml -}}
+{{- toYaml (merge $labels .Values.commonLabels) -}}
+{{- end -}}
+
+{{/* The same, with more labels: a list of the root and a map. */}}
+{{- define "envelope-secrets.labelsWith" -}}
+{{- $labels := include "envelope-secrets.labels" (index . 0) | fromYaml -}}
+{{- toYaml (merge $labels (index . 1)) -}}
 {{- end -}}
 
 {{- define "envelope-secrets.image" -}}
@@ -64,4 +87,24 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- end -}}
+
+{{/* What a pod needs to call the API server, as automountServiceAccountToken would mount it, but readable for the pod's group only. */}}
+{{- define "envelope-secrets.tokenVolume" -}}
+projected:
+  defaultMode: 0400
+  sources:
+  - serviceAccountToken:
+      path: token
+      expirationSeconds: 3607
+  - configMap:
+      name: kube-root-ca.crt
+      items:
+      - key: ca.crt
+        path: ca.crt
+  - downwardAPI:
+      items:
+      - path: namespace
+        fieldRef:
+          fieldPath: metadata.namespace
 {{- end -}}

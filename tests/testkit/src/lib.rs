@@ -31,7 +31,11 @@ use std::io::Write as _;
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
-pub use binaries::{Binaries, Part, Version, tools::Tool};
+pub use binaries::{
+    Binaries, Part, Version,
+    modules::{kubernetes_schemas, monitoring_crds},
+    tools::Tool,
+};
 #[cfg(target_os = "linux")]
 pub use exits::Exits;
 pub use guard::{Guard, Id, Spec, Started, State, exec, protocol_hash, serve, testkit_binary};

@@ -45,8 +45,12 @@ enum Action {
         #[arg(required = true)]
         images: Vec<PathBuf>,
     },
-    /// Find or build Helm, and print its path.
-    Helm,
+    /// Find or build a tool of the chart, and print its path.
+    Tool { tool: ChartTool },
+    /// Print the supported Kubernetes versions, each with the directory of its JSON schemas.
+    Schemas,
+    /// Print the directory with the CRDs of the Prometheus operator.
+    MonitoringCrds,
     #[cfg(target_os = "linux")]
     #[command(hide = true)]
     NodeCleaner { directory: PathBuf },
@@ -92,6 +96,14 @@ enum Action {
     Protocol,
 }
 
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum ChartTool {
+    Helm,
+    HelmUnittest,
+    Kubeconform,
+    Promtool,
+}
+
 fn main() -> ExitCode {
     match run(Arguments::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -129,10 +141,19 @@ fn run(action: Action) -> Result<()> {
         }
         #[cfg(target_os = "linux")]
         Action::NodeCleaner { directory } => testkit::node::clean(&directory, std::io::stdin().lock()),
-        Action::Helm => print(&format!(
-            "{}\n",
-            testkit::Tool::Helm.get(&testkit::say)?.display()
-        )),
+        Action::Schemas => testkit::kubernetes_schemas(&testkit::say)?
+            .iter()
+            .try_for_each(|(version, directory)| print(&format!("{version} {}\n", directory.display()))),
+        Action::MonitoringCrds => print(&format!("{}\n", testkit::monitoring_crds()?.display())),
+        Action::Tool { tool } => {
+            let tool = match tool {
+                ChartTool::Helm => testkit::Tool::Helm,
+                ChartTool::HelmUnittest => testkit::Tool::HelmUnittest,
+                ChartTool::Kubeconform => testkit::Tool::Kubeconform,
+                ChartTool::Promtool => testkit::Tool::Promtool,
+            };
+            print(&format!("{}\n", tool.get(&testkit::say)?.display()))
+        }
         Action::KmsEmulator(flags) => {
             let emulator = flags.start()?;
             print(&flags.as_shell_commands(&emulator))?;

@@ -5,6 +5,7 @@
 
 mod build;
 mod cache;
+pub(crate) mod modules;
 pub(crate) mod tools;
 mod version;
 

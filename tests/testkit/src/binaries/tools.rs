@@ -1,4 +1,4 @@
-//! Executables that only some suites need: those of a node, Helm, and kubeseal. Each is built once from its Go module and cached.
+//! Executables that only some suites need: those of a node, the tools of the chart, and kubeseal. Each is built once from its Go module and cached.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -10,10 +10,24 @@ use rustix::fs::FlockOperation;
 use super::version::{GO_MOD, GO_SUM, Pins};
 use super::{build, cache};
 
-const HELM_GO_MOD: &str = include_str!("../../../controlplane/helm/go.mod");
-const HELM_GO_SUM: &str = include_str!("../../../controlplane/helm/go.sum");
-const KUBESEAL_GO_MOD: &str = include_str!("../../../controlplane/kubeseal/go.mod");
-const KUBESEAL_GO_SUM: &str = include_str!("../../../controlplane/kubeseal/go.sum");
+/// A Go module in `tests/controlplane`: its name, go.mod and go.sum. Each tool has a module, because their dependencies do not agree.
+type Module = (&'static str, &'static str, &'static str);
+
+macro_rules! module {
+    ($name:literal) => {
+        (
+            $name,
+            include_str!(concat!("../../../controlplane/", $name, "/go.mod")),
+            include_str!(concat!("../../../controlplane/", $name, "/go.sum")),
+        )
+    };
+}
+
+const HELM: Module = module!("helm");
+const HELM_UNITTEST: Module = module!("helm-unittest");
+const KUBESEAL: Module = module!("kubeseal");
+const KUBECONFORM: Module = module!("kubeconform");
+const PROMTOOL: Module = module!("promtool");
 /// Increase this when the build commands change, to invalidate existing caches.
 const RECIPE: u32 = 1;
 
@@ -23,6 +37,12 @@ pub enum Tool {
     Kubelet,
     Scheduler,
     Helm,
+    /// Runs the chart's unit tests.
+    HelmUnittest,
+    /// Validates objects with the schemas of a Kubernetes version.
+    Kubeconform,
+    /// Prometheus's tests of alerts.
+    Promtool,
     /// The sealing program of sealed-secrets, which benchmarks compare with.
     Kubeseal,
 }
@@ -33,6 +53,9 @@ impl Tool {
             Self::Kubelet => "kubelet",
             Self::Scheduler => "kube-scheduler",
             Self::Helm => "helm",
+            Self::HelmUnittest => "helm-unittest",
+            Self::Kubeconform => "kubeconform",
+            Self::Promtool => "promtool",
             Self::Kubeseal => "kubeseal",
         }
     }
@@ -42,17 +65,27 @@ impl Tool {
             Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
             Self::Scheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
+            Self::HelmUnittest => "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
+            Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform",
+            Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
             Self::Kubeseal => "github.com/bitnami/sealed-secrets/cmd/kubeseal",
+        }
+    }
+
+    fn module(self) -> Module {
+        match self {
+            Self::Kubelet | Self::Scheduler => ("node", GO_MOD, GO_SUM),
+            Self::Helm => HELM,
+            Self::HelmUnittest => HELM_UNITTEST,
+            Self::Kubeconform => KUBECONFORM,
+            Self::Promtool => PROMTOOL,
+            Self::Kubeseal => KUBESEAL,
         }
     }
 
     /// Finds the executable in the cache, or builds it there: several minutes for the first one of each module.
     pub fn get(self, say: &dyn Fn(&str)) -> Result<PathBuf> {
-        let (kind, go_mod, go_sum) = match self {
-            Self::Kubelet | Self::Scheduler => ("node", GO_MOD, GO_SUM),
-            Self::Helm => ("helm", HELM_GO_MOD, HELM_GO_SUM),
-            Self::Kubeseal => ("kubeseal", KUBESEAL_GO_MOD, KUBESEAL_GO_SUM),
-        };
+        let (kind, go_mod, go_sum) = self.module();
         let cache = cache::directory(kind, RECIPE, go_mod, go_sum)?;
         let file = cache.join(self.file_name());
         if file.is_file() {
@@ -80,7 +113,7 @@ impl Tool {
             Self::Kubelet | Self::Scheduler => {
                 build::kubernetes_flags(&Pins::read(GO_MOD).map_err(anyhow::Error::msg)?.kubernetes)
             }
-            Self::Helm | Self::Kubeseal => "-s -w".to_owned(),
+            _ => "-s -w".to_owned(),
         };
         build::run_go(self.file_name(), self.package(), &flags, work.path(), say)?;
         // Moved into the cache after the build, so a file there is complete.
