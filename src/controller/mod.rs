@@ -14,6 +14,7 @@ mod client;
 mod decide;
 mod health;
 mod key;
+mod keyring_secret;
 mod observe;
 mod run;
 mod schema;
@@ -25,6 +26,7 @@ mod work;
 pub use client::ConnectError;
 pub use decide::damping::DampingTimes;
 pub use health::Health;
+pub use keyring_secret::{CreateError, Creation, KeyringSecret};
 #[doc(hidden)]
 pub use observe::check::check_decoder;
 pub use run::{Setup, StartError, run};

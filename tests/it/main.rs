@@ -1,6 +1,7 @@
 //! All integration tests in one binary, which is linked once and shares one control plane.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test helpers fail like tests")]
 
+mod chart;
 mod cli;
 mod controller;
 mod controlplane;

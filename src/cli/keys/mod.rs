@@ -2,6 +2,7 @@
 
 mod retire;
 mod search;
+mod secret;
 
 use std::path::PathBuf;
 
@@ -52,6 +53,11 @@ enum KeysCommand {
         #[command(flatten)]
         region: RegionArgs,
     },
+    /// Create a Secret in the cluster with a keyring, unless it exists
+    ///
+    /// For the controller, which mounts it. An existing Secret is never changed, whatever it holds. The API server needs to
+    /// allow get, create and patch for this one name.
+    CreateSecret(secret::SecretArgs),
     /// List the KMS keys
     List {
         #[command(flatten)]
@@ -179,6 +185,7 @@ pub(super) async fn run(args: &KeysArgs, printer: Printer) -> Result<()> {
             };
             create(&provider.keys(None)?, &new, printer).await
         }
+        KeysCommand::CreateSecret(args) => secret::run(args, printer).await,
         KeysCommand::List {
             provider,
             alias,
