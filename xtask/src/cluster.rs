@@ -174,6 +174,12 @@ impl Parts {
         })
     }
 
+    /// The tag of the controller's image.
+    pub(crate) fn tag(&self) -> Result<&str> {
+        let (_, tag) = self.controller.name.rsplit_once(':').context("a tag")?;
+        Ok(tag)
+    }
+
     /// The command that runs the cluster until its standard input ends, or until it is killed.
     pub(crate) fn node(&self, directory: &Path) -> Result<Command> {
         let mut command = Command::new(profile_directory()?.join("testkit"));
@@ -321,7 +327,7 @@ impl Plane {
 
     /// `helm install --wait` with these additional values. Returns when the controller is ready.
     pub(crate) fn install_chart(&self, parts: &Parts, values: &[&str]) -> Result<()> {
-        let (_, tag) = parts.controller.name.rsplit_once(':').context("a tag")?;
+        let tag = parts.tag()?;
         let mut helm = self.helm(parts);
         helm.args([
             "install",

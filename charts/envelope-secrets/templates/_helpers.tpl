@@ -108,3 +108,124 @@ projected:
         fieldRef:
           fieldPath: metadata.namespace
 {{- end -}}
+
+{{- define "envelope-secrets.keyringHook" -}}
+helm.sh/hook: pre-install,pre-upgrade
+helm.sh/hook-weight: {{ . | quote }}
+helm.sh/hook-delete-policy: before-hook-creation,hook-succeeded
+{{- end -}}
+
+{{- define "envelope-secrets.keyringContainer" -}}
+{{- with .Values.securityContext }}
+securityContext:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+resources:
+  requests: {cpu: 10m, memory: 16Mi}
+  limits: {memory: 64Mi}
+volumeMounts:
+- name: keyring
+  mountPath: /keyring
+{{- end -}}
+
+{{/* The flags of the KMS keys and their credentials, which the controller and the test of the release share. */}}
+{{- define "envelope-secrets.providerArgs" -}}
+{{- $keyring := include "envelope-secrets.keyringSecret" . -}}
+{{- $credentials := .Values.tencent.credentials.existingSecret -}}
+{{- $mode := .Values.tencent.credentials.mode -}}
+{{- if $keyring }}
+- {{ printf "--keyring=/etc/envelope-secrets/keyring/%s" .Values.keyring.key | quote }}
+{{- end }}
+{{- if and $credentials (eq $mode "file") }}
+- --tencent-credentials=/etc/envelope-secrets/tencent
+{{- end }}
+{{- with .Values.tencent.roleArn }}
+- {{ printf "--tencent-role-arn=%s" . | quote }}
+{{- end }}
+{{- with .Values.tencent.externalId }}
+- {{ printf "--tencent-external-id=%s" . | quote }}
+{{- end }}
+{{- with .Values.tencent.site }}
+- {{ printf "--tencent-site=%s" . | quote }}
+{{- end }}
+{{- with .Values.tencent.endpoint }}
+- {{ printf "--tencent-endpoint=%s" . | quote }}
+{{- end }}
+{{- with .Values.tencent.stsEndpoint }}
+- {{ printf "--tencent-sts-endpoint=%s" . | quote }}
+{{- end }}
+{{- with .Values.tencent.metadataEndpoint }}
+- {{ printf "--tencent-metadata-endpoint=%s" . | quote }}
+{{- end }}
+{{- with .Values.tencent.timeout }}
+- {{ printf "--tencent-timeout=%d" (int .) | quote }}
+{{- end }}
+{{- with .Values.tencent.connectTimeout }}
+- {{ printf "--tencent-connect-timeout=%d" (int .) | quote }}
+{{- end }}
+{{- end -}}
+
+{{- define "envelope-secrets.env" -}}
+{{- $credentials := .Values.tencent.credentials.existingSecret -}}
+{{- $mode := .Values.tencent.credentials.mode -}}
+{{- if and $credentials (eq $mode "env") }}
+{{- range $variable, $entry := dict "TENCENTCLOUD_SECRET_ID" "secretId" "TENCENTCLOUD_SECRET_KEY" "secretKey" "TENCENTCLOUD_TOKEN" "token" }}
+- name: {{ $variable }}
+  valueFrom:
+    secretKeyRef:
+      name: {{ $credentials }}
+      key: {{ $entry }}
+      {{- if eq $entry "token" }}
+      optional: true
+      {{- end }}
+{{- end }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end -}}
+
+{{/* The mounts of keys and credentials, and the volumes. */}}
+{{- define "envelope-secrets.volumeMounts" -}}
+{{- $keyring := include "envelope-secrets.keyringSecret" . -}}
+{{- $credentials := .Values.tencent.credentials.existingSecret -}}
+{{- $mode := .Values.tencent.credentials.mode -}}
+{{- if $keyring }}
+# The whole Secret: a single file (subPath) would never be updated.
+- name: keyring
+  mountPath: /etc/envelope-secrets/keyring
+  readOnly: true
+{{- end }}
+{{- if and $credentials (eq $mode "file") }}
+- name: tencent
+  mountPath: /etc/envelope-secrets/tencent
+  readOnly: true
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end -}}
+
+{{- define "envelope-secrets.volumes" -}}
+{{- $keyring := include "envelope-secrets.keyringSecret" . -}}
+{{- $credentials := .Values.tencent.credentials.existingSecret -}}
+{{- $mode := .Values.tencent.credentials.mode -}}
+{{- if $keyring }}
+- name: keyring
+  secret:
+    secretName: {{ $keyring }}
+    defaultMode: 0400
+    items:
+    - key: {{ .Values.keyring.key }}
+      path: {{ .Values.keyring.key }}
+{{- end }}
+{{- if and $credentials (eq $mode "file") }}
+- name: tencent
+  secret:
+    secretName: {{ $credentials }}
+    defaultMode: 0400
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{- toYaml . | nindent 0 }}
+{{- end }}
+{{- end -}}

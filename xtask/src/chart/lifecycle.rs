@@ -7,11 +7,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{CHART, KEYRING, Suite, TIMEOUT, refusal, success};
-use crate::{
-    cluster::RELEASE,
-    run::{output, root, succeeds},
-};
+use super::{CHART, KEYRING, Suite, TIMEOUT, previous::previous_chart, refusal, success};
+use crate::{cluster::RELEASE, run::succeeds};
 
 type Step = (&'static str, fn(&Suite) -> Result<()>);
 
@@ -46,7 +43,7 @@ const CRD: &str = "crd/envelopesecrets.envelope-secrets.io";
 
 /// Leaves the release installed.
 pub(super) fn check(suite: &mut Suite) -> Result<()> {
-    let previous = previous_chart(suite)?;
+    let previous = previous_chart(&suite.work)?.map(|chart| chart.display().to_string());
     let chart = previous.as_deref().unwrap_or(CHART);
     if previous.is_none() {
         suite.not_run("helm upgrade from the chart of the previous commit: there is no Git history here");
@@ -265,37 +262,4 @@ fn adopted_from_kubectl(suite: &Suite) -> Result<()> {
             &[KEYRING],
         )
     })
-}
-
-/// The chart before the last change of it, extracted from Git: of HEAD if the work tree differs, otherwise of the parent of the
-/// last commit that changed it.
-fn previous_chart(suite: &Suite) -> Result<Option<String>> {
-    let git = |arguments: &[&str]| {
-        let mut git = std::process::Command::new("git");
-        git.args(arguments).current_dir(root());
-        git
-    };
-    let commit = if succeeds(&mut git(&["diff", "--quiet", "HEAD", "--", CHART])) {
-        let last = output(&mut git(&["log", "-1", "--format=%H", "--", CHART]))?;
-        format!("{}^", last.trim())
-    } else {
-        "HEAD".to_owned()
-    };
-    if !succeeds(&mut git(&["cat-file", "-e", &format!("{commit}:{CHART}")])) {
-        return Ok(None);
-    }
-    let directory = suite.work.join("previous");
-    std::fs::create_dir_all(&directory)?;
-    let archive = directory.join("chart.tar");
-    let file = archive.display().to_string();
-    success(&git(&["archive", "--format=tar", "--output", &file, &commit, CHART]).output()?)?;
-    success(
-        &std::process::Command::new("tar")
-            .arg("-xf")
-            .arg(&archive)
-            .arg("-C")
-            .arg(&directory)
-            .output()?,
-    )?;
-    Ok(Some(directory.join(CHART).display().to_string()))
 }

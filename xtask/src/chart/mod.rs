@@ -1,6 +1,9 @@
 //! Suite `chart`: the Helm chart without a node, on a real API server.
 
+mod controller;
 mod lifecycle;
+mod monitoring;
+pub(crate) mod previous;
 pub(crate) mod readme;
 mod roles;
 mod tools;
@@ -32,8 +35,14 @@ const ALL_VALUES: &str = "charts/envelope-secrets/ci/all-values.yaml";
 const TIMEOUT: Duration = Duration::from_mins(3);
 
 /// The checks, in this order: those that render only, then those that change the cluster.
-const CHECKS: &[fn(&mut Suite) -> Result<()>] =
-    &[values::check, tools::check, lifecycle::check, roles::check];
+const CHECKS: &[fn(&mut Suite) -> Result<()>] = &[
+    values::check,
+    tools::check,
+    lifecycle::check,
+    tools::check_hooks,
+    roles::check,
+    controller::check,
+];
 
 pub(crate) fn chart() -> Result<()> {
     check(&[Need::CCompiler, Need::ControlPlane])?;

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::{ALL_VALUES, CHART, KEYRING, Suite, success, values::dry_run};
 use crate::{
-    cluster::{checked_text, tool},
+    cluster::{RELEASE, checked_text, tool},
     run::{profile_directory, root},
 };
 
@@ -36,11 +36,37 @@ pub(super) fn check(suite: &mut Suite) -> Result<()> {
         let crd = format!("crd/{kind}.monitoring.coreos.com");
         suite.established(&crd)?;
     }
-    let applied = dry_run(suite, &all);
+    let objects = suite.render(&["--no-hooks", "--values", ALL_VALUES], &[])?;
+    let applied = dry_run(suite, &objects);
     suite.record(
         "helm template and server-side dry run with all values, Prometheus operator included",
         applied,
     );
+    Ok(())
+}
+
+/// Needs a release, because the hooks' pods name its ServiceAccount.
+pub(super) fn check_hooks(suite: &mut Suite) -> Result<()> {
+    let templates = ["templates/keyring-job.yaml", "templates/test.yaml"];
+    let mut arguments = vec!["--values", ALL_VALUES];
+    for template in templates {
+        arguments.extend(["--show-only", template]);
+    }
+    let hooks = suite.render(&arguments, &["keyring.generate=true"])?;
+    ensure!(
+        hooks.contains("kind: Job") && hooks.contains("kind: Pod"),
+        "no hooks: {hooks}"
+    );
+    // The Job's account is part of the hooks, and not stored by a dry run.
+    suite.kubectl(&[
+        "create",
+        "serviceaccount",
+        "envelope-secrets-create-keyring",
+        "-n",
+        RELEASE,
+    ])?;
+    let applied = dry_run(suite, &hooks);
+    suite.record("server-side dry run of the hooks", applied);
     Ok(())
 }
 

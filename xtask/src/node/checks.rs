@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::cluster::{Suite, TIMEOUT};
+use super::{
+    cluster::{Suite, TIMEOUT},
+    release,
+};
 use crate::{
     cluster::{RELEASE, checked_text},
     run::{output, run, succeeds},
@@ -44,10 +47,27 @@ pub(super) const CHECKS: &[Check] = &[
         "helm upgrade with namespaces leaves the controller no permission elsewhere",
         limited,
     ),
+    (
+        "helm upgrade from the chart of the previous commit opens nothing",
+        release::upgraded_from_previous,
+    ),
+    ("helm upgrade with another configuration", release::reconfigured),
+    (
+        "a failed helm upgrade rolls back, and the controller runs",
+        release::failed_upgrade,
+    ),
+    (
+        "kubelet and containerd are killed and come back; pods keep running",
+        release::node_restarted,
+    ),
+    (
+        "keyring.generate: a Job creates the keyring once; helm test; uninstall keeps it",
+        release::keyring_generated,
+    ),
 ];
 
 /// With a KMS key of a cloud, too: without certificate authorities in the image, the controller would exit.
-const VALUES: &[&str] = &["allowKeys={tencent-kms://ap-guangzhou/}"];
+pub(super) const VALUES: &[&str] = &["allowKeys={tencent-kms://ap-guangzhou/}"];
 
 fn installed(suite: &Suite) -> Result<()> {
     suite
@@ -146,7 +166,8 @@ fn killed(suite: &Suite) -> Result<()> {
 }
 
 const KEPT: &str = "get crd/envelopesecrets.envelope-secrets.io -o name";
-const VERSIONS: &str = "get envsec,secrets -n app -o jsonpath={.items[*].metadata.resourceVersion}";
+pub(super) const VERSIONS: &str =
+    "get envsec,secrets -n app -o jsonpath={.items[*].metadata.resourceVersion}";
 
 fn uninstalled(suite: &Suite) -> Result<()> {
     let before = suite.kubectl(VERSIONS)?;

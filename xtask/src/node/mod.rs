@@ -2,6 +2,7 @@
 
 mod checks;
 mod cluster;
+mod release;
 
 use std::{
     fs,
