@@ -120,7 +120,13 @@ pub(in crate::controller) struct Snapshot {
 impl Snapshot {
     /// Returns the URIs of the KMS keys of all wraps; none if the document is not acceptable.
     pub(in crate::controller) fn wrap_keys(&self) -> impl Iterator<Item = &str> {
-        let facts = self.object.summary.facts.as_ref().ok().filter(|_| self.document.is_ok());
+        let facts = self
+            .object
+            .summary
+            .facts
+            .as_ref()
+            .ok()
+            .filter(|_| self.document.is_ok());
         let data_keys = facts.into_iter().flat_map(|facts| &facts.data_keys);
         data_keys.flat_map(|data_key| &data_key.keys).map(|key| &**key)
     }

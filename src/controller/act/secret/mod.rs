@@ -1,12 +1,14 @@
 //! The Secret of an opened document: the body to apply, and the patches that remove everything else from it
 //! (docs/design/controller.md#removing-entries-that-are-not-in-the-document).
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Value, json};
 
+use crate::api::{MANAGED_LABEL, Mode};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::decode::Meta;
 use crate::controller::observe::fields::OwnedEntries;
