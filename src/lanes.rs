@@ -67,7 +67,7 @@ impl<L: Clone + PartialEq> Turns<L> {
 /// A queue with a lane per key. Each lane is first in, first out; lanes take turns.
 pub(crate) struct Lanes<L, T> {
     /// Only lanes with items.
-    lanes: HashMap<L, VecDeque<T>>,
+    items: HashMap<L, VecDeque<T>>,
     turns: Turns<L>,
     len: usize,
 }
@@ -75,7 +75,7 @@ pub(crate) struct Lanes<L, T> {
 impl<L, T> Default for Lanes<L, T> {
     fn default() -> Self {
         Lanes {
-            lanes: HashMap::new(),
+            items: HashMap::new(),
             turns: Turns::default(),
             len: 0,
         }
@@ -86,29 +86,46 @@ impl<L: Clone + Eq + Hash, T> Lanes<L, T> {
     /// Appends an item to a lane.
     pub(crate) fn push(&mut self, lane: &L, item: T) {
         self.len += 1;
-        if let Some(items) = self.lanes.get_mut(lane) {
+        if let Some(items) = self.items.get_mut(lane) {
             items.push_back(item);
         } else {
-            self.lanes.insert(lane.clone(), VecDeque::from([item]));
+            self.items.insert(lane.clone(), VecDeque::from([item]));
             self.turns.enter(lane.clone());
         }
     }
 
     /// Removes and returns the next item of a lane that `shares` lets start another, and counts it as running there.
     pub(crate) fn start(&mut self, shares: &mut Shares<L>) -> Option<(L, T)> {
-        let others_wait = self.lanes.len() > 1;
-        let lane = self
-            .turns
-            .next(|lane| shares.may_start(lane, others_wait).then_some(1))?;
-        let items = self.lanes.get_mut(&lane)?;
-        let item = items.pop_front()?;
-        self.len -= 1;
-        if items.is_empty() {
-            self.lanes.remove(&lane);
-            self.turns.leave(&lane);
-        }
+        let others_wait = self.items.len() > 1;
+        let (lane, item) = self.pop(|lane| shares.may_start(lane, others_wait))?;
         shares.started(&lane);
         Some((lane, item))
+    }
+
+    /// Removes and returns the next item of a lane that is `ready`.
+    pub(crate) fn pop(&mut self, ready: impl Fn(&L) -> bool) -> Option<(L, T)> {
+        let lane = self.turns.next(|lane| ready(lane).then_some(1))?;
+        let items = self.items.get_mut(&lane)?;
+        let item = items.pop_front()?;
+        self.removed(&lane);
+        Some((lane, item))
+    }
+
+    /// Removes and returns the newest item of the longest lane.
+    pub(crate) fn pop_longest(&mut self) -> Option<T> {
+        let (lane, items) = self.items.iter_mut().max_by_key(|(_, items)| items.len())?;
+        let (lane, item) = (lane.clone(), items.pop_back()?);
+        self.removed(&lane);
+        Some(item)
+    }
+
+    /// Updates what depends on the items of a lane after one was removed.
+    fn removed(&mut self, lane: &L) {
+        self.len -= 1;
+        if self.items.get(lane).is_some_and(VecDeque::is_empty) {
+            self.items.remove(lane);
+            self.turns.leave(lane);
+        }
     }
 
     /// Returns the number of waiting items.
@@ -228,7 +245,7 @@ mod tests {
         for (lanes, expected) in cases {
             let mut lanes = filled(lanes);
             assert_eq!(order(&mut lanes), *expected);
-            assert!(lanes.len() == 0 && lanes.lanes.is_empty() && lanes.turns.order.is_empty());
+            assert!(lanes.len() == 0 && lanes.items.is_empty() && lanes.turns.order.is_empty());
         }
     }
 
@@ -243,6 +260,15 @@ mod tests {
         let served: Vec<_> = (0..2).filter_map(|_| lanes.start(&mut shares)).collect();
         assert!(served.contains(&("new", 0)), "{served:?}");
         assert_eq!(lanes.len(), 9_899);
+    }
+
+    #[test]
+    fn newest_item_of_the_longest_lane_is_removed_first() {
+        let mut lanes = filled(&[("a", 3), ("b", 1)]);
+        let removed: Vec<_> = (0..2).filter_map(|_| lanes.pop_longest()).collect();
+        assert_eq!((removed, lanes.len()), (vec![2, 1], 2));
+        assert_eq!(order(&mut lanes), ["a0", "b0"]);
+        assert_eq!(lanes.pop_longest(), None);
     }
 
     #[test]

@@ -2,9 +2,11 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
+use super::observe::store::Stores;
 use super::observe::watch::{Condition, WatchStream};
-use super::work::context::Context;
+use super::schema::Schema;
 use crate::api::Reason;
 use crate::controller::observe::kind::Kind;
 use crate::kms::{Access, Registry};
@@ -16,8 +18,11 @@ pub struct Health(Arc<OnceLock<Parts>>);
 
 /// What the probe results are derived from.
 pub(super) struct Parts {
-    pub(super) context: Arc<Context>,
+    pub(super) stores: Arc<Stores>,
+    pub(super) schema: Arc<Schema>,
     pub(super) streams: Vec<Arc<WatchStream>>,
+    /// How long a stream may go unpolled.
+    pub(super) unpolled: Duration,
     /// Whether a task exited that should run until shutdown.
     pub(super) task_exited: AtomicBool,
 }
@@ -48,7 +53,7 @@ impl Health {
         let stuck = parts
             .streams
             .iter()
-            .find(|stream| stream.unpolled() > parts.context.timings.unpolled);
+            .find(|stream| stream.unpolled() > parts.unpolled);
         stuck.map_or(Ok(()), |stream| {
             Err(format!("the watch of {} is stuck", stream.kind.as_str()))
         })
@@ -62,8 +67,8 @@ impl Health {
         let Some(parts) = self.0.get() else {
             return Err("starting".to_owned());
         };
-        if parts.context.stores.any_complete() {
-            return parts.context.schema.failure().map_or(Ok(()), Err);
+        if parts.stores.any_complete() {
+            return parts.schema.failure().map_or(Ok(()), Err);
         }
         let failures: Vec<String> = parts
             .streams
@@ -74,19 +79,20 @@ impl Health {
     }
 }
 
-/// Updates the gauges on each scrape.
+/// Updates the gauges on each scrape. `queued` returns the number of objects that wait.
 pub(super) fn refresh_on_scrape(
     metrics: &Arc<Metrics>,
-    context: &Arc<Context>,
+    stores: &Arc<Stores>,
+    queued: impl Fn() -> usize + Send + Sync + 'static,
     streams: Vec<Arc<WatchStream>>,
     registry: Registry,
 ) {
-    let context = Arc::downgrade(context);
+    let stores = Arc::downgrade(stores);
     metrics.on_scrape(move |metrics| {
-        let Some(context) = context.upgrade() else { return };
-        metrics.set_queue(context.queue.waiting() + context.opener.pending());
-        metrics.set_document_cache(context.stores.documents().bytes());
-        let reasons = context.stores.reasons();
+        let Some(stores) = stores.upgrade() else { return };
+        metrics.set_queue(queued());
+        metrics.set_document_cache(stores.documents().bytes());
+        let reasons = stores.reasons();
         for reason in Reason::ALL.iter().filter(|reason| reason.verdict().is_some()) {
             metrics.set_objects(
                 reason.as_str(),

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kube::Client;
+use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::act::cluster::Cluster;
 use super::act::events::{Events, run as send_events};
@@ -25,29 +25,21 @@ use super::observe::watch::{WatchStream, follow};
 use super::schema::Schema;
 use super::schema_check;
 use super::timings::Timings;
-use super::work::clock::now;
-use super::work::context::Context;
+use super::work::context::{Context, Listing};
+use super::work::dispatch;
 use super::work::opener::Opener;
 use super::work::opening;
 use super::work::providers;
-use super::work::queue::{Next, Queue};
+use super::work::queue::Queue;
 use super::work::reader::Reader;
-use super::work::reconcile::reconcile;
 use crate::api::MANAGED_LABEL;
 use crate::config::ControllerConfig;
 use crate::controller::observe::history::History;
 use crate::controller::observe::kind::Kind;
+use crate::controller::observe::relists::Relists;
 use crate::controller::observe::source::{Target, events};
 use crate::kms::Registry;
-use crate::lanes::Bounds;
 use crate::metrics::Metrics;
-
-/// Concurrent reconciles, and the most of one namespace while others wait: twice as many as concurrent writes, so that
-/// planning does not wait for those.
-const RECONCILES: Bounds = Bounds {
-    total: 64,
-    contended: 16,
-};
 
 /// The input of [`run`].
 pub struct Setup {
@@ -83,16 +75,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     } = setup;
     let activity = WatchActivity::default();
     let client = connect(config.kubeconfig.as_deref(), timings.request, activity.clone()).await?;
-    let namespaces = config
-        .namespaces
-        .as_ref()
-        .map_or("all".to_owned(), |names| names.join(","));
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        namespaces,
-        keys = providers::usable_keys(&registry),
-        "starting the controller"
-    );
+    log_start(&config, &registry);
 
     let registry = providers::observed(registry, &metrics);
     let history = History::new();
@@ -100,16 +83,21 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     let (_deadline, deadline) = watch::channel(None);
     let token = WriterToken::new(deadline);
     let (opener, open_requests) = Opener::new();
-    let (events, event_queue) = Events::new(metrics.clone());
+    let events = Events::new(metrics.clone());
     let context = Arc::new(Context {
-        stores: Stores::new(config.namespaces.as_deref(), config.document_cache.0, &metrics),
-        queue: Queue::new(RECONCILES),
+        stores: Arc::new(Stores::new(
+            config.namespaces.as_deref(),
+            config.document_cache.0,
+            &metrics,
+        )),
+        relists: Relists::new(history.clone()),
+        queue: Queue::new(dispatch::RECONCILES),
         cluster: Cluster::new(client.clone(), metrics.clone()),
         writer: Writer::new(client.clone(), token.clone(), metrics.clone(), history.clone()),
         reader: Reader::new(config.audiences, registry.clone()),
         opener,
-        events,
-        schema: Schema::new(),
+        events: events.clone(),
+        schema: Arc::new(Schema::new()),
         metrics: metrics.clone(),
         timings,
         cures: Mutex::default(),
@@ -133,29 +121,38 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         ));
     }
     health.set(Parts {
-        context: context.clone(),
+        stores: context.stores.clone(),
+        schema: context.schema.clone(),
         streams: streams.clone(),
+        unpolled: timings.unpolled,
         task_exited: AtomicBool::new(false),
     });
-    refresh_on_scrape(&metrics, &context, streams, registry.clone());
+    let queued = queue_length(&context);
+    refresh_on_scrape(&metrics, &context.stores, queued, streams, registry.clone());
     tasks.spawn(opening::run(context.clone(), open_requests, shutdown.clone()));
-    tasks.spawn(schema_check::run(context.clone(), client.clone()));
-    let rate = (timings.event_interval, timings.event_burst);
-    tasks.spawn(send_events(
-        client,
-        token,
-        event_queue,
-        metrics,
-        rate,
-        shutdown.clone(),
+    let requeueing = context.clone();
+    tasks.spawn(schema_check::run(
+        context.schema.clone(),
+        timings,
+        client.clone(),
+        move || requeueing.queue_all(),
     ));
+    let rate = (timings.event_interval, timings.event_burst);
+    // Ends only during the shutdown, when all events are sent.
+    let events_sent = CancellationToken::new();
+    let sending = send_events(client, token, events.clone(), rate, shutdown.clone());
+    let sent = events_sent.clone().drop_guard();
+    tasks.spawn(async move {
+        sending.await;
+        drop(sent);
+    });
     tasks.spawn(forget_on_restore(context.clone(), history));
     tasks.spawn(queue_overdue(context.clone()));
     for (scheme, kms) in registry.iter() {
         tasks.spawn(providers::follow(scheme, kms.clone(), context.clone()));
     }
-    let tracker = TaskTracker::new();
-    tasks.spawn(work(context, tracker.clone(), shutdown.clone()));
+    let reconciles = dispatch::Reconciles::default();
+    tasks.spawn(dispatch::run(context, reconciles.clone(), shutdown.clone()));
 
     tokio::select! {
         biased;
@@ -168,18 +165,37 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         }
     }
     tracing::info!("shutting down");
-    tracker.close();
-    if tokio::time::timeout(timings.shutdown, tracker.wait())
+    let deadline = tokio::time::Instant::now() + timings.shutdown;
+    reconciles.finish(deadline).await;
+    events.close();
+    if tokio::time::timeout_at(deadline, events_sent.cancelled())
         .await
         .is_err()
     {
-        tracing::warn!(
-            running = tracker.len(),
-            "aborting reconciles that did not finish in time"
-        );
+        let dropped = events.drop_rest();
+        tracing::warn!(dropped, "events could not be sent in time");
     }
     tasks.shutdown().await;
     Ok(())
+}
+
+fn log_start(config: &ControllerConfig, registry: &Registry) {
+    let namespaces = config.namespaces.as_ref();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        namespaces = namespaces.map_or("all".to_owned(), |names| names.join(",")),
+        keys = providers::usable_keys(registry),
+        "starting the controller"
+    );
+}
+
+/// Returns what counts the objects that wait for a reconcile or for their document to be opened.
+fn queue_length(context: &Arc<Context>) -> impl Fn() -> usize + Send + Sync + 'static {
+    let context = Arc::downgrade(context);
+    move || {
+        let waiting = |context: Arc<Context>| context.queue.waiting() + context.opener.pending();
+        context.upgrade().map_or(0, waiting)
+    }
 }
 
 /// Drops what is remembered about the cluster whenever its storage was restored; the streams list everything again.
@@ -205,6 +221,15 @@ async fn queue_overdue(context: Arc<Context>) {
                 context.queue.add(key);
             }
         }
+    }
+}
+
+/// Returns what `event` says about the list of its stream.
+fn listing<K>(event: &Event<K>) -> Option<Listing> {
+    match event {
+        Event::Init => Some(Listing::Begins),
+        Event::InitDone => Some(Listing::Completes),
+        _ => None,
     }
 }
 
@@ -236,10 +261,9 @@ fn start_streams(
     let (object_stream, target) = start(Kind::Objects, None);
     let (store, queueing) = (cache.clone(), context.clone());
     let handle = move |event| {
-        store
-            .object_event(event)
-            .into_iter()
-            .for_each(|key| queueing.queue.add(key));
+        let list = listing(&event);
+        let keys = store.object_event(event);
+        queueing.ingested(&store, Kind::Objects, list, keys);
     };
     tasks.spawn(follow(
         object_stream.clone(),
@@ -252,10 +276,9 @@ fn start_streams(
     let (secret_stream, target) = start(Kind::Secrets, Some(MANAGED_LABEL));
     let (store, queueing) = (cache.clone(), context.clone());
     let handle = move |event| {
-        store
-            .secret_event(event)
-            .into_iter()
-            .for_each(|key| queueing.queue.add(key));
+        let list = listing(&event);
+        let keys = store.secret_event(event);
+        queueing.ingested(&store, Kind::Secrets, list, keys);
     };
     tasks.spawn(follow(
         secret_stream.clone(),
@@ -266,52 +289,4 @@ fn start_streams(
     ));
     cache.set_streams([object_stream.clone(), secret_stream.clone()]);
     [object_stream, secret_stream]
-}
-
-/// Reconciles the queued keys until `stop`.
-async fn work(context: Arc<Context>, tracker: TaskTracker, stop: CancellationToken) {
-    let dispatch = async {
-        context.schema.known().await;
-        loop {
-            let Next { key, waited } = context.queue.next().await;
-            context.metrics.lane_waited("reconcile", waited);
-            let context = context.clone();
-            tracker.spawn(async move {
-                let mut guard = DoneGuard {
-                    context,
-                    key,
-                    requeue_at: None,
-                    finished: false,
-                };
-                guard.requeue_at = reconcile(&guard.context, &guard.key).await;
-                guard.finished = true;
-                drop(guard);
-            });
-        }
-    };
-    stop.run_until_cancelled(dispatch).await;
-}
-
-/// Returns the key to the queue on drop; after a panic with a delay.
-struct DoneGuard {
-    context: Arc<Context>,
-    key: ObjectKey,
-    requeue_at: Option<Instant>,
-    finished: bool,
-}
-
-impl Drop for DoneGuard {
-    fn drop(&mut self) {
-        if !self.finished {
-            let (namespace, name) = (&*self.key.namespace, &*self.key.name);
-            tracing::error!(namespace, name, "reconcile panicked; requeued");
-            self.requeue_at = Some(now() + self.context.timings.retry_max);
-            if let Some(cache) = self.context.stores.cache(&self.key) {
-                cache.abandon(&self.key);
-            }
-        }
-        self.context
-            .queue
-            .done(&self.key, self.requeue_at.map(Into::into));
-    }
 }

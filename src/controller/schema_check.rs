@@ -8,22 +8,21 @@ use kube::Client;
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
-use super::schema::{Fit, compare, outdated};
+use super::schema::{Fit, Schema, compare, outdated};
 use super::timings::Timings;
-use super::work::context::Context;
 use crate::api::{self, GROUP, VERSION};
 
-/// Checks the schema periodically and never returns. Once statuses can be written again, requeues every object.
-pub(super) async fn run(context: Arc<Context>, client: Client) {
-    let (schema, timings) = (&context.schema, &context.timings);
+/// Checks the schema periodically and never returns. Calls `repaired` once statuses can be written again.
+pub(super) async fn run(schema: Arc<Schema>, timings: Timings, client: Client, repaired: impl Fn()) {
+    let timings = &timings;
     let mut retries = Backoff::default();
     loop {
         let before = schema.current();
         let next = match check(&client).await {
             Some(now) => {
                 retries = Backoff::default();
-                let repaired = now == Fit::Complete && matches!(before, Fit::Lacks(_));
-                if repaired {
+                let is_repaired = now == Fit::Complete && matches!(before, Fit::Lacks(_));
+                if is_repaired {
                     // The API server publishes a schema a moment before it prunes by it.
                     tokio::time::sleep(timings.schema_settle).await;
                 }
@@ -36,8 +35,8 @@ pub(super) async fn run(context: Arc<Context>, client: Client) {
                     timings.stream_retry_max
                 };
                 schema.set(now);
-                if repaired {
-                    context.queue_all();
+                if is_repaired {
+                    repaired();
                 }
                 Instant::now() + delay
             }

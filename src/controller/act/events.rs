@@ -1,9 +1,10 @@
 //! Events of `events.k8s.io`, sent on change only, through a bounded queue with a rate limit. If it is full, events are
-//! dropped and counted, so a cold start of many objects is not slowed by them.
+//! dropped and counted, so a cold start of many objects is not slowed by them. Namespaces take turns, and a full queue
+//! drops an event of the namespace with the most, so no namespace delays or displaces the events of another.
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -13,7 +14,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use kube::api::{Api, Patch, PatchParams, PostParams};
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -22,7 +23,9 @@ use crate::api::Reason;
 use crate::config;
 use crate::controller::key::ObjectKey;
 use crate::envelope::wire::{API_VERSION, KIND};
+use crate::lanes::Lanes;
 use crate::metrics::Metrics;
+use crate::sync::lock;
 
 /// Maximum number of queued events.
 const CAPACITY: usize = 1000;
@@ -51,25 +54,69 @@ pub(in crate::controller) struct Event {
     pub(in crate::controller) note: String,
 }
 
-/// The sending end of the event queue.
-pub(in crate::controller) struct Events {
-    sender: mpsc::Sender<Event>,
+/// The event queue. Cheap to clone.
+#[derive(Clone)]
+pub(in crate::controller) struct Events(Arc<Shared>);
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Notify,
     metrics: Arc<Metrics>,
 }
 
-/// The receiving end of the event queue.
-pub(in crate::controller) struct Waiting(mpsc::Receiver<Event>);
+#[derive(Default)]
+struct Queue {
+    waiting: Lanes<Arc<str>, Event>,
+    /// No more events follow.
+    closed: bool,
+}
 
 impl Events {
-    pub(in crate::controller) fn new(metrics: Arc<Metrics>) -> (Self, Waiting) {
-        let (sender, receiver) = mpsc::channel(CAPACITY);
-        (Events { sender, metrics }, Waiting(receiver))
+    pub(in crate::controller) fn new(metrics: Arc<Metrics>) -> Self {
+        Events(Arc::new(Shared {
+            queue: Mutex::default(),
+            wake: Notify::new(),
+            metrics,
+        }))
     }
 
-    /// Queues an event; drops and counts it if the queue is full.
+    /// Queues an event. If the queue is full, drops and counts the newest event of the namespace with the most.
     pub(in crate::controller) fn send(&self, event: Event) {
-        if self.sender.try_send(event).is_err() {
-            self.metrics.event_dropped();
+        let mut queue = lock(&self.0.queue);
+        queue.waiting.push(&event.key.namespace.clone(), event);
+        if queue.waiting.len() > CAPACITY && queue.waiting.pop_longest().is_some() {
+            self.0.metrics.event_dropped();
+        }
+        drop(queue);
+        self.0.wake.notify_one();
+    }
+
+    /// Ends [`run`] once all queued events are sent.
+    pub(in crate::controller) fn close(&self) {
+        lock(&self.0.queue).closed = true;
+        self.0.wake.notify_one();
+    }
+
+    /// Drops and counts the events that are still queued. Returns their number.
+    pub(in crate::controller) fn drop_rest(&self) -> usize {
+        let rest = std::mem::take(&mut lock(&self.0.queue).waiting).len();
+        (0..rest).for_each(|_| self.0.metrics.event_dropped());
+        rest
+    }
+
+    /// Waits for the next event; `None` if the queue is closed and empty.
+    async fn next(&self) -> Option<Event> {
+        loop {
+            {
+                let mut queue = lock(&self.0.queue);
+                if let Some((_, event)) = queue.waiting.pop(|_| true) {
+                    return Some(event);
+                }
+                if queue.closed {
+                    return None;
+                }
+            }
+            self.0.wake.notified().await;
         }
     }
 }
@@ -195,39 +242,37 @@ impl Sent {
     }
 }
 
-/// Sends events until `stop`; events still queued are then dropped.
+/// Sends events until the queue is closed and empty. From `stop` on, the rate limit no longer applies: only the shutdown
+/// time is left.
 pub(in crate::controller) async fn run(
     client: Client,
     token: WriterToken,
-    mut waiting: Waiting,
-    metrics: Arc<Metrics>,
+    events: Events,
     rate: (Duration, u32),
     stop: CancellationToken,
 ) {
     let mut bucket = Bucket::new(rate.0, rate.1, Instant::now());
     let mut sent = Sent::default();
     let mut subjects = Subjects::default();
-    let work = async {
-        while let Some(event) = waiting.0.recv().await {
-            if !subjects.admit(&event.uid, Instant::now()) {
-                metrics.event_dropped();
-                continue;
-            }
-            tokio::time::sleep_until(bucket.take(Instant::now())).await;
-            if !token.is_valid() {
-                metrics.event_dropped();
-                continue;
-            }
-            let now = Timestamp::now();
-            let request = sent.request(&event, Instant::now(), now.as_nanosecond());
-            if let Err(error) = send(&client, &event, request, now).await {
-                metrics.event_dropped();
-                let (namespace, name) = (&*event.key.namespace, &*event.key.name);
-                tracing::debug!(namespace, name, reason = %event.reason, "sending the event failed: {}", error_kind(&error));
-            }
+    while let Some(event) = events.next().await {
+        if !subjects.admit(&event.uid, Instant::now()) {
+            events.0.metrics.event_dropped();
+            continue;
         }
-    };
-    stop.run_until_cancelled(work).await;
+        let turn = tokio::time::sleep_until(bucket.take(Instant::now()));
+        stop.run_until_cancelled(turn).await;
+        if !token.is_valid() {
+            events.0.metrics.event_dropped();
+            continue;
+        }
+        let now = Timestamp::now();
+        let request = sent.request(&event, Instant::now(), now.as_nanosecond());
+        if let Err(error) = send(&client, &event, request, now).await {
+            events.0.metrics.event_dropped();
+            let (namespace, name) = (&*event.key.namespace, &*event.key.name);
+            tracing::debug!(namespace, name, reason = %event.reason, "sending the event failed: {}", error_kind(&error));
+        }
+    }
 }
 
 /// Describes an error without the API server's message, which may quote the request.
@@ -365,18 +410,47 @@ mod tests {
         assert_eq!((sent.names.len(), sent.order.len()), (REMEMBERED, REMEMBERED));
     }
 
-    #[tokio::test]
-    async fn full_queue_drops_and_counts_events() {
-        let metrics = Metrics::new();
-        let (events, _waiting) = Events::new(metrics.clone());
-        for _ in 0..CAPACITY + 2 {
-            events.send(event("db", "a"));
+    fn of(namespace: &str, note: usize) -> Event {
+        Event {
+            key: ObjectKey::new(namespace, "db"),
+            ..event("db", &note.to_string())
         }
-        assert!(
-            metrics
-                .encode()
-                .contains("envelope_secrets_events_dropped_total 2\n")
-        );
+    }
+
+    #[tokio::test]
+    async fn full_queue_drops_and_counts_events_of_the_namespace_with_the_most() {
+        let metrics = Metrics::new();
+        let events = Events::new(metrics.clone());
+        events.send(of("quiet", 0));
+        for note in 0..CAPACITY + 1 {
+            events.send(of("noisy", note));
+        }
+        events.send(of("quiet", 1));
+        let dropped = || {
+            let text = metrics.encode();
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix("envelope_secrets_events_dropped_total "))
+                .expect("the metric");
+            line.parse::<usize>().expect("a number")
+        };
+        assert_eq!(dropped(), 3);
+        let mut first = Vec::new();
+        for _ in 0..4 {
+            let event = events.next().await.expect("an event");
+            first.push(format!("{} {}", event.key.namespace, event.note));
+        }
+        assert_eq!(first, ["quiet 0", "noisy 0", "quiet 1", "noisy 1"]);
+        assert_eq!((events.drop_rest(), dropped()), (CAPACITY - 4, CAPACITY - 1));
+    }
+
+    #[tokio::test]
+    async fn closed_queue_ends_when_it_is_empty() {
+        let events = Events::new(Metrics::new());
+        events.send(of("ns", 0));
+        events.close();
+        assert!(events.next().await.is_some());
+        assert!(events.next().await.is_none());
     }
 
     #[test]

@@ -214,10 +214,14 @@ impl Writer {
         target: Target<'_>,
         request: Result<Request<Vec<u8>>, kube::core::request::Error>,
     ) -> Result<Bytes, Failure> {
+        let mark = self.history.mark(target.kind);
         let (_slot, waited) = self.slots.acquire(&target.key.namespace).await;
         self.metrics.lane_waited("write", waited);
         if !self.token.is_valid() {
             return Err(Failure::TokenExpired);
+        }
+        if !self.history.is_current(mark) {
+            return Err(Failure::Restored);
         }
         let request = request.map_err(kube::Error::BuildRequest)?;
         Ok(requests::send(&self.client, request).await?)
@@ -232,6 +236,8 @@ fn metadata(response: &[u8]) -> Result<Meta, Failure> {
 /// Why a write failed.
 enum Failure {
     TokenExpired,
+    /// The storage was restored while the write waited: what it was based on may no longer exist.
+    Restored,
     Request(kube::Error),
 }
 
@@ -245,6 +251,7 @@ impl Failure {
     fn classify(&self, target: Target<'_>) -> ApiError {
         match self {
             Failure::TokenExpired => ApiError::NotWriter,
+            Failure::Restored => ApiError::Conflict,
             Failure::Request(error) => classify(error, target),
         }
     }

@@ -55,6 +55,11 @@ impl History {
         }
     }
 
+    /// Whether nothing was restored since `mark`.
+    pub(in crate::controller) fn is_current(&self, mark: Mark) -> bool {
+        lock(&self.0.highest).epoch == mark.epoch
+    }
+
     /// Records a version that a watch delivered, in the epoch of `mark`.
     pub(in crate::controller) fn delivered(&self, kind: Kind, version: &str, mark: Mark) {
         let mut highest = lock(&self.0.highest);

@@ -9,6 +9,7 @@ pub(in crate::controller) mod fields;
 pub(in crate::controller) mod history;
 pub(in crate::controller) mod kind;
 pub(in crate::controller) mod object;
+pub(in crate::controller) mod relists;
 pub(in crate::controller) mod requests;
 pub(in crate::controller) mod secret_facts;
 pub(in crate::controller) mod shape;

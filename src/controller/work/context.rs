@@ -12,7 +12,9 @@ use crate::controller::act::writer::Writer;
 use crate::controller::decide::cures::{Cure, CureLog};
 use crate::controller::decide::object_state::ObjectState;
 use crate::controller::key::ObjectKey;
-use crate::controller::observe::store::Stores;
+use crate::controller::observe::kind::Kind;
+use crate::controller::observe::relists::Relists;
+use crate::controller::observe::store::{NamespaceCache, Stores};
 use crate::controller::schema::Schema;
 use crate::controller::timings::Timings;
 use crate::metrics::Metrics;
@@ -20,14 +22,15 @@ use crate::sync::lock;
 
 /// The stores, queues and clients that every reconcile works with.
 pub(in crate::controller) struct Context {
-    pub(in crate::controller) stores: Stores,
+    pub(in crate::controller) stores: Arc<Stores>,
+    pub(in crate::controller) relists: Relists,
     pub(in crate::controller) queue: Queue,
     pub(in crate::controller) cluster: Cluster,
     pub(in crate::controller) writer: Writer,
     pub(in crate::controller) reader: Reader,
     pub(in crate::controller) opener: Opener,
     pub(in crate::controller) events: Events,
-    pub(in crate::controller) schema: Schema,
+    pub(in crate::controller) schema: Arc<Schema>,
     pub(in crate::controller) metrics: Arc<Metrics>,
     pub(in crate::controller) timings: Timings,
     /// The changes of keys and credentials; failures that one may cure are retried before their time.
@@ -35,7 +38,39 @@ pub(in crate::controller) struct Context {
     pub(in crate::controller) states: Mutex<HashMap<ObjectKey, ObjectState>>,
 }
 
+/// What an event says about the list of its stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::controller) enum Listing {
+    Begins,
+    Completes,
+}
+
 impl Context {
+    /// Queues the keys that an event of a stream concerns, and all once the stores are current again after a restore.
+    pub(in crate::controller) fn ingested(
+        &self,
+        store: &NamespaceCache,
+        kind: Kind,
+        list: Option<Listing>,
+        keys: Vec<ObjectKey>,
+    ) {
+        let namespace = store.namespace.as_deref();
+        let current_again = match list {
+            Some(Listing::Begins) => {
+                self.relists.begins(namespace, kind);
+                false
+            }
+            Some(Listing::Completes) => self.relists.completes(namespace, kind),
+            None => false,
+        };
+        if current_again {
+            self.queue_all();
+        }
+        for key in keys {
+            self.queue.add(key);
+        }
+    }
+
     /// Requeues every object.
     pub(in crate::controller) fn queue_all(&self) {
         for key in self.stores.keys() {

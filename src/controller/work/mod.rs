@@ -3,6 +3,7 @@
 pub(in crate::controller) mod apply;
 pub(in crate::controller) mod clock;
 pub(in crate::controller) mod context;
+pub(in crate::controller) mod dispatch;
 pub(in crate::controller) mod document;
 pub(in crate::controller) mod live_read;
 pub(in crate::controller) mod opener;

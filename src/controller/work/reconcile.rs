@@ -23,7 +23,11 @@ const MAX_ROUNDS: usize = 5;
 
 /// Brings the Secret of the object `key` to its desired state. Returns when to reconcile it again.
 pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey) -> Option<Instant> {
-    let cache = context.stores.cache(key).filter(|cache| cache.is_complete())?;
+    // A list that completes later queues the object again.
+    let cache = context
+        .stores
+        .cache(key)
+        .filter(|cache| cache.is_complete() && context.relists.is_current(cache.namespace.as_deref()))?;
     let started = now();
     let state = context.states().remove(key).unwrap_or_default();
     let last_cure = context.cures().last();
@@ -41,18 +45,17 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         object_gone: false,
     };
     let finished = reconciler.run().await;
-    let request_due = reconciler.request_due;
-    let mut cured_meanwhile = None;
-    if reconciler.object_gone {
-        cache.forget(key);
-    } else {
-        let mut states = context.states();
+    let (request_due, object_gone) = (reconciler.request_due, reconciler.object_gone);
+    drop(reconciler);
+    // A cure that was recorded meanwhile did not find this state among the others.
+    let cured_meanwhile = {
+        let states = context.states();
         let cures = context.cures();
-        if cures.last() > last_cure && reconciler.state.is_cured(&cures) {
-            cured_meanwhile = Some(now());
-        }
-        states.insert(key.clone(), reconciler.state);
-    }
+        let state = states
+            .get(key)
+            .filter(|_| !object_gone && cures.last() > last_cure);
+        state.filter(|state| state.is_cured(&cures)).map(|_| now())
+    };
     let reason = finished.reason.map_or("", Reason::as_str);
     context.metrics.reconciled(
         finished.action.as_str(),

@@ -171,6 +171,19 @@ pub(in crate::controller) struct Reconciler<'a> {
     pub(in crate::controller) object_gone: bool,
 }
 
+/// Keeps the state for the next reconcile, however this one ends: without its backoff, an object whose reconcile panics
+/// would be opened again at every event.
+impl Drop for Reconciler<'_> {
+    fn drop(&mut self) {
+        if self.object_gone {
+            self.cache.forget(self.key);
+        } else {
+            let state = std::mem::take(&mut self.state);
+            self.context.states().insert(self.key.clone(), state);
+        }
+    }
+}
+
 impl Reconciler<'_> {
     /// Finishes: there is no object to maintain a Secret for. The garbage collector deletes the Secret.
     pub(in crate::controller) fn finish_gone(&mut self) -> Step {

@@ -2,7 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use envelope_secrets::controller::Timings;
 use futures::StreamExt as _;
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
 use testkit::Webhook;
 
 use crate::support::controller::{Running, TestNamespace, timings};
@@ -13,6 +17,55 @@ use crate::support::until;
 /// How long the admission webhook takes: less than the timeouts of the API server and of the controller.
 const WEBHOOK: Duration = Duration::from_secs(9);
 const SLOW_OBJECTS: usize = 200;
+
+/// The events about objects of a namespace.
+async fn events(place: &TestNamespace) -> usize {
+    let events: Api<Event> = Api::namespaced(place.client.clone(), &place.namespace);
+    events.list(&ListParams::default()).await.unwrap().items.len()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_one_namespace_do_not_delay_those_of_another() {
+    const NOISY_OBJECTS: usize = 60;
+    let noisy = TestNamespace::new("noisy").await;
+    let quiet = TestNamespace::new("quiet").await;
+    noisy.canary.plant("planted-quiet-1");
+    let timings = Timings {
+        event_interval: Duration::from_secs(1),
+        event_burst: 1,
+        ..timings()
+    };
+    let running = Running::start_with(
+        noisy.sealer.keyring(),
+        &[&noisy.namespace, &quiet.namespace],
+        &[],
+        plane_with_crd().kubeconfig(),
+        timings,
+    );
+    for index in 0..NOISY_OBJECTS {
+        noisy
+            .apply(&noisy.sealed(&format!("s{index}"), &[("password", "planted-noisy-1")]))
+            .await;
+    }
+    noisy
+        .wait_for_reason(&format!("s{}", NOISY_OBJECTS - 1), "Synced")
+        .await;
+    // Sealed with the key of the controller's keyring.
+    let draft = draft(&quiet.namespace, "db", &[("password", b"planted-quiet-1")]);
+    quiet.apply(&object(&noisy.sealer.seal(draft))).await;
+    until(
+        Duration::from_mins(2),
+        "the quiet namespace has its event",
+        async || events(&quiet).await > 0,
+    )
+    .await;
+    let sent = events(&noisy).await;
+    assert!(
+        sent < NOISY_OBJECTS,
+        "it waited for all {sent} of the other namespace"
+    );
+    noisy.finish(running).await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_webhook_in_one_namespace_does_not_delay_another() {

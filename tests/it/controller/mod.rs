@@ -13,6 +13,7 @@ mod rejections;
 mod requests;
 mod restore;
 mod scale;
+mod shutdown;
 mod size;
 mod start;
 mod tencent;

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::controller::{Running, TestNamespace, assert_stalled, message, timings};
 use crate::support::crd::plane_with_crd;
+use crate::support::until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_request_identifies_the_controller() {
@@ -87,7 +88,10 @@ async fn refused_read_is_reported_and_costs_no_further_decrypt() {
         text.contains("is not allowed to get ") && text.contains("secrets in"),
         "{text}"
     );
-    tokio::time::sleep(Duration::from_secs(3)).await;
+    until(Duration::from_mins(1), "the read is retried", async || {
+        running.metric("envelope_secrets_reconcile_total", "reason=\"ApiForbidden\"") >= 6
+    })
+    .await;
     assert_eq!(
         running.metric("envelope_secrets_kms_requests_total", ""),
         1,

@@ -85,11 +85,15 @@ async fn restored_etcd_is_detected_and_everything_is_listed_again() {
     apply(&plane, &sealer, &namespace, "lost", "planted-restore-3");
     holds(&secrets, "lost", "planted-restore-3").await;
 
+    until(LIMIT, "both are reported", async || {
+        running.metric("envelope_secrets_objects", "state=\"Synced\"") == 2
+    })
+    .await;
+    let mark = plane.audit_mark().unwrap();
     exchange_storage(&plane, |directory| {
         std::fs::remove_dir_all(directory.join("etcd")).unwrap();
         copy(&directory.join("etcd-backup"), &directory.join("etcd"));
     });
-    // Its Secret may exist for a moment: the controller restores it until it learns that the object is gone.
     let objects: Api<DynamicObject> = Api::namespaced_with(client, &namespace, &resource());
     assert!(
         objects.get_opt("lost").await.unwrap().is_none(),
@@ -107,4 +111,12 @@ async fn restored_etcd_is_detected_and_everything_is_listed_again() {
     )
     .await;
     running.stop().await;
+    let writes: Vec<String> = plane
+        .audit_since(mark)
+        .unwrap()
+        .into_iter()
+        .filter(|event| event.name == "lost" && event.verb != "get")
+        .map(|event| format!("{} {} {}", event.verb, event.resource, event.uri))
+        .collect();
+    assert!(writes.is_empty(), "an object that no longer exists: {writes:?}");
 }

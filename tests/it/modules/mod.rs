@@ -1,9 +1,10 @@
 //! Dependencies inside the source trees: the direction between the modules at the root of `src/` ([`direction`]), and
-//! no cycles between files ([`cycles`]).
+//! the parts of the controller ([`controller`]), no cycles between files ([`cycles`]).
 //!
 //! Why tokens are read instead of using a lint: the lists of clippy's `disallowed_types` and `disallowed_methods` apply
 //! to a whole package and name single items, not paths such as `std::fs`; Cargo could only separate whole crates.
 
+mod controller;
 mod cycles;
 mod direction;
 mod reader;

@@ -1,0 +1,123 @@
+//! The end of a controller: what it has begun is finished within the shutdown time, and nothing happens afterwards.
+
+use std::time::Duration;
+
+use envelope_secrets::controller::Timings;
+use k8s_openapi::api::events::v1::Event;
+use kube::Api;
+use kube::api::ListParams;
+use testkit::{AuditEvent, Webhook};
+
+use crate::support::canary::logged;
+use crate::support::controller::{Running, TestNamespace, timings};
+use crate::support::crd::plane_with_crd;
+use crate::support::until;
+
+const LIMIT: Duration = Duration::from_mins(1);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn queued_events_are_sent_during_the_shutdown() {
+    let place = TestNamespace::new("lastwords").await;
+    // Only one event is sent before the shutdown.
+    let timings = Timings {
+        event_interval: Duration::from_hours(1),
+        event_burst: 1,
+        ..timings()
+    };
+    let kubeconfig = plane_with_crd().kubeconfig();
+    let running = Running::start_with(
+        place.sealer.keyring(),
+        &[&place.namespace],
+        &[],
+        kubeconfig,
+        timings,
+    );
+    for index in 0..5 {
+        let name = format!("s{index}");
+        place
+            .apply(&place.sealed(&name, &[("password", "planted-lastwords-1")]))
+            .await;
+        place.wait_for_reason(&name, "Synced").await;
+    }
+    let events: Api<Event> = Api::namespaced(place.client.clone(), &place.namespace);
+    let dropped = running.metrics.clone();
+    place.finish(running).await;
+    let sent = events.list(&ListParams::default()).await.unwrap();
+    let mut names: Vec<String> = sent
+        .items
+        .into_iter()
+        .filter(|event| event.reason.as_deref() == Some("SecretCreated"))
+        .filter_map(|event| event.regarding?.name)
+        .collect();
+    names.sort();
+    assert_eq!(names, ["s0", "s1", "s2", "s3", "s4"]);
+    assert!(
+        dropped
+            .encode()
+            .contains("envelope_secrets_events_dropped_total 0\n")
+    );
+}
+
+/// The controller's writes of Secrets and statuses in `namespace`.
+fn writes(events: &[AuditEvent], namespace: &str) -> usize {
+    let by_controller = |event: &&AuditEvent| {
+        event.namespace == namespace
+            && event.verb == "patch"
+            && event.uri.contains("fieldManager=envelope-secrets")
+    };
+    events.iter().filter(by_controller).count()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reconciles_that_exceed_the_shutdown_time_send_nothing_afterwards() {
+    let place = TestNamespace::new("late").await;
+    let control = plane_with_crd();
+    let webhook = Webhook::start(Duration::from_secs(3)).unwrap();
+    let configuration = webhook.configuration(&place.namespace, &place.namespace);
+    control
+        .kubectl_with_input(["apply", "-f", "-"], &configuration.to_string())
+        .unwrap();
+    let mark = control.audit_mark().unwrap();
+    let timings = Timings {
+        shutdown: Duration::from_millis(100),
+        ..timings()
+    };
+    let running = Running::start_with(
+        place.sealer.keyring(),
+        &[&place.namespace],
+        &[],
+        control.kubeconfig(),
+        timings,
+    );
+    // More than may be written at a time.
+    for index in 0..40 {
+        place
+            .apply(&place.sealed(&format!("s{index}"), &[("password", "planted-late-1")]))
+            .await;
+    }
+    until(LIMIT, "writes are behind the webhook", async || {
+        webhook.calls() >= 8
+    })
+    .await;
+    running.stop().await;
+    let begun = webhook.calls();
+    until(LIMIT, "the API server has finished them", async || {
+        writes(&control.audit_since(mark).unwrap(), &place.namespace) >= begun
+    })
+    .await;
+    // Any request that followed a response would have been sent before these.
+    for _ in 0..20 {
+        place
+            .objects()
+            .list(&ListParams::default().limit(1))
+            .await
+            .unwrap();
+    }
+    let written = writes(&control.audit_since(mark).unwrap(), &place.namespace);
+    assert_eq!((webhook.calls(), written), (begun, begun));
+    let namespace = format!("\"namespace\":\"{}\"", place.namespace);
+    assert_eq!(logged(&[&namespace, "panicked"]), [""; 0]);
+    control
+        .kubectl(["delete", "validatingwebhookconfiguration", &place.namespace])
+        .unwrap();
+}
