@@ -130,13 +130,11 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     let queued = queue_length(&context);
     refresh_on_scrape(&metrics, &context.stores, queued, streams, registry.clone());
     tasks.spawn(opening::run(context.clone(), open_requests, shutdown.clone()));
-    let requeueing = context.clone();
-    tasks.spawn(schema_check::run(
-        context.schema.clone(),
-        timings,
-        client.clone(),
-        move || requeueing.queue_all(),
-    ));
+    let (checking, checked_with) = (context.clone(), client.clone());
+    tasks.spawn(async move {
+        let repaired = || checking.queue_all();
+        schema_check::run(&checking.schema, &checking.timings, &checked_with, repaired).await;
+    });
     let rate = (timings.event_interval, timings.event_burst);
     // Ends only during the shutdown, when all events are sent.
     let events_sent = CancellationToken::new();

@@ -1,6 +1,5 @@
 //! The periodic check of the served CRD.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Request;
@@ -13,12 +12,11 @@ use super::timings::Timings;
 use crate::api::{self, GROUP, VERSION};
 
 /// Checks the schema periodically and never returns. Calls `repaired` once statuses can be written again.
-pub(super) async fn run(schema: Arc<Schema>, timings: Timings, client: Client, repaired: impl Fn()) {
-    let timings = &timings;
+pub(super) async fn run(schema: &Schema, timings: &Timings, client: &Client, repaired: impl Fn()) {
     let mut retries = Backoff::default();
     loop {
         let before = schema.current();
-        let next = match check(&client).await {
+        let next = match check(client).await {
             Some(now) => {
                 retries = Backoff::default();
                 let is_repaired = now == Fit::Complete && matches!(before, Fit::Lacks(_));
