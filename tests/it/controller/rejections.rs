@@ -277,6 +277,13 @@ async fn changed_type_of_a_shared_secret_is_rejected_with_advice() {
         .await
         .unwrap();
 
+    let recorded = |object: Option<&kube::core::DynamicObject>| {
+        object.is_some_and(|object| {
+            object.data["status"]["applied"]["secretResourceVersion"]
+                == json!(shared.metadata.resource_version)
+        })
+    };
+    wait_for(&place.objects(), "db", "the other owner was seen", recorded).await;
     place.apply(&typed(&place, "example.com/two")).await;
     let rejected = place.wait_for_reason("db", "SecretRejected").await;
     assert_stalled(&rejected);
