@@ -57,7 +57,12 @@ enum KeysCommand {
     ///
     /// For the controller, which mounts it. An existing Secret is never changed, whatever it holds. The API server needs to
     /// allow get, create and patch for this one name.
-    CreateSecret(secret::SecretArgs),
+    CreateSecret {
+        #[command(flatten)]
+        secret: secret::SecretArgs,
+        #[command(flatten)]
+        provider: ProviderChoice,
+    },
     /// List the KMS keys
     List {
         #[command(flatten)]
@@ -185,7 +190,17 @@ pub(super) async fn run(args: &KeysArgs, printer: Printer) -> Result<()> {
             };
             create(&provider.keys(None)?, &new, printer).await
         }
-        KeysCommand::CreateSecret(args) => secret::run(args, printer).await,
+        KeysCommand::CreateSecret { secret, provider } => {
+            let keys = provider.keys(None)?;
+            // Fails if the file is not a valid keyring.
+            let listed = keys.manager.list(&KeyFilter::default()).await;
+            keys.finish(listed, printer)?;
+            let file = keys.manager.file().ok_or_else(|| {
+                Failure::usage(format!("{} has no keyring", keys.provider.title()))
+                    .help("leave out --provider, and name a keyring with --keyring FILE")
+            })?;
+            secret::create(secret, file, printer).await
+        }
         KeysCommand::List {
             provider,
             alias,

@@ -1,6 +1,6 @@
 //! `keys create-secret`: a keyring as a Secret in the cluster.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueHint};
 
@@ -8,10 +8,8 @@ use super::super::args::path_parser;
 use super::super::env;
 use super::super::failure::{Failure, Result};
 use super::super::printer::Printer;
-use super::ProviderChoice;
 use crate::controller::{CreateError, Creation, KeyringSecret};
 use crate::files;
-use crate::kms::KeyFilter;
 
 /// The largest keyring that fits into a Secret.
 const LIMIT: u64 = 1024 * 1024;
@@ -29,19 +27,10 @@ pub(super) struct SecretArgs {
     /// The kubeconfig; defaults to KUBECONFIG, then ~/.kube/config, then the pod's ServiceAccount
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, value_parser = path_parser(), env = env::KUBECONFIG, hide_env_values = true)]
     kubeconfig: Option<PathBuf>,
-    #[command(flatten)]
-    provider: ProviderChoice,
 }
 
-pub(super) async fn run(args: &SecretArgs, printer: Printer) -> Result<()> {
-    let keys = args.provider.keys(None)?;
-    // Fails if the file is not a valid keyring.
-    let listed = keys.manager.list(&KeyFilter::default()).await;
-    keys.finish(listed, printer)?;
-    let file = keys.manager.file().ok_or_else(|| {
-        Failure::usage(format!("{} has no keyring", keys.provider.title()))
-            .help("leave out --provider, and name a keyring with --keyring FILE")
-    })?;
+/// Creates the Secret from this keyring file.
+pub(super) async fn create(args: &SecretArgs, file: &Path, printer: Printer) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::failed(format!("cannot read the keyring {}: {error}", file.display()))
     };

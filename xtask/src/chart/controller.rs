@@ -13,7 +13,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-use super::{KEYRING, Suite, monitoring, success};
+use super::{
+    monitoring,
+    support::{CHART, KEYRING, Suite, success},
+};
 use crate::{cluster::RELEASE, run::profile_directory};
 
 /// How long the controller may take for a few objects while the host is busy.
@@ -23,7 +26,7 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 pub(super) fn check(suite: &mut Suite) -> Result<()> {
     // Of its two namespaces, the controller may work in one only.
     let values = [KEYRING, "namespaces={one}"];
-    success(&suite.helm("upgrade", &[RELEASE, super::CHART], &values)?)?;
+    success(&suite.helm("upgrade", &[RELEASE, CHART], &values)?)?;
     suite.shell("kubectl delete envsec,secrets --all -n one")?;
     let (healthy, failing) = scrapes(suite)?;
     monitoring::check(suite, &healthy, &failing)

@@ -1,4 +1,4 @@
-//! A release from its first installation to its end: no step loses an EnvelopeSecret or a Secret. No pods run.
+//! A release from its first installation to its removal: no step loses an EnvelopeSecret or a Secret. No pods run.
 
 use std::{
     thread,
@@ -7,7 +7,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{CHART, KEYRING, Suite, TIMEOUT, previous::previous_chart, refusal, success};
+use super::{
+    previous::previous_chart,
+    support::{CHART, KEYRING, Suite, TIMEOUT, refusal, success},
+};
 use crate::{cluster::RELEASE, run::succeeds};
 
 type Step = (&'static str, fn(&Suite) -> Result<()>);

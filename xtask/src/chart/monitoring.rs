@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{CHART, Suite, success};
+use super::support::{CHART, Suite, success};
 use crate::{cluster::tool, run::root};
 
 const ALERTS: &str = "files/alerts.yaml";

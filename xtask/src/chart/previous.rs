@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::CHART;
+use super::support::CHART;
 use crate::run::{output, root, run, succeeds};
 
 /// Extracts the chart of HEAD if the work tree differs, otherwise the one before the last commit that changed it. `None` if the

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::CHART;
+use super::support::CHART;
 use crate::run::root;
 
 const BEGIN: &str = "<!-- The table is generated from values.yaml by `cargo xtask generate`. -->\n";

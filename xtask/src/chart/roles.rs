@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use super::{Suite, TIMEOUT};
+use super::support::{Suite, TIMEOUT};
 
 /// A user who is bound to a role of the cluster in namespace `one`, and what the user may do there.
 const USERS: &[(&str, &[(&str, &str)])] = &[

@@ -5,7 +5,10 @@ use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{ALL_VALUES, CHART, KEYRING, Suite, success, values::dry_run};
+use super::{
+    support::{ALL_VALUES, CHART, KEYRING, Suite, success},
+    values::dry_run,
+};
 use crate::{
     cluster::{RELEASE, checked_text, tool},
     run::{profile_directory, root},

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Result, ensure};
 
-use super::{ALL_VALUES, CHART, KEYRING, Suite, contains, refusal, success};
+use super::support::{ALL_VALUES, CHART, KEYRING, Suite, contains, refusal, success};
 use crate::cluster::RELEASE;
 
 pub(super) fn check(suite: &mut Suite) -> Result<()> {

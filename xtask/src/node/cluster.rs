@@ -17,6 +17,13 @@ use crate::{
 /// How long a change may take to reach a pod, while the host is busy.
 pub(super) const TIMEOUT: Duration = Duration::from_mins(3);
 
+/// With a KMS key of a cloud, too: without certificate authorities in the image, the controller would exit.
+pub(super) const VALUES: &[&str] = &["allowKeys={tencent-kms://ap-guangzhou/}"];
+
+/// The versions of the objects in namespace `app`.
+pub(super) const VERSIONS: &str =
+    "get envsec,secrets -n app -o jsonpath={.items[*].metadata.resourceVersion}";
+
 pub(super) struct Suite {
     pub(super) parts: Parts,
     pub(super) plane: Plane,
