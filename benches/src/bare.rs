@@ -13,7 +13,7 @@ use crate::client::{Client, JSON, METADATA, METADATA_LIST, identity, objects, se
 use crate::usage;
 
 /// Objects per page of a list, kube's default.
-const PAGE: usize = 500;
+pub(crate) const PAGE: usize = 500;
 const MANAGED: &str = "labelSelector=envelope-secrets.io%2Fmanaged";
 
 /// What the process prints when it is done.
@@ -22,6 +22,7 @@ pub(crate) struct Done {
     /// The time of the end, in seconds since 1970.
     pub(crate) end: f64,
     pub(crate) cpu_seconds: f64,
+    /// The objects that were written, or the pages that were read.
     pub(crate) objects: usize,
 }
 

@@ -121,11 +121,14 @@ impl Client {
     }
 }
 
-/// Returns the token for the next page. It is in the list's metadata, before the items, so the items need not be parsed.
+/// Returns the token for the next page, without parsing the items. The list's metadata comes before them or, for custom resources, after
+/// them.
 fn continue_token(page: &str) -> Option<&str> {
-    let head = &page[..page.len().min(4_096)];
-    let head = head.split("\"items\"").next()?;
-    let (_, rest) = head.split_once("\"continue\":\"")?;
+    let head = page.split("\"items\"").next()?;
+    let (_, tail) = page.rsplit_once(']')?;
+    let (_, rest) = [head, tail]
+        .into_iter()
+        .find_map(|part| part.split_once("\"continue\":\""))?;
     rest.split('"').next().filter(|token| !token.is_empty())
 }
 
@@ -160,5 +163,7 @@ mod tests {
         let last =
             r#"{"kind":"List","metadata":{"resourceVersion":"7"},"items":[{"x":"\"continue\":\"no"}]}"#;
         assert_eq!(continue_token(last), None);
+        let custom = r#"{"apiVersion":"x/v1","items":[{"y":[]}],"kind":"XList","metadata":{"continue":"def","resourceVersion":"7"}}"#;
+        assert_eq!(continue_token(custom), Some("def"));
     }
 }

@@ -12,7 +12,7 @@ use crate::audit::{CONTROLLER, requests};
 use crate::client::objects;
 use crate::controller::{Controller, now};
 use crate::lab::{Lab, say};
-use crate::record::Record;
+use crate::record::{Record, Row};
 use crate::sealed::{Batch, bodies};
 use crate::stats::{commas, number};
 use crate::usage::Meter;
@@ -89,34 +89,13 @@ pub(super) async fn run(lab: &mut Lab) -> Result<Record> {
         "quota, {} decrypts: {seconds:.1} s, the quota dictates {dictated:.1} s; {failed} of {total} calls throttled",
         commas(count)
     ));
-    let target = |text, limit| {
-        Some(Target {
-            text,
-            limit,
-            applies: count == FULL_SIZE,
-        })
+    let measured = Measured {
+        count,
+        seconds,
+        dictated,
+        throttled: 100.0 * failed / total,
     };
-    let decrypts = commas(count);
-    let quantity = |metric: &str, unit, decimals| Quantity {
-        metric: format!("{decrypts} decrypts at {CALLS_PER_SECOND}/s: {metric}"),
-        unit,
-        decimals,
-    };
-    let rows = vec![
-        row(
-            quantity("time against the quota's", " ×", 3),
-            &[seconds / dictated],
-            target("≤ 1.05 ×", 1.05),
-            &format!("the quota; {}", shares.text()),
-        ),
-        row(quantity("time", " s", 1), &[seconds], None, ""),
-        row(
-            quantity("throttled calls", " %", 2),
-            &[100.0 * failed / total],
-            target("< 1 %", 0.999),
-            "",
-        ),
-    ];
+    let rows = measured.rows(&shares.text());
     Ok(Record {
         name: Name::Quota.text(),
         what: format!(
@@ -131,6 +110,47 @@ pub(super) async fn run(lab: &mut Lab) -> Result<Record> {
         curves: Vec::new(),
         samples: json!({"seconds": seconds, "dictated": dictated, "calls": total, "throttled": failed, "requests": requests, "shares": shares}),
     })
+}
+
+struct Measured {
+    count: usize,
+    seconds: f64,
+    dictated: f64,
+    /// In percent of all calls.
+    throttled: f64,
+}
+
+impl Measured {
+    fn rows(&self, shares: &str) -> Vec<Row> {
+        let target = |text, limit| {
+            Some(Target {
+                text,
+                limit,
+                applies: self.count == FULL_SIZE,
+            })
+        };
+        let decrypts = commas(self.count);
+        let quantity = |metric: &str, unit, decimals| Quantity {
+            metric: format!("{decrypts} decrypts at {CALLS_PER_SECOND}/s: {metric}"),
+            unit,
+            decimals,
+        };
+        vec![
+            row(
+                quantity("time against the quota's", " ×", 3),
+                &[self.seconds / self.dictated],
+                target("≤ 1.05 ×", 1.05),
+                &format!("the quota; {shares}"),
+            ),
+            row(quantity("time", " s", 1), &[self.seconds], None, ""),
+            row(
+                quantity("throttled calls", " %", 2),
+                &[self.throttled],
+                target("< 1 %", 0.999),
+                "",
+            ),
+        ]
+    }
 }
 
 /// What the controller is started with.

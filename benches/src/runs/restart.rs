@@ -9,6 +9,7 @@ use serde_json::json;
 use super::{Quantity, Target, row};
 use crate::args::{FULL_SIZE, Name, Work};
 use crate::audit::{CONTROLLER, Requests, requests};
+use crate::bare;
 use crate::controller::{Controller, now};
 use crate::cost;
 use crate::lab::{Lab, say};
@@ -33,11 +34,11 @@ pub(super) async fn run(lab: &mut Lab) -> Result<Record> {
     for round in 0..lab.settings.runs {
         let (lists, restart);
         if round % 2 == 0 {
-            lists = bare_lists(lab, &namespace)?;
+            lists = bare_lists(lab, &namespace, count)?;
             restart = once(lab, &namespace, count).await?;
         } else {
             restart = once(lab, &namespace, count).await?;
-            lists = bare_lists(lab, &namespace)?;
+            lists = bare_lists(lab, &namespace, count)?;
         }
         say(&format!(
             "restart, {} objects, pair {}: controller {:.2} s, bare lists {lists:.2} s",
@@ -124,10 +125,15 @@ pub(super) async fn synced(lab: &mut Lab, count: usize) -> Result<String> {
     Ok(namespace)
 }
 
-fn bare_lists(lab: &mut Lab, namespace: &str) -> Result<f64> {
+fn bare_lists(lab: &mut Lab, namespace: &str, count: usize) -> Result<f64> {
     let start = now()?;
     let done = lab.bare(Work::List, namespace, 1)?;
-    ensure!(done.objects > 0, "the bare client listed nothing");
+    let pages = 2 * count.div_ceil(bare::PAGE);
+    ensure!(
+        done.objects == pages,
+        "the bare client read {} pages instead of {pages}",
+        done.objects
+    );
     Ok(done.end - start)
 }
 
