@@ -5,6 +5,7 @@
 
 mod allow_list;
 mod allowed;
+pub mod broker;
 mod client;
 mod credentials;
 mod diagnosis;

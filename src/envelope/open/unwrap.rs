@@ -119,6 +119,16 @@ impl<E> PendingUnwrap<E> {
         &self.document.spec().data_keys[self.current()].id
     }
 
+    /// Reorders the usable wraps of the current data key that were not tried yet: the lowest rank first, equal ones in
+    /// the order of the document. Readers rank wraps behind others if they know that a provider is unavailable (section
+    /// 9.3); the limits on failures and tries apply in any order.
+    pub fn prefer(&mut self, mut rank: impl FnMut(&Wrap) -> u8) {
+        let current = self.current();
+        let wraps = &self.document.spec().data_keys[current].wraps;
+        let tried = self.attempt.tried;
+        self.usable_wraps[current][tried..].sort_by_cached_key(|index| rank(&wraps[*index]));
+    }
+
     /// Returns the URI of the KMS key to call.
     pub fn key(&self) -> &str {
         &self.wrap().key
