@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use crate::envelope::names;
+use crate::kms::broker::BrokerSettings;
 
 /// The configuration of `envelope controller`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub struct ControllerConfig {
     pub kubeconfig: Option<PathBuf>,
     /// The total size of the documents that are kept in memory.
     pub document_cache: ByteSize,
+    /// The limits of KMS calls and of the data key cache.
+    pub broker: BrokerSettings,
 }
 
 /// A number of bytes, written like a Kubernetes quantity: `64MiB`, `64Mi`, or a plain number.
@@ -106,6 +109,7 @@ impl ControllerConfig {
             audiences: audiences.iter().cloned().collect(),
             kubeconfig,
             document_cache: ByteSize::DOCUMENT_CACHE,
+            broker: BrokerSettings::default(),
         })
     }
 }

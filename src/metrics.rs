@@ -36,6 +36,11 @@ struct PurposeLabels {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ResultLabels {
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KmsLabels {
     provider: String,
     action: &'static str,
@@ -122,6 +127,10 @@ pub struct Metrics {
     opens: Family<OutcomeLabels, Counter>,
     kms_requests: Family<KmsLabels, Counter>,
     kms_duration: Family<KmsCallLabels, Histogram, Seconds>,
+    data_key_lookups: Family<ResultLabels, Counter>,
+    data_keys_cached: Gauge,
+    breakers_open: Gauge,
+    integrity_budget_used: Counter,
     objects: Family<StateLabels, Gauge>,
     queue: Gauge,
     lane_wait: Family<QueueLabels, Histogram, Seconds>,
@@ -185,6 +194,25 @@ impl Metrics {
                 "kms_request_duration_seconds",
                 "Duration of a KMS call in seconds",
                 Family::new_with_constructor(CALLS),
+            ),
+            data_key_lookups: register(
+                r,
+                "data_key_lookups",
+                "Look-ups in the data key cache, by result",
+                Family::default(),
+            ),
+            data_keys_cached: register(r, "data_keys_cached", "Data keys in the cache", Gauge::default()),
+            breakers_open: register(
+                r,
+                "kms_breakers_open",
+                "KMS keys that are not called because calls with them keep failing",
+                Gauge::default(),
+            ),
+            integrity_budget_used: register(
+                r,
+                "integrity_budget_used",
+                "Permanent failures of ciphertexts that were charged to an integrity budget",
+                Counter::default(),
             ),
             objects: register(
                 r,
@@ -336,6 +364,24 @@ impl Metrics {
             .inc();
     }
 
+    /// Counts a look-up in the data key cache: `hit` or `miss`.
+    pub fn data_key_looked_up(&self, result: &'static str) {
+        self.data_key_lookups
+            .get_or_create(&ResultLabels { result })
+            .inc();
+    }
+
+    /// Sets the number of cached data keys and of open circuit breakers.
+    pub fn set_broker(&self, cached_data_keys: usize, open_breakers: usize) {
+        self.data_keys_cached.set(to_gauge(cached_data_keys));
+        self.breakers_open.set(to_gauge(open_breakers));
+    }
+
+    /// Counts a permanent failure that was charged to an integrity budget.
+    pub fn integrity_budget_used(&self) {
+        self.integrity_budget_used.inc();
+    }
+
     /// Sets the number of objects in `state`: the reason of `Ready`, or `New` for objects without a status.
     pub fn set_objects(&self, state: &'static str, count: usize) {
         self.objects
@@ -441,6 +487,9 @@ mod tests {
         metrics.reconciled("written", "Synced", Duration::from_millis(3));
         metrics.opened("opened");
         metrics.kms_called("local", "Decrypt", "ok", Duration::from_millis(1));
+        metrics.data_key_looked_up("hit");
+        metrics.set_broker(12, 1);
+        metrics.integrity_budget_used();
         metrics.set_objects("Synced", 3);
         metrics.secret_written(Duration::from_secs(1));
         metrics.event_dropped();
@@ -463,6 +512,10 @@ mod tests {
             "envelope_secrets_opens_total{outcome=\"opened\"} 1",
             "envelope_secrets_kms_requests_total{provider=\"local\",action=\"Decrypt\",outcome=\"ok\"} 1",
             "envelope_secrets_kms_request_duration_seconds_count{provider=\"local\",action=\"Decrypt\"} 1",
+            "envelope_secrets_data_key_lookups_total{result=\"hit\"} 1",
+            "envelope_secrets_data_keys_cached 12",
+            "envelope_secrets_kms_breakers_open 1",
+            "envelope_secrets_integrity_budget_used_total 1",
             "envelope_secrets_objects{state=\"Synced\"} 3",
             "envelope_secrets_queue_length 7",
             "envelope_secrets_apply_to_secret_seconds_count 1",

@@ -109,12 +109,7 @@ reasons! {
 }
 
 /// Reserved for planned features: no condition and no event has them yet.
-const PLANNED: [Reason; 4] = [
-    Reason::Progressing,
-    Reason::RollbackRefused,
-    Reason::Adopted,
-    Reason::Released,
-];
+const PLANNED: [Reason; 3] = [Reason::RollbackRefused, Reason::Adopted, Reason::Released];
 
 impl Reason {
     /// Returns whether the reason is reserved for a planned feature: no condition and no event has it yet.

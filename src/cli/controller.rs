@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::args::path_parser;
+use super::broker::BrokerArgs;
 use super::env;
 use super::failure::{Failure, Result};
 use super::program::Program;
@@ -62,6 +63,8 @@ pub(super) struct ControllerArgs {
     #[arg(long, value_name = "LEVEL", value_enum, default_value_t, ignore_case = true, env = env::LOG_LEVEL, hide_env_values = true)]
     log_level: LogLevel,
     #[command(flatten)]
+    broker: BrokerArgs,
+    #[command(flatten)]
     providers: ProviderArgs,
 }
 
@@ -110,6 +113,7 @@ pub(super) fn run(args: &ControllerArgs, program: &Program) -> Result<()> {
     let mut config = ControllerConfig::new(&args.namespaces, &args.audience, args.kubeconfig.clone())
         .map_err(|error| Failure::usage(with_source(&error.to_string(), program)))?;
     config.document_cache = args.document_cache;
+    config.broker = args.broker.settings();
     let registry = args.registry(program)?;
     telemetry::init(args.log_format, args.log_level)
         .map_err(|error| Failure::failed(format!("cannot start logging: {error}")))?;

@@ -8,6 +8,7 @@
 
 mod args;
 mod arguments;
+mod broker;
 mod clock;
 mod completions;
 mod controller;

@@ -79,18 +79,18 @@ impl Health {
     }
 }
 
-/// Updates the gauges on each scrape. `queued` returns the number of objects that wait.
+/// Updates the gauges on each scrape. `work` sets those of the work that waits.
 pub(super) fn refresh_on_scrape(
     metrics: &Arc<Metrics>,
     stores: &Arc<Stores>,
-    queued: impl Fn() -> usize + Send + Sync + 'static,
+    work: impl Fn(&Metrics) + Send + Sync + 'static,
     streams: Vec<Arc<WatchStream>>,
     registry: Registry,
 ) {
     let stores = Arc::downgrade(stores);
     metrics.on_scrape(move |metrics| {
         let Some(stores) = stores.upgrade() else { return };
-        metrics.set_queue(queued());
+        work(metrics);
         metrics.set_document_cache(stores.documents().bytes());
         let reasons = stores.reasons();
         for reason in Reason::ALL.iter().filter(|reason| reason.verdict().is_some()) {

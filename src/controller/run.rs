@@ -27,8 +27,6 @@ use super::schema_check;
 use super::timings::Timings;
 use super::work::context::{Context, Listing};
 use super::work::dispatch;
-use super::work::opener::Opener;
-use super::work::opening;
 use super::work::providers;
 use super::work::queue::Queue;
 use super::work::reader::Reader;
@@ -39,6 +37,7 @@ use crate::controller::observe::kind::Kind;
 use crate::controller::observe::relists::Relists;
 use crate::controller::observe::source::{Target, events};
 use crate::kms::Registry;
+use crate::kms::broker::{Broker, BrokerSettings};
 use crate::metrics::Metrics;
 
 /// The input of [`run`].
@@ -82,7 +81,14 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     // Without a lease, this process is the writer until it exits.
     let (_deadline, deadline) = watch::channel(None);
     let token = WriterToken::new(deadline);
-    let (opener, open_requests) = Opener::new();
+    let broker = BrokerSettings {
+        breaker: (timings.breaker_min, timings.breaker_max),
+        fault: (timings.retry_min, timings.retry_max),
+        object_failures: timings.integrity_object,
+        namespace_failures: timings.integrity_namespace,
+        unlimited: providers::on_this_host(&registry),
+        ..config.broker
+    };
     let events = Events::new(metrics.clone());
     let context = Arc::new(Context {
         stores: Arc::new(Stores::new(
@@ -95,7 +101,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         cluster: Cluster::new(client.clone(), metrics.clone()),
         writer: Writer::new(client.clone(), token.clone(), metrics.clone(), history.clone()),
         reader: Reader::new(config.audiences, registry.clone()),
-        opener,
+        broker: Broker::new(broker),
         events: events.clone(),
         schema: Arc::new(Schema::new()),
         metrics: metrics.clone(),
@@ -127,9 +133,10 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         unpolled: timings.unpolled,
         task_exited: AtomicBool::new(false),
     });
-    let queued = queue_length(&context);
-    refresh_on_scrape(&metrics, &context.stores, queued, streams, registry.clone());
-    tasks.spawn(opening::run(context.clone(), open_requests, shutdown.clone()));
+    let work = work_gauges(&context);
+    refresh_on_scrape(&metrics, &context.stores, work, streams, registry.clone());
+    let (host, keys, stop) = (context.clone(), registry.clone(), shutdown.clone());
+    tasks.spawn(async move { host.broker.run(host.clone(), keys, stop).await });
     let (checking, checked_with) = (context.clone(), client.clone());
     tasks.spawn(async move {
         let repaired = || checking.queue_all();
@@ -187,12 +194,14 @@ fn log_start(config: &ControllerConfig, registry: &Registry) {
     );
 }
 
-/// Returns what counts the objects that wait for a reconcile or for their document to be opened.
-fn queue_length(context: &Arc<Context>) -> impl Fn() -> usize + Send + Sync + 'static {
+/// Returns what sets the gauges of the objects that wait, and of the broker.
+fn work_gauges(context: &Arc<Context>) -> impl Fn(&Metrics) + Send + Sync + 'static {
     let context = Arc::downgrade(context);
-    move || {
-        let waiting = |context: Arc<Context>| context.queue.waiting() + context.opener.pending();
-        context.upgrade().map_or(0, waiting)
+    move |metrics| {
+        let Some(context) = context.upgrade() else { return };
+        let broker = context.broker.gauges();
+        metrics.set_queue(context.queue.waiting() + broker.pending);
+        metrics.set_broker(broker.cached_data_keys, broker.open_breakers);
     }
 }
 
@@ -202,6 +211,7 @@ async fn forget_on_restore(context: Arc<Context>, history: History) {
     // `history` owns the sender: it does not end.
     while restores.changed().await.is_ok() {
         context.stores.forget_expectations();
+        context.broker.clear();
         context.states().clear();
         // What is observed of an object changes with its expectations, even if the lists show no difference.
         context.queue_all();

@@ -29,6 +29,16 @@ pub struct Timings {
     pub foreign_max: Duration,
     /// How long the watch may take to deliver one of our writes, before a live read.
     pub expectation: Duration,
+    /// How long an object may wait for capacity to call the KMS before its status reports it.
+    pub progressing: Duration,
+    /// How long the circuit breaker of a KMS key stays open before its first probe; it doubles with each failed one.
+    pub breaker_min: Duration,
+    /// The longest time between two probes.
+    pub breaker_max: Duration,
+    /// The interval between permanent failures of an object, once its integrity budget is used up.
+    pub integrity_object: Duration,
+    /// The interval between permanent failures of a namespace, once its integrity budget is used up.
+    pub integrity_namespace: Duration,
     /// The interval between checks of the keyring file, and of missing credentials.
     pub keyring: Duration,
     /// Over which time the retries are spread that new keys or credentials cause.
@@ -63,6 +73,11 @@ impl Default for Timings {
             foreign_min: Duration::from_secs(30),
             foreign_max: Duration::from_mins(5),
             expectation: Duration::from_secs(30),
+            progressing: Duration::from_secs(30),
+            breaker_min: Duration::from_secs(2),
+            breaker_max: Duration::from_mins(1),
+            integrity_object: Duration::from_mins(15),
+            integrity_namespace: Duration::from_mins(6),
             keyring: Duration::from_secs(10),
             cure_spread: Duration::from_secs(10),
             schema: Duration::from_mins(10),

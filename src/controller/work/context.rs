@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::opener::Opener;
 use super::queue::Queue;
 use super::reader::Reader;
+use crate::api::Outcome;
 use crate::controller::act::cluster::Cluster;
 use crate::controller::act::events::Events;
 use crate::controller::act::writer::Writer;
@@ -17,6 +17,7 @@ use crate::controller::observe::relists::Relists;
 use crate::controller::observe::store::{NamespaceCache, Stores};
 use crate::controller::schema::Schema;
 use crate::controller::timings::Timings;
+use crate::kms::broker::Broker;
 use crate::metrics::Metrics;
 use crate::sync::lock;
 
@@ -28,7 +29,7 @@ pub(in crate::controller) struct Context {
     pub(in crate::controller) cluster: Cluster,
     pub(in crate::controller) writer: Writer,
     pub(in crate::controller) reader: Reader,
-    pub(in crate::controller) opener: Opener,
+    pub(in crate::controller) broker: Broker<Outcome>,
     pub(in crate::controller) events: Events,
     pub(in crate::controller) schema: Arc<Schema>,
     pub(in crate::controller) metrics: Arc<Metrics>,

@@ -1,81 +1,72 @@
-//! The opening queue, of documents to open: no reconcile waits for a KMS (docs/design/controller.md#scheduling-and-the-opening-queue).
-//! A request is a key; the document is taken from the store when the request is served; the result requeues the object.
+//! Requests to open documents, and their results: no reconcile waits for a KMS
+//! (docs/design/controller.md#scheduling-and-the-opening-queue). The broker holds the request; the document is taken from the
+//! store when its turn comes; the answer requeues the object.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard};
-
-use tokio::sync::mpsc;
+use std::sync::Arc;
 
 use crate::api::Outcome;
+use crate::controller::decide::plan::Cause;
 use crate::controller::key::ObjectKey;
-use crate::controller::slots::Slot;
+use crate::controller::observe::object::Object;
 use crate::envelope::Opened;
-use crate::sync::lock;
+use crate::kms::KeyUri;
+use crate::kms::broker::{Class, ObjectName, Request, Slot};
 
 /// Result of opening a document. No Debug: it holds plaintext.
 pub(in crate::controller) struct Opening {
     /// The uid and generation of the object whose document was opened.
     pub(in crate::controller) uid: Arc<str>,
     pub(in crate::controller) generation: i64,
-    pub(in crate::controller) result: Result<Opened, Outcome>,
+    pub(in crate::controller) result: Result<Box<Opened>, Outcome>,
     /// Limits the number of open documents; released on drop.
-    pub(in crate::controller) _slot: Slot,
+    pub(in crate::controller) _slot: Option<Slot>,
 }
 
-/// The sending end of the queue, and the results.
-pub(in crate::controller) struct Opener {
-    requests: mpsc::UnboundedSender<ObjectKey>,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    /// Requested and not finished. At most one request per object bounds the channel.
-    pending: HashSet<ObjectKey>,
-    finished: HashMap<ObjectKey, Opening>,
-}
-
-/// The receiving end of an [`Opener`].
-pub(in crate::controller) struct Requests(pub(in crate::controller) mpsc::UnboundedReceiver<ObjectKey>);
-
-impl Opener {
-    pub(in crate::controller) fn new() -> (Self, Requests) {
-        let (requests, receiver) = mpsc::unbounded_channel();
-        let opener = Opener {
-            requests,
-            state: Mutex::default(),
-        };
-        (opener, Requests(receiver))
+/// The broker's name of an object.
+pub(in crate::controller) fn name_of(key: &ObjectKey) -> ObjectName {
+    ObjectName {
+        namespace: key.namespace.clone(),
+        name: key.name.clone(),
     }
+}
 
-    /// Requests that the document of `key` be opened; a no-op if it is already pending.
-    pub(in crate::controller) fn request(&self, key: &ObjectKey) {
-        if self.lock().pending.insert(key.clone()) {
-            // The receiver is dropped only when the controller shuts down.
-            let _ = self.requests.send(key.clone());
+/// Returns the request to open the document of `object`. `usable` says which keys may be used.
+pub(in crate::controller) fn request(
+    key: &ObjectKey,
+    object: &Object,
+    cause: Cause,
+    usable: impl Fn(&str) -> bool,
+) -> Request {
+    // A document without facts is refused before it is to be opened.
+    let data_keys = object.summary.facts.as_ref().map_or(&[][..], |facts| &facts.data_keys);
+    let mut keys: Vec<KeyUri> = Vec::new();
+    for uri in data_keys.iter().flat_map(|data_key| &data_key.keys) {
+        if let Ok(key) = KeyUri::parse(uri)
+            && usable(uri)
+            && !keys.contains(&key)
+        {
+            keys.push(key);
         }
     }
-
-    /// Removes and returns the result for `key`, if there is one.
-    pub(in crate::controller) fn take(&self, key: &ObjectKey) -> Option<Opening> {
-        self.lock().finished.remove(key)
+    let applied = object.status.applied.as_ref();
+    Request {
+        object: name_of(key),
+        uid: object.uid.clone(),
+        generation: object.generation,
+        class: class_of(cause),
+        cause: cause.as_str(),
+        keys: keys.into(),
+        calls: u8::try_from(data_keys.len()).unwrap_or(u8::MAX),
+        // Only this controller writes the status, and each change of the spec is another generation.
+        opened_before: applied.is_some_and(|applied| applied.generation == object.generation),
     }
+}
 
-    /// Returns the number of pending requests.
-    pub(in crate::controller) fn pending(&self) -> usize {
-        self.lock().pending.len()
-    }
-
-    /// Records the result for `key`; `None` if there is none.
-    pub(in crate::controller) fn finish(&self, key: &ObjectKey, opening: Option<Opening>) {
-        let mut state = self.lock();
-        state.pending.remove(key);
-        if let Some(opening) = opening {
-            state.finished.insert(key.clone(), opening);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+fn class_of(cause: Cause) -> Class {
+    match cause {
+        Cause::New => Class::NeverSynced,
+        Cause::Missing | Cause::Edited => Class::Drift,
+        Cause::Changed => Class::Changed,
+        Cause::Verify => Class::Verify,
     }
 }

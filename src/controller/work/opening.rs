@@ -1,97 +1,95 @@
-//! The worker of the opening queue ([`super::opener`]): opens documents with the KMS.
-
-use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+//! The controller as the host of the KMS broker: it provides documents and turns answers into outcomes.
 
 use futures::FutureExt as _;
-use serde_json::value::RawValue;
-use tokio::task::JoinSet;
-use tokio_util::sync::CancellationToken;
+use futures::future::BoxFuture;
 
 use super::context::Context;
 use super::document::document;
-use super::opener::{Opening, Requests};
-use super::reader::{open_label, outcome_of};
+use super::opener::Opening;
+use super::reader::outcome_of;
 use crate::api::{KmsKey, KmsResponse, Outcome};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
-use crate::controller::slots::{Slot, Slots};
-use crate::envelope::{OpenError, Opened};
+use crate::envelope::OpenError;
 use crate::kms::KmsError;
-use crate::lanes::Bounds;
+use crate::kms::broker::{Answer, Document, Host, Note, ObjectName, Request};
 
-/// Maximum number of documents that are being opened or are open until their Secrets are written. It bounds both the KMS
-/// calls in flight and the plaintexts in memory. No namespace can hold those that another one needs.
-const MAX_OPEN: Bounds = Bounds {
-    total: 32,
-    contended: 8,
-};
+impl Host for Context {
+    type Refusal = Outcome;
 
-/// Serves requests until `stop`. Openings in flight are then aborted, which changes nothing in the cluster.
-pub(in crate::controller) async fn run(
-    context: Arc<Context>,
-    mut requests: Requests,
-    stop: CancellationToken,
-) {
-    let slots = Slots::new(MAX_OPEN);
-    let mut running = JoinSet::new();
-    let work = async {
-        while let Some(key) = requests.0.recv().await {
-            while running.try_join_next().is_some() {}
-            let (context, slots) = (context.clone(), slots.clone());
-            running.spawn(async move {
-                let (slot, waited) = slots.acquire(&key.namespace).await;
-                context.metrics.lane_waited("open", waited);
-                serve(context, key, slot).await;
+    fn document<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Document<Outcome>> {
+        async move {
+            let key = key_of(&request.object);
+            let object = self.stores.cache(&key).and_then(|cache| cache.object(&key));
+            let is_current = object.is_some_and(|object| {
+                object.uid == request.uid && object.generation == request.generation && !object.deleting
             });
+            if !is_current {
+                return Document::Gone;
+            }
+            let spec = match document(self, &key, &request.uid, request.generation).await {
+                Ok(Some(spec)) => spec,
+                Ok(None) => return Document::Gone,
+                Err(outcome) => return Document::Refused(outcome),
+            };
+            self.metrics.document_parsed("opening");
+            match self.reader.accept(&key, &spec) {
+                Ok(accepted) => Document::Accepted(Box::new(accepted)),
+                Err(outcome) => Document::Refused(outcome),
+            }
         }
-    };
-    stop.run_until_cancelled(work).await;
-}
+        .boxed()
+    }
 
-/// Finishes the request for `key` on drop, even without a result.
-struct AnswerGuard {
-    context: Arc<Context>,
-    key: ObjectKey,
-    opening: Option<Opening>,
-}
+    fn answered(&self, request: &Request) {
+        self.queue.add(key_of(&request.object));
+    }
 
-impl Drop for AnswerGuard {
-    fn drop(&mut self) {
-        self.context.opener.finish(&self.key, self.opening.take());
-        self.context.queue.add(self.key.clone());
+    fn note(&self, note: Note) {
+        let metrics = &self.metrics;
+        match note {
+            Note::Started(waited) => metrics.lane_waited("open", waited),
+            Note::Answered(outcome) => metrics.opened(outcome),
+            Note::CacheHit => metrics.data_key_looked_up("hit"),
+            Note::CacheMiss => metrics.data_key_looked_up("miss"),
+            Note::BudgetUsed => metrics.integrity_budget_used(),
+        }
     }
 }
 
-async fn serve(context: Arc<Context>, key: ObjectKey, slot: Slot) {
-    let mut guard = AnswerGuard {
-        context,
-        key,
-        opening: None,
+fn key_of(name: &ObjectName) -> ObjectKey {
+    ObjectKey {
+        namespace: name.namespace.clone(),
+        name: name.name.clone(),
+    }
+}
+
+/// Converts an answer for the document of `object`; `None` if there was nothing to open any more.
+pub(in crate::controller) fn opening_of(
+    answer: Answer<Outcome>,
+    key: &ObjectKey,
+    object: &Object,
+) -> Option<Opening> {
+    let (result, slot) = match answer {
+        Answer::Opened(opened, slot) => (Ok(opened), Some(slot)),
+        Answer::Refused(outcome) => (Err(outcome), None),
+        Answer::Failed(error) => {
+            log_details(&error, key, object);
+            (Err(outcome_of(error, key, object)), None)
+        }
+        Answer::Broken => (Err(broken(key, object)), None),
+        Answer::Gone => return None,
     };
-    let (context, key) = (&*guard.context, &guard.key);
-    let Some(object) = context.stores.cache(key).and_then(|cache| cache.object(key)) else {
-        return;
-    };
-    let (uid, generation) = (object.uid.clone(), object.generation);
-    // A panic is a failure with backoff like any other: without a result, the object would be opened again immediately.
-    let result = match AssertUnwindSafe(open(context, key, &object)).catch_unwind().await {
-        Ok(Some(result)) => result,
-        // Without a result, the object is planned again.
-        Ok(None) => return,
-        Err(_) => Err(broken(context, key, &object)),
-    };
-    guard.opening = Some(Opening {
-        uid,
-        generation,
+    Some(Opening {
+        uid: object.uid.clone(),
+        generation: object.generation,
         result,
         _slot: slot,
-    });
+    })
 }
 
 /// Reports a panic. Its payload may quote the document.
-fn broken(context: &Context, key: &ObjectKey, object: &Object) -> Outcome {
-    context.metrics.opened("broken");
+fn broken(key: &ObjectKey, object: &Object) -> Outcome {
     let (namespace, name, uid) = (&*key.namespace, &*key.name, &*object.uid);
     let generation = object.generation;
     tracing::error!(
@@ -110,36 +108,6 @@ fn broken(context: &Context, key: &ObjectKey, object: &Object) -> Outcome {
             message: Some("opening the document failed inside the controller; see its log".to_owned()),
             ..KmsResponse::default()
         },
-    }
-}
-
-/// Opens the document; `None` if the object has changed.
-async fn open(context: &Context, key: &ObjectKey, object: &Object) -> Option<Result<Opened, Outcome>> {
-    let spec = match document(context, key, &object.uid, object.generation).await {
-        Ok(spec) => spec?,
-        Err(outcome) => return Some(Err(outcome)),
-    };
-    Some(open_document(context, key, object, &spec).await)
-}
-
-async fn open_document(
-    context: &Context,
-    key: &ObjectKey,
-    object: &Object,
-    spec: &RawValue,
-) -> Result<Opened, Outcome> {
-    context.metrics.document_parsed("opening");
-    let accepted = context.reader.accept(key, spec)?;
-    match context.reader.open(accepted).await {
-        Ok(opened) => {
-            context.metrics.opened("opened");
-            Ok(opened)
-        }
-        Err(error) => {
-            context.metrics.opened(open_label(&error));
-            log_details(&error, key, object);
-            Err(outcome_of(error, key, object))
-        }
     }
 }
 

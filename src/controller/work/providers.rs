@@ -1,10 +1,11 @@
 //! The KMS providers that documents are opened with.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::context::Context;
 use crate::controller::decide::cures::{Cure, interval};
-use crate::kms::{Change, Cures, FinishedCall, Kms, Registry};
+use crate::kms::{Access, Change, Cures, FinishedCall, Kms, Registry};
 use crate::metrics::Metrics;
 
 /// Counts and times every call.
@@ -34,6 +35,13 @@ async fn retry(context: &Context, cure: &Cure) {
     }
 }
 
+/// The schemes of the providers that call no service.
+pub(in crate::controller) fn on_this_host(registry: &Registry) -> BTreeSet<&'static str> {
+    let is_keyring = |kms: &Arc<dyn Kms>| matches!(kms.access(), Access::Keyring { .. });
+    let schemes = registry.iter().filter(|(_, kms)| is_keyring(kms));
+    schemes.map(|(scheme, _)| scheme).collect()
+}
+
 /// Polls a provider for new keys and credentials. When it has some, objects that failed without them are retried.
 pub(in crate::controller) async fn follow(provider: &'static str, kms: Arc<dyn Kms>, context: Arc<Context>) {
     let mut rejected = String::new();
@@ -47,6 +55,7 @@ pub(in crate::controller) async fn follow(provider: &'static str, kms: Arc<dyn K
             Change::Renewed { cures, what } => {
                 rejected.clear();
                 tracing::info!(provider, "{what}");
+                context.broker.clear();
                 let cure = match cures {
                     Cures::Calls => Cure::Calls(provider),
                     Cures::Keys(keys) => Cure::Keys(keys.iter().map(ToString::to_string).collect()),

@@ -1,4 +1,4 @@
-//! Reading and opening documents, and the outcomes of failures.
+//! Reading documents, and the outcomes of failures to open them.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::envelope::{
 };
 use crate::kms::{self, Capability, Class, KeyUri, KmsError, Registry};
 
-/// Reads and opens documents with this controller's audiences and KMS providers.
+/// Reads documents with this controller's audiences and KMS providers.
 pub(in crate::controller) struct Reader {
     audiences: BTreeSet<String>,
     registry: Registry,
@@ -68,12 +68,9 @@ impl Reader {
         Ok(ReaderPolicy::controller(self.audiences.iter().cloned(), now))
     }
 
-    /// Makes the KMS calls and verifies the document with their results.
-    pub(in crate::controller) async fn open(
-        &self,
-        accepted: Accepted,
-    ) -> Result<Opened, OpenError<KmsError>> {
-        kms::open(accepted, &self.registry).await
+    /// Whether documents may be opened with this key.
+    pub(in crate::controller) fn is_usable(&self, key: &str) -> bool {
+        self.registry.usable(key)
     }
 }
 
@@ -113,7 +110,7 @@ pub(in crate::controller) fn outcome_of(
 }
 
 /// Names the service of a KMS key as its provider does.
-fn kms_key(uri: &KeyUri) -> KmsKey {
+pub(in crate::controller) fn kms_key(uri: &KeyUri) -> KmsKey {
     let provider = kms::provider_of(uri);
     KmsKey {
         uri: uri.to_string(),
@@ -179,15 +176,6 @@ fn kms_outcome(error: &KmsError) -> Outcome {
         },
         // Not reached, since a refused ciphertext is a permanent failure. It must look like all the others.
         Class::Integrity => Outcome::IntegrityError { elsewhere: None },
-    }
-}
-
-/// Returns the label `outcome` of the metric `opens_total`.
-pub(in crate::controller) fn open_label(error: &OpenError<KmsError>) -> &'static str {
-    match error {
-        OpenError::Integrity { .. } => "integrity",
-        OpenError::Unavailable { .. } => "unavailable",
-        OpenError::Render(_) => "render",
     }
 }
 

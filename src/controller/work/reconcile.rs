@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use super::clock::now;
 use super::context::Context;
-use super::opener::Opening;
+use super::opener::{Opening, name_of, request};
+use super::opening::opening_of;
+use super::reader::kms_key;
 use super::reconciler::{Action, Finished, LiveRead, Reconciler, Snapshot, Step, next_retry};
 use crate::api::{NotRestored, Outcome, Reason};
 use crate::controller::decide::cures::Blocked;
@@ -17,6 +19,7 @@ use crate::controller::decide::status::{reported_outcome, synced};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
 use crate::controller::observe::secret_facts::SecretFacts;
+use crate::kms::broker::{Asked, Request as OpenRequest};
 
 /// How often a reconcile restarts because the observed state changed, before it backs off.
 const MAX_ROUNDS: usize = 5;
@@ -29,6 +32,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         .cache(key)
         .filter(|cache| cache.is_complete() && context.relists.is_current(cache.namespace.as_deref()))?;
     let started = now();
+    let ticket = context.broker.ticket();
     let state = context.states().remove(key).unwrap_or_default();
     let last_cure = context.cures().last();
     let mut reconciler = Reconciler {
@@ -36,7 +40,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         cache,
         key,
         state,
-        opening: context.opener.take(key),
+        opening: None,
         live_read: LiveRead::NotRead,
         facts_checked: false,
         last_cure,
@@ -45,6 +49,9 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         object_gone: false,
     };
     let finished = reconciler.run().await;
+    // An answer that this reconcile could have used and did not is of no use to a later one.
+    let withdraw = finished.action.needs_no_opening();
+    context.broker.release(&name_of(key), ticket, withdraw);
     let (request_due, object_gone) = (reconciler.request_due, reconciler.object_gone);
     drop(reconciler);
     // A cure that was recorded meanwhile did not find this state among the others.
@@ -262,47 +269,75 @@ impl Reconciler<'_> {
     /// Queues the document for opening, or acts on the result if it has arrived.
     async fn open(&mut self, snapshot: Snapshot, cause: Cause) -> Step {
         let object = &snapshot.object;
+        let usable = |key: &str| self.context.reader.is_usable(key);
+        let request = request(self.key, object, cause, usable);
         let is_current =
             |opening: &Opening| opening.uid == object.uid && opening.generation == object.generation;
-        match self.opening.take().filter(is_current) {
-            Some(Opening {
-                result: Err(outcome), ..
-            }) => self.fail(&snapshot, outcome).await,
-            Some(opening) => self.apply(snapshot, cause, opening).await,
-            None => {
-                if cause == Cause::Missing {
-                    self.state.secret_deleted();
-                }
-                let pending = self.state.pending_retry(&self.context.cures(), now());
-                if let Some((outcome, due)) = pending {
-                    return self
-                        .report_failure(&snapshot, outcome, Action::Waiting, due)
-                        .await;
-                }
-                // A Decrypt cannot cure a refusal by the API server: first see whether the facts are readable again.
-                if self.state.was_refused() && !self.facts_checked {
-                    self.facts_checked = true;
-                    return self.read_both().await;
-                }
-                if let Some(outcome) = self.state.still_refused(snapshot.secret.as_deref()) {
-                    return self.fail(&snapshot, outcome).await;
-                }
-                if let Some(step) = self.damp(&snapshot, cause).await {
-                    return step;
-                }
-                if !self.state.is_attempting()
-                    && let Some(step) = self.probe(&snapshot, cause).await
-                {
-                    return step;
-                }
-                self.state.attempt(self.last_cure);
-                self.context.opener.request(self.key);
-                Step::Finished(Finished {
-                    reason: Some(Reason::Progressing),
-                    ..Finished::silently(Action::Opening)
-                })
-            }
+        let answered = || {
+            let answer = self.context.broker.take(&request)?;
+            opening_of(answer, self.key, object)
+        };
+        if let Some(opening) = self.opening.take().filter(is_current).or_else(answered) {
+            return self.act_on(snapshot, cause, opening).await;
         }
+        if cause == Cause::Missing {
+            self.state.secret_deleted();
+        }
+        let pending = self.state.pending_retry(&self.context.cures(), now());
+        if let Some((outcome, due)) = pending {
+            return self
+                .report_failure(&snapshot, outcome, Action::Waiting, due)
+                .await;
+        }
+        // A Decrypt cannot cure a refusal by the API server: first see whether the facts are readable again.
+        if self.state.was_refused() && !self.facts_checked {
+            self.facts_checked = true;
+            return self.read_both().await;
+        }
+        if let Some(outcome) = self.state.still_refused(snapshot.secret.as_deref()) {
+            return self.fail(&snapshot, outcome).await;
+        }
+        if let Some(step) = self.damp(&snapshot, cause).await {
+            return step;
+        }
+        if !self.state.is_attempting()
+            && let Some(step) = self.probe(&snapshot, cause).await
+        {
+            return step;
+        }
+        self.state.attempt(self.last_cure);
+        match self.context.broker.ask(&request) {
+            Asked::Pending(since) => self.wait(&snapshot, &request, since).await,
+            // It arrived during this reconcile.
+            Asked::Answer(answer) => match opening_of(answer, self.key, &snapshot.object) {
+                Some(opening) => self.act_on(snapshot, cause, opening).await,
+                None => Step::Replan,
+            },
+        }
+    }
+
+    /// Acts on the result of opening the document.
+    async fn act_on(&mut self, snapshot: Snapshot, cause: Cause, opening: Opening) -> Step {
+        match opening.result {
+            Err(outcome) => self.fail(&snapshot, outcome).await,
+            Ok(_) => self.apply(snapshot, cause, opening).await,
+        }
+    }
+
+    /// Finishes until the broker has answered. A request that has waited long is reported, once.
+    async fn wait(&mut self, snapshot: &Snapshot, request: &OpenRequest, since: Instant) -> Step {
+        let due = since + self.context.timings.progressing;
+        let Some(key) = request.keys.first().filter(|_| due <= now()) else {
+            return Step::Finished(Finished {
+                reason: Some(Reason::Progressing),
+                requeue_at: Some(due),
+                ..Finished::silently(Action::Opening)
+            });
+        };
+        let key = Box::new(kms_key(key));
+        let waiting = Outcome::Progressing { key };
+        let outcome = reported_outcome(waiting, &snapshot.object, snapshot.secret_state, true);
+        self.report(snapshot, &outcome, Action::Opening, None).await
     }
 
     /// Reports that healing the Secret again has to wait, because another client changes it each time; `None` if it may be

@@ -78,6 +78,21 @@ impl Action {
             Action::Terminating => "ending",
         }
     }
+
+    /// Whether the reconcile has found that the document need not be opened now.
+    pub(in crate::controller) fn needs_no_opening(self) -> bool {
+        matches!(
+            self,
+            Action::Gone
+                | Action::LeftAlone
+                | Action::Skipped
+                | Action::StatusWritten
+                | Action::Restamped
+                | Action::Refused
+                | Action::Suspended
+                | Action::Terminating
+        )
+    }
 }
 
 /// The result of a reconcile.

@@ -143,7 +143,8 @@ impl Reconciler<'_> {
 
     /// Logs a new failure and sends its event. A success is announced where the Secret is written.
     fn announce_failure(&self, snapshot: &Snapshot, outcome: &Outcome, status: &EnvelopeSecretStatus) {
-        if outcome.verdict() == Verdict::Ready {
+        // Waiting is not a failure, and thousands of objects may wait at the same time.
+        if outcome.verdict() == Verdict::Ready || outcome.reason() == Reason::Progressing {
             return;
         }
         if snapshot.object.status.reads_like(status) {

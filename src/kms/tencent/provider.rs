@@ -224,9 +224,19 @@ impl Provider for TencentProvider {
         &self,
         settings: &Settings,
         allowed: AllowedKeys,
-        _caller: Caller,
+        caller: Caller,
     ) -> Result<Configured, ProviderError> {
-        Ok(Configured::Kms(Arc::new(client(settings, allowed)?)))
+        let settings = tencent_settings(settings, allowed)?;
+        // The controller's broker decides about each attempt.
+        let limits = match caller {
+            Caller::CommandLine => settings.limits,
+            Caller::Controller => Limits {
+                attempts: 1,
+                ..settings.limits
+            },
+        };
+        let kms = new_client(TencentSettings { limits, ..settings })?;
+        Ok(Configured::Kms(Arc::new(kms)))
     }
 
     fn key_manager(&self, settings: &Settings) -> Result<Box<dyn KeyManager>, ProviderError> {
@@ -237,7 +247,10 @@ impl Provider for TencentProvider {
 }
 
 fn client(settings: &Settings, allowed: AllowedKeys) -> Result<TencentKms, ProviderError> {
-    let settings = tencent_settings(settings, allowed)?;
+    new_client(tencent_settings(settings, allowed)?)
+}
+
+fn new_client(settings: TencentSettings) -> Result<TencentKms, ProviderError> {
     TencentKms::new(settings).map_err(|error| ProviderError::configuration(error.to_string(), error.advice()))
 }
 

@@ -9,6 +9,7 @@ use envelope_secrets::config::ControllerConfig;
 use envelope_secrets::controller::{self, Health, Setup, StartError, Timings};
 use envelope_secrets::envelope::Document;
 use envelope_secrets::kms::Registry;
+use envelope_secrets::kms::broker::BrokerSettings;
 use envelope_secrets::kms::local::{self, FileRules, LocalKms};
 use envelope_secrets::kms::tencent::{self, TencentKms};
 use envelope_secrets::metrics::Metrics;
@@ -34,6 +35,11 @@ pub(crate) fn timings() -> Timings {
         stream_retry_max: Duration::from_millis(500),
         foreign_min: Duration::from_millis(100),
         foreign_max: Duration::from_millis(500),
+        breaker_min: Duration::from_millis(100),
+        breaker_max: Duration::from_millis(500),
+        // Tests of other subjects have many permanent failures in one namespace.
+        integrity_object: Duration::from_millis(100),
+        integrity_namespace: Duration::from_millis(10),
         keyring: Duration::from_millis(100),
         schema: Duration::from_millis(200),
         schema_settle: Duration::from_secs(2),
@@ -74,6 +80,11 @@ pub(crate) struct Running {
     clippy::large_types_passed_by_value,
     reason = "callers build the timings for the call"
 )]
+fn configured(namespaces: &[&str], audiences: &[&str], kubeconfig: PathBuf) -> ControllerConfig {
+    let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    ControllerConfig::new(&owned(namespaces), &owned(audiences), Some(kubeconfig)).unwrap()
+}
+
 impl Running {
     /// Starts a controller for these namespaces of the shared control plane, with these keys.
     pub(crate) fn start(keys: impl Into<Keys>, namespaces: &[&str]) -> Self {
@@ -88,9 +99,21 @@ impl Running {
         kubeconfig: PathBuf,
         timings: Timings,
     ) -> Self {
-        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        let config = ControllerConfig::new(&owned(namespaces), &owned(audiences), Some(kubeconfig)).unwrap();
+        let config = configured(namespaces, audiences, kubeconfig);
         Running::start_configured(keys, config, timings)
+    }
+
+    /// Starts a controller with these limits of KMS calls.
+    pub(crate) fn start_limited(
+        keys: impl Into<Keys>,
+        namespaces: &[&str],
+        audiences: &[&str],
+        kubeconfig: PathBuf,
+        timings: Timings,
+        broker: BrokerSettings,
+    ) -> Self {
+        let config = configured(namespaces, audiences, kubeconfig);
+        Running::start_configured(keys, ControllerConfig { broker, ..config }, timings)
     }
 
     pub(crate) fn start_configured(

@@ -70,6 +70,19 @@ pub(in crate::controller) enum Cause {
     Verify,
 }
 
+impl Cause {
+    /// Its name, for the log.
+    pub(in crate::controller) fn as_str(self) -> &'static str {
+        match self {
+            Cause::New => "New",
+            Cause::Missing => "Missing",
+            Cause::Edited => "Edited",
+            Cause::Changed => "Changed",
+            Cause::Verify => "Verify",
+        }
+    }
+}
+
 /// The state of the Secret, compared with the last write that the status records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::controller) enum SecretState {

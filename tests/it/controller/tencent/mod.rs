@@ -1,5 +1,6 @@
 //! Documents under Tencent Cloud keys: the controller on a real API server, against the KMS emulator, without a keyring.
 
+mod broker;
 mod cures;
 mod refusals;
 
