@@ -81,14 +81,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     // Without a lease, this process is the writer until it exits.
     let (_deadline, deadline) = watch::channel(None);
     let token = WriterToken::new(deadline);
-    let broker = BrokerSettings {
-        breaker: (timings.breaker_min, timings.breaker_max),
-        fault: (timings.retry_min, timings.retry_max),
-        object_failures: timings.integrity_object,
-        namespace_failures: timings.integrity_namespace,
-        unlimited: providers::on_this_host(&registry),
-        ..config.broker
-    };
+    let broker = broker_settings(config.broker, &timings, &registry);
     let events = Events::new(metrics.clone());
     let context = Arc::new(Context {
         stores: Arc::new(Stores::new(
@@ -202,6 +195,18 @@ fn work_gauges(context: &Arc<Context>) -> impl Fn(&Metrics) + Send + Sync + 'sta
         let broker = context.broker.gauges();
         metrics.set_queue(context.queue.waiting() + broker.pending);
         metrics.set_broker(broker.cached_data_keys, broker.open_breakers);
+    }
+}
+
+/// Completes the limits of the configuration.
+fn broker_settings(configured: BrokerSettings, timings: &Timings, registry: &Registry) -> BrokerSettings {
+    BrokerSettings {
+        breaker: (timings.breaker_min, timings.breaker_max),
+        fault: (timings.retry_min, timings.retry_max),
+        object_failures: timings.integrity_object,
+        namespace_failures: timings.integrity_namespace,
+        unlimited: providers::on_this_host(registry),
+        ..configured
     }
 }
 
