@@ -38,7 +38,11 @@ pub(in crate::controller) fn request(
     usable: impl Fn(&str) -> bool,
 ) -> Request {
     // A document without facts is refused before it is to be opened.
-    let data_keys = object.summary.facts.as_ref().map_or(&[][..], |facts| &facts.data_keys);
+    let data_keys = object
+        .summary
+        .facts
+        .as_ref()
+        .map_or(&[][..], |facts| &facts.data_keys);
     let mut keys: Vec<KeyUri> = Vec::new();
     for uri in data_keys.iter().flat_map(|data_key| &data_key.keys) {
         if let Ok(key) = KeyUri::parse(uri)

@@ -8,9 +8,7 @@ use crate::api::{KmsKey, KmsResponse, Outcome, sealed_elsewhere};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
 use crate::controller::observe::summary::Facts;
-use crate::envelope::{
-    Accepted, Document, OpenError, Opened, Place, ReaderPolicy, Refusal, SealTime, usable_wraps,
-};
+use crate::envelope::{Accepted, Document, OpenError, Place, ReaderPolicy, Refusal, SealTime, usable_wraps};
 use crate::kms::{self, Capability, Class, KeyUri, KmsError, Registry};
 
 /// Reads documents with this controller's audiences and KMS providers.
