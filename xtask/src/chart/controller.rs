@@ -1,4 +1,4 @@
-//! The controller as a process, with the permissions of the release's ServiceAccount and the KMS emulator. Its metrics are what the
+//! The controller as a process, with the permissions of the release's service account and the KMS emulator. Its metrics are what the
 //! alerts and the dashboard are checked against.
 
 use std::{

@@ -21,7 +21,10 @@ use support::{ControlPlane, Suite};
 
 /// The checks, in this order: those that render only, then those that change the cluster.
 const CHECKS: &[fn(&mut Suite) -> Result<()>] = &[
-    values::check,
+    |suite| {
+        values::check(suite);
+        Ok(())
+    },
     tools::check,
     lifecycle::check,
     tools::check_hooks,

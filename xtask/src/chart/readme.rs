@@ -56,7 +56,10 @@ fn table(values: &str) -> Result<String> {
             open = false;
             comment.clear();
         } else if let Some(words) = text.strip_prefix("# ") {
-            comment = [comment.as_str(), words].join(" ").trim().to_owned();
+            if !comment.is_empty() {
+                comment.push(' ');
+            }
+            comment.push_str(words);
         } else if text.is_empty() {
             comment.clear();
         } else {

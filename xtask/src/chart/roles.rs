@@ -56,8 +56,10 @@ pub(super) fn check(suite: &mut Suite) -> Result<()> {
             let checked = eventually(suite, role, permission, expected);
             suite.record(&format!("{role} may {permission}: {expected}"), checked);
         }
-        let checked = can_i(suite, role, "get envelopesecrets", "two")
-            .and_then(|answer| Ok(ensure!(answer == "no", "in another namespace: {answer}")));
+        let checked = can_i(suite, role, "get envelopesecrets", "two").and_then(|answer| {
+            ensure!(answer == "no", "in another namespace: {answer}");
+            Ok(())
+        });
         suite.record(&format!("{role} is limited to its namespace"), checked);
     }
     Ok(())

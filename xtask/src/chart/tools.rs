@@ -48,7 +48,7 @@ pub(super) fn check(suite: &mut Suite) -> Result<()> {
     Ok(())
 }
 
-/// Needs a release, because the hooks' pods name its ServiceAccount.
+/// Needs a release, because the hooks' pods name its service account.
 pub(super) fn check_hooks(suite: &mut Suite) -> Result<()> {
     let templates = ["templates/keyring-job.yaml", "templates/test.yaml"];
     let mut arguments = vec!["--values", ALL_VALUES];
