@@ -8,6 +8,7 @@ use crate::api::Outcome;
 use crate::controller::decide::plan::Cause;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
+use crate::controller::observe::summary::Facts;
 use crate::envelope::Opened;
 use crate::kms::KeyUri;
 use crate::kms::broker::{Class, ObjectName, Request, Slot};
@@ -60,7 +61,7 @@ pub(in crate::controller) fn request(
         class: class_of(cause),
         cause: cause.as_str(),
         keys: keys.into(),
-        calls: u8::try_from(data_keys.len()).unwrap_or(u8::MAX),
+        calls: u8::try_from(facts.map_or(0, |facts| facts.data_keys.len())).unwrap_or(u8::MAX),
         // Only this controller writes the status, and each change of the spec is another generation.
         opened_before: applied.is_some_and(|applied| applied.generation == object.generation),
     }
