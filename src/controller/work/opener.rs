@@ -39,13 +39,10 @@ pub(in crate::controller) fn request(
     usable: impl Fn(&str) -> bool,
 ) -> Request {
     // A document without facts is refused before it is to be opened.
-    let data_keys = object
-        .summary
-        .facts
-        .as_ref()
-        .map_or(&[][..], |facts| &facts.data_keys);
+    let facts = object.summary.facts.as_ref().ok();
+    let data_keys = facts.into_iter().flat_map(Facts::sealing_key_first);
     let mut keys: Vec<KeyUri> = Vec::new();
-    for uri in data_keys.iter().flat_map(|data_key| &data_key.keys) {
+    for uri in data_keys.flat_map(|data_key| &data_key.keys) {
         if let Ok(key) = KeyUri::parse(uri)
             && usable(uri)
             && !keys.contains(&key)
