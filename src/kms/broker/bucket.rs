@@ -180,7 +180,7 @@ mod tests {
         assert!(bucket.take(start + Duration::from_millis(100)), "returned");
         assert!(!bucket.is_full(start + Duration::from_millis(399)));
         assert!(bucket.is_full(start + Duration::from_millis(400)));
-        let later = start + Duration::from_secs(60);
+        let later = start + Duration::from_mins(1);
         assert_eq!(
             [(); 4].map(|()| bucket.take(later)),
             [true, true, true, false],

@@ -23,12 +23,17 @@ const SCHEME: &str = "nokms";
 /// The namespace whose documents are sealed when they are requested, because there are thousands of them.
 pub(super) const SEALED_LATE: &str = "big";
 
+/// The class and code of a failure.
+type Failure = (Class, Option<&'static str>);
+/// The uid, generation and spec of an object.
+type Stored = (String, i64, Vec<u8>);
+
 /// A KMS that decrypts the ciphertexts it has made.
 #[derive(Default)]
 pub(super) struct FakeKms {
     data_keys: Mutex<HashMap<String, DataKey>>,
     /// Failures of the next calls with a key: class and code.
-    failures: Mutex<HashMap<KeyUri, VecDeque<(Class, Option<&'static str>)>>>,
+    failures: Mutex<HashMap<KeyUri, VecDeque<Failure>>>,
     calls: Mutex<Vec<String>>,
     latency: Mutex<Duration>,
 }
@@ -125,7 +130,7 @@ pub(super) struct Refused;
 /// A host with documents in memory.
 pub(super) struct FakeHost {
     kms: Arc<FakeKms>,
-    documents: Mutex<HashMap<ObjectName, (String, i64, Vec<u8>)>>,
+    documents: Mutex<HashMap<ObjectName, Stored>>,
     pub(super) notes: Mutex<Vec<Note>>,
     answered: watch::Sender<()>,
 }
