@@ -198,6 +198,9 @@ impl<L: Clone + Eq + Hash> Shares<L> {
 mod tests {
     use super::*;
 
+    /// Lanes, each with a number.
+    type Pushed = &'static [(&'static str, usize)];
+
     const WIDE: Bounds = Bounds {
         total: 1_000_000,
         contended: 1_000_000,
@@ -233,7 +236,7 @@ mod tests {
 
     #[test]
     fn lanes_take_turns_and_each_is_first_in_first_out() {
-        let cases: &[(&[(&'static str, usize)], &[&str])] = &[
+        let cases: &[(Pushed, &[&str])] = &[
             (&[], &[]),
             (&[("a", 3)], &["a0", "a1", "a2"]),
             (&[("a", 3), ("b", 1)], &["a0", "b0", "a1", "a2"]),
@@ -298,7 +301,9 @@ mod tests {
     #[test]
     fn lane_that_is_not_ready_is_skipped_and_keeps_its_turn() {
         let mut turns = Turns::default();
-        ["a", "b", "c"].into_iter().for_each(|lane| turns.enter(lane));
+        for lane in ["a", "b", "c"] {
+            turns.enter(lane);
+        }
         let ready = |lane: &&str| (*lane != "a").then_some(1);
         let served: Vec<_> = (0..4).filter_map(|_| turns.next(ready)).collect();
         assert_eq!(served, ["b", "c", "b", "c"]);
@@ -308,7 +313,7 @@ mod tests {
 
     #[test]
     fn lanes_share_what_may_run() {
-        let cases: &[(&[(&'static str, usize)], &[usize])] = &[
+        let cases: &[(Pushed, &[usize])] = &[
             (&[("a", 5)], &[5]),
             // Alone, a lane leaves a quarter to others.
             (&[("a", 100)], &[24]),

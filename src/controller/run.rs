@@ -81,7 +81,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     // Without a lease, this process is the writer until it exits.
     let (_deadline, deadline) = watch::channel(None);
     let token = WriterToken::new(deadline);
-    let broker = broker_settings(config.broker, &timings, &registry);
+    let broker = broker_settings(&config.broker, &timings, &registry);
     let events = Events::new(metrics.clone());
     let context = Arc::new(Context {
         stores: Arc::new(Stores::new(
@@ -165,16 +165,18 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     tracing::info!("shutting down");
     let deadline = tokio::time::Instant::now() + timings.shutdown;
     reconciles.finish(deadline).await;
+    finish_events(&events, &events_sent, deadline).await;
+    tasks.shutdown().await;
+    Ok(())
+}
+
+/// Sends the queued events until `deadline`, and drops the rest.
+async fn finish_events(events: &Events, sent: &CancellationToken, deadline: tokio::time::Instant) {
     events.close();
-    if tokio::time::timeout_at(deadline, events_sent.cancelled())
-        .await
-        .is_err()
-    {
+    if tokio::time::timeout_at(deadline, sent.cancelled()).await.is_err() {
         let dropped = events.drop_rest();
         tracing::warn!(dropped, "events could not be sent in time");
     }
-    tasks.shutdown().await;
-    Ok(())
 }
 
 fn log_start(config: &ControllerConfig, registry: &Registry) {
@@ -199,14 +201,14 @@ fn work_gauges(context: &Arc<Context>) -> impl Fn(&Metrics) + Send + Sync + 'sta
 }
 
 /// Completes the limits of the configuration.
-fn broker_settings(configured: BrokerSettings, timings: &Timings, registry: &Registry) -> BrokerSettings {
+fn broker_settings(configured: &BrokerSettings, timings: &Timings, registry: &Registry) -> BrokerSettings {
     BrokerSettings {
         breaker: (timings.breaker_min, timings.breaker_max),
         fault: (timings.retry_min, timings.retry_max),
         object_failures: timings.integrity_object,
         namespace_failures: timings.integrity_namespace,
         unlimited: providers::on_this_host(registry),
-        ..configured
+        ..*configured
     }
 }
 

@@ -422,7 +422,7 @@ mod tests {
         let metrics = Metrics::new();
         let events = Events::new(metrics.clone());
         events.send(of("quiet", 0));
-        for note in 0..CAPACITY + 1 {
+        for note in 0..=CAPACITY {
             events.send(of("noisy", note));
         }
         events.send(of("quiet", 1));

@@ -278,9 +278,9 @@ mod tests {
     async fn namespace_that_is_busy_leaves_most_slots_to_others_that_wait() {
         let queue = queue();
         for index in 0..1_000 {
-            ["a", "b", "c"]
-                .into_iter()
-                .for_each(|namespace| queue.add(of(namespace, index)));
+            for namespace in ["a", "b", "c"] {
+                queue.add(of(namespace, index));
+            }
         }
         let running = started(&queue);
         let of_a = running.iter().filter(|key| *key.namespace == *"a").count();
@@ -302,7 +302,9 @@ mod tests {
             if running.is_empty() {
                 break;
             }
-            running.iter().for_each(|key| queue.done(key, Some(due)));
+            for key in &running {
+                queue.done(key, Some(due));
+            }
         }
         queue.add(of("small", 0));
         assert_eq!(started(&queue), [of("small", 0)]);

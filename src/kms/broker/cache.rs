@@ -262,7 +262,7 @@ mod tests {
         let start = Instant::now();
         let mut cache = DataKeyCache::new(8, LIFETIME);
         cache.insert(id(1), key(1), &object("a"), 0, start);
-        let just_before = start + (LIFETIME - Duration::from_nanos(1));
+        let just_before = start + LIFETIME.saturating_sub(Duration::from_nanos(1));
         assert_eq!(cache.get(&id(1), just_before).expect("cached").expose(), [1; 32]);
         assert!(cache.contains(&id(1), just_before) && cache.holds_any_of(&object("a"), just_before));
         assert_eq!(

@@ -183,7 +183,7 @@ fn parts_of_the_controller_depend_in_one_direction_and_decisions_are_pure() {
 #[test]
 fn planted_violations_are_found_in_the_controller() {
     // File, source, and the expected violation, if any.
-    let cases = r#"
+    let cases = r"
         decide/plan.rs | use tokio::time::Instant; | decide must not depend on tokio
         decide/plan.rs | fn f() { ::kube::Client::new() } | decide must not depend on kube
         decide/plan.rs | use std::{time::Instant, fs}; | decide must not depend on std::fs
@@ -201,7 +201,7 @@ fn planted_violations_are_found_in_the_controller() {
         health.rs | use super::work::context::Context; | health must not use work::context::Context
         run.rs | use super::work::context::Context; use kube::Client; |
         garden.rs | fn f() {} | garden has no entry
-    "#;
+    ";
     for case in cases.lines().map(str::trim).filter(|case| !case.is_empty()) {
         let [file, source, expected] = case.split('|').map(str::trim).collect::<Vec<_>>()[..] else {
             panic!("not three columns: {case}")

@@ -76,15 +76,15 @@ pub(crate) struct Running {
     task: JoinHandle<Result<(), StartError>>,
 }
 
-#[expect(
-    clippy::large_types_passed_by_value,
-    reason = "callers build the timings for the call"
-)]
 fn configured(namespaces: &[&str], audiences: &[&str], kubeconfig: PathBuf) -> ControllerConfig {
     let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
     ControllerConfig::new(&owned(namespaces), &owned(audiences), Some(kubeconfig)).unwrap()
 }
 
+#[expect(
+    clippy::large_types_passed_by_value,
+    reason = "callers build the timings for the call"
+)]
 impl Running {
     /// Starts a controller for these namespaces of the shared control plane, with these keys.
     pub(crate) fn start(keys: impl Into<Keys>, namespaces: &[&str]) -> Self {

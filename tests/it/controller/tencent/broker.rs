@@ -14,6 +14,10 @@ use crate::support::controller::{has_reason, timings};
 
 impl Cloud {
     /// Starts a controller of these namespaces with these limits.
+    #[expect(
+        clippy::large_types_passed_by_value,
+        reason = "callers build the timings for the call"
+    )]
     fn limited(&self, namespaces: &[&str], broker: BrokerSettings, timings: Timings) -> Running {
         let allowed = AllowedKeys::parse([self.emulator.key_uri()]).unwrap();
         let kms = client_of(&self.emulator, allowed);
