@@ -13,18 +13,30 @@ const PAGES: [(&str, &str); 2] = [
     ("gitops.md", include_str!("../../docs/gitops.md")),
 ];
 
-/// Commands of kubectl. The tests in `crd` and `controller` run them.
-const KUBECTL: [&str; 12] = [
-    "annotate", "apply", "auth", "create", "delete", "describe", "edit", "get", "patch", "replace",
-    "rollout", "wait",
+/// Commands of kubectl. The tests in `crd` and `controller` and the suite `gitops` run them.
+const KUBECTL: [&str; 13] = [
+    "annotate",
+    "apply",
+    "auth",
+    "create",
+    "delete",
+    "describe",
+    "edit",
+    "get",
+    "kustomize",
+    "patch",
+    "replace",
+    "rollout",
+    "wait",
 ];
-const KUBECTL_FLAGS: [&str; 9] = [
+const KUBECTL_FLAGS: [&str; 10] = [
     "--as",
     "--field-selector",
     "--for",
     "--force-conflicts",
     "--namespace",
     "--overwrite",
+    "--patch-file",
     "--server-side",
     "--show-managed-fields",
     "--timeout",

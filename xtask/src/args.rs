@@ -153,6 +153,9 @@ pub(crate) enum Suite {
     Conformance,
     /// The Helm chart: lint, templates, schema, and a server-side dry run on a real API server
     Chart,
+    /// kustomize, Argo CD's health check and diff, and Flux's controllers, built from their Go modules, on a real API server; needs Go
+    /// and git
+    Gitops,
     /// The image and the chart on a real node: sealed documents become files and variables of pods; needs root on Debian
     Node,
     /// The image is reproducible: built twice in different directories, it has the same bytes; needs musl-tools and buildah

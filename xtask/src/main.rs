@@ -12,6 +12,7 @@ mod conformance;
 mod diagram;
 mod generate;
 mod git;
+mod gitops;
 mod image;
 mod live;
 mod node;
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         } => conformance::conformance(),
         Task::Test { suite: Suite::Live } => live::live(),
         Task::Test { suite: Suite::Chart } => chart::chart(),
+        Task::Test { suite: Suite::Gitops } => gitops::gitops(),
         Task::Test { suite: Suite::Node } => node::node(),
         Task::Test { suite: Suite::Image } => release::reproducible::image_suite(),
         Task::Dist(arguments) => release::archive::dist(&arguments),

@@ -15,6 +15,9 @@ pub(crate) enum Need {
     Components,
     /// Go, to build the control plane, or a directory with the built binaries.
     ControlPlane,
+    /// Go itself, whatever `KUBEBUILDER_ASSETS` contains.
+    Go,
+    Git,
     Kubectl,
     /// With the venv module.
     Python,
@@ -51,6 +54,14 @@ impl Need {
                     || succeeds(Command::new("go").arg("version")),
                 "Go (https://go.dev/dl) to build etcd and the Kubernetes API server, or a directory with the built binaries in the \
                  environment variable KUBEBUILDER_ASSETS",
+            ),
+            Self::Go => (
+                succeeds(Command::new("go").arg("version")),
+                "Go (https://go.dev/dl)",
+            ),
+            Self::Git => (
+                succeeds(Command::new("git").arg("--version")),
+                "git (https://git-scm.com)",
             ),
             Self::Kubectl => (
                 succeeds(Command::new("kubectl").args(["version", "--client"])),
