@@ -56,7 +56,8 @@ enum KeysCommand {
     /// Create a Secret in the cluster with a keyring, unless it exists
     ///
     /// For the controller, which mounts it. An existing Secret is never changed, whatever it holds. The API server needs to
-    /// allow get, create and patch for this one name.
+    /// allow get, create and patch for this one name. Hidden: a Job of the chart runs it (`keyring.generate`).
+    #[command(hide = true)]
     CreateSecret {
         #[command(flatten)]
         secret: secret::SecretArgs,
