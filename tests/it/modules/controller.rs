@@ -56,6 +56,12 @@ const PARTS: &[Part] = &[
         uses: &[],
         forbidden: &[],
     },
+    // For `keys create-secret`, apart from the controller: it creates one Secret, once.
+    Part {
+        name: "keyring_secret",
+        uses: &["client"],
+        forbidden: &[],
+    },
     Part {
         name: "schema",
         uses: &[],
