@@ -2,15 +2,15 @@
 //!
 //! | part | what it decides |
 //! |---|---|
-//! | [`lanes`], [`table`] | the order of requests: class, deficit round robin over namespaces, age; one per object |
-//! | [`slots`] | how many documents are open at a time |
-//! | [`budgets`], [`bucket`] | the rate of calls, below the KMS's quota and adaptive under throttling |
-//! | [`breaker`] | whether a KMS key is called at all |
-//! | [`cache`], [`flights`] | whether a call is needed: data keys of earlier and of concurrent unwraps |
-//! | [`integrity`], [`faults`] | how often a ciphertext may fail |
+//! | `lanes`, `table` | the order of requests: class, deficit round robin over namespaces, age; one per object |
+//! | `slots` | how many documents are open at a time |
+//! | `budgets`, `bucket` | the rate of calls, below the KMS's quota and adaptive under throttling |
+//! | `breaker` | whether a KMS key is called at all |
+//! | `cache`, `flights` | whether a call is needed: data keys of earlier and of concurrent unwraps |
+//! | `integrity`, `faults` | how often a ciphertext may fail |
 //!
-//! These parts are pure: they take the time as an argument and are tested with tables. [`core`] combines them; [`shell`]
-//! and [`opening`] run them with tokio, on the state in [`shared`].
+//! These parts are pure: they take the time as an argument and are tested with tables. `core` combines them; `shell`
+//! and `opening` run them with tokio, on the state in `shared`.
 //!
 //! `backon` retries one future after the other, each with its own backoff. Here a failed call is the end of a request;
 //! the object's backoff requests it again, and budgets and breakers decide about each call.

@@ -39,7 +39,7 @@ enum State<A> {
     },
 }
 
-/// The result of [`Table::ask`].
+/// The result of `Table::ask`.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Asked<A> {
     /// The answer, which is removed.
