@@ -40,6 +40,12 @@ impl<L: Clone + PartialEq> Turns<L> {
         }
     }
 
+    /// Whether there is no lane.
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     /// Returns the lane to serve next, and charges it. `cost` returns the cost of a lane's next item in turns, or `None`
     /// if the lane cannot be served now; it then keeps its turn.
     pub(crate) fn next(&mut self, mut cost: impl FnMut(&L) -> Option<u32>) -> Option<L> {
@@ -333,7 +339,7 @@ mod tests {
         for busy in 1..=names.len() {
             let mut lanes = Lanes::default();
             let mut shares = Shares::new(WRITES);
-            // One after the other, as slow namespaces that nobody competes with at first.
+            // One after the other, like slow namespaces that have no competition at first.
             for name in &names[..busy] {
                 (0..100).for_each(|item| lanes.push(name, item));
                 saturate(&mut lanes, &mut shares);

@@ -4,11 +4,12 @@
 //! request whose KMS key has no budget left does not block a later one with another key. A request costs as many turns
 //! as it needs calls.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::request::{Class, ObjectName, Request};
 use crate::kms::KeyUri;
+use crate::lanes::Turns;
 
 /// Groups of a lane that are examined in one turn. A namespace whose documents name any number of keys pays with its own
 /// waiting time.
@@ -44,13 +45,11 @@ pub(super) struct Lanes {
 #[derive(Default)]
 struct Ring {
     lanes: HashMap<Arc<str>, Lane>,
-    turns: VecDeque<Arc<str>>,
+    turns: Turns<Arc<str>>,
 }
 
 #[derive(Default)]
 struct Lane {
-    /// The turns that it has saved up, or owes if negative.
-    deficit: i32,
     groups: BTreeMap<Group, BTreeMap<u64, Request>>,
     /// Where the examination of groups continues.
     cursor: usize,
@@ -95,7 +94,7 @@ impl Lanes {
         self.index.insert(request.object.clone(), position);
         let ring = &mut self.rings[class as usize];
         let lane = ring.lanes.entry(namespace.clone()).or_insert_with(|| {
-            ring.turns.push_back(namespace);
+            ring.turns.enter(namespace);
             Lane::default()
         });
         lane.groups.entry(group).or_default().insert(age, request);
@@ -136,37 +135,21 @@ impl Ring {
         lane_ready: &mut impl FnMut(&Arc<str>) -> bool,
         group_ready: &mut impl FnMut(&Arc<str>, &Group) -> bool,
     ) -> Option<Request> {
-        // Lanes that owe turns are visited again until one of them has paid.
-        loop {
-            let mut owing = false;
-            for _ in 0..self.turns.len() {
-                let namespace = self.turns.front()?.clone();
-                self.turns.rotate_left(1);
-                if !lane_ready(&namespace) {
-                    continue;
-                }
-                let Some(lane) = self.lanes.get_mut(&namespace) else {
-                    continue;
-                };
-                let Some(group) = lane.oldest_ready(|group| group_ready(&namespace, group)) else {
-                    continue;
-                };
-                lane.deficit = (lane.deficit + 1).min(1);
-                if lane.deficit <= 0 {
-                    owing = true;
-                    continue;
-                }
-                let (age, request) = lane.groups.get(&group)?.first_key_value()?;
-                let (age, calls) = (*age, i32::from(request.calls.max(1)));
-                let request = lane.remove(&group, age);
-                lane.deficit -= calls;
-                self.drop_empty(&namespace);
-                return request;
-            }
-            if !owing {
-                return None;
-            }
-        }
+        let lanes = &mut self.lanes;
+        // What the lane whose turn is examined last would be served with.
+        let mut candidate = None;
+        let namespace = self.turns.next(|namespace| {
+            let lane = lanes.get_mut(namespace).filter(|_| lane_ready(namespace))?;
+            let group = lane.oldest_ready(|group| group_ready(namespace, group))?;
+            let (age, request) = lane.groups.get(&group)?.first_key_value()?;
+            let cost = u32::from(request.calls.max(1));
+            candidate = Some((*age, group));
+            Some(cost)
+        })?;
+        let (age, group) = candidate?;
+        let request = self.lanes.get_mut(&namespace)?.remove(&group, age);
+        self.drop_empty(&namespace);
+        request
     }
 
     fn drop_empty(&mut self, namespace: &Arc<str>) {
@@ -176,7 +159,7 @@ impl Ring {
             .is_some_and(|lane| lane.groups.is_empty())
         {
             self.lanes.remove(namespace);
-            self.turns.retain(|turn| turn != namespace);
+            self.turns.leave(namespace);
         }
     }
 }
