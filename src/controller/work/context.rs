@@ -47,7 +47,7 @@ pub(in crate::controller) enum Listing {
 }
 
 impl Context {
-    /// Queues the keys that an event of a stream concerns, and all once the stores are current again after a restore.
+    /// Queues the keys that an event of a stream concerns, and all of its store once that is current again after a restore.
     pub(in crate::controller) fn ingested(
         &self,
         store: &NamespaceCache,
@@ -64,10 +64,8 @@ impl Context {
             Some(Listing::Completes) => self.relists.completes(namespace, kind),
             None => false,
         };
-        if current_again {
-            self.queue_all();
-        }
-        for key in keys {
+        let all = current_again.then(|| store.keys()).into_iter().flatten();
+        for key in keys.into_iter().chain(all) {
             self.queue.add(key);
         }
     }

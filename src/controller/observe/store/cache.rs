@@ -111,7 +111,8 @@ impl NamespaceCache {
         inner.expected_secrets = Expectations::default();
     }
 
-    pub(super) fn keys(&self) -> Vec<ObjectKey> {
+    /// Returns the keys of all objects.
+    pub(in crate::controller) fn keys(&self) -> Vec<ObjectKey> {
         self.lock().objects.live.keys().cloned().collect()
     }
 
