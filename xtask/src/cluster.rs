@@ -351,6 +351,30 @@ pub(crate) fn checked_text(command: &mut Command) -> Result<String> {
     String::from_utf8(output).with_context(|| format!("the output of {}", shown(command)))
 }
 
+/// A control plane that stops with this process.
+pub(crate) struct ControlPlane {
+    child: Child,
+    pub(crate) plane: Plane,
+}
+
+impl ControlPlane {
+    pub(crate) fn start() -> Result<Self> {
+        let mut command = Command::new(profile_directory()?.join("testkit"));
+        let command = command.arg("controlplane").stdin(Stdio::piped());
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("cannot start testkit")?;
+        let plane = Plane::read(&mut child)?;
+        Ok(Self { child, plane })
+    }
+
+    pub(crate) fn stop(&mut self) {
+        drop(self.child.stdin.take());
+        let _ = self.child.wait();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

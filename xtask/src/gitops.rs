@@ -13,7 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{
-    cluster::{Plane, helm},
+    cluster::{ControlPlane, helm},
     prerequisites::{Missing, Need, check},
     run::{profile_directory, root, run, target_directory},
     testkit::build,
@@ -56,8 +56,7 @@ pub(crate) fn gitops() -> Result<()> {
 
 /// A control plane with the CRD and the controller. Both stop with this process.
 struct Cluster {
-    testkit: Child,
-    plane: Plane,
+    control_plane: ControlPlane,
     controller: Option<Child>,
     /// The directory of Flux's controllers.
     flux: PathBuf,
@@ -66,16 +65,8 @@ struct Cluster {
 
 impl Cluster {
     fn start(flux: PathBuf, helm: PathBuf) -> Result<Self> {
-        let mut testkit = Command::new(profile_directory()?.join("testkit"))
-            .arg("controlplane")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start testkit")?;
-        let plane = Plane::read(&mut testkit)?;
         Ok(Self {
-            testkit,
-            plane,
+            control_plane: ControlPlane::start()?,
             controller: None,
             flux,
             helm,
@@ -84,18 +75,18 @@ impl Cluster {
 
     /// Returns a summary.
     fn test(&mut self) -> Result<String> {
-        run(self.plane.kubectl(&["apply", "-f", "crds"]).stdout(Stdio::null()))?;
+        let plane = &self.control_plane.plane;
+        run(plane.kubectl(&["apply", "-f", "crds"]).stdout(Stdio::null()))?;
         let envelope = profile_directory()?.join("envelope");
         let keyring = self.beside_kubeconfig("keyring");
-        run(self
-            .plane
+        run(plane
             .command(&envelope)
             .args(["keys", "create", "--keyring"])
             .arg(&keyring)
             .stdout(Stdio::null()))?;
         let log = self.beside_kubeconfig("controller.log");
         // The shell stops the controller when its standard input ends, even if this process is killed.
-        let mut controller = self.plane.command("sh");
+        let mut controller = plane.command("sh");
         controller.arg("-c").arg(
             "\"$0\" controller --metrics-addr=127.0.0.1:0 --probe-addr=127.0.0.1:0 </dev/null & read -r _; kill $!",
         );
@@ -113,10 +104,10 @@ impl Cluster {
             // `-count=1`: Go would otherwise print a cached result, though the binaries have changed.
             test.args(["test", "-count=1", "-timeout=20m", "./..."]);
             for (name, value) in [
-                ("KUBECONFIG", PathBuf::from(&self.plane.kubeconfig)),
+                ("KUBECONFIG", PathBuf::from(&self.control_plane.plane.kubeconfig)),
                 (
                     "KUBECTL",
-                    Path::new(&self.plane.kubectl_directory).join("kubectl"),
+                    Path::new(&self.control_plane.plane.kubectl_directory).join("kubectl"),
                 ),
                 ("ENVELOPE", envelope.clone()),
                 ("ENVELOPE_KEYRING", keyring.clone()),
@@ -138,7 +129,7 @@ impl Cluster {
     }
 
     fn beside_kubeconfig(&self, name: &str) -> PathBuf {
-        Path::new(&self.plane.kubeconfig).with_file_name(name)
+        Path::new(&self.control_plane.plane.kubeconfig).with_file_name(name)
     }
 
     fn stop(&mut self) {
@@ -146,8 +137,7 @@ impl Cluster {
             drop(controller.stdin.take());
             let _ = controller.wait();
         }
-        drop(self.testkit.stdin.take());
-        let _ = self.testkit.wait();
+        self.control_plane.stop();
     }
 }
 

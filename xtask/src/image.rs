@@ -14,7 +14,7 @@ use crate::{
     args::Image,
     git,
     prerequisites::{CERTIFICATE_AUTHORITIES, Need, check},
-    release::binary::{Place, build, cargo_home},
+    release::binary::{Place, build},
     run::{root, run, target_directory},
 };
 
@@ -47,12 +47,7 @@ pub(crate) fn image(arguments: &Image) -> Result<()> {
 /// Builds the controller's image with a profile of cargo: `release`, or `dev`, which is larger and slower but compiles in half the time.
 pub(crate) fn controller(profile: &str, archive: Option<PathBuf>) -> Result<Archive> {
     check(&[Need::Musl, Need::Buildah, Need::CertificateAuthorities])?;
-    let place = Place {
-        sources: root(),
-        target_directory: target_directory(),
-        cargo_home: cargo_home(),
-    };
-    let binary = build(profile, &place, &git::short_commit())?;
+    let binary = build(profile, &Place::here(), &git::short_commit())?;
     let version = env!("CARGO_PKG_VERSION");
     let tag = if profile == "release" {
         version.to_owned()

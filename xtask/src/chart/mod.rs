@@ -13,11 +13,12 @@ mod values;
 use anyhow::{Result, ensure};
 
 use crate::{
+    cluster::ControlPlane,
     prerequisites::{Need, check},
     testkit::build,
 };
 pub(crate) use support::CHART;
-use support::{ControlPlane, Suite};
+use support::Suite;
 
 /// The checks, in this order: those that render only, then those that change the cluster.
 const CHECKS: &[fn(&mut Suite) -> Result<()>] = &[

@@ -3,7 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Output, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     cluster::{Plane, RELEASE, helm},
-    run::{profile_directory, root, succeeds},
+    run::{root, succeeds},
 };
 
 pub(crate) const CHART: &str = "charts/envelope-secrets";
@@ -157,28 +157,4 @@ pub(super) fn refusal(output: &Output, expected: &str) -> Result<()> {
         "the error does not mention {expected}: {error}"
     );
     Ok(())
-}
-
-/// A control plane that stops with this process.
-pub(super) struct ControlPlane {
-    child: Child,
-    pub(super) plane: Plane,
-}
-
-impl ControlPlane {
-    pub(super) fn start() -> Result<Self> {
-        let mut command = Command::new(profile_directory()?.join("testkit"));
-        let command = command.arg("controlplane").stdin(Stdio::piped());
-        let mut child = command
-            .stdout(Stdio::piped())
-            .spawn()
-            .context("cannot start testkit")?;
-        let plane = Plane::read(&mut child)?;
-        Ok(Self { child, plane })
-    }
-
-    pub(super) fn stop(&mut self) {
-        drop(self.child.stdin.take());
-        let _ = self.child.wait();
-    }
 }

@@ -67,12 +67,7 @@ pub(crate) fn dist(arguments: &Dist) -> Result<()> {
 
 /// Writes the contents of the archive.
 fn fill(directory: &Path) -> Result<()> {
-    let place = Place {
-        sources: root(),
-        target_directory: target_directory(),
-        cargo_home: binary::cargo_home(),
-    };
-    let built = binary::build("release", &place, &git::short_commit())?;
+    let built = binary::build("release", &Place::here(), &git::short_commit())?;
     let program = directory.join("envelope");
     fs::copy(&built, &program).with_context(|| built.display().to_string())?;
     for name in FILES {

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::{
     prerequisites::musl_target,
-    run::{cargo, run},
+    run::{cargo, root, run, target_directory},
 };
 
 /// Where a binary is built.
@@ -19,6 +19,17 @@ pub(crate) struct Place {
     pub(crate) target_directory: PathBuf,
     /// cargo's home, which holds the sources of all dependencies.
     pub(crate) cargo_home: PathBuf,
+}
+
+impl Place {
+    /// This checkout.
+    pub(crate) fn here() -> Self {
+        Self {
+            sources: root(),
+            target_directory: target_directory(),
+            cargo_home: cargo_home(),
+        }
+    }
 }
 
 /// cargo's home of this process.
