@@ -176,19 +176,17 @@ fn line_longer_than_the_limit_of_the_terminal_is_sealed() {
     assert_eq!(password(&shell), value.as_bytes());
 }
 
-#[test]
-fn pasted_lines_are_refused_and_never_reach_the_shell() {
-    let shell = Shell::new();
-    let terminal = Terminal::start(&shell, &["sh", "-i"]);
+/// Starts an interactive shell, and in it a `seal` that prompts.
+fn prompt_in_a_shell(shell: &Shell) -> Terminal {
+    let terminal = Terminal::start(shell, &["sh", "-i"]);
     terminal.wait_for("$ ", 1);
     terminal.send(format!("\"$ENVELOPE\" {SEAL}\n").as_bytes());
     terminal.wait_for(PROMPT, 1);
-    terminal.send(b"-----BEGIN KEY-----\necho planted-$((40+2))\n");
-    // The rest of a paste over a slow connection.
-    thread::sleep(Duration::from_millis(50));
-    terminal.send(b"echo planted-$((40+2))\n-----END KEY-----\n");
-    terminal.wait_for("more input follows the first line", 1);
-    terminal.wait_for("--from-file password=PATH", 1);
+    terminal
+}
+
+/// Fails unless the shell is alive, has neither shown nor run a pasted line, and nothing was sealed.
+fn assert_no_paste_reached_the_shell(shell: &Shell, terminal: &Terminal) {
     terminal.send(b"echo alive-$((40+2))\n");
     terminal.wait_for("alive-42", 1);
     assert!(!terminal.output().contains("planted"), "{}", terminal.output());
@@ -197,12 +195,22 @@ fn pasted_lines_are_refused_and_never_reach_the_shell() {
 }
 
 #[test]
+fn pasted_lines_are_refused_and_never_reach_the_shell() {
+    let shell = Shell::new();
+    let terminal = prompt_in_a_shell(&shell);
+    terminal.send(b"-----BEGIN KEY-----\necho planted-$((40+2))\n");
+    // The rest of a paste over a slow connection.
+    thread::sleep(Duration::from_millis(50));
+    terminal.send(b"echo planted-$((40+2))\n-----END KEY-----\n");
+    terminal.wait_for("more input follows the first line", 1);
+    terminal.wait_for("--from-file password=PATH", 1);
+    assert_no_paste_reached_the_shell(&shell, &terminal);
+}
+
+#[test]
 fn slow_paste_is_refused_as_a_whole() {
     let shell = Shell::new();
-    let terminal = Terminal::start(&shell, &["sh", "-i"]);
-    terminal.wait_for("$ ", 1);
-    terminal.send(format!("\"$ENVELOPE\" {SEAL}\n").as_bytes());
-    terminal.wait_for(PROMPT, 1);
+    let terminal = prompt_in_a_shell(&shell);
     terminal.wait_for(MARK_PASTES, 1);
     terminal.send(b"\x1b[200~-----BEGIN KEY-----\n");
     for line in ["echo planted-$((40+2))\n", "-----END KEY-----\n\x1b[201~"] {
@@ -212,11 +220,7 @@ fn slow_paste_is_refused_as_a_whole() {
     }
     terminal.wait_for("more input follows the first line", 1);
     terminal.wait_for(LEAVE_PASTES, 1);
-    terminal.send(b"echo alive-$((40+2))\n");
-    terminal.wait_for("alive-42", 1);
-    assert!(!terminal.output().contains("planted"), "{}", terminal.output());
-    assert!(!terminal.output().contains("END KEY"), "{}", terminal.output());
-    assert!(!shell.path("sealed.yaml").exists());
+    assert_no_paste_reached_the_shell(&shell, &terminal);
 }
 
 #[test]
@@ -312,10 +316,7 @@ fn every_signal_that_ends_the_prompt_restores_the_terminal() {
 #[test]
 fn stopped_prompt_restores_the_terminal_and_continues() {
     let shell = Shell::new();
-    let terminal = Terminal::start(&shell, &["sh", "-i"]);
-    terminal.wait_for("$ ", 1);
-    terminal.send(format!("\"$ENVELOPE\" {SEAL}\n").as_bytes());
-    terminal.wait_for(PROMPT, 1);
+    let terminal = prompt_in_a_shell(&shell);
     terminal.send(b"\x1a");
     terminal.wait_for("$ ", 2);
     terminal.wait_until("echo", Terminal::echoes);

@@ -112,6 +112,20 @@ async fn drift_war_causes_a_bounded_number_of_decrypts_and_applies() {
     place.finish(running).await;
 }
 
+/// Fails if the status was written more often since `mark` than damping allows in `elapsed`.
+fn assert_status_writes_are_damped(place: &TestNamespace, mark: testkit::AuditMark, elapsed: Duration) {
+    let writes = patches(place, mark, "envelopesecrets", "status");
+    testkit::say(&format!(
+        "{writes} status writes in {:.1} s",
+        elapsed.as_secs_f64()
+    ));
+    let most = damped_maximum(elapsed);
+    assert!(
+        writes <= 5 * most,
+        "{writes} status writes; about {most} are allowed"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_storm_causes_a_bounded_number_of_status_writes() {
     let place = TestNamespace::new("notes").await;
@@ -130,16 +144,7 @@ async fn metadata_storm_causes_a_bounded_number_of_status_writes() {
             .unwrap();
     })
     .await;
-    let writes = patches(&place, mark, "envelopesecrets", "status");
-    testkit::say(&format!(
-        "{writes} status writes in {:.1} s",
-        elapsed.as_secs_f64()
-    ));
-    let most = damped_maximum(elapsed);
-    assert!(
-        writes <= 5 * most,
-        "{writes} status writes; about {most} are allowed"
-    );
+    assert_status_writes_are_damped(&place, mark, elapsed);
     place.finish(running).await;
 }
 
@@ -161,16 +166,7 @@ async fn status_war_causes_a_bounded_number_of_status_writes() {
             .unwrap();
     })
     .await;
-    let writes = patches(&place, mark, "envelopesecrets", "status");
-    testkit::say(&format!(
-        "{writes} status writes in {:.1} s",
-        elapsed.as_secs_f64()
-    ));
-    let most = damped_maximum(elapsed);
-    assert!(
-        writes <= 5 * most,
-        "{writes} status writes; about {most} are allowed"
-    );
+    assert_status_writes_are_damped(&place, mark, elapsed);
     place.finish(running).await;
 }
 
