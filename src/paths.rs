@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// A path that nobody means literally. A file or directory of that name would be created where nobody looks for it.
+/// A path that is almost certainly not meant literally. Using it would create a file or directory in an unexpected place.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct PathError {
     path: String,

@@ -40,7 +40,7 @@ impl Documents {
     }
 
     /// Keeps the document of this object instead of an earlier one. Beyond the budget, the largest documents are evicted:
-    /// many small ones are worth more than one large one, and nobody can displace them with large ones.
+    /// many small ones are worth more than one large one, and large ones cannot displace them.
     pub(in crate::controller) fn keep(
         &self,
         key: &ObjectKey,

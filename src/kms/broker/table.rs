@@ -341,7 +341,7 @@ mod tests {
         assert_eq!(
             fixture.table.finish(&running, "old"),
             Some("old"),
-            "nobody wants it"
+            "the answer is outdated"
         );
         assert_eq!(fixture.start().expect("the newer one").generation, 3);
         assert_eq!(fixture.table.finish(&of("u", 3), "new"), None);

@@ -308,7 +308,7 @@ pub fn key_uri(data: &[u8]) {
     }
 }
 
-/// What the API server sends: an object, a Secret, a watch event and a list page. `SPEC` stands for a valid spec.
+/// What the API server sends: an object, a Secret, a watch event and a list page. `SPEC` is replaced with a valid spec.
 const RESPONSES: [&str; 4] = [
     r#"{"metadata":{"name":"db","namespace":"prod","uid":"o-1","resourceVersion":"7","generation":3,
         "annotations":{"envelope-secrets.io/sealed-for":"dev/db"}},"spec":SPEC,

@@ -120,8 +120,8 @@ pub(super) fn without_nul(bytes: &[u8]) -> Vec<u8> {
     bytes.iter().copied().filter(|byte| *byte != 0).collect()
 }
 
-/// Resolves the escape sequences of JSON and of double-quoted YAML that stand for ASCII characters, and escaped line
-/// ends. `None` without a backslash.
+/// Resolves JSON and double-quoted YAML escape sequences for ASCII characters, and escaped line ends. `None` without a
+/// backslash.
 pub(super) fn unescaped(text: &[u8]) -> Option<Vec<u8>> {
     memchr(b'\\', text)?;
     let mut out = Vec::with_capacity(text.len());

@@ -81,7 +81,7 @@ impl Stores {
         self.caches.iter().flat_map(|cache| cache.keys()).collect()
     }
 
-    /// Counts the objects by the reason in their status; an empty string stands for none.
+    /// Counts the objects by the reason in their status; the empty string is for objects without one.
     pub(in crate::controller) fn reasons(&self) -> HashMap<String, usize> {
         let mut counts = HashMap::new();
         for cache in &self.caches {
