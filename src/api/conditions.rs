@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use super::outcome::{Kept, Outcome};
+use super::finding::{Finding, Kept};
 
 /// The condition that says whether the Secret is as the controller wrote it.
 pub const READY: &str = "Ready";
@@ -12,21 +12,21 @@ pub const RECONCILING: &str = "Reconciling";
 /// Present while human action is required.
 pub const STALLED: &str = "Stalled";
 
-/// Returns the conditions of `outcome` for `generation`, given the `previous` ones. A condition whose status does not
-/// change keeps its transition time, so a repeated outcome yields equal conditions. A message keeps the first KMS
+/// Returns the conditions of `finding` for `generation`, given the `previous` ones. A condition whose status does not
+/// change keeps its transition time, so a repeated finding yields equal conditions. A message keeps the first KMS
 /// request id since reason and code last changed: a new id alone changes nothing.
 pub fn conditions(
     previous: &[Condition],
-    outcome: &Outcome,
+    finding: &Finding,
     kept: Kept,
     generation: i64,
     now: Timestamp,
 ) -> Vec<Condition> {
-    let verdict = outcome.verdict();
-    let message = outcome.message(kept);
-    let reason = outcome.reason().as_str();
+    let verdict = finding.verdict();
+    let message = finding.message(kept);
+    let reason = finding.reason().as_str();
     let repeated = find(previous, READY)
-        .filter(|before| before.reason == reason && outcome.repeats(&message, &before.message));
+        .filter(|before| before.reason == reason && finding.repeats(&message, &before.message));
     let message = repeated.map_or(message, |before| before.message.clone());
     let condition = |type_: &str, status: &str| {
         let before = find(previous, type_).filter(|c| c.status == status);
@@ -58,7 +58,7 @@ fn to_second(time: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::outcome::KmsResponse;
+    use crate::api::finding::KmsResponse;
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")
@@ -79,17 +79,17 @@ mod tests {
     }
 
     #[test]
-    fn conditions_and_times_follow_the_outcomes_of_one_object() {
+    fn conditions_and_times_follow_the_findings_of_one_object() {
         let (one, two, three) = (
             at("2026-11-24T01:00:00.5Z"),
             at("2026-11-24T02:00:00Z"),
             at("2026-11-24T03:00:00Z"),
         );
-        let unavailable = Outcome::KmsUnavailable {
+        let unavailable = Finding::KmsUnavailable {
             key: Box::default(),
             response: KmsResponse::default(),
         };
-        let synced = Outcome::Synced {
+        let synced = Finding::Synced {
             entries: 2,
             generation: 2,
             older_than: None,
@@ -115,10 +115,10 @@ mod tests {
         assert_eq!(
             conditions(&first, &unavailable, Kept::Nothing, 1, two),
             first,
-            "a repeated outcome changes nothing"
+            "a repeated finding changes nothing"
         );
 
-        let throttled = Outcome::KmsThrottled {
+        let throttled = Finding::KmsThrottled {
             key: Box::default(),
             response: KmsResponse::default(),
         };
@@ -140,7 +140,7 @@ mod tests {
             [("Ready", "True", "Synced", "2026-11-24T03:00:00Z".to_owned())]
         );
 
-        let integrity = Outcome::IntegrityError { elsewhere: None };
+        let integrity = Finding::IntegrityError { elsewhere: None };
         let fourth = conditions(&third, &integrity, Kept::Generation(2), 3, three);
         assert_eq!(
             short(&fourth).iter().map(|c| (c.0, c.1)).collect::<Vec<_>>(),
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn new_request_id_alone_changes_nothing() {
-        let denied = |code: &str, id: &str| Outcome::KmsDenied {
+        let denied = |code: &str, id: &str| Finding::KmsDenied {
             identity: "x".into(),
             key: Box::default(),
             response: KmsResponse {
@@ -173,18 +173,18 @@ mod tests {
             first[0].message
         );
         let repeated =
-            |outcome: &Outcome, kept, generation| conditions(&first, outcome, kept, generation, late);
+            |finding: &Finding, kept, generation| conditions(&first, finding, kept, generation, late);
         assert_eq!(repeated(&denied("A", "r-2"), Kept::Nothing, 1), first);
         let next_generation = repeated(&denied("A", "r-2"), Kept::Nothing, 2);
         assert_eq!(
             next_generation[0].message, first[0].message,
             "reason and code are the same"
         );
-        for (outcome, kept) in [
+        for (finding, kept) in [
             (denied("B", "r-2"), Kept::Nothing),
             (denied("A", "r-2"), Kept::Generation(1)),
         ] {
-            let changed = repeated(&outcome, kept, 1);
+            let changed = repeated(&finding, kept, 1);
             assert!(
                 changed[0].message.contains("request r-2"),
                 "{}",
@@ -197,7 +197,7 @@ mod tests {
     fn times_equal_those_read_back() {
         let made = conditions(
             &[],
-            &Outcome::IntegrityError { elsewhere: None },
+            &Finding::IntegrityError { elsewhere: None },
             Kept::Nothing,
             1,
             at("2026-11-24T01:00:00.9Z"),

@@ -1,9 +1,9 @@
-//! The text of an outcome for human readers: the cause, the current state, the next step. One line of at most 1024
+//! The text of a finding for human readers: the cause, the current state, the next step. One line of at most 1024
 //! bytes, without any value of a Secret, naming only commands and flags that exist.
 
 use std::fmt;
 
-use super::outcome::{Kept, KmsResponse, NotRestored, Outcome, Rejection, Unsupported};
+use super::finding::{Finding, Kept, KmsResponse, NotRestored, Rejection, Unsupported};
 use super::text;
 use crate::envelope::PolicyError;
 
@@ -36,13 +36,13 @@ impl KmsResponse {
     }
 }
 
-impl Outcome {
+impl Finding {
     /// Returns the message of the conditions: the cause, the current state, the next step.
     pub fn message(&self, kept: Kept) -> String {
         text::message(&self.sentence(kept))
     }
 
-    /// Whether `message`, which is this outcome's, equals `earlier` except for the KMS request id.
+    /// Whether `message`, which is this finding's, equals `earlier` except for the KMS request id.
     pub fn repeats(&self, message: &str, earlier: &str) -> bool {
         let request = self.response().and_then(KmsResponse::request);
         let Some((head, tail)) = request.and_then(|request| message.split_once(&request)) else {
@@ -66,7 +66,7 @@ impl Outcome {
         };
         let detail = text::field(detail);
         let cause = match self {
-            Outcome::KmsUnavailable { .. } | Outcome::CredentialsUnavailable { .. } => {
+            Finding::KmsUnavailable { .. } | Finding::CredentialsUnavailable { .. } => {
                 let code_and_request = KmsResponse {
                     message: None,
                     ..response.clone()
@@ -83,7 +83,7 @@ impl Outcome {
     fn sentence(&self, kept: Kept) -> String {
         use text::field;
         match self {
-            Outcome::Synced {
+            Finding::Synced {
                 entries,
                 generation,
                 older_than,
@@ -97,13 +97,13 @@ impl Outcome {
                 });
                 format!("secret holds {entries} from generation {generation}{rollback}")
             }
-            Outcome::Progressing { key } => {
+            Finding::Progressing { key } => {
                 format!(
                     "waiting for capacity to call {}; {kept}; no action needed",
                     field(&key.uri)
                 )
             }
-            Outcome::KmsUnavailable { key, .. } => {
+            Finding::KmsUnavailable { key, .. } => {
                 let region = key.region.as_deref().map(field);
                 let region = region.map_or_else(String::new, |region| format!(" in {region}"));
                 format!(
@@ -112,35 +112,35 @@ impl Outcome {
                     field(&key.service)
                 )
             }
-            Outcome::KmsThrottled { key, response } => format!(
+            Finding::KmsThrottled { key, response } => format!(
                 "{} is throttling calls for {}{response}; {kept}; retrying with backoff; raise the quota if this \
                  persists",
                 field(&key.service),
                 field(&key.uri)
             ),
-            Outcome::CredentialsUnavailable { key, source, .. } => format!(
+            Finding::CredentialsUnavailable { key, source, .. } => format!(
                 "no valid credentials for {} from {}; {kept}; check the controller's credentials",
                 field(&key.service),
                 field(source)
             ),
-            Outcome::ApiUnavailable { request, code } => {
+            Finding::ApiUnavailable { request, code } => {
                 let code = field(code);
                 format!("{request} failed ({code}); {kept}; retrying with backoff")
             }
-            Outcome::SealTimeInFuture { time } => {
+            Finding::SealTimeInFuture { time } => {
                 let time = field(time);
                 format!(
                     "sealed at {time}, ahead of the controller's clock; {kept}; check the clocks or re-seal"
                 )
             }
-            Outcome::SecretMissing { cause } => not_restored("deleted", cause),
-            Outcome::SecretDrifted { cause } => not_restored("edited", cause),
-            Outcome::InvalidDocument { field: path, what } => format!(
+            Finding::SecretMissing { cause } => not_restored("deleted", cause),
+            Finding::SecretDrifted { cause } => not_restored("edited", cause),
+            Finding::InvalidDocument { field: path, what } => format!(
                 "{}: {}; {kept}; re-seal the document with envelope seal",
                 field(path),
                 field(what)
             ),
-            Outcome::UnsupportedDocument { unsupported } => {
+            Finding::UnsupportedDocument { unsupported } => {
                 let version = env!("CARGO_PKG_VERSION");
                 let unsupported = match unsupported {
                     Unsupported::Format(format) => format!("format {}", field(format)),
@@ -150,8 +150,8 @@ impl Outcome {
                     "{unsupported} requires a controller newer than {version}; {kept}; upgrade the controller"
                 )
             }
-            Outcome::PolicyDenied { error, namespace } => denied(error, &field(namespace), kept),
-            Outcome::NoUsableKey {
+            Finding::PolicyDenied { error, namespace } => denied(error, &field(namespace), kept),
+            Finding::NoUsableKey {
                 keys,
                 namespace,
                 advice,
@@ -161,7 +161,7 @@ impl Outcome {
                 field(namespace),
                 field(advice)
             ),
-            Outcome::KmsDenied {
+            Finding::KmsDenied {
                 identity,
                 key,
                 response,
@@ -170,7 +170,7 @@ impl Outcome {
                 field(identity),
                 field(&key.uri)
             ),
-            Outcome::KmsMisconfigured {
+            Finding::KmsMisconfigured {
                 key,
                 response,
                 advice,
@@ -180,12 +180,12 @@ impl Outcome {
                 field(advice)
             ),
             // "or rewrap to another", once `envelope rewrap` is built.
-            Outcome::KmsKeyUnusable { key, state, response } => format!(
+            Finding::KmsKeyUnusable { key, state, response } => format!(
                 "{} is {}{response}; {kept}; enable the KMS key or re-seal with another",
                 field(&key.uri),
                 field(state)
             ),
-            Outcome::IntegrityError { elsewhere } => {
+            Finding::IntegrityError { elsewhere } => {
                 let hint = elsewhere.as_deref().map_or_else(String::new, |place| {
                     format!(" (its annotation says it was sealed for {})", field(place))
                 });
@@ -195,16 +195,16 @@ impl Outcome {
                 )
             }
             // To add: "or set --rollback=warn", once that flag is built.
-            Outcome::RollbackRefused { time, highest } => {
+            Finding::RollbackRefused { time, highest } => {
                 format!("sealed at {time}, but {highest} was already seen; {kept}; re-seal")
             }
-            Outcome::RenderError { error } => format!(
+            Finding::RenderError { error } => format!(
                 "template {}, line {}: {}; {kept}; fix the template and re-seal",
                 field(&error.entry),
                 error.line,
                 error.kind
             ),
-            Outcome::Conflict {
+            Finding::Conflict {
                 name,
                 namespace,
                 owner,
@@ -222,7 +222,7 @@ impl Outcome {
                     ),
                 }
             }
-            Outcome::ImmutableSecret {
+            Finding::ImmutableSecret {
                 name,
                 holds,
                 generation,
@@ -235,17 +235,17 @@ impl Outcome {
                     field(name)
                 )
             }
-            Outcome::SecretRejected {
+            Finding::SecretRejected {
                 rejection: Rejection::TypeChange(name),
             } => format!(
                 "the type of a secret cannot be changed: delete secret {} or use a new name",
                 field(name)
             ),
-            Outcome::SecretRejected { rejection } => {
+            Finding::SecretRejected { rejection } => {
                 let (reason, advice) = rejected(rejection);
                 format!("the API server rejected the secret: {reason}; {kept}; {advice}")
             }
-            Outcome::ApiForbidden {
+            Finding::ApiForbidden {
                 verb,
                 resource,
                 namespace,

@@ -2,7 +2,7 @@ use super::*;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use crate::api::outcome::KmsKey;
+use crate::api::finding::KmsKey;
 use crate::api::reason::Reason;
 use crate::api::sealed_elsewhere;
 use crate::envelope::render::{RenderError, RenderErrorKind};
@@ -12,9 +12,9 @@ fn time(text: &str) -> SealTime {
     SealTime::parse(text).expect("a time")
 }
 
-/// One outcome per reason, with every field set to `text`, and the expected message.
+/// One finding per reason, with every field set to `text`, and the expected message.
 #[expect(clippy::too_many_lines, reason = "one row per reason")]
-fn table(text: &str) -> Vec<(Outcome, &'static str)> {
+fn table(text: &str) -> Vec<(Finding, &'static str)> {
     let s = || text.to_owned();
     let response = || KmsResponse {
         code: Some(s()),
@@ -31,7 +31,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
     };
     vec![
         (
-            Outcome::Synced {
+            Finding::Synced {
                 entries: 3,
                 generation: 4,
                 older_than: None,
@@ -39,11 +39,11 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
             "secret holds 3 entries from generation 4",
         ),
         (
-            Outcome::Progressing { key: key() },
+            Finding::Progressing { key: key() },
             "waiting for capacity to call tencent-kms://ap-guangzhou/x; {kept}; no action needed",
         ),
         (
-            Outcome::KmsUnavailable {
+            Finding::KmsUnavailable {
                 key: key(),
                 response: response(),
             },
@@ -51,7 +51,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
              KMS or network needs repair",
         ),
         (
-            Outcome::KmsThrottled {
+            Finding::KmsThrottled {
                 key: key(),
                 response: response(),
             },
@@ -59,7 +59,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
              backoff; raise the quota if this persists",
         ),
         (
-            Outcome::CredentialsUnavailable {
+            Finding::CredentialsUnavailable {
                 key: key(),
                 source: s(),
                 response: response(),
@@ -67,39 +67,39 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
             "no valid credentials for Tencent Cloud KMS from x; {kept}; check the controller's credentials",
         ),
         (
-            Outcome::ApiUnavailable {
+            Finding::ApiUnavailable {
                 request: "writing the secret",
                 code: s(),
             },
             "writing the secret failed (x); {kept}; retrying with backoff",
         ),
         (
-            Outcome::SealTimeInFuture { time: s() },
+            Finding::SealTimeInFuture { time: s() },
             "sealed at x, ahead of the controller's clock; {kept}; check the clocks or re-seal",
         ),
         (
-            Outcome::SecretMissing {
+            Finding::SecretMissing {
                 cause: NotRestored::Failed(Reason::KmsUnavailable),
             },
             "the secret was deleted and cannot be restored yet: the KMS cannot be reached (KmsUnavailable); retrying \
              with backoff",
         ),
         (
-            Outcome::SecretDrifted {
+            Finding::SecretDrifted {
                 cause: NotRestored::Failed(Reason::ApiUnavailable),
             },
             "the secret was edited and cannot be restored yet: writing the Secret failed (ApiUnavailable); retrying \
              with backoff",
         ),
         (
-            Outcome::InvalidDocument {
+            Finding::InvalidDocument {
                 field: s(),
                 what: s(),
             },
             "x: x; {kept}; re-seal the document with envelope seal",
         ),
         (
-            Outcome::UnsupportedDocument {
+            Finding::UnsupportedDocument {
                 unsupported: Unsupported::Format(s()),
             },
             concat!(
@@ -109,7 +109,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
             ),
         ),
         (
-            Outcome::PolicyDenied {
+            Finding::PolicyDenied {
                 error: PolicyError::Audience(s()),
                 namespace: s(),
             },
@@ -117,7 +117,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
              an allowed audience",
         ),
         (
-            Outcome::NoUsableKey {
+            Finding::NoUsableKey {
                 keys: vec![uri(), s()],
                 namespace: s(),
                 advice: "allow one with --allow-key, or re-seal with an allowed KMS key".to_owned(),
@@ -126,7 +126,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
              re-seal with an allowed KMS key",
         ),
         (
-            Outcome::KmsDenied {
+            Finding::KmsDenied {
                 identity: s(),
                 key: key(),
                 response: response(),
@@ -135,7 +135,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
              then set envelope-secrets.io/reconcile-at",
         ),
         (
-            Outcome::KmsMisconfigured {
+            Finding::KmsMisconfigured {
                 key: key(),
                 response: KmsResponse {
                     message: Some(s()),
@@ -146,7 +146,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
             "Tencent Cloud KMS rejected the request (x); {kept}; x",
         ),
         (
-            Outcome::KmsKeyUnusable {
+            Finding::KmsKeyUnusable {
                 key: key(),
                 state: s(),
                 response: KmsResponse::default(),
@@ -154,20 +154,20 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
             "tencent-kms://ap-guangzhou/x is x; {kept}; enable the KMS key or re-seal with another",
         ),
         (
-            Outcome::IntegrityError { elsewhere: Some(s()) },
+            Finding::IntegrityError { elsewhere: Some(s()) },
             "the document cannot be opened: it was changed after sealing, or sealed for another namespace, name or KMS \
              key; {kept}; run envelope open on the file and re-seal it; retrying with backoff (its annotation says it \
              was sealed for x)",
         ),
         (
-            Outcome::RollbackRefused {
+            Finding::RollbackRefused {
                 time: time("2026-11-23T17:00:00Z"),
                 highest: time("2026-11-24T17:00:00Z"),
             },
             "sealed at 2026-11-23T17:00:00Z, but 2026-11-24T17:00:00Z was already seen; {kept}; re-seal",
         ),
         (
-            Outcome::RenderError {
+            Finding::RenderError {
                 error: RenderError {
                     entry: s(),
                     line: 3,
@@ -177,7 +177,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
             "template x, line 3: no entry has the name that is looked up; {kept}; fix the template and re-seal",
         ),
         (
-            Outcome::Conflict {
+            Finding::Conflict {
                 name: s(),
                 namespace: s(),
                 owner: Some(s()),
@@ -186,7 +186,7 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
              delete secret x --namespace x",
         ),
         (
-            Outcome::ImmutableSecret {
+            Finding::ImmutableSecret {
                 name: s(),
                 holds: Some(3),
                 generation: 4,
@@ -194,13 +194,13 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
             "secret x is immutable and holds generation 3; delete it to apply generation 4, or use a new name",
         ),
         (
-            Outcome::SecretRejected {
+            Finding::SecretRejected {
                 rejection: Rejection::Invalid(vec![s(), s()]),
             },
             "the API server rejected the secret: invalid x, x; {kept}; fix these fields and re-seal",
         ),
         (
-            Outcome::ApiForbidden {
+            Finding::ApiForbidden {
                 verb: s(),
                 resource: "secrets",
                 namespace: s(),
@@ -211,16 +211,16 @@ fn table(text: &str) -> Vec<(Outcome, &'static str)> {
 }
 
 /// Variants of the messages above.
-fn variants(text: &str) -> Vec<(Outcome, &'static str)> {
+fn variants(text: &str) -> Vec<(Finding, &'static str)> {
     let s = || text.to_owned();
-    let denied = |error| Outcome::PolicyDenied {
+    let denied = |error| Finding::PolicyDenied {
         error,
         namespace: s(),
     };
-    let rejected = |rejection| Outcome::SecretRejected { rejection };
+    let rejected = |rejection| Finding::SecretRejected { rejection };
     vec![
         (
-            Outcome::Synced {
+            Finding::Synced {
                 entries: 1,
                 generation: 4,
                 older_than: Some(time("2026-11-24T17:00:00Z")),
@@ -228,7 +228,7 @@ fn variants(text: &str) -> Vec<(Outcome, &'static str)> {
             "secret holds 1 entry from generation 4; this seal is older than one already seen (2026-11-24T17:00:00Z)",
         ),
         (
-            Outcome::UnsupportedDocument {
+            Finding::UnsupportedDocument {
                 unsupported: Unsupported::Field(s()),
             },
             concat!(
@@ -256,12 +256,12 @@ fn variants(text: &str) -> Vec<(Outcome, &'static str)> {
             "rule reserved-names does not allow annotation x in namespace x; {kept}; re-seal without it",
         ),
         (
-            Outcome::IntegrityError { elsewhere: None },
+            Finding::IntegrityError { elsewhere: None },
             "the document cannot be opened: it was changed after sealing, or sealed for another namespace, name or KMS \
              key; {kept}; run envelope open on the file and re-seal it; retrying with backoff",
         ),
         (
-            Outcome::Conflict {
+            Finding::Conflict {
                 name: s(),
                 namespace: s(),
                 owner: None,
@@ -270,7 +270,7 @@ fn variants(text: &str) -> Vec<(Outcome, &'static str)> {
              secret x --namespace x",
         ),
         (
-            Outcome::ImmutableSecret {
+            Finding::ImmutableSecret {
                 name: s(),
                 holds: None,
                 generation: 4,
@@ -300,17 +300,17 @@ fn variants(text: &str) -> Vec<(Outcome, &'static str)> {
 
 #[test]
 fn every_condition_reason_has_its_message() {
-    let covered: BTreeSet<Reason> = table("x").iter().map(|(outcome, _)| outcome.reason()).collect();
+    let covered: BTreeSet<Reason> = table("x").iter().map(|(finding, _)| finding.reason()).collect();
     let wanted: BTreeSet<Reason> = Reason::ALL
         .iter()
         .copied()
         .filter(|r| r.verdict().is_some())
         .collect();
     assert_eq!(covered, wanted);
-    for (outcome, expected) in table("x").into_iter().chain(variants("x")) {
+    for (finding, expected) in table("x").into_iter().chain(variants("x")) {
         for kept in [Kept::Generation(3), Kept::Nothing] {
             assert_eq!(
-                outcome.message(kept),
+                finding.message(kept),
                 expected.replace("{kept}", &kept.to_string())
             );
         }
@@ -319,9 +319,9 @@ fn every_condition_reason_has_its_message() {
 
 #[test]
 fn note_adds_the_error_of_the_kms_or_network() {
-    for (outcome, added) in [
+    for (finding, added) in [
         (
-            Outcome::KmsUnavailable {
+            Finding::KmsUnavailable {
                 key: Box::default(),
                 response: KmsResponse {
                     message: Some("cannot connect to kms.example: refused".into()),
@@ -331,7 +331,7 @@ fn note_adds_the_error_of_the_kms_or_network() {
             "; cause: cannot connect to kms.example: refused",
         ),
         (
-            Outcome::CredentialsUnavailable {
+            Finding::CredentialsUnavailable {
                 key: Box::default(),
                 source: "environment".into(),
                 response: KmsResponse {
@@ -343,7 +343,7 @@ fn note_adds_the_error_of_the_kms_or_network() {
             "; cause: no such key (AuthFailure, request r-1)",
         ),
         (
-            Outcome::KmsDenied {
+            Finding::KmsDenied {
                 identity: "x".into(),
                 key: Box::default(),
                 response: KmsResponse {
@@ -356,7 +356,7 @@ fn note_adds_the_error_of_the_kms_or_network() {
         ),
         // Without a code, the message already contains it.
         (
-            Outcome::KmsMisconfigured {
+            Finding::KmsMisconfigured {
                 key: Box::default(),
                 response: KmsResponse {
                     message: Some("detail".into()),
@@ -366,10 +366,10 @@ fn note_adds_the_error_of_the_kms_or_network() {
             },
             "",
         ),
-        (Outcome::IntegrityError { elsewhere: None }, ""),
+        (Finding::IntegrityError { elsewhere: None }, ""),
     ] {
-        let message = outcome.message(Kept::Nothing);
-        assert_eq!(outcome.note(&message), format!("{message}{added}"));
+        let message = finding.message(Kept::Nothing);
+        assert_eq!(finding.note(&message), format!("{message}{added}"));
     }
 }
 
@@ -380,16 +380,16 @@ fn hostile_fields_leave_messages_single_line_and_bounded() {
         "\u{1b}[2J\r\n".repeat(300),
         "local://".repeat(500),
     ] {
-        for (outcome, _) in table(&hostile).into_iter().chain(variants(&hostile)) {
-            let message = outcome.message(Kept::Generation(i64::MAX));
+        for (finding, _) in table(&hostile).into_iter().chain(variants(&hostile)) {
+            let message = finding.message(Kept::Generation(i64::MAX));
             assert!(
                 message.len() <= text::MAX_MESSAGE,
                 "{}: {}",
-                outcome.reason(),
+                finding.reason(),
                 message.len()
             );
             assert!(!message.contains(char::is_control), "{message:?}");
-            assert!(outcome.note(&message).len() <= text::MAX_MESSAGE);
+            assert!(finding.note(&message).len() <= text::MAX_MESSAGE);
         }
     }
 }
@@ -398,7 +398,7 @@ fn hostile_fields_leave_messages_single_line_and_bounded() {
 fn advice_survives_names_of_maximum_length() {
     let name = "n".repeat(253);
     let owner = format!("SealedSecret {name}");
-    let message = Outcome::Conflict {
+    let message = Finding::Conflict {
         name: name.clone(),
         namespace: "s".repeat(63),
         owner: Some(owner),
@@ -420,14 +420,14 @@ fn structure_and_policy_errors_map_to_reasons() {
         what: "is unknown".into(),
         kind,
     };
-    let reason = |kind| Outcome::from(&structure(kind)).reason();
+    let reason = |kind| Finding::from(&structure(kind)).reason();
     assert_eq!(reason(StructureKind::Invalid), Reason::InvalidDocument);
     assert_eq!(reason(StructureKind::UnknownField), Reason::UnsupportedDocument);
     assert_eq!(
         reason(StructureKind::UnknownFormat("es2".into())),
         Reason::UnsupportedDocument
     );
-    let policy = |error| Outcome::from_policy(error, "prod").reason();
+    let policy = |error| Finding::from_policy(error, "prod").reason();
     assert_eq!(policy(PolicyError::Audience("x".into())), Reason::PolicyDenied);
     assert_eq!(
         policy(PolicyError::SealTimeInFuture("9999-12-31T00:00:00Z".into())),
@@ -466,12 +466,12 @@ fn planned(reason: Reason) -> &'static str {
 /// The tables of docs/troubleshooting.md.
 fn documentation() -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let conditions = table("...").into_iter().map(|(outcome, _)| {
-        let (reason, verdict) = (outcome.reason(), outcome.verdict());
+    let conditions = table("...").into_iter().map(|(finding, _)| {
+        let (reason, verdict) = (finding.reason(), finding.verdict());
         let second = verdict
             .second_condition()
             .map_or_else(String::new, |type_| format!(", {type_}"));
-        let message = outcome
+        let message = finding
             .message(Kept::Nothing)
             .replace(&Kept::Nothing.to_string(), "{kept}");
         let (ready, summary, message) = (
@@ -512,10 +512,10 @@ fn controller_sources() -> String {
 #[test]
 fn planned_reasons_are_not_reported_by_the_controller() {
     let sources = controller_sources();
-    assert!(sources.contains("Outcome::Conflict {") && sources.contains("Reason::SecretCreated"));
+    assert!(sources.contains("Finding::Conflict {") && sources.contains("Reason::SecretCreated"));
     for reason in Reason::ALL.iter().filter(|reason| reason.is_planned()) {
         let use_ = match reason.verdict() {
-            Some(_) => format!("Outcome::{reason} {{"),
+            Some(_) => format!("Finding::{reason} {{"),
             None => format!("Reason::{reason}"),
         };
         assert!(

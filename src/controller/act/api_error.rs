@@ -3,7 +3,7 @@
 
 use kube::core::Status;
 
-use crate::api::{Outcome, Rejection};
+use crate::api::{Finding, Rejection};
 use crate::controller::client::TimedOut;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::kind::Kind;
@@ -22,7 +22,7 @@ pub(in crate::controller) enum ApiError {
     /// This controller is no longer the writer: its token has expired, and nothing was sent.
     NotWriter,
     /// Any other failure, as reported in the status.
-    Reportable(Box<Outcome>),
+    Reportable(Box<Finding>),
 }
 
 impl ApiError {
@@ -34,8 +34,8 @@ impl ApiError {
 
 const UNREADABLE: &str = "unreadable response";
 
-fn reportable(outcome: Outcome) -> ApiError {
-    ApiError::Reportable(Box::new(outcome))
+fn reportable(finding: Finding) -> ApiError {
+    ApiError::Reportable(Box::new(finding))
 }
 
 /// What a request does, and to what.
@@ -54,7 +54,7 @@ impl Target<'_> {
             (_, Kind::Objects) => "writing the status",
             (_, Kind::Secrets) => "writing the secret",
         };
-        reportable(Outcome::ApiUnavailable { request, code })
+        reportable(Finding::ApiUnavailable { request, code })
     }
 }
 
@@ -98,7 +98,7 @@ fn classify_status(status: &Status, target: Target<'_>) -> ApiError {
         .as_ref()
         .is_some_and(|details| !details.name.is_empty());
     let says = |text: &str| status.message.contains(text);
-    let rejected = |rejection| reportable(Outcome::SecretRejected { rejection });
+    let rejected = |rejection| reportable(Finding::SecretRejected { rejection });
     if causes.iter().any(|cause| cause.reason == "NamespaceTerminating") {
         return ApiError::NamespaceTerminating;
     }
@@ -110,7 +110,7 @@ fn classify_status(status: &Status, target: Target<'_>) -> ApiError {
         409 => ApiError::Conflict,
         404 if named => ApiError::NotFound,
         403 if says("exceeded quota: ") || says("failed quota: ") => rejected(Rejection::Quota),
-        403 => reportable(Outcome::ApiForbidden {
+        403 => reportable(Finding::ApiForbidden {
             // Server-side apply of an absent object also requires permission to create.
             verb: if says(" cannot create resource ") {
                 "create"
@@ -162,13 +162,13 @@ mod tests {
     }
 
     fn rejected(rejection: Rejection) -> ApiError {
-        reportable(Outcome::SecretRejected { rejection })
+        reportable(Finding::SecretRejected { rejection })
     }
 
     #[test]
     fn errors_are_classified_by_status_and_cause() {
         let unavailable = |code: &str| {
-            reportable(Outcome::ApiUnavailable {
+            reportable(Finding::ApiUnavailable {
                 request: "writing the secret",
                 code: code.into(),
             })
@@ -198,7 +198,7 @@ mod tests {
             ),
             (
                 json!({"code": 403, "message": "secrets \"db\" is forbidden: User \"x\" cannot patch resource \"secrets\" in API group \"\" in the namespace \"prod\""}),
-                reportable(Outcome::ApiForbidden {
+                reportable(Finding::ApiForbidden {
                     verb: "patch".into(),
                     resource: "secrets",
                     namespace: "prod".into(),
@@ -206,7 +206,7 @@ mod tests {
             ),
             (
                 json!({"code": 403, "message": "secrets \"db\" is forbidden: User \"x\" cannot create resource \"secrets\" in API group \"\" in the namespace \"prod\""}),
-                reportable(Outcome::ApiForbidden {
+                reportable(Finding::ApiForbidden {
                     verb: "create".into(),
                     resource: "secrets",
                     namespace: "prod".into(),
@@ -263,7 +263,7 @@ mod tests {
         ] {
             assert_eq!(
                 classify(&error, target(&key)),
-                reportable(Outcome::ApiUnavailable {
+                reportable(Finding::ApiUnavailable {
                     request: "writing the secret",
                     code: code.into()
                 })
@@ -283,7 +283,7 @@ mod tests {
             |code: u16| serde_json::from_value(json!({"code": code, "message": "no"})).expect("a status");
         assert_eq!(
             classify(&kube::Error::Api(status(403)), target),
-            reportable(Outcome::ApiForbidden {
+            reportable(Finding::ApiForbidden {
                 verb: "get".into(),
                 resource: "envelopesecrets",
                 namespace: "prod".into(),
@@ -291,7 +291,7 @@ mod tests {
         );
         assert_eq!(
             classify(&kube::Error::Api(status(503)), target),
-            reportable(Outcome::ApiUnavailable {
+            reportable(Finding::ApiUnavailable {
                 request: "reading the envelopesecret",
                 code: "503".into(),
             })

@@ -1,62 +1,62 @@
-//! The status for an outcome. Pure.
+//! The status for a finding. Pure.
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use jiff::Timestamp;
 
 use super::plan::SecretState;
-use crate::api::{Applied, EnvelopeSecretStatus, Kept, NotRestored, Outcome, Sealed, Verdict, conditions};
+use crate::api::{Applied, EnvelopeSecretStatus, Finding, Kept, NotRestored, Sealed, Verdict, conditions};
 use crate::controller::observe::object::Object;
 use crate::envelope::{Rollback, SealMark, SealTime};
 
-/// Returns the outcome for the success that `applied` records.
-pub(in crate::controller) fn synced(applied: &Applied, sealed: Option<&Sealed>) -> Outcome {
+/// Returns the finding for the success that `applied` records.
+pub(in crate::controller) fn synced(applied: &Applied, sealed: Option<&Sealed>) -> Finding {
     let highest = sealed.filter(|sealed| sealed.highest_time > sealed.time);
-    Outcome::Synced {
+    Finding::Synced {
         entries: usize::try_from(applied.entries).unwrap_or_default(),
         generation: applied.generation,
         older_than: highest.and_then(|sealed| SealTime::parse(&sealed.highest_time)),
     }
 }
 
-/// Returns the outcome to report for a failure, given the state of the Secret. A retryable failure changes nothing where
+/// Returns the finding to report for a failure, given the state of the Secret. A retryable failure changes nothing where
 /// the Secret is as written, and a missing or edited Secret is not Ready. `readable` says that this generation's document
 /// was readable, so the Secret's fields could be compared with it.
-pub(in crate::controller) fn reported_outcome(
-    outcome: Outcome,
+pub(in crate::controller) fn reported_finding(
+    finding: Finding,
     object: &Object,
     secret: SecretState,
     readable: bool,
-) -> Outcome {
+) -> Finding {
     let Some(applied) = object
         .status
         .applied
         .as_ref()
-        .filter(|_| outcome.verdict() == Verdict::Retrying)
+        .filter(|_| finding.verdict() == Verdict::Retrying)
     else {
-        return outcome;
+        return finding;
     };
     let same_generation = applied.generation == object.generation;
     match secret {
         SecretState::AsWritten | SecretState::Intact if same_generation => {
             synced(applied, object.status.sealed.as_ref())
         }
-        SecretState::Missing => Outcome::SecretMissing {
-            cause: NotRestored::Failed(outcome.reason()),
+        SecretState::Missing => Finding::SecretMissing {
+            cause: NotRestored::Failed(finding.reason()),
         },
-        SecretState::Drifted if same_generation && readable => Outcome::SecretDrifted {
-            cause: NotRestored::Failed(outcome.reason()),
+        SecretState::Drifted if same_generation && readable => Finding::SecretDrifted {
+            cause: NotRestored::Failed(finding.reason()),
         },
-        _ => outcome,
+        _ => finding,
     }
 }
 
-/// Returns the whole status of `object` for `outcome`, which lists the keys of the document if `accepted` says that it may
+/// Returns the whole status of `object` for `finding`, which lists the keys of the document if `accepted` says that it may
 /// be opened. `ours_exists` says that a Secret of ours exists.
 pub(in crate::controller) fn desired_status(
     object: &Object,
     accepted: bool,
-    outcome: &Outcome,
+    finding: &Finding,
     ours_exists: bool,
     now: Timestamp,
 ) -> EnvelopeSecretStatus {
@@ -70,7 +70,7 @@ pub(in crate::controller) fn desired_status(
         last_handled_reconcile_at: facts.last_handled_reconcile_at.clone(),
         sealed: facts.sealed.clone(),
         applied: facts.applied.clone(),
-        conditions: conditions::conditions(&facts.conditions, outcome, kept, object.generation, now),
+        conditions: conditions::conditions(&facts.conditions, finding, kept, object.generation, now),
         ..EnvelopeSecretStatus::default()
     };
     if let Ok(facts) = &object.summary.facts
@@ -142,8 +142,8 @@ mod tests {
         "2026-11-25T00:00:00Z".parse().expect("a time")
     }
 
-    fn outage() -> Outcome {
-        Outcome::KmsUnavailable {
+    fn outage() -> Finding {
+        Finding::KmsUnavailable {
             key: Box::default(),
             response: KmsResponse::default(),
         }
@@ -153,8 +153,8 @@ mod tests {
     fn unchanged_success_yields_an_equal_status() {
         let object = object(3);
         let applied = object.status.applied.clone().expect("applied");
-        let outcome = synced(&applied, object.status.sealed.as_ref());
-        let status = desired_status(&object, false, &outcome, true, now());
+        let finding = synced(&applied, object.status.sealed.as_ref());
+        let status = desired_status(&object, false, &finding, true, now());
         assert!(object.status.equals(&status), "{status:?}");
     }
 
@@ -174,7 +174,7 @@ mod tests {
     #[test]
     fn outage_changes_no_condition_while_the_secret_is_as_written() {
         let reason =
-            |generation, secret| reported_outcome(outage(), &object(generation), secret, true).reason();
+            |generation, secret| reported_finding(outage(), &object(generation), secret, true).reason();
         assert_eq!(reason(3, SecretState::AsWritten), Reason::Synced);
         assert_eq!(reason(3, SecretState::Intact), Reason::Synced);
         assert_eq!(reason(3, SecretState::Missing), Reason::SecretMissing);
@@ -190,11 +190,11 @@ mod tests {
             "the fields are those of the previous document"
         );
         assert_eq!(reason(4, SecretState::Missing), Reason::SecretMissing);
-        let unread = reported_outcome(outage(), &object(3), SecretState::Drifted, false);
+        let unread = reported_finding(outage(), &object(3), SecretState::Drifted, false);
         assert_eq!(unread.reason(), Reason::KmsUnavailable);
-        let stalled = Outcome::IntegrityError { elsewhere: None };
+        let stalled = Finding::IntegrityError { elsewhere: None };
         assert_eq!(
-            reported_outcome(stalled.clone(), &object(3), SecretState::Missing, true),
+            reported_finding(stalled.clone(), &object(3), SecretState::Missing, true),
             stalled
         );
     }
@@ -205,7 +205,7 @@ mod tests {
         let status = desired_status(
             &object,
             false,
-            &Outcome::IntegrityError { elsewhere: None },
+            &Finding::IntegrityError { elsewhere: None },
             true,
             now(),
         );
@@ -222,7 +222,7 @@ mod tests {
         let gone = desired_status(
             &object,
             false,
-            &Outcome::IntegrityError { elsewhere: None },
+            &Finding::IntegrityError { elsewhere: None },
             false,
             now(),
         );

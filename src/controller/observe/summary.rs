@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::fields::FieldSet;
 use super::shape;
-use crate::api::Outcome;
+use crate::api::Finding;
 use crate::controller::key::ObjectKey;
 use crate::envelope::encoding::to_hex;
 use crate::envelope::names::is_reserved;
@@ -23,7 +23,7 @@ pub(in crate::controller) struct Summary {
     /// Identifies the bytes of the spec within this process.
     spec_hash: u64,
     /// The facts, or why the text is not a valid document.
-    pub(in crate::controller) facts: Result<Facts, Outcome>,
+    pub(in crate::controller) facts: Result<Facts, Finding>,
 }
 
 /// The facts about a structurally valid document.
@@ -102,7 +102,7 @@ impl Summary {
                 uid,
                 "reading the document panicked; report this as a bug"
             );
-            Err(Outcome::InvalidDocument {
+            Err(Finding::InvalidDocument {
                 field: "spec".to_owned(),
                 what: "reading it failed inside the controller; see its log".to_owned(),
             })
@@ -119,10 +119,10 @@ impl Summary {
     }
 }
 
-/// Returns the outcome for a refusal, with texts of bounded length.
-fn refusal(error: &StructureError) -> Outcome {
+/// Returns the finding for a refusal, with texts of bounded length.
+fn refusal(error: &StructureError) -> Finding {
     let cut = |text: &str| text[..text.floor_char_boundary(MAX_TEXT)].to_owned();
-    Outcome::from(&StructureError {
+    Finding::from(&StructureError {
         field: cut(&error.field),
         what: cut(&error.what),
         kind: error.kind.clone(),

@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::clock::now;
 use super::opener::Opening;
-use super::reconciler::{Action, Finished, Reconciler, Snapshot, Step};
-use crate::api::{Applied, Kept, Mode, Outcome, Reason, Rejection, Sealed, healed};
+use super::reconciler::{Finished, Outcome, Reconciler, Snapshot, Step};
+use crate::api::{Applied, Finding, Kept, Mode, Reason, Rejection, Sealed, healed};
 use crate::controller::act::api_error::ApiError;
 use crate::controller::act::secret::{Precondition, SecretBody, cleanup, disown};
 use crate::controller::decide::object_state::Unreported;
@@ -99,19 +99,19 @@ impl Reconciler<'_> {
 
     async fn write_failed(&mut self, snapshot: &Snapshot, error: ApiError, opening: Opening) -> Step {
         self.cache.secret_unknown(self.key);
-        let outcome = match error {
+        let finding = match error {
             ApiError::Conflict => {
                 self.opening = Some(opening);
                 return self.read_secret().await;
             }
             ApiError::NotFound | ApiError::NamespaceTerminating | ApiError::NotWriter => {
-                return Step::Finished(Finished::silently(Action::Terminating));
+                return Step::Finished(Finished::silently(Outcome::Terminating));
             }
             ApiError::ImmutableField(fields)
                 if fields.iter().any(|field| field == "data" || field == "immutable") =>
             {
                 let applied = snapshot.object.status.applied.as_ref();
-                Outcome::ImmutableSecret {
+                Finding::ImmutableSecret {
                     name: self.key.name.to_string(),
                     holds: applied.map(|applied| applied.generation),
                     generation: snapshot.object.generation,
@@ -120,19 +120,19 @@ impl Reconciler<'_> {
             ApiError::ImmutableField(fields) if fields == ["type"] => {
                 return self.recreate(snapshot, opening).await;
             }
-            ApiError::ImmutableField(fields) => Outcome::SecretRejected {
+            ApiError::ImmutableField(fields) => Finding::SecretRejected {
                 rejection: Rejection::Invalid(fields),
             },
-            ApiError::Reportable(outcome) => {
-                let outcome = *outcome;
-                if has_obsolete_owner(snapshot, &outcome) {
+            ApiError::Reportable(finding) => {
+                let finding = *finding;
+                if has_obsolete_owner(snapshot, &finding) {
                     self.opening = Some(opening);
                     return self.remove_obsolete_owners(snapshot).await;
                 }
-                outcome
+                finding
             }
         };
-        self.fail(snapshot, outcome).await
+        self.fail(snapshot, finding).await
     }
 
     /// Removes the ownerReferences to earlier incarnations of the object, then plans again.
@@ -143,10 +143,10 @@ impl Reconciler<'_> {
             _ => None,
         };
         if let Some(operations) = operations
-            && let Err(ApiError::Reportable(outcome)) =
+            && let Err(ApiError::Reportable(finding)) =
                 self.context.writer.patch_secret(self.key, operations).await
         {
-            return self.fail(snapshot, *outcome).await;
+            return self.fail(snapshot, *finding).await;
         }
         self.read_secret().await
     }
@@ -160,11 +160,11 @@ impl Reconciler<'_> {
         facts: &SecretFacts,
     ) -> Step {
         let before = snapshot.object.status.clone();
-        let (time, action) = match (&before.applied, cause) {
-            (Some(applied), Cause::Verify) => (applied.time.clone(), Action::Verified),
+        let (time, outcome) = match (&before.applied, cause) {
+            (Some(applied), Cause::Verify) => (applied.time.clone(), Outcome::Verified),
             _ => (
                 Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-                Action::Written,
+                Outcome::Written,
             ),
         };
         let document = snapshot.object.summary.facts.as_ref().ok();
@@ -203,7 +203,7 @@ impl Reconciler<'_> {
             self.send_event(&snapshot, Reason::RollbackDetected, true, note);
         }
         snapshot.object.set_applied(applied, sealed);
-        self.report_synced(&snapshot, action).await
+        self.report_synced(&snapshot, outcome).await
     }
 
     /// Logs the write of a Secret and sends its event.
@@ -227,9 +227,9 @@ impl Reconciler<'_> {
 
 /// Whether an earlier incarnation of the object still is the Secret's controller: the API server rejects a write that
 /// would add a second one.
-fn has_obsolete_owner(snapshot: &Snapshot, outcome: &Outcome) -> bool {
+fn has_obsolete_owner(snapshot: &Snapshot, finding: &Finding) -> bool {
     let names_owners = |field: &String| field.starts_with("metadata.ownerReferences");
-    let rejected = matches!(outcome, Outcome::SecretRejected { rejection: Rejection::Invalid(fields) }
+    let rejected = matches!(finding, Finding::SecretRejected { rejection: Rejection::Invalid(fields) }
         if fields.iter().any(names_owners));
     let owned_by_another = |facts: &SecretFacts| {
         matches!(facts.holder, Holder::Object(_)) && !facts.holder.is_exactly(&snapshot.object.uid)

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::queue::Queue;
 use super::reader::Reader;
-use crate::api::Outcome;
+use crate::api::Finding;
 use crate::controller::act::cluster::Cluster;
 use crate::controller::act::events::Events;
 use crate::controller::act::writer::Writer;
@@ -29,7 +29,7 @@ pub(in crate::controller) struct Context {
     pub(in crate::controller) cluster: Cluster,
     pub(in crate::controller) writer: Writer,
     pub(in crate::controller) reader: Reader,
-    pub(in crate::controller) broker: Broker<Outcome>,
+    pub(in crate::controller) broker: Broker<Finding>,
     pub(in crate::controller) events: Events,
     pub(in crate::controller) schema: Arc<Schema>,
     pub(in crate::controller) metrics: Arc<Metrics>,

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::context::Context;
 use super::reconciler::{Reconciler, Snapshot};
-use crate::api::Outcome;
+use crate::api::Finding;
 use crate::controller::act::api_error::ApiError;
 use crate::controller::key::ObjectKey;
 use crate::envelope::Accepted;
@@ -18,7 +18,7 @@ pub(in crate::controller) async fn document(
     key: &ObjectKey,
     uid: &str,
     generation: i64,
-) -> Result<Option<Arc<RawValue>>, Outcome> {
+) -> Result<Option<Arc<RawValue>>, Finding> {
     if let Some(kept) = context.stores.documents().get(key, uid, generation) {
         return Ok(Some(kept));
     }
@@ -30,7 +30,7 @@ pub(in crate::controller) async fn document(
             }
             Ok(None)
         }
-        Err(ApiError::Reportable(outcome)) => Err(*outcome),
+        Err(ApiError::Reportable(finding)) => Err(*finding),
         Err(_) => Ok(None),
     }
 }

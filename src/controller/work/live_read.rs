@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::reconciler::{Action, LiveRead, Reconciler, Step};
+use super::reconciler::{LiveRead, Outcome, Reconciler, Step};
 use crate::api::MANAGED_LABEL;
 use crate::controller::act::api_error::ApiError;
 use crate::controller::observe::secret_facts::{Holder, SecretFacts};
@@ -74,9 +74,9 @@ impl Reconciler<'_> {
         match error {
             ApiError::NotFound | ApiError::NamespaceTerminating => self.finish_gone(),
             ApiError::Conflict | ApiError::ImmutableField(_) | ApiError::NotWriter => {
-                Step::Finished(self.retry_later(Action::ReadFailed))
+                Step::Finished(self.retry_later(Outcome::ReadFailed))
             }
-            ApiError::Reportable(outcome) => Step::Unread(*outcome),
+            ApiError::Reportable(finding) => Step::Unread(*finding),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use crate::api::Outcome;
+use crate::api::Finding;
 use crate::controller::decide::plan::Cause;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
@@ -18,7 +18,7 @@ pub(in crate::controller) struct Opening {
     /// The uid and generation of the object whose document was opened.
     pub(in crate::controller) uid: Arc<str>,
     pub(in crate::controller) generation: i64,
-    pub(in crate::controller) result: Result<Box<Opened>, Outcome>,
+    pub(in crate::controller) result: Result<Box<Opened>, Finding>,
     /// Limits the number of open documents; released on drop.
     pub(in crate::controller) _slot: Option<Slot>,
 }

@@ -1,4 +1,4 @@
-//! The controller as the host of the KMS broker: it provides documents and turns answers into outcomes.
+//! The controller as the host of the KMS broker: it provides documents and turns answers into findings.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -6,8 +6,8 @@ use futures::future::BoxFuture;
 use super::context::Context;
 use super::document::document;
 use super::opener::Opening;
-use super::reader::outcome_of;
-use crate::api::{KmsKey, KmsResponse, Outcome};
+use super::reader::finding_of;
+use crate::api::{Finding, KmsKey, KmsResponse};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
 use crate::envelope::OpenError;
@@ -15,9 +15,9 @@ use crate::kms::KmsError;
 use crate::kms::broker::{Answer, Document, Host, Note, ObjectName, Request};
 
 impl Host for Context {
-    type Refusal = Outcome;
+    type Refusal = Finding;
 
-    fn document<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Document<Outcome>> {
+    fn document<'a>(&'a self, request: &'a Request) -> BoxFuture<'a, Document<Finding>> {
         async move {
             let key = key_of(&request.object);
             let object = self.stores.cache(&key).and_then(|cache| cache.object(&key));
@@ -30,12 +30,12 @@ impl Host for Context {
             let spec = match document(self, &key, &request.uid, request.generation).await {
                 Ok(Some(spec)) => spec,
                 Ok(None) => return Document::Gone,
-                Err(outcome) => return Document::Refused(outcome),
+                Err(finding) => return Document::Refused(finding),
             };
             self.metrics.document_parsed("opening");
             match self.reader.accept(&key, &spec) {
                 Ok(accepted) => Document::Accepted(Box::new(accepted)),
-                Err(outcome) => Document::Refused(outcome),
+                Err(finding) => Document::Refused(finding),
             }
         }
         .boxed()
@@ -66,16 +66,16 @@ fn key_of(name: &ObjectName) -> ObjectKey {
 
 /// Converts an answer for the document of `object`; `None` if there was nothing to open any more.
 pub(in crate::controller) fn opening_of(
-    answer: Answer<Outcome>,
+    answer: Answer<Finding>,
     key: &ObjectKey,
     object: &Object,
 ) -> Option<Opening> {
     let (result, slot) = match answer {
         Answer::Opened(opened, slot) => (Ok(opened), Some(slot)),
-        Answer::Refused(outcome) => (Err(outcome), None),
+        Answer::Refused(finding) => (Err(finding), None),
         Answer::Failed(error) => {
             log_details(&error, key, object);
-            (Err(outcome_of(error, key, object)), None)
+            (Err(finding_of(error, key, object)), None)
         }
         Answer::Broken => (Err(broken(key, object)), None),
         Answer::Gone => return None,
@@ -89,7 +89,7 @@ pub(in crate::controller) fn opening_of(
 }
 
 /// Reports a panic. Its payload may quote the document.
-fn broken(key: &ObjectKey, object: &Object) -> Outcome {
+fn broken(key: &ObjectKey, object: &Object) -> Finding {
     let (namespace, name, uid) = (&*key.namespace, &*key.name, &*object.uid);
     let generation = object.generation;
     tracing::error!(
@@ -99,7 +99,7 @@ fn broken(key: &ObjectKey, object: &Object) -> Outcome {
         generation,
         "opening the document panicked; retrying with backoff; report this as a bug"
     );
-    Outcome::KmsUnavailable {
+    Finding::KmsUnavailable {
         key: Box::new(KmsKey {
             service: "the KMS".to_owned(),
             ..KmsKey::default()

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use super::opener::Opening;
-use super::reconciler::{Action, Finished, Reconciler, Snapshot, Step};
-use crate::api::{Outcome, Rejection};
+use super::reconciler::{Finished, Outcome, Reconciler, Snapshot, Step};
+use crate::api::{Finding, Rejection};
 use crate::controller::act::api_error::ApiError;
 use crate::controller::act::secret::{Precondition, is_exclusive, probe_body};
 use crate::controller::decide::plan::Cause;
@@ -32,10 +32,10 @@ impl Reconciler<'_> {
         match self.context.writer.probe_secret(self.key, &body).await {
             Err(ApiError::Conflict) => Some(self.read_secret().await),
             Err(ApiError::NotFound | ApiError::NamespaceTerminating | ApiError::NotWriter) => {
-                Some(Step::Finished(Finished::silently(Action::Terminating)))
+                Some(Step::Finished(Finished::silently(Outcome::Terminating)))
             }
-            Err(ApiError::Reportable(outcome)) if !depends_on_values(&outcome) => {
-                Some(self.fail(snapshot, *outcome).await)
+            Err(ApiError::Reportable(finding)) if !depends_on_values(&finding) => {
+                Some(self.fail(snapshot, *finding).await)
             }
             Ok(()) | Err(ApiError::ImmutableField(_) | ApiError::Reportable(_)) => {
                 self.state.probed = true;
@@ -61,7 +61,7 @@ impl Reconciler<'_> {
         };
         if !is_exclusive(meta, &snapshot.object.uid) {
             let rejection = Rejection::TypeChange(self.key.name.to_string());
-            return self.fail(snapshot, Outcome::SecretRejected { rejection }).await;
+            return self.fail(snapshot, Finding::SecretRejected { rejection }).await;
         }
         // A Secret that could not be created again must not be deleted.
         if let Some(refusal) = self.refusal_of_new_secret(snapshot, &opening).await {
@@ -71,9 +71,9 @@ impl Reconciler<'_> {
             Ok(()) | Err(ApiError::NotFound) => self.recreated = true,
             Err(ApiError::Conflict | ApiError::ImmutableField(_)) => {}
             Err(ApiError::NamespaceTerminating | ApiError::NotWriter) => {
-                return Step::Finished(Finished::silently(Action::Terminating));
+                return Step::Finished(Finished::silently(Outcome::Terminating));
             }
-            Err(ApiError::Reportable(outcome)) => return self.fail(snapshot, *outcome).await,
+            Err(ApiError::Reportable(finding)) => return self.fail(snapshot, *finding).await,
         }
         self.replan_with(opening).await
     }
@@ -85,7 +85,7 @@ impl Reconciler<'_> {
     }
 
     /// Returns why the API server would not create the Secret next to the existing one; `None` if it would.
-    async fn refusal_of_new_secret(&self, snapshot: &Snapshot, opening: &Opening) -> Option<Outcome> {
+    async fn refusal_of_new_secret(&self, snapshot: &Snapshot, opening: &Opening) -> Option<Finding> {
         let opened = opening.result.as_ref().ok()?;
         let name = &self.key.name;
         let stem = &name[..name.floor_char_boundary(MAX_NAME - PROBE_SUFFIX.len())];
@@ -101,17 +101,17 @@ impl Reconciler<'_> {
         );
         match self.context.writer.probe_secret(&beside, &body).await {
             // The deletion makes room for one more Secret.
-            Err(ApiError::Reportable(outcome))
+            Err(ApiError::Reportable(finding))
                 if matches!(
-                    *outcome,
-                    Outcome::SecretRejected {
+                    *finding,
+                    Finding::SecretRejected {
                         rejection: Rejection::Quota
                     }
                 ) =>
             {
                 None
             }
-            Err(ApiError::Reportable(outcome)) if !depends_on_values(&outcome) => Some(*outcome),
+            Err(ApiError::Reportable(finding)) if !depends_on_values(&finding) => Some(*finding),
             _ => None,
         }
     }
@@ -119,10 +119,10 @@ impl Reconciler<'_> {
 
 /// Whether a refusal may be one of the placeholders: then it says nothing about the Secret. A webhook that supports no dry
 /// run refuses it in the same way.
-fn depends_on_values(outcome: &Outcome) -> bool {
+fn depends_on_values(finding: &Finding) -> bool {
     matches!(
-        outcome,
-        Outcome::SecretRejected {
+        finding,
+        Finding::SecretRejected {
             rejection: Rejection::Invalid(_) | Rejection::TooLarge
         }
     )

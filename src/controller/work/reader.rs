@@ -1,10 +1,10 @@
-//! Reading documents, and the outcomes of failures to open them.
+//! Reading documents, and the findings of failures to open them.
 
 use std::collections::BTreeSet;
 
 use serde_json::value::RawValue;
 
-use crate::api::{KmsKey, KmsResponse, Outcome, sealed_elsewhere};
+use crate::api::{Finding, KmsKey, KmsResponse, sealed_elsewhere};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
 use crate::controller::observe::summary::Facts;
@@ -27,7 +27,7 @@ impl Reader {
         &self,
         key: &ObjectKey,
         object: &'a Object,
-    ) -> Result<&'a Facts, Outcome> {
+    ) -> Result<&'a Facts, Finding> {
         let facts = object.summary.facts.as_ref().map_err(Clone::clone)?;
         let inputs = facts.policy_inputs();
         let policy = self.policy(inputs.seal_time)?;
@@ -46,10 +46,10 @@ impl Reader {
         &self,
         key: &ObjectKey,
         spec: &RawValue,
-    ) -> Result<Accepted, Outcome> {
+    ) -> Result<Accepted, Finding> {
         let place = Place::new(Some(&key.namespace), &key.name);
         let document = place.and_then(|place| Document::from_spec_json(spec.get().as_bytes(), place));
-        let document = document.map_err(|error| Outcome::from(&error))?;
+        let document = document.map_err(|error| Finding::from(&error))?;
         let policy = self.policy(&document.spec().seal.time)?;
         document
             .accept(&policy, &|key| self.registry.usable(key))
@@ -57,9 +57,9 @@ impl Reader {
     }
 
     /// Returns the policy at this time. Without a usable clock, every seal is in the future.
-    fn policy(&self, seal_time: &SealTime) -> Result<ReaderPolicy, Outcome> {
+    fn policy(&self, seal_time: &SealTime) -> Result<ReaderPolicy, Finding> {
         let Some(now) = SealTime::now() else {
-            return Err(Outcome::SealTimeInFuture {
+            return Err(Finding::SealTimeInFuture {
                 time: seal_time.to_string(),
             });
         };
@@ -72,10 +72,10 @@ impl Reader {
     }
 }
 
-fn refused(refusal: Refusal, key: &ObjectKey) -> Outcome {
+fn refused(refusal: Refusal, key: &ObjectKey) -> Finding {
     match refusal {
-        Refusal::Policy(error) => Outcome::from_policy(error, &key.namespace),
-        Refusal::NoUsableWrap(none) => Outcome::NoUsableKey {
+        Refusal::Policy(error) => Finding::from_policy(error, &key.namespace),
+        Refusal::NoUsableWrap(none) => Finding::NoUsableKey {
             advice: allow_advice(&none.keys).to_owned(),
             keys: none.keys,
             namespace: key.namespace.to_string(),
@@ -83,23 +83,23 @@ fn refused(refusal: Refusal, key: &ObjectKey) -> Outcome {
     }
 }
 
-/// Converts a failure of opening to an outcome.
-pub(in crate::controller) fn outcome_of(
+/// Converts a failure of opening to a finding.
+pub(in crate::controller) fn finding_of(
     error: OpenError<KmsError>,
     key: &ObjectKey,
     object: &Object,
-) -> Outcome {
+) -> Finding {
     match error {
         OpenError::Integrity { .. } => {
             let elsewhere = object.sealed_for.as_deref();
             let elsewhere = elsewhere.and_then(|place| sealed_elsewhere(place, &key.namespace, &key.name));
-            Outcome::IntegrityError { elsewhere }
+            Finding::IntegrityError { elsewhere }
         }
-        OpenError::Render(error) => Outcome::RenderError { error },
+        OpenError::Render(error) => Finding::RenderError { error },
         OpenError::Unavailable { failures, .. } => match KmsError::deciding(&failures) {
-            Some(failure) => kms_outcome(failure),
+            Some(failure) => kms_finding(failure),
             // Unreachable: there is always at least one failure.
-            None => Outcome::KmsUnavailable {
+            None => Finding::KmsUnavailable {
                 key: Box::default(),
                 response: KmsResponse::default(),
             },
@@ -136,7 +136,7 @@ fn allow_advice(keys: &[String]) -> &'static str {
     )
 }
 
-fn kms_outcome(error: &KmsError) -> Outcome {
+fn kms_finding(error: &KmsError) -> Finding {
     let key = Box::new(kms_key(&error.key));
     let response = KmsResponse {
         code: error.code.as_deref().map(str::to_owned),
@@ -145,35 +145,35 @@ fn kms_outcome(error: &KmsError) -> Outcome {
     };
     let subject = |default: &str| error.subject.as_deref().unwrap_or(default).to_owned();
     match error.class {
-        Class::Transient => Outcome::KmsUnavailable { key, response },
-        Class::Throttled => Outcome::KmsThrottled { key, response },
-        Class::Credentials => Outcome::CredentialsUnavailable {
+        Class::Transient => Finding::KmsUnavailable { key, response },
+        Class::Throttled => Finding::KmsThrottled { key, response },
+        Class::Credentials => Finding::CredentialsUnavailable {
             key,
             source: subject("the controller's configuration"),
             response,
         },
-        Class::Denied => Outcome::KmsDenied {
+        Class::Denied => Finding::KmsDenied {
             identity: subject("the controller's identity"),
             key,
             response,
         },
-        Class::Configuration => Outcome::KmsMisconfigured {
+        Class::Configuration => Finding::KmsMisconfigured {
             key,
             response,
             advice: error.advice().to_owned(),
         },
-        Class::KeyUnusable => Outcome::KmsKeyUnusable {
+        Class::KeyUnusable => Finding::KmsKeyUnusable {
             key,
             state: subject("not usable"),
             response,
         },
-        Class::NotFound => Outcome::KmsKeyUnusable {
+        Class::NotFound => Finding::KmsKeyUnusable {
             key,
             state: "not found".to_owned(),
             response,
         },
         // Not reached, since a refused ciphertext is a permanent failure. It must look like all the others.
-        Class::Integrity => Outcome::IntegrityError { elsewhere: None },
+        Class::Integrity => Finding::IntegrityError { elsewhere: None },
     }
 }
 
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn all_permanent_failures_have_the_same_outcome() {
+    fn all_permanent_failures_have_the_same_finding() {
         let integrity = |stage| OpenError::Integrity {
             stage,
             refusals: vec![failure(Class::Integrity)],
@@ -214,13 +214,13 @@ mod tests {
             Stage::Value,
         ];
         for stage in stages {
-            let outcome = outcome_of(integrity(stage), &key(), &object("prod/db"));
-            assert_eq!(outcome, Outcome::IntegrityError { elsewhere: None }, "{stage}");
+            let finding = finding_of(integrity(stage), &key(), &object("prod/db"));
+            assert_eq!(finding, Finding::IntegrityError { elsewhere: None }, "{stage}");
         }
-        let outcome = outcome_of(integrity(Stage::Unwrap), &key(), &object("dev/db"));
+        let finding = finding_of(integrity(Stage::Unwrap), &key(), &object("dev/db"));
         assert_eq!(
-            outcome,
-            Outcome::IntegrityError {
+            finding,
+            Finding::IntegrityError {
                 elsewhere: Some("dev/db".into())
             }
         );
@@ -244,7 +244,7 @@ mod tests {
                 refused: 1,
             };
             assert_eq!(
-                outcome_of(error, &key(), &object("")).reason(),
+                finding_of(error, &key(), &object("")).reason(),
                 reason,
                 "{class:?}"
             );

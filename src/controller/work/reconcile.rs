@@ -9,13 +9,13 @@ use super::context::Context;
 use super::opener::{Opening, name_of, request};
 use super::opening::opening_of;
 use super::reader::kms_key;
-use super::reconciler::{Action, Finished, LiveRead, Reconciler, Snapshot, Step, next_retry};
-use crate::api::{NotRestored, Outcome, Reason};
+use super::reconciler::{Finished, LiveRead, Outcome, Reconciler, Snapshot, Step, next_retry};
+use crate::api::{Finding, NotRestored, Reason};
 use crate::controller::decide::cures::Blocked;
 use crate::controller::decide::damping::Admission;
 use crate::controller::decide::object_state::{ForeignSecret, Request};
 use crate::controller::decide::plan::{self, Cause, Desired, Plan, View};
-use crate::controller::decide::status::{reported_outcome, synced};
+use crate::controller::decide::status::{reported_finding, synced};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
 use crate::controller::observe::secret_facts::SecretFacts;
@@ -50,7 +50,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
     };
     let finished = reconciler.run().await;
     // An answer that this reconcile could have used and did not is of no use to a later one.
-    let withdraw = finished.action.needs_no_opening();
+    let withdraw = finished.outcome.needs_no_opening();
     context.broker.release(&name_of(key), ticket, withdraw);
     let (request_due, object_gone) = (reconciler.request_due, reconciler.object_gone);
     drop(reconciler);
@@ -65,7 +65,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
     };
     let reason = finished.reason.map_or("", Reason::as_str);
     context.metrics.reconciled(
-        finished.action.as_str(),
+        finished.outcome.as_str(),
         reason,
         now().saturating_duration_since(started),
     );
@@ -87,18 +87,18 @@ impl Reconciler<'_> {
             match self.read_secret().await {
                 Step::Replan => {}
                 Step::Finished(finished) => return finished,
-                Step::Unread(outcome) => return self.report_unread(outcome).await,
+                Step::Unread(finding) => return self.report_unread(finding).await,
             }
         }
         for _ in 0..MAX_ROUNDS {
             match self.round().await {
                 Step::Replan => {}
                 Step::Finished(finished) => return finished,
-                Step::Unread(outcome) => return self.report_unread(outcome).await,
+                Step::Unread(finding) => return self.report_unread(finding).await,
             }
         }
         // Another writer keeps changing the object or the Secret.
-        self.retry_later(Action::Contended)
+        self.retry_later(Outcome::Contended)
     }
 
     async fn round(&mut self) -> Step {
@@ -109,7 +109,7 @@ impl Reconciler<'_> {
                 // The stream has to recover first: it delivers the write, or everything.
                 return Step::Finished(Finished {
                     requeue_at: Some(now + self.context.timings.expectation),
-                    ..Finished::silently(Action::ReadFailed)
+                    ..Finished::silently(Outcome::ReadFailed)
                 });
             }
             self.state.overdue_reads = self.state.overdue_reads.saturating_add(1);
@@ -150,9 +150,9 @@ impl Reconciler<'_> {
             Plan::Gone => self.finish_gone(),
             // No watch reports the deletion of a Secret without our label.
             Plan::LeaveAlone if self.live_read.unwatched().is_some() => {
-                Step::Finished(self.retry_later(Action::LeftAlone))
+                Step::Finished(self.retry_later(Outcome::LeftAlone))
             }
-            Plan::LeaveAlone => Step::Finished(Finished::silently(Action::LeftAlone)),
+            Plan::LeaveAlone => Step::Finished(Finished::silently(Outcome::LeftAlone)),
             Plan::Held => {
                 let cause = NotRestored::Held;
                 let requeue_at = self
@@ -162,17 +162,17 @@ impl Reconciler<'_> {
                     .then(|| next_retry(&mut self.state.status_retries, &self.context.timings));
                 self.report(
                     &snapshot,
-                    &Outcome::SecretMissing { cause },
-                    Action::LeftAlone,
+                    &Finding::SecretMissing { cause },
+                    Outcome::LeftAlone,
                     requeue_at,
                 )
                 .await
             }
-            Plan::Suspended => Step::Finished(Finished::silently(Action::Suspended)),
+            Plan::Suspended => Step::Finished(Finished::silently(Outcome::Suspended)),
             Plan::ReadSecret => self.read_secret().await,
-            Plan::Refuse(outcome) => self.refuse(&snapshot, outcome).await,
+            Plan::Refuse(finding) => self.refuse(&snapshot, finding).await,
             Plan::Foreign(owner) => self.report_conflict(&snapshot, owner).await,
-            Plan::Skip => self.report_synced(&snapshot, Action::Skipped).await,
+            Plan::Skip => self.report_synced(&snapshot, Outcome::Skipped).await,
             Plan::Restamp => self.restamp(snapshot).await,
             Plan::Open(cause) => self.open(snapshot, cause).await,
         }
@@ -194,21 +194,21 @@ impl Reconciler<'_> {
     }
 
     /// Reports a live read that was refused or failed, with what is known about the object.
-    async fn report_unread(&mut self, outcome: Outcome) -> Finished {
+    async fn report_unread(&mut self, finding: Finding) -> Finished {
         let (namespace, name) = (&*self.key.namespace, &*self.key.name);
-        tracing::warn!(namespace, name, reason = %outcome.reason(), "a live read failed; retrying with backoff");
+        tracing::warn!(namespace, name, reason = %finding.reason(), "a live read failed; retrying with backoff");
         let now = now();
         let observed = self.cache.observe(self.key, now.into());
         let Some(mut object) = observed.object else {
-            return self.retry_later(Action::ReadFailed);
+            return self.retry_later(Outcome::ReadFailed);
         };
         self.state.observe(&object, now);
         self.state.overlay(&mut object);
         let snapshot = self.snapshot(object, observed.secret);
-        match self.fail(&snapshot, outcome).await {
+        match self.fail(&snapshot, finding).await {
             Step::Finished(finished) => finished,
             // The object itself changed, or cannot be read either.
-            Step::Replan | Step::Unread(_) => self.retry_later(Action::ReadFailed),
+            Step::Replan | Step::Unread(_) => self.retry_later(Outcome::ReadFailed),
         }
     }
 
@@ -223,31 +223,31 @@ impl Reconciler<'_> {
         {
             return Step::Finished(Finished {
                 requeue_at: Some(until),
-                ..Finished::silently(Action::Damped)
+                ..Finished::silently(Outcome::Damped)
             });
         }
         applied.secret_resource_version = secret.resource_version.to_string();
         let sealed = snapshot.object.status.sealed.clone().unwrap_or_default();
         snapshot.object.set_applied(applied, sealed);
-        self.report_synced(&snapshot, Action::Restamped).await
+        self.report_synced(&snapshot, Outcome::Restamped).await
     }
 
     /// Reports that the document must not be opened. Only for a seal time in the future can a retry succeed: any other
     /// refusal changes only with the object or the keyring.
-    async fn refuse(&mut self, snapshot: &Snapshot, outcome: Outcome) -> Step {
-        if outcome.reason() == Reason::SealTimeInFuture {
-            return self.fail(snapshot, outcome).await;
+    async fn refuse(&mut self, snapshot: &Snapshot, finding: Finding) -> Step {
+        if finding.reason() == Reason::SealTimeInFuture {
+            return self.fail(snapshot, finding).await;
         }
-        if let Outcome::NoUsableKey { keys, .. } = &outcome {
-            let blocked = Blocked::new(outcome.reason(), keys.iter().map(String::as_str));
+        if let Finding::NoUsableKey { keys, .. } = &finding {
+            let blocked = Blocked::new(finding.reason(), keys.iter().map(String::as_str));
             self.state.refused(blocked, self.last_cure);
         }
-        self.report(snapshot, &outcome, Action::Refused, None).await
+        self.report(snapshot, &finding, Outcome::Refused, None).await
     }
 
     /// Reports that the Secret is foreign. A Secret that no watch delivers is re-read with backoff.
     async fn report_conflict(&mut self, snapshot: &Snapshot, owner: Option<Box<str>>) -> Step {
-        let outcome = Outcome::Conflict {
+        let finding = Finding::Conflict {
             name: self.key.name.to_string(),
             namespace: self.key.namespace.to_string(),
             owner: owner.map(String::from),
@@ -263,7 +263,8 @@ impl Reconciler<'_> {
             });
             due
         });
-        self.report(snapshot, &outcome, Action::Refused, requeue_at).await
+        self.report(snapshot, &finding, Outcome::Refused, requeue_at)
+            .await
     }
 
     /// Queues the document for opening, or acts on the result if it has arrived.
@@ -284,9 +285,9 @@ impl Reconciler<'_> {
             self.state.secret_deleted();
         }
         let pending = self.state.pending_retry(&self.context.cures(), now());
-        if let Some((outcome, due)) = pending {
+        if let Some((finding, due)) = pending {
             return self
-                .report_failure(&snapshot, outcome, Action::Waiting, due)
+                .report_failure(&snapshot, finding, Outcome::Waiting, due)
                 .await;
         }
         // A Decrypt cannot cure a refusal by the API server: first see whether the facts are readable again.
@@ -294,8 +295,8 @@ impl Reconciler<'_> {
             self.facts_checked = true;
             return self.read_both().await;
         }
-        if let Some(outcome) = self.state.still_refused(snapshot.secret.as_deref()) {
-            return self.fail(&snapshot, outcome).await;
+        if let Some(finding) = self.state.still_refused(snapshot.secret.as_deref()) {
+            return self.fail(&snapshot, finding).await;
         }
         if let Some(step) = self.damp(&snapshot, cause).await {
             return step;
@@ -319,7 +320,7 @@ impl Reconciler<'_> {
     /// Acts on the result of opening the document.
     async fn act_on(&mut self, snapshot: Snapshot, cause: Cause, opening: Opening) -> Step {
         match opening.result {
-            Err(outcome) => self.fail(&snapshot, outcome).await,
+            Err(finding) => self.fail(&snapshot, finding).await,
             Ok(_) => self.apply(snapshot, cause, opening).await,
         }
     }
@@ -331,13 +332,13 @@ impl Reconciler<'_> {
             return Step::Finished(Finished {
                 reason: Some(Reason::Progressing),
                 requeue_at: Some(due),
-                ..Finished::silently(Action::Opening)
+                ..Finished::silently(Outcome::Opening)
             });
         };
         let key = Box::new(kms_key(key));
-        let waiting = Outcome::Progressing { key };
-        let outcome = reported_outcome(waiting, &snapshot.object, snapshot.secret_state, true);
-        self.report(snapshot, &outcome, Action::Opening, None).await
+        let waiting = Finding::Progressing { key };
+        let finding = reported_finding(waiting, &snapshot.object, snapshot.secret_state, true);
+        self.report(snapshot, &finding, Outcome::Opening, None).await
     }
 
     /// Reports that healing the Secret again has to wait, because another client changes it each time; `None` if it may be
@@ -358,50 +359,57 @@ impl Reconciler<'_> {
             self.context.metrics.heal_damped();
         }
         let contested = NotRestored::Contested(self.state.heals.manager().map(str::to_owned));
-        let outcome = if snapshot.secret.is_none() {
-            Outcome::SecretMissing { cause: contested }
+        let finding = if snapshot.secret.is_none() {
+            Finding::SecretMissing { cause: contested }
         } else {
-            Outcome::SecretDrifted { cause: contested }
+            Finding::SecretDrifted { cause: contested }
         };
-        Some(self.report(snapshot, &outcome, Action::Damped, Some(until)).await)
+        Some(
+            self.report(snapshot, &finding, Outcome::Damped, Some(until))
+                .await,
+        )
     }
 
     /// Records a failed attempt, reports it and schedules the retry.
-    pub(in crate::controller) async fn fail(&mut self, snapshot: &Snapshot, outcome: Outcome) -> Step {
+    pub(in crate::controller) async fn fail(&mut self, snapshot: &Snapshot, finding: Finding) -> Step {
         let timings = &self.context.timings;
-        let retry = if self.state.is_rejected_for_values(&outcome) {
+        let retry = if self.state.is_rejected_for_values(&finding) {
             (timings.rejected_min, timings.rejected_max)
         } else {
             (timings.retry_min, timings.retry_max)
         };
-        let blocked = Blocked::new(outcome.reason(), snapshot.wrap_keys());
+        let blocked = Blocked::new(finding.reason(), snapshot.wrap_keys());
         let due = self
             .state
-            .failed(outcome.clone(), blocked, self.last_cure, now(), retry);
+            .failed(finding.clone(), blocked, self.last_cure, now(), retry);
         self.state.failed_secret.clone_from(&snapshot.secret);
-        self.report_failure(snapshot, outcome, Action::Failed, due).await
+        self.report_failure(snapshot, finding, Outcome::Failed, due).await
     }
 
     async fn report_failure(
         &mut self,
         snapshot: &Snapshot,
+        finding: Finding,
         outcome: Outcome,
-        action: Action,
         due: Instant,
     ) -> Step {
         let readable = snapshot.document.is_ok();
-        let outcome = reported_outcome(outcome, &snapshot.object, snapshot.secret_state, readable);
-        self.report(snapshot, &outcome, action, Some(due)).await
+        let finding = reported_finding(finding, &snapshot.object, snapshot.secret_state, readable);
+        self.report(snapshot, &finding, outcome, Some(due)).await
     }
 
     /// Reports that the Secret is as written: at most the status is written.
-    pub(in crate::controller) async fn report_synced(&mut self, snapshot: &Snapshot, action: Action) -> Step {
+    pub(in crate::controller) async fn report_synced(
+        &mut self,
+        snapshot: &Snapshot,
+        outcome: Outcome,
+    ) -> Step {
         let status = &snapshot.object.status;
         let Some(applied) = &status.applied else {
             return Step::Replan;
         };
         self.state.succeeded();
-        let outcome = synced(applied, status.sealed.as_ref());
-        self.report(snapshot, &outcome, action, None).await
+        let finding = synced(applied, status.sealed.as_ref());
+        self.report(snapshot, &finding, outcome, None).await
     }
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::clock::now;
 use super::context::Context;
 use super::opener::Opening;
-use crate::api::{Outcome, Reason};
+use crate::api::{Finding, Reason};
 use crate::controller::backoff::Backoff;
 use crate::controller::decide::object_state::ObjectState;
 use crate::controller::decide::plan::{Desired, SecretState};
@@ -18,7 +18,7 @@ use crate::controller::timings::Timings;
 
 /// What a reconcile did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::controller) enum Action {
+pub(in crate::controller) enum Outcome {
     /// The object does not exist or is being deleted.
     Gone,
     /// Left alone: a newer controller wrote the Secret, or the Secret is being deleted.
@@ -55,27 +55,27 @@ pub(in crate::controller) enum Action {
     Terminating,
 }
 
-impl Action {
+impl Outcome {
     /// Returns the metric label `outcome`.
     pub(in crate::controller) fn as_str(self) -> &'static str {
         match self {
-            Action::Gone => "gone",
-            Action::LeftAlone => "left",
-            Action::Skipped => "skipped",
-            Action::StatusWritten => "status",
-            Action::Restamped => "restamped",
-            Action::Refused => "refused",
-            Action::Opening => "opening",
-            Action::Suspended => "suspended",
-            Action::Waiting => "waiting",
-            Action::Damped => "damped",
-            Action::Failed => "failed",
-            Action::Written => "written",
-            Action::Verified => "verified",
-            Action::Contended => "contended",
-            Action::ReadFailed => "unread",
-            Action::StatusWriteFailed => "unreported",
-            Action::Terminating => "ending",
+            Outcome::Gone => "gone",
+            Outcome::LeftAlone => "left",
+            Outcome::Skipped => "skipped",
+            Outcome::StatusWritten => "status",
+            Outcome::Restamped => "restamped",
+            Outcome::Refused => "refused",
+            Outcome::Opening => "opening",
+            Outcome::Suspended => "suspended",
+            Outcome::Waiting => "waiting",
+            Outcome::Damped => "damped",
+            Outcome::Failed => "failed",
+            Outcome::Written => "written",
+            Outcome::Verified => "verified",
+            Outcome::Contended => "contended",
+            Outcome::ReadFailed => "unread",
+            Outcome::StatusWriteFailed => "unreported",
+            Outcome::Terminating => "ending",
         }
     }
 
@@ -83,21 +83,21 @@ impl Action {
     pub(in crate::controller) fn needs_no_opening(self) -> bool {
         matches!(
             self,
-            Action::Gone
-                | Action::LeftAlone
-                | Action::Skipped
-                | Action::StatusWritten
-                | Action::Restamped
-                | Action::Refused
-                | Action::Suspended
-                | Action::Terminating
+            Outcome::Gone
+                | Outcome::LeftAlone
+                | Outcome::Skipped
+                | Outcome::StatusWritten
+                | Outcome::Restamped
+                | Outcome::Refused
+                | Outcome::Suspended
+                | Outcome::Terminating
         )
     }
 }
 
 /// The result of a reconcile.
 pub(in crate::controller) struct Finished {
-    pub(in crate::controller) action: Action,
+    pub(in crate::controller) outcome: Outcome,
     /// The reason for the metric label `reason`; `None` if there is nothing to report.
     pub(in crate::controller) reason: Option<Reason>,
     /// When to reconcile again without another trigger.
@@ -106,9 +106,9 @@ pub(in crate::controller) struct Finished {
 
 impl Finished {
     /// A result that leaves the status alone and needs no requeue.
-    pub(in crate::controller) fn silently(action: Action) -> Self {
+    pub(in crate::controller) fn silently(outcome: Outcome) -> Self {
         Finished {
-            action,
+            outcome,
             reason: None,
             requeue_at: None,
         }
@@ -121,14 +121,14 @@ pub(in crate::controller) enum Step {
     Replan,
     Finished(Finished),
     /// A live read was refused or failed: the current state is unknown.
-    Unread(Outcome),
+    Unread(Finding),
 }
 
 /// The observed state that one round is based on.
 pub(in crate::controller) struct Snapshot {
     pub(in crate::controller) object: Object,
     pub(in crate::controller) secret: Option<Arc<SecretFacts>>,
-    pub(in crate::controller) document: Result<Desired, Outcome>,
+    pub(in crate::controller) document: Result<Desired, Finding>,
     pub(in crate::controller) secret_state: SecretState,
 }
 
@@ -203,14 +203,14 @@ impl Reconciler<'_> {
     /// Finishes: there is no object to maintain a Secret for. The garbage collector deletes the Secret.
     pub(in crate::controller) fn finish_gone(&mut self) -> Step {
         self.object_gone = true;
-        Step::Finished(Finished::silently(Action::Gone))
+        Step::Finished(Finished::silently(Outcome::Gone))
     }
 
     /// Finishes without touching the status; retries with backoff.
-    pub(in crate::controller) fn retry_later(&mut self, action: Action) -> Finished {
+    pub(in crate::controller) fn retry_later(&mut self, outcome: Outcome) -> Finished {
         Finished {
             requeue_at: Some(next_retry(&mut self.state.status_retries, &self.context.timings)),
-            ..Finished::silently(action)
+            ..Finished::silently(outcome)
         }
     }
 

@@ -1,4 +1,4 @@
-//! Reporting the outcome of a reconcile: status, event and log line.
+//! Reporting the result of a reconcile: status, event and log line.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -6,8 +6,8 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use super::clock::now;
-use super::reconciler::{Action, Finished, Reconciler, Snapshot, Step, next_retry};
-use crate::api::{EnvelopeSecretStatus, Outcome, Reason, Verdict};
+use super::reconciler::{Finished, Outcome, Reconciler, Snapshot, Step, next_retry};
+use crate::api::{EnvelopeSecretStatus, Finding, Reason, Verdict};
 use crate::controller::act::api_error::ApiError;
 use crate::controller::act::events::Event;
 use crate::controller::decide::damping::Admission;
@@ -22,15 +22,15 @@ impl Reconciler<'_> {
     pub(in crate::controller) async fn report(
         &mut self,
         snapshot: &Snapshot,
-        outcome: &Outcome,
-        action: Action,
+        finding: &Finding,
+        outcome: Outcome,
         requeue_at: Option<Instant>,
     ) -> Step {
         let object = &snapshot.object;
-        let finished = |action| {
+        let finished = |outcome| {
             Step::Finished(Finished {
-                action,
-                reason: Some(outcome.reason()),
+                outcome,
+                reason: Some(finding.reason()),
                 requeue_at,
             })
         };
@@ -41,7 +41,7 @@ impl Reconciler<'_> {
         let mut status = desired_status(
             object,
             snapshot.document.is_ok(),
-            outcome,
+            finding,
             ours_exists,
             Timestamp::now(),
         );
@@ -49,11 +49,11 @@ impl Reconciler<'_> {
             status.last_handled_reconcile_at = Some(value.to_string());
         }
         if object.status.equals(&status) {
-            if action == Action::Failed {
-                self.log_repetition(object, outcome);
+            if outcome == Outcome::Failed {
+                self.log_repetition(object, finding);
             }
             self.state.status_written();
-            return finished(action);
+            return finished(outcome);
         }
         let content = content(&status);
         if self.state.reported == Some(content)
@@ -62,14 +62,14 @@ impl Reconciler<'_> {
         {
             // Another client overwrites the status again each time.
             return Step::Finished(Finished {
-                action: Action::Damped,
-                reason: Some(outcome.reason()),
+                outcome: Outcome::Damped,
+                reason: Some(finding.reason()),
                 requeue_at: Some(requeue_at.map_or(until, |at| at.min(until))),
             });
         }
         if !self.context.schema.keeps_status() {
             // The API server would prune it. The result stays in memory until the CRD is updated.
-            return finished(Action::StatusWriteFailed);
+            return finished(Outcome::StatusWriteFailed);
         }
         self.cache.object_request(self.key);
         let writer = &self.context.writer;
@@ -78,17 +78,17 @@ impl Reconciler<'_> {
             .await
         {
             Ok(meta) => {
-                self.announce_failure(snapshot, outcome, &status);
+                self.announce_failure(snapshot, finding, &status);
                 self.state.reported = Some(content);
                 self.status_written(&meta, status);
-                finished(match action {
-                    Action::Skipped => Action::StatusWritten,
+                finished(match outcome {
+                    Outcome::Skipped => Outcome::StatusWritten,
                     other => other,
                 })
             }
             Err(error) => {
                 self.cache.object_unknown(self.key);
-                self.status_failed(error, outcome.reason(), requeue_at).await
+                self.status_failed(error, finding.reason(), requeue_at).await
             }
         }
     }
@@ -106,10 +106,10 @@ impl Reconciler<'_> {
         let cause = match error {
             ApiError::Conflict => return self.read_object().await,
             ApiError::NotFound | ApiError::NamespaceTerminating | ApiError::NotWriter => {
-                return Step::Finished(Finished::silently(Action::Terminating));
+                return Step::Finished(Finished::silently(Outcome::Terminating));
             }
             ApiError::ImmutableField(_) => None,
-            ApiError::Reportable(outcome) => Some(outcome.reason()),
+            ApiError::Reportable(finding) => Some(finding.reason()),
         };
         let advice = if cause == Some(Reason::ApiForbidden) {
             ": the controller is not allowed to patch envelopesecrets/status; check its Role"
@@ -125,38 +125,38 @@ impl Reconciler<'_> {
         );
         let due = next_retry(&mut self.state.status_retries, &self.context.timings);
         Step::Finished(Finished {
-            action: Action::StatusWriteFailed,
+            outcome: Outcome::StatusWriteFailed,
             reason: Some(reason),
             requeue_at: Some(requeue_at.map_or(due, |at| at.min(due))),
         })
     }
 
     /// Logs the request id of a failure that the status already reports.
-    fn log_repetition(&self, object: &Object, outcome: &Outcome) {
-        let Some(request_id) = request_id(outcome) else {
+    fn log_repetition(&self, object: &Object, finding: &Finding) {
+        let Some(request_id) = request_id(finding) else {
             return;
         };
         let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*object.uid);
-        let reason = outcome.reason();
+        let reason = finding.reason();
         tracing::debug!(namespace, name, uid, %reason, request_id, "the KMS call failed again for the same reason");
     }
 
     /// Logs a new failure and sends its event. A success is announced where the Secret is written.
-    fn announce_failure(&self, snapshot: &Snapshot, outcome: &Outcome, status: &EnvelopeSecretStatus) {
+    fn announce_failure(&self, snapshot: &Snapshot, finding: &Finding, status: &EnvelopeSecretStatus) {
         // Waiting is not a failure, and thousands of objects may wait at the same time.
-        if outcome.verdict() == Verdict::Ready || outcome.reason() == Reason::Progressing {
+        if finding.verdict() == Verdict::Ready || finding.reason() == Reason::Progressing {
             return;
         }
         if snapshot.object.status.reads_like(status) {
-            return self.log_repetition(&snapshot.object, outcome);
+            return self.log_repetition(&snapshot.object, finding);
         }
         let ready = status.conditions.first();
-        let message = outcome.note(ready.map_or("", |ready| &ready.message));
+        let message = finding.note(ready.map_or("", |ready| &ready.message));
         let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*snapshot.object.uid);
         let (generation, kms_key) = (snapshot.object.generation, status.kms_key.as_deref());
-        let request_id = request_id(outcome);
-        tracing::warn!(namespace, name, uid, generation, reason = %outcome.reason(), kms_key, request_id, "{message}");
-        self.send_event(snapshot, outcome.reason(), true, message);
+        let request_id = request_id(finding);
+        tracing::warn!(namespace, name, uid, generation, reason = %finding.reason(), kms_key, request_id, "{message}");
+        self.send_event(snapshot, finding.reason(), true, message);
     }
 
     /// Sends the event that reconciliation was suspended or resumed.
@@ -190,6 +190,6 @@ impl Reconciler<'_> {
     }
 }
 
-fn request_id(outcome: &Outcome) -> Option<&str> {
-    outcome.response()?.request_id.as_deref()
+fn request_id(finding: &Finding) -> Option<&str> {
+    finding.response()?.request_id.as_deref()
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::api::{Applied, Outcome, Reason, Rejection, Sealed};
+use crate::api::{Applied, Finding, Reason, Rejection, Sealed};
 use crate::backoff::ExponentialBackoff;
 use crate::controller::backoff::Backoff;
 use crate::controller::decide::cures::{Blocked, CureLog};
@@ -67,7 +67,7 @@ pub(in crate::controller) enum Request {
 /// The last attempt, which failed.
 #[derive(Debug)]
 struct Failure {
-    outcome: Outcome,
+    finding: Finding,
     blocked: Blocked,
     /// The last change of keys and credentials when the attempt began; a later one may cure it.
     last_cure: u64,
@@ -143,13 +143,13 @@ impl ObjectState {
         &self,
         cures: &CureLog,
         now: Instant,
-    ) -> Option<(Outcome, Instant)> {
+    ) -> Option<(Finding, Instant)> {
         let failure = self.failure.as_ref()?;
         if cures.may_cure(&failure.blocked, failure.last_cure) {
             return None;
         }
         let due = failure.backoff.due().filter(|due| now < *due)?;
-        Some((failure.outcome.clone(), due))
+        Some((failure.finding.clone(), due))
     }
 
     /// Records that an attempt to open the document begins, after this change of keys and credentials.
@@ -178,7 +178,7 @@ impl ObjectState {
     /// attempt to open the document failed, the one when it began counts.
     pub(in crate::controller) fn failed(
         &mut self,
-        outcome: Outcome,
+        finding: Finding,
         blocked: Blocked,
         last_cure: u64,
         now: Instant,
@@ -188,7 +188,7 @@ impl ObjectState {
         let mut backoff = before.map(|failure| failure.backoff).unwrap_or_default();
         let due = backoff.failed(now, retry);
         self.failure = Some(Failure {
-            outcome,
+            finding,
             blocked,
             last_cure: self.attempt.take().unwrap_or(last_cure),
             backoff,
@@ -203,7 +203,7 @@ impl ObjectState {
         let failure = self.failure.as_ref();
         failure.is_some_and(|failure| {
             matches!(
-                failure.outcome.reason(),
+                failure.finding.reason(),
                 Reason::ApiForbidden
                     | Reason::ApiUnavailable
                     | Reason::SecretRejected
@@ -214,22 +214,22 @@ impl ObjectState {
 
     /// Returns the failure if this Secret is its cause: as long as an immutable Secret exists, or one of another type is
     /// unchanged, no write can succeed.
-    pub(in crate::controller) fn still_refused(&self, secret: Option<&SecretFacts>) -> Option<Outcome> {
+    pub(in crate::controller) fn still_refused(&self, secret: Option<&SecretFacts>) -> Option<Finding> {
         let failure = self.failure.as_ref()?;
         let (failed, now) = (self.failed_secret.as_deref()?, secret?);
         let same = failed.uid == now.uid;
         let unchanged = same && failed.resource_version == now.resource_version;
-        let refused = match &failure.outcome {
-            Outcome::ImmutableSecret { .. } => same,
-            outcome => is_type_change(outcome) && unchanged,
+        let refused = match &failure.finding {
+            Finding::ImmutableSecret { .. } => same,
+            finding => is_type_change(finding) && unchanged,
         };
-        refused.then(|| failure.outcome.clone())
+        refused.then(|| failure.finding.clone())
     }
 
     /// Forgets a failure that an existing Secret caused, because it was deleted as its message advises.
     pub(in crate::controller) fn secret_deleted(&mut self) {
         let by_secret = |failure: &Failure| {
-            matches!(failure.outcome, Outcome::ImmutableSecret { .. }) || is_type_change(&failure.outcome)
+            matches!(failure.finding, Finding::ImmutableSecret { .. }) || is_type_change(&failure.finding)
         };
         if self.failure.as_ref().is_some_and(by_secret) {
             self.failure = None;
@@ -245,9 +245,9 @@ impl ObjectState {
     pub(in crate::controller) fn may_be_probed(&self) -> bool {
         self.failure
             .as_ref()
-            .is_some_and(|failure| match &failure.outcome {
-                Outcome::ApiForbidden { .. } | Outcome::ApiUnavailable { .. } => true,
-                Outcome::SecretRejected { rejection } => {
+            .is_some_and(|failure| match &failure.finding {
+                Finding::ApiForbidden { .. } | Finding::ApiUnavailable { .. } => true,
+                Finding::SecretRejected { rejection } => {
                     matches!(rejection, Rejection::Quota | Rejection::Admission)
                 }
                 _ => false,
@@ -255,12 +255,12 @@ impl ObjectState {
     }
 
     /// Whether the API server rejected the values: the same document is rejected each time.
-    pub(in crate::controller) fn is_rejected_for_values(&self, outcome: &Outcome) -> bool {
-        match outcome {
-            Outcome::SecretRejected { rejection } => {
+    pub(in crate::controller) fn is_rejected_for_values(&self, finding: &Finding) -> bool {
+        match finding {
+            Finding::SecretRejected { rejection } => {
                 self.probed || matches!(rejection, Rejection::Invalid(_) | Rejection::TooLarge)
             }
-            Outcome::ApiForbidden { .. } => self.probed,
+            Finding::ApiForbidden { .. } => self.probed,
             _ => false,
         }
     }
@@ -303,10 +303,10 @@ impl ObjectState {
     }
 }
 
-fn is_type_change(outcome: &Outcome) -> bool {
+fn is_type_change(finding: &Finding) -> bool {
     matches!(
-        outcome,
-        Outcome::SecretRejected {
+        finding,
+        Finding::SecretRejected {
             rejection: Rejection::TypeChange(_)
         }
     )

@@ -14,18 +14,18 @@ fn object(uid: &str, generation: i64) -> Object {
 
 const KEY: &str = "local://fa1975b2";
 
-fn fail(state: &mut ObjectState, outcome: Outcome, now: Instant) -> Instant {
-    let blocked = Blocked::new(outcome.reason(), [KEY].into_iter());
-    state.failed(outcome, blocked, 0, now, RETRY)
+fn fail(state: &mut ObjectState, finding: Finding, now: Instant) -> Instant {
+    let blocked = Blocked::new(finding.reason(), [KEY].into_iter());
+    state.failed(finding, blocked, 0, now, RETRY)
 }
 
-fn throttled(code: &str, request: &str) -> Outcome {
+fn throttled(code: &str, request: &str) -> Finding {
     let response = KmsResponse {
         code: Some(code.into()),
         message: None,
         request_id: Some(request.into()),
     };
-    Outcome::KmsThrottled {
+    Finding::KmsThrottled {
         key: Box::default(),
         response,
     }
@@ -179,7 +179,7 @@ fn each_overdue_read_doubles_the_wait_for_the_watch() {
 fn deleted_secret_ends_the_wait_for_its_deletion() {
     let now = Instant::now();
     let mut state = ObjectState::default();
-    let immutable = Outcome::ImmutableSecret {
+    let immutable = Finding::ImmutableSecret {
         name: "db".into(),
         holds: Some(1),
         generation: 2,
@@ -203,7 +203,7 @@ fn deleted_secret_ends_the_wait_for_its_deletion() {
     );
     assert_eq!(state.still_refused(Some(&second)), None, "replaced");
     assert_eq!(state.still_refused(None), None, "deleted");
-    let type_change = Outcome::SecretRejected {
+    let type_change = Finding::SecretRejected {
         rejection: Rejection::TypeChange("db".into()),
     };
     fail(&mut state, type_change.clone(), now);
@@ -252,18 +252,18 @@ fn success_overlays_the_object_until_it_is_in_the_status() {
 
 #[test]
 fn dry_run_is_tried_only_for_refusals_that_it_can_show() {
-    let rejected = |rejection| Outcome::SecretRejected { rejection };
-    let forbidden = Outcome::ApiForbidden {
+    let rejected = |rejection| Finding::SecretRejected { rejection };
+    let forbidden = Finding::ApiForbidden {
         verb: "patch".into(),
         resource: "secrets",
         namespace: "prod".into(),
     };
-    let unavailable = Outcome::ApiUnavailable {
+    let unavailable = Finding::ApiUnavailable {
         request: "writing the secret",
         code: "503".into(),
     };
     // (failure, probed, slow backoff, slow backoff after a dry run that was not refused)
-    for (outcome, probed, slow, slow_after) in [
+    for (finding, probed, slow, slow_after) in [
         (rejected(Rejection::Quota), true, false, true),
         (rejected(Rejection::Admission), true, false, true),
         (rejected(Rejection::Invalid(vec![])), false, true, true),
@@ -274,11 +274,11 @@ fn dry_run_is_tried_only_for_refusals_that_it_can_show() {
     ] {
         let mut state = ObjectState::default();
         assert!(!state.may_be_probed());
-        assert_eq!(state.is_rejected_for_values(&outcome), slow, "{outcome:?}");
+        assert_eq!(state.is_rejected_for_values(&finding), slow, "{finding:?}");
         state.probed = true;
-        assert_eq!(state.is_rejected_for_values(&outcome), slow_after, "{outcome:?}");
-        fail(&mut state, outcome.clone(), Instant::now());
+        assert_eq!(state.is_rejected_for_values(&finding), slow_after, "{finding:?}");
+        fail(&mut state, finding.clone(), Instant::now());
         assert!(!state.probed, "each attempt has its own dry run");
-        assert_eq!(state.may_be_probed(), probed, "{outcome:?}");
+        assert_eq!(state.may_be_probed(), probed, "{finding:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! The plan for one object: a pure decision based on its observed state (docs/design/controller.md#no-op-reconciles and
 //! docs/design/controller.md#ownership).
 
-use crate::api::{Applied, Mode, Outcome, Reason};
+use crate::api::{Applied, Finding, Mode, Reason};
 use crate::controller::observe::fields::FieldSet;
 use crate::controller::observe::object::Object;
 use crate::controller::observe::secret_facts::{Holder, SecretFacts};
@@ -27,7 +27,7 @@ pub(in crate::controller) struct View<'a> {
     /// Whether the Secret's state is known beyond the watch, which delivers only Secrets with our label.
     pub(in crate::controller) secret_state_known: bool,
     /// The desired state, or why the document must not be opened.
-    pub(in crate::controller) document: Result<&'a Desired, &'a Outcome>,
+    pub(in crate::controller) document: Result<&'a Desired, &'a Finding>,
 }
 
 /// What to do.
@@ -44,7 +44,7 @@ pub(in crate::controller) enum Plan {
     /// Read the Secret's metadata by name first.
     ReadSecret,
     /// The document must not be opened: only the status changes.
-    Refuse(Outcome),
+    Refuse(Finding),
     /// The Secret is foreign, with this controller owner if it has one: only the status changes.
     Foreign(Option<Box<str>>),
     /// The Secret is as written: at most the status changes.
@@ -138,7 +138,7 @@ pub(in crate::controller) fn plan(view: View<'_>) -> Plan {
     }
     let desired = match view.document {
         Ok(desired) => desired,
-        Err(outcome) => return Plan::Refuse(outcome.clone()),
+        Err(finding) => return Plan::Refuse(finding.clone()),
     };
     match view.secret {
         None if !view.secret_state_known && object.status.reason() == Some(Reason::Conflict.as_str()) => {

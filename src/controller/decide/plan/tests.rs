@@ -242,7 +242,7 @@ fn objects_being_deleted_or_written_by_newer_controllers_are_left_alone() {
 #[test]
 fn disallowed_document_is_refused_even_if_its_secret_exists() {
     let unchanged = object(|_| {});
-    let refusal = Outcome::NoUsableKey {
+    let refusal = Finding::NoUsableKey {
         keys: vec!["local://x".into()],
         advice: String::new(),
         namespace: "prod".into(),

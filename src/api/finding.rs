@@ -4,7 +4,7 @@ use super::reason::{Reason, Verdict};
 use crate::envelope::render::RenderError;
 use crate::envelope::{PolicyError, SealTime, StructureError, StructureKind};
 
-/// The current Secret, as a failure message reports it (`{kept}` in docs/troubleshooting.md). Outcomes whose message
+/// The current Secret, as a failure message reports it (`{kept}` in docs/troubleshooting.md). Findings whose message
 /// does not mention it, such as `Synced`, ignore it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
@@ -57,7 +57,7 @@ pub enum Rejection {
     missing_docs,
     reason = "the field names are self-explanatory; the variants are those of `Reason`"
 )]
-pub enum Outcome {
+pub enum Finding {
     Synced {
         entries: usize,
         generation: i64,
@@ -184,11 +184,11 @@ pub enum Unsupported {
     Field(String),
 }
 
-impl From<&StructureError> for Outcome {
+impl From<&StructureError> for Finding {
     fn from(error: &StructureError) -> Self {
         let unsupported = match &error.kind {
             StructureKind::Invalid => {
-                return Outcome::InvalidDocument {
+                return Finding::InvalidDocument {
                     field: error.field.clone(),
                     what: error.what.clone(),
                 };
@@ -196,16 +196,16 @@ impl From<&StructureError> for Outcome {
             StructureKind::UnknownFormat(format) => Unsupported::Format(format.clone()),
             StructureKind::UnknownField => Unsupported::Field(error.field.clone()),
         };
-        Outcome::UnsupportedDocument { unsupported }
+        Finding::UnsupportedDocument { unsupported }
     }
 }
 
-impl Outcome {
+impl Finding {
     /// Converts a refusal by policy for a document in `namespace`.
     pub fn from_policy(error: PolicyError, namespace: &str) -> Self {
         match error {
-            PolicyError::SealTimeInFuture(time) => Outcome::SealTimeInFuture { time },
-            error => Outcome::PolicyDenied {
+            PolicyError::SealTimeInFuture(time) => Finding::SealTimeInFuture { time },
+            error => Finding::PolicyDenied {
                 error,
                 namespace: namespace.to_owned(),
             },
@@ -215,48 +215,48 @@ impl Outcome {
     /// Returns the reason for conditions, events and metrics.
     pub fn reason(&self) -> Reason {
         match self {
-            Outcome::Synced { .. } => Reason::Synced,
-            Outcome::Progressing { .. } => Reason::Progressing,
-            Outcome::KmsUnavailable { .. } => Reason::KmsUnavailable,
-            Outcome::KmsThrottled { .. } => Reason::KmsThrottled,
-            Outcome::CredentialsUnavailable { .. } => Reason::CredentialsUnavailable,
-            Outcome::ApiUnavailable { .. } => Reason::ApiUnavailable,
-            Outcome::SealTimeInFuture { .. } => Reason::SealTimeInFuture,
-            Outcome::SecretMissing { .. } => Reason::SecretMissing,
-            Outcome::SecretDrifted { .. } => Reason::SecretDrifted,
-            Outcome::InvalidDocument { .. } => Reason::InvalidDocument,
-            Outcome::UnsupportedDocument { .. } => Reason::UnsupportedDocument,
-            Outcome::PolicyDenied { .. } => Reason::PolicyDenied,
-            Outcome::NoUsableKey { .. } => Reason::NoUsableKey,
-            Outcome::KmsDenied { .. } => Reason::KmsDenied,
-            Outcome::KmsMisconfigured { .. } => Reason::KmsMisconfigured,
-            Outcome::KmsKeyUnusable { .. } => Reason::KmsKeyUnusable,
-            Outcome::IntegrityError { .. } => Reason::IntegrityError,
-            Outcome::RollbackRefused { .. } => Reason::RollbackRefused,
-            Outcome::RenderError { .. } => Reason::RenderError,
-            Outcome::Conflict { .. } => Reason::Conflict,
-            Outcome::ImmutableSecret { .. } => Reason::ImmutableSecret,
-            Outcome::SecretRejected { .. } => Reason::SecretRejected,
-            Outcome::ApiForbidden { .. } => Reason::ApiForbidden,
+            Finding::Synced { .. } => Reason::Synced,
+            Finding::Progressing { .. } => Reason::Progressing,
+            Finding::KmsUnavailable { .. } => Reason::KmsUnavailable,
+            Finding::KmsThrottled { .. } => Reason::KmsThrottled,
+            Finding::CredentialsUnavailable { .. } => Reason::CredentialsUnavailable,
+            Finding::ApiUnavailable { .. } => Reason::ApiUnavailable,
+            Finding::SealTimeInFuture { .. } => Reason::SealTimeInFuture,
+            Finding::SecretMissing { .. } => Reason::SecretMissing,
+            Finding::SecretDrifted { .. } => Reason::SecretDrifted,
+            Finding::InvalidDocument { .. } => Reason::InvalidDocument,
+            Finding::UnsupportedDocument { .. } => Reason::UnsupportedDocument,
+            Finding::PolicyDenied { .. } => Reason::PolicyDenied,
+            Finding::NoUsableKey { .. } => Reason::NoUsableKey,
+            Finding::KmsDenied { .. } => Reason::KmsDenied,
+            Finding::KmsMisconfigured { .. } => Reason::KmsMisconfigured,
+            Finding::KmsKeyUnusable { .. } => Reason::KmsKeyUnusable,
+            Finding::IntegrityError { .. } => Reason::IntegrityError,
+            Finding::RollbackRefused { .. } => Reason::RollbackRefused,
+            Finding::RenderError { .. } => Reason::RenderError,
+            Finding::Conflict { .. } => Reason::Conflict,
+            Finding::ImmutableSecret { .. } => Reason::ImmutableSecret,
+            Finding::SecretRejected { .. } => Reason::SecretRejected,
+            Finding::ApiForbidden { .. } => Reason::ApiForbidden,
         }
     }
 
     /// Returns what the KMS returned, for failures of a KMS call.
     pub fn response(&self) -> Option<&KmsResponse> {
         match self {
-            Outcome::KmsUnavailable { response, .. }
-            | Outcome::KmsThrottled { response, .. }
-            | Outcome::CredentialsUnavailable { response, .. }
-            | Outcome::KmsDenied { response, .. }
-            | Outcome::KmsMisconfigured { response, .. }
-            | Outcome::KmsKeyUnusable { response, .. } => Some(response),
+            Finding::KmsUnavailable { response, .. }
+            | Finding::KmsThrottled { response, .. }
+            | Finding::CredentialsUnavailable { response, .. }
+            | Finding::KmsDenied { response, .. }
+            | Finding::KmsMisconfigured { response, .. }
+            | Finding::KmsKeyUnusable { response, .. } => Some(response),
             _ => None,
         }
     }
 
     /// Returns the conditions that the reason stands for.
     pub fn verdict(&self) -> Verdict {
-        // Every reason of an outcome has a verdict; a test checks this.
+        // Every reason of a finding has a verdict; a test checks this.
         self.reason().verdict().unwrap_or(Verdict::Stalled)
     }
 }
