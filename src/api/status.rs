@@ -166,6 +166,8 @@ pub enum Mode {
 }
 
 impl Mode {
+    const ALL: [Self; 3] = [Mode::Owned, Mode::Retained, Mode::Merged];
+
     /// Returns the value of `status.applied.mode`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -182,6 +184,11 @@ impl Mode {
             Mode::Retained => "retained",
             Mode::Merged => "merged",
         }
+    }
+
+    /// Returns the mode with this value of the label; `None` for any other value.
+    pub fn of_label(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.label() == label)
     }
 }
 

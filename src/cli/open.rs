@@ -225,10 +225,12 @@ impl Opener {
         } else {
             Values::Data
         };
+        let template = &opened.document().spec().template;
         let secret = SecretManifest {
             opened,
             metadata: Metadata::new(opened.document()),
-            default_type: None,
+            type_: template.type_.as_deref(),
+            immutable: template.immutable == Some(true),
             values,
         };
         Ok(secret.to_node()?)

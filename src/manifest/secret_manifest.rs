@@ -18,30 +18,31 @@ pub enum Values {
     Text,
 }
 
-/// A `v1` Secret with the entries, type and `immutable` of an opened document. The caller supplies the metadata.
+/// A `v1` Secret with the entries of an opened document. The caller supplies metadata, type and `immutable`.
 /// Holds plaintext: no Debug.
 pub struct SecretManifest<'a, M> {
     /// The opened document.
     pub opened: &'a Opened,
     /// `metadata`.
     pub metadata: M,
-    /// `type` for a document whose template names none; `None` leaves the field out.
-    pub default_type: Option<&'a str>,
+    /// `type`; `None` leaves the field out.
+    pub type_: Option<&'a str>,
+    /// Whether to set `immutable`.
+    pub immutable: bool,
     /// Where values go.
     pub values: Values,
 }
 
 impl<M: Serialize> Serialize for SecretManifest<'_, M> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let template = &self.opened.document().spec().template;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("apiVersion", "v1")?;
         map.serialize_entry("kind", "Secret")?;
         map.serialize_entry("metadata", &self.metadata)?;
-        if let Some(type_) = template.type_.as_deref().or(self.default_type) {
+        if let Some(type_) = self.type_ {
             map.serialize_entry("type", type_)?;
         }
-        if template.immutable == Some(true) {
+        if self.immutable {
             map.serialize_entry("immutable", &true)?;
         }
         let as_text = |value: &SecretBytes| self.values == Values::Text && is_text(value.expose());

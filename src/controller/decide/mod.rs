@@ -4,6 +4,8 @@
 
 pub(in crate::controller) mod cures;
 pub(in crate::controller) mod damping;
+pub(in crate::controller) mod desired;
 pub(in crate::controller) mod object_state;
+pub(in crate::controller) mod ownership;
 pub(in crate::controller) mod plan;
 pub(in crate::controller) mod status;

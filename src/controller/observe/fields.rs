@@ -9,6 +9,8 @@ use crate::api::SECRET_MANAGER;
 use crate::controller::observe::decode::{ManagedEntry, Meta};
 
 const DATA: &str = "f:data";
+const ENTRY: &str = "f:data/f:";
+const STRING_ENTRY: &str = "f:stringData/f:";
 /// The longest total length of the paths of an entry, in bytes; those of a Secret with 1024 entries take a quarter of it. A
 /// path repeats the names above it, so an entry of 1 MB can have paths of many gigabytes.
 const MAX_PATHS: usize = 1 << 20;
@@ -21,63 +23,125 @@ const CONTAINERS: &[&str] = &[
     "f:metadata/f:ownerReferences",
 ];
 
-/// Fingerprint of the set of fields that our Apply entry owns. Comparable only within one process.
+/// A field of a Secret that an Apply can own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::controller) enum Field<'a> {
+    Data(&'a str),
+    Label(&'a str),
+    Annotation(&'a str),
+    /// The ownerReference to the object of this uid.
+    Owner(&'a str),
+    Type,
+    Immutable,
+}
+
+impl Field<'_> {
+    /// Returns its path as the API server lists it in managedFields.
+    fn path(self) -> String {
+        match self {
+            Field::Data(key) => format!("{ENTRY}{key}"),
+            Field::Label(key) => format!("f:metadata/f:labels/f:{key}"),
+            Field::Annotation(key) => format!("f:metadata/f:annotations/f:{key}"),
+            Field::Owner(uid) => owner_path(uid),
+            Field::Type => "f:type".to_owned(),
+            Field::Immutable => "f:immutable".to_owned(),
+        }
+    }
+}
+
+/// Fingerprint of a set of fields. Comparable only within one process. It is a sum over the fields: those of a document are
+/// known when it is observed, those that depend on the ownership mode only when its Secret is planned.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::controller) struct FieldSet(u64);
 
 impl FieldSet {
     fn of(paths: &BTreeSet<String>) -> Self {
-        let mut hasher = DefaultHasher::new();
-        paths.hash(&mut hasher);
-        FieldSet(hasher.finish())
+        paths.iter().fold(FieldSet::default(), |set, path| set.plus(path))
     }
 
-    /// Returns the fields that the API server lists for our Apply of a Secret with these entries and metadata.
-    pub(in crate::controller) fn expected<'a>(
-        data: impl Iterator<Item = &'a str>,
-        labels: impl Iterator<Item = &'a str>,
-        annotations: impl Iterator<Item = &'a str>,
-        immutable: bool,
-        owner_uid: &str,
-    ) -> Self {
-        let mut paths: BTreeSet<String> = data.map(|key| format!("{DATA}/f:{key}")).collect();
-        paths.extend(labels.map(|key| format!("f:metadata/f:labels/f:{key}")));
-        paths.extend(annotations.map(|key| format!("f:metadata/f:annotations/f:{key}")));
-        paths.insert(owner_path(owner_uid));
-        paths.insert("f:type".to_owned());
-        if immutable {
-            paths.insert("f:immutable".to_owned());
-        }
-        FieldSet::of(&paths)
+    /// Adds fields that are not in the set.
+    pub(in crate::controller) fn with<'a>(self, fields: impl IntoIterator<Item = Field<'a>>) -> Self {
+        fields
+            .into_iter()
+            .fold(self, |set, field| set.plus(&field.path()))
+    }
+
+    fn plus(self, path: &str) -> Self {
+        let mut hasher = DefaultHasher::new();
+        path.hash(&mut hasher);
+        FieldSet(self.0.wrapping_add(hasher.finish()))
     }
 }
 
 /// Maximum length of a field manager's name that is kept, in bytes: the API server's own limit.
 const MAX_MANAGER: usize = 128;
+/// The number of names of contested entries that are kept.
+const MAX_CONTESTED: usize = 8;
+/// The maximum length of the name of an entry, in bytes: the API server's own limit. managedFields may have longer ones.
+const MAX_ENTRY: usize = 253;
 
 /// The facts about a Secret's managedFields.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::controller) struct FieldFacts {
     /// What our Apply entry owns; `None` if there is none (managedFields were cleared, or the Secret was restored).
     pub(in crate::controller) ours: Option<FieldSet>,
-    /// The name of another manager that owns a data entry, the type or `immutable`: the last one that is listed, and so the
-    /// latest of those that update. `None` if there is none.
-    pub(in crate::controller) foreign_manager: Option<Box<str>>,
+    /// The content that other managers own: a data entry, the type or `immutable`. `None` if they own none.
+    pub(in crate::controller) foreign: Option<Box<ForeignContent>>,
+}
+
+/// Content of a Secret that other field managers own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::controller) struct ForeignContent {
+    /// The name of the last manager that is listed, and so the latest of those that update.
+    pub(in crate::controller) manager: Box<str>,
+    /// The names of entries of our Apply that another manager owns too; at most [`MAX_CONTESTED`]. In a merged Secret, only
+    /// these matter: the others belong to its owner.
+    pub(in crate::controller) contested: Vec<Box<str>>,
 }
 
 impl FieldFacts {
     pub(in crate::controller) fn of(meta: &Meta) -> Self {
-        let mut facts = FieldFacts::default();
-        for entry in &meta.managed_fields {
-            match (paths(entry), is_our_apply(entry)) {
-                (Some(paths), true) => facts.ours = Some(FieldSet::of(&paths)),
-                (Some(paths), false) if !paths.iter().any(|path| is_content(path)) => {}
-                (None, true) => {}
-                // Unreadable fields may be content.
-                (Some(_) | None, false) => facts.foreign_manager = Some(manager_name(entry)),
+        let (ours, others): (Vec<_>, Vec<_>) =
+            meta.managed_fields.iter().partition(|entry| is_our_apply(entry));
+        let ours = ours.into_iter().filter_map(paths).next_back();
+        let mut foreign: Option<Box<ForeignContent>> = None;
+        for entry in others {
+            let paths = paths(entry);
+            if let Some(paths) = &paths
+                && !paths.iter().any(|path| is_content(path))
+            {
+                continue;
+            }
+            let foreign = foreign.get_or_insert_default();
+            foreign.manager = manager_name(entry);
+            match (&paths, &ours) {
+                (Some(theirs), Some(ours)) => {
+                    let names = theirs.iter().filter_map(|path| entry_name(path));
+                    foreign.contest(names.filter(|name| ours.contains(&Field::Data(name).path())));
+                }
+                // Unreadable fields may be any of ours.
+                (None, Some(ours)) => foreign.contest(ours.iter().filter_map(|path| entry_name(path))),
+                (_, None) => {}
             }
         }
-        facts
+        FieldFacts {
+            ours: ours.as_ref().map(FieldSet::of),
+            foreign,
+        }
+    }
+}
+
+impl ForeignContent {
+    fn contest<'a>(&mut self, names: impl Iterator<Item = &'a str>) {
+        for name in names {
+            if self.contested.len() == MAX_CONTESTED {
+                return;
+            }
+            let name = &name[..name.floor_char_boundary(MAX_ENTRY)];
+            if !self.contested.iter().any(|known| **known == *name) {
+                self.contested.push(name.into());
+            }
+        }
     }
 }
 
@@ -97,9 +161,9 @@ impl OwnedEntries {
         let mut owned = OwnedEntries::default();
         for (index, entry) in meta.managed_fields.iter().enumerate() {
             for path in paths(entry).into_iter().flatten() {
-                if let Some(key) = path.strip_prefix("f:data/f:") {
+                if let Some(key) = path.strip_prefix(ENTRY) {
                     owned.data.insert(key.to_owned());
-                } else if let Some(key) = path.strip_prefix("f:stringData/f:") {
+                } else if let Some(key) = path.strip_prefix(STRING_ENTRY) {
                     owned.string_data.insert(key.to_owned());
                     if owned.string_data_managers.last() != Some(&index) {
                         owned.string_data_managers.push(index);
@@ -109,6 +173,12 @@ impl OwnedEntries {
         }
         owned
     }
+}
+
+/// Returns the name of the entry, if the path is one.
+fn entry_name(path: &str) -> Option<&str> {
+    path.strip_prefix(ENTRY)
+        .or_else(|| path.strip_prefix(STRING_ENTRY))
 }
 
 fn owner_path(uid: &str) -> String {
@@ -198,22 +268,23 @@ mod tests {
         serde_json::from_value(json!({"name": "db", "managedFields": entries})).expect("metadata")
     }
 
+    fn manager(facts: &FieldFacts) -> Option<&str> {
+        facts.foreign.as_deref().map(|foreign| &*foreign.manager)
+    }
+
     fn expected(keys: &[&str], uid: &str) -> FieldSet {
         let labels = ["envelope-secrets.io/managed", "app.kubernetes.io/managed-by"];
-        FieldSet::expected(
-            keys.iter().copied(),
-            labels.into_iter(),
-            [].into_iter(),
-            false,
-            uid,
-        )
+        FieldSet::default()
+            .with(keys.iter().map(|key| Field::Data(key)))
+            .with(labels.map(Field::Label))
+            .with([Field::Owner(uid), Field::Type])
     }
 
     #[test]
     fn unchanged_secret_has_the_expected_fields() {
         let facts = FieldFacts::of(&meta(&json!([our_entry(&["a", "b"])])));
         assert_eq!(facts.ours, Some(expected(&["b", "a"], "u-1")));
-        assert_eq!(facts.foreign_manager, None);
+        assert_eq!(facts.foreign, None);
         for other in [
             expected(&["a"], "u-1"),
             expected(&["a", "b", "c"], "u-1"),
@@ -221,10 +292,21 @@ mod tests {
         ] {
             assert_ne!(facts.ours, Some(other));
         }
-        let with_immutable =
-            FieldSet::expected(["a"].into_iter(), [].into_iter(), [].into_iter(), true, "u-1");
-        let without = FieldSet::expected(["a"].into_iter(), [].into_iter(), [].into_iter(), false, "u-1");
-        assert_ne!(with_immutable, without);
+        let immutable = expected(&["a", "b"], "u-1").with([Field::Immutable]);
+        assert_ne!(facts.ours, Some(immutable));
+        // Sums of the same parts in another order.
+        let parts = [
+            Field::Data("a"),
+            Field::Label("a"),
+            Field::Annotation("a"),
+            Field::Type,
+        ];
+        let reversed = FieldSet::default().with(parts.into_iter().rev());
+        assert_eq!(FieldSet::default().with(parts), reversed);
+        assert_ne!(
+            FieldSet::default().with([parts[0]]),
+            FieldSet::default().with([parts[1]])
+        );
     }
 
     #[test]
@@ -246,10 +328,7 @@ mod tests {
         let annotation = json!({"manager": "kubectl", "operation": "Update", "fieldsV1":
             {"f:metadata": {"f:annotations": {".": {}, "f:note": {}}}}});
         let facts = FieldFacts::of(&meta(&json!([our_entry(&["a"]), annotation])));
-        assert_eq!(
-            (facts.ours, facts.foreign_manager),
-            (Some(expected(&["a"], "u-1")), None)
-        );
+        assert_eq!((facts.ours, facts.foreign), (Some(expected(&["a"], "u-1")), None));
 
         for field in [
             json!({"f:data": {"f:a": {}}}),
@@ -259,24 +338,63 @@ mod tests {
         ] {
             let edit = json!({"manager": "kubectl-edit", "operation": "Update", "fieldsV1": field});
             let facts = FieldFacts::of(&meta(&json!([our_entry(&["a"]), edit])));
-            assert_eq!(facts.foreign_manager.as_deref(), Some("kubectl-edit"), "{field}");
+            assert_eq!(manager(&facts), Some("kubectl-edit"), "{field}");
         }
         let own_update = json!({"manager": "envelope-secrets", "operation": "Update", "fieldsV1": {"f:data": {"f:a": {}}}});
         let facts = FieldFacts::of(&meta(&json!([own_update])));
         assert_eq!(
-            (facts.ours, facts.foreign_manager.as_deref()),
+            (facts.ours, manager(&facts)),
             (None, Some("envelope-secrets")),
             "only our Apply entry counts as ours"
         );
     }
 
     #[test]
-    fn paths_that_multiply_a_long_name_are_unreadable() {
+    fn entries_of_ours_that_another_manager_owns_are_named() {
+        let owned = |field: &str, keys: &[&str]| {
+            let names: serde_json::Map<String, Value> =
+                keys.iter().map(|key| (format!("f:{key}"), json!({}))).collect();
+            json!({"manager": "helm", "operation": "Update", "fieldsV1": {field: names}})
+        };
+        let contested = |others: &[Value]| {
+            let entries = [&[our_entry(&["a", "b", "c"])], others].concat();
+            let foreign = FieldFacts::of(&meta(&json!(entries)))
+                .foreign
+                .expect("foreign content");
+            foreign
+                .contested
+                .iter()
+                .map(|name| name.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert!(
+            contested(&[owned("f:data", &["x", "y"])]).is_empty(),
+            "its own entries only"
+        );
+        assert_eq!(contested(&[owned("f:data", &["b", "x"])]), ["b"]);
+        assert_eq!(
+            contested(&[owned("f:stringData", &["a"]), owned("f:data", &["a", "c"])]),
+            ["a", "c"]
+        );
+        assert_eq!(contested(&[unreadable()]), ["a", "b", "c"], "any of them");
+        let many: Vec<String> = (0..100).map(|index| format!("{index:03}")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        let entries = json!([owned("f:data", &many), our_entry(&many)]);
+        let foreign = FieldFacts::of(&meta(&entries)).foreign.expect("foreign content");
+        assert_eq!(foreign.contested.len(), MAX_CONTESTED);
+    }
+
+    /// An entry whose paths multiply a long name.
+    fn unreadable() -> Value {
         let leaves: serde_json::Map<String, Value> =
             (0..1000).map(|index| (format!("f:{index}"), json!({}))).collect();
         let fields = json!({ "f:x".repeat(500): leaves });
-        let entry = json!({"manager": "tenant", "operation": "Update", "fieldsV1": fields});
-        let meta = meta(&json!([entry]));
+        json!({"manager": "tenant", "operation": "Update", "fieldsV1": fields})
+    }
+
+    #[test]
+    fn paths_that_multiply_a_long_name_are_unreadable() {
+        let meta = meta(&json!([unreadable()]));
         assert_eq!(paths(&meta.managed_fields[0]), None);
         assert!(
             FieldFacts::of(&meta) != FieldFacts::default(),

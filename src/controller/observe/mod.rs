@@ -17,3 +17,4 @@ pub(in crate::controller) mod source;
 pub(in crate::controller) mod store;
 pub(in crate::controller) mod summary;
 pub(in crate::controller) mod watch;
+pub(in crate::controller) mod wishes;

@@ -11,20 +11,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::summary::Summary;
-use crate::api::{
-    Applied, EnvelopeSecretStatus, RECONCILE_AT_ANNOTATION, SEALED_FOR_ANNOTATION, SUSPEND_ANNOTATION,
-    Sealed, conditions,
-};
+use super::wishes::Wishes;
+use crate::api::{Applied, EnvelopeSecretStatus, Sealed, conditions};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::decode::{Meta, Slim};
-
-/// Maximum length of an annotation that is kept in memory, in bytes; a namespace and a name fit. All annotations of an object
-/// together may have 256 KiB.
-const MAX_ANNOTATION: usize = 320;
-
-fn truncated(annotation: &str) -> Box<str> {
-    annotation[..annotation.floor_char_boundary(MAX_ANNOTATION)].into()
-}
 
 /// An object as the API server sends it. Its content is decoded separately: an invalid status or spec affects nothing else.
 #[derive(Clone, Deserialize)]
@@ -51,9 +41,7 @@ pub(in crate::controller) struct Received {
     pub(in crate::controller) generation: i64,
     /// Whether it is being deleted.
     pub(in crate::controller) deleting: bool,
-    sealed_for: Option<Box<str>>,
-    reconcile_at: Option<Box<str>>,
-    suspended: bool,
+    wishes: Wishes,
     /// `null` if the object has no spec.
     pub(in crate::controller) spec: Box<RawValue>,
     status: StatusFacts,
@@ -67,12 +55,7 @@ pub(in crate::controller) struct Object {
     pub(in crate::controller) generation: i64,
     /// Whether it is being deleted.
     pub(in crate::controller) deleting: bool,
-    /// The annotation `sealed-for`: a hint for human readers, never used to open the document.
-    pub(in crate::controller) sealed_for: Option<Box<str>>,
-    /// The annotation `reconcile-at`: a new value requests an immediate retry. Truncated to [`MAX_ANNOTATION`].
-    pub(in crate::controller) reconcile_at: Option<Box<str>>,
-    /// Whether the annotation `suspend` is `true`.
-    pub(in crate::controller) suspended: bool,
+    pub(in crate::controller) wishes: Wishes,
     /// The summary of this generation's document.
     pub(in crate::controller) summary: Arc<Summary>,
     pub(in crate::controller) status: Arc<StatusFacts>,
@@ -92,14 +75,13 @@ impl Slim for Received {
         let status = status
             .and_then(|raw| serde_json::from_str(raw.get()).ok())
             .unwrap_or_default();
+        let wishes = Wishes::of(&metadata);
         let received = Received {
             uid: metadata.uid?.into(),
             resource_version: metadata.resource_version?.into(),
             generation: metadata.generation.unwrap_or_default(),
             deleting: metadata.deleting,
-            sealed_for: metadata.annotations.get(SEALED_FOR_ANNOTATION).map(truncated),
-            reconcile_at: metadata.annotations.get(RECONCILE_AT_ANNOTATION).map(truncated),
-            suspended: metadata.annotations.get(SUSPEND_ANNOTATION) == Some("true"),
+            wishes,
             spec: spec.unwrap_or_else(|| RawValue::NULL.to_owned()),
             status: StatusFacts::of(status),
         };
@@ -119,9 +101,7 @@ impl Received {
             resource_version: self.resource_version,
             generation: self.generation,
             deleting: self.deleting,
-            sealed_for: self.sealed_for,
-            reconcile_at: self.reconcile_at,
-            suspended: self.suspended,
+            wishes: self.wishes,
             summary,
             status: Arc::new(self.status),
         }
@@ -151,7 +131,7 @@ impl PartialEq for Object {
             && self.resource_version == other.resource_version
             && self.generation == other.generation
             && self.deleting == other.deleting
-            && self.sealed_for == other.sealed_for
+            && self.wishes == other.wishes
             && Arc::ptr_eq(&self.summary, &other.summary)
             && self.status == other.status
     }
@@ -263,7 +243,7 @@ mod tests {
         let (key, listed) = page.item::<Received>(0).expect("an item").expect("decoded");
         assert_eq!((key.to_string().as_str(), listed.spec.get()), ("prod/db", spec));
         assert_eq!(
-            (listed.generation, listed.sealed_for.as_deref()),
+            (listed.generation, listed.wishes.sealed_for.as_deref()),
             (3, Some("dev/db"))
         );
 
@@ -273,26 +253,6 @@ mod tests {
             panic!("modified")
         };
         assert_eq!(seen.spec.get(), spec);
-    }
-
-    #[test]
-    fn annotations_are_kept_up_to_a_length() {
-        let annotated = |value: &str| {
-            object(&format!(
-                r#"{{"metadata":{{"name":"db","namespace":"prod","uid":"o-1","resourceVersion":"7","annotations":{{
-                "envelope-secrets.io/sealed-for":"{value}","envelope-secrets.io/reconcile-at":"{value}",
-                "envelope-secrets.io/suspend":"{value}"}}}}}}"#
-            ))
-        };
-        let long = annotated(&"x".repeat(100_000));
-        assert_eq!(long.sealed_for.map(|text| text.len()), Some(MAX_ANNOTATION));
-        assert_eq!(long.reconcile_at.map(|text| text.len()), Some(MAX_ANNOTATION));
-        assert!(!long.suspended);
-        let short = annotated("true");
-        assert_eq!(
-            (short.reconcile_at.as_deref(), short.suspended),
-            (Some("true"), true)
-        );
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 
 use super::fields::FieldFacts;
-use crate::api::{GROUP, MANAGED_LABEL, Mode};
+use super::wishes::Mark;
+use crate::api::GROUP;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::decode::{Meta, Slim};
 use crate::envelope::wire::KIND;
@@ -18,20 +19,21 @@ pub(in crate::controller) struct SecretFacts {
     pub(in crate::controller) resource_version: Box<str>,
     /// Whether it is being deleted, that is, held only by a finalizer.
     pub(in crate::controller) deleting: bool,
-    pub(in crate::controller) holder: Holder,
+    pub(in crate::controller) mark: Mark,
+    pub(in crate::controller) owner: Owner,
     pub(in crate::controller) fields: FieldFacts,
 }
 
-/// The holder of a Secret according to its metadata (docs/design/controller.md#ownership).
+/// The owner of a Secret according to its ownerReferences.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::controller) enum Holder {
+pub(in crate::controller) enum Owner {
+    /// There is none.
+    None,
     /// `EnvelopeSecret`s of the Secret's own name: the uids of the first two such ownerReferences. A uid other than the
     /// current object's belongs to an earlier incarnation of it.
     Object(Vec<Box<str>>),
-    /// None, but our label says `owned`: what `--cascade=orphan` leaves behind.
-    Orphan,
-    /// Anything else: kind and name of its controller owner, if it has one.
-    Foreign(Option<Box<str>>),
+    /// Others only: kind and name of the controller owner, if there is one.
+    Other(Option<Box<str>>),
 }
 
 impl SecretFacts {
@@ -42,7 +44,8 @@ impl SecretFacts {
             uid: meta.uid.as_deref()?.into(),
             resource_version: meta.resource_version.as_deref()?.into(),
             deleting: meta.deleting,
-            holder: Holder::of(meta, name),
+            mark: Mark::of(meta),
+            owner: Owner::of(meta, name),
             fields: FieldFacts::of(meta),
         };
         Some((ObjectKey::new(meta.namespace.as_deref()?, name), facts))
@@ -67,7 +70,7 @@ impl Slim for SecretFacts {
     }
 }
 
-impl Holder {
+impl Owner {
     fn of(meta: &Meta, name: &str) -> Self {
         let owners = &meta.owner_references;
         let ours: Vec<Box<str>> = owners
@@ -78,19 +81,13 @@ impl Holder {
             .map(|owner| cut(&owner.uid).into())
             .collect();
         if !ours.is_empty() {
-            return Holder::Object(ours);
+            return Owner::Object(ours);
         }
-        let label = meta.labels.get(MANAGED_LABEL);
-        if owners.is_empty() && label == Some(Mode::Owned.label()) {
-            return Holder::Orphan;
+        if owners.is_empty() {
+            return Owner::None;
         }
         let controller = owners.iter().find(|owner| owner.controller == Some(true));
-        Holder::Foreign(controller.map(|owner| format!("{} {}", cut(&owner.kind), cut(&owner.name)).into()))
-    }
-
-    /// Whether the object of this uid is the only holder.
-    pub(in crate::controller) fn is_exactly(&self, object_uid: &str) -> bool {
-        matches!(self, Holder::Object(uids) if uids.len() == 1 && *uids[0] == *object_uid)
+        Owner::Other(controller.map(|owner| format!("{} {}", cut(&owner.kind), cut(&owner.name)).into()))
     }
 }
 
@@ -109,14 +106,11 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn holder(label: Option<&str>, owners: &Value) -> Holder {
-        let labels = label
-            .map(|value| json!({ MANAGED_LABEL: value }))
-            .unwrap_or(json!({}));
+    fn owner_of(owners: &Value) -> Owner {
         let meta = json!({"name": "db", "namespace": "prod", "uid": "s-1", "resourceVersion": "7",
-                          "labels": labels, "ownerReferences": owners});
+                          "ownerReferences": owners});
         let meta = serde_json::from_value(meta).expect("metadata");
-        SecretFacts::of_meta(&meta).expect("facts").1.holder
+        SecretFacts::of_meta(&meta).expect("facts").1.owner
     }
 
     fn owner(api_version: &str, kind: &str, name: &str, uid: &str) -> Value {
@@ -124,30 +118,13 @@ mod tests {
     }
 
     #[test]
-    fn holder_is_derived_from_owner_references_and_label() {
+    fn owner_is_derived_from_owner_references() {
         let ours = owner("envelope-secrets.io/v1", "EnvelopeSecret", "db", "o-1");
-        assert_eq!(
-            holder(Some("owned"), &json!([ours])),
-            Holder::Object(vec!["o-1".into()])
-        );
-        assert_eq!(
-            holder(None, &json!([ours])),
-            Holder::Object(vec!["o-1".into()]),
-            "without the label"
-        );
         let newer = owner("envelope-secrets.io/v2", "EnvelopeSecret", "db", "o-1");
-        assert_eq!(holder(None, &json!([newer])), Holder::Object(vec!["o-1".into()]));
-        assert_eq!(holder(Some("owned"), &json!([])), Holder::Orphan);
-
-        let foreign = |owner: &str| Holder::Foreign(Some(owner.into()));
-        assert_eq!(holder(None, &json!([])), Holder::Foreign(None));
-        for consent in ["retained", "merged", "adopt", "released", ""] {
-            assert_eq!(
-                holder(Some(consent), &json!([])),
-                Holder::Foreign(None),
-                "{consent}"
-            );
+        for ours in [&ours, &newer] {
+            assert_eq!(owner_of(&json!([ours])), Owner::Object(vec!["o-1".into()]));
         }
+        assert_eq!(owner_of(&json!([])), Owner::None);
         for (owner, seen) in [
             (
                 owner("bitnami.com/v1alpha1", "SealedSecret", "db", "x"),
@@ -163,14 +140,10 @@ mod tests {
             ),
             (owner("v1", "EnvelopeSecret", "db", "x"), "EnvelopeSecret db"),
         ] {
-            assert_eq!(
-                holder(Some("owned"), &json!([owner])),
-                foreign(seen),
-                "the label does not override an owner"
-            );
+            assert_eq!(owner_of(&json!([owner])), Owner::Other(Some(seen.into())));
         }
         let plain = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "db", "uid": "x"}]);
-        assert_eq!(holder(Some("owned"), &plain), Holder::Foreign(None));
+        assert_eq!(owner_of(&plain), Owner::Other(None));
     }
 
     #[test]
@@ -185,8 +158,8 @@ mod tests {
         };
         let many: Vec<Value> = (0..5000).map(ours).collect();
         assert_eq!(
-            holder(None, &json!(many)),
-            Holder::Object(vec!["o-0".into(), "o-1".into()])
+            owner_of(&json!(many)),
+            Owner::Object(vec!["o-0".into(), "o-1".into()])
         );
         let long = owner(
             &"x".repeat(100_000),
@@ -194,19 +167,10 @@ mod tests {
             &"ä".repeat(100_000),
             "x",
         );
-        let Holder::Foreign(Some(text)) = holder(None, &json!([long])) else {
-            panic!("foreign")
+        let Owner::Other(Some(text)) = owner_of(&json!([long])) else {
+            panic!("another owner")
         };
         assert!(text.len() <= 2 * MAX_OWNER + 1, "{}", text.len());
-    }
-
-    #[test]
-    fn is_exactly_requires_a_single_matching_owner() {
-        let uids = |uids: &[&str]| Holder::Object(uids.iter().map(|uid| (*uid).into()).collect());
-        assert!(uids(&["o-1"]).is_exactly("o-1"));
-        assert!(!uids(&["o-0"]).is_exactly("o-1"), "an earlier incarnation");
-        assert!(!uids(&["o-0", "o-1"]).is_exactly("o-1"));
-        assert!(!Holder::Orphan.is_exactly("o-1") && !Holder::Foreign(None).is_exactly("o-1"));
     }
 
     #[test]

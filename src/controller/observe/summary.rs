@@ -31,8 +31,9 @@ pub(in crate::controller) struct Summary {
 pub(in crate::controller) struct Facts {
     /// SHA-256 over manifest and mac.
     digest: [u8; 32],
-    /// The fields that our Apply of this document owns on its Secret.
+    /// The fields of its Secret that are the same in every ownership mode.
     pub(in crate::controller) fields: FieldSet,
+    pub(in crate::controller) immutable: bool,
     /// The number of entries of the Secret.
     pub(in crate::controller) entries: u32,
     scope: Scope,
@@ -91,7 +92,7 @@ impl Summary {
     /// Parses the spec of the object with this key and uid.
     pub(in crate::controller) fn of(key: &ObjectKey, uid: &str, spec: &str, texts: &mut Texts) -> Self {
         // A panic concerns this document only. It must not end the stream that delivered it, nor every other object's.
-        let facts = catch_unwind(AssertUnwindSafe(|| Facts::of(key, uid, spec, texts)));
+        let facts = catch_unwind(AssertUnwindSafe(|| Facts::of(key, spec, texts)));
         let facts = if let Ok(facts) = facts {
             facts.map_err(|error| refusal(&error))
         } else {
@@ -130,7 +131,7 @@ fn refusal(error: &StructureError) -> Finding {
 }
 
 impl Facts {
-    fn of(key: &ObjectKey, uid: &str, spec: &str, texts: &mut Texts) -> Result<Self, StructureError> {
+    fn of(key: &ObjectKey, spec: &str, texts: &mut Texts) -> Result<Self, StructureError> {
         let place = Place::new(Some(&key.namespace), &key.name)?;
         let document = Document::from_spec_json(spec.as_bytes(), place)?;
         let spec = document.spec();
@@ -153,7 +154,8 @@ impl Facts {
             .position(|data_key| data_key.id == spec.seal.key);
         Ok(Facts {
             digest: document.digest(),
-            fields: shape::fields(&document, uid),
+            fields: shape::fields(&document),
+            immutable: template.immutable == Some(true),
             entries: u32::try_from(shape::entry_names(&document).len()).unwrap_or(u32::MAX),
             scope: spec.scope,
             audience: texts.get(audience),
@@ -237,7 +239,7 @@ mod tests {
         let place = Place::new(Some("prod"), "db").expect("a place");
         let document = Document::from_spec_json(text.as_bytes(), place).expect("a valid document");
         assert_eq!(facts.digest(), to_hex(&document.digest()));
-        assert_eq!(facts.fields, shape::fields(&document, "o-1"));
+        assert_eq!(facts.fields, shape::fields(&document));
         assert_eq!(facts.policy_inputs(), document.spec().policy_inputs());
         assert_eq!(
             facts.policy_inputs().reserved_label,

@@ -7,14 +7,15 @@ use jiff::Timestamp;
 use super::clock::now;
 use super::opener::Opening;
 use super::reconciler::{Finished, Outcome, Reconciler, Snapshot, Step};
-use crate::api::{Applied, Finding, Kept, Mode, Reason, Rejection, Sealed, healed};
+use crate::api::{Applied, Finding, Kept, Reason, Rejection, Sealed, healed};
 use crate::controller::act::api_error::ApiError;
 use crate::controller::act::secret::{Precondition, SecretBody, cleanup, disown};
+use crate::controller::decide::desired::Desired;
 use crate::controller::decide::object_state::Unreported;
-use crate::controller::decide::plan::{Cause, RENDERER};
+use crate::controller::decide::ownership::{Ownership, ownership};
+use crate::controller::decide::plan::Cause;
 use crate::controller::decide::status::{rollback, synced};
-use crate::controller::observe::secret_facts::{Holder, SecretFacts};
-use crate::controller::observe::summary::Facts;
+use crate::controller::observe::secret_facts::{Owner, SecretFacts};
 use crate::envelope::{Opened, Rollback};
 
 impl Reconciler<'_> {
@@ -25,7 +26,7 @@ impl Reconciler<'_> {
         cause: Cause,
         opening: Opening,
     ) -> Step {
-        let Ok(opened) = &opening.result else {
+        let (Ok(opened), Ok(desired)) = (&opening.result, snapshot.desired.clone()) else {
             return Step::Replan;
         };
         let facts = match cause {
@@ -34,18 +35,20 @@ impl Reconciler<'_> {
                 Some(facts) => facts,
                 None => return Step::Replan,
             },
-            _ => match self.write_secret(&snapshot, cause, opened).await {
+            _ => match self.write_secret(&snapshot, &desired, cause, opened).await {
                 Ok(facts) => facts,
                 Err(error) => return self.write_failed(&snapshot, error, opening).await,
             },
         };
-        self.record_success(snapshot, cause, opened, &facts).await
+        self.record_success(snapshot, &desired, cause, opened, &facts)
+            .await
     }
 
     /// Writes the Secret, then removes what is not part of the document.
     async fn write_secret(
         &mut self,
         snapshot: &Snapshot,
+        desired: &Desired,
         cause: Cause,
         opened: &Opened,
     ) -> Result<Arc<SecretFacts>, ApiError> {
@@ -53,10 +56,9 @@ impl Reconciler<'_> {
             self.confirm_object(snapshot).await?;
         }
         let precondition = Precondition::of(snapshot.secret.as_deref());
-        let object_uid = &*snapshot.object.uid;
         let body = SecretBody {
             key: self.key,
-            object_uid,
+            desired,
             opened,
             precondition: &precondition,
         };
@@ -64,7 +66,7 @@ impl Reconciler<'_> {
         self.state.overdue_reads = 0;
         self.cache.secret_request(self.key);
         let mut meta = writer.apply_secret(&body).await?;
-        if let Some(operations) = cleanup(&meta, opened.document(), object_uid) {
+        if let Some(operations) = cleanup(&meta, opened.document(), desired) {
             meta = writer.patch_secret(self.key, operations).await?;
         }
         // A response without uid or resourceVersion is not one of an API server: the Secret has to be re-read.
@@ -138,8 +140,8 @@ impl Reconciler<'_> {
     /// Removes the ownerReferences to earlier incarnations of the object, then plans again.
     async fn remove_obsolete_owners(&mut self, snapshot: &Snapshot) -> Step {
         let read = self.context.cluster.secret(self.key).await;
-        let operations = match &read {
-            Ok(Some(meta)) => disown(meta, &snapshot.object.uid),
+        let operations = match (&read, &snapshot.desired) {
+            (Ok(Some(meta)), Ok(desired)) => disown(meta, desired),
             _ => None,
         };
         if let Some(operations) = operations
@@ -155,6 +157,7 @@ impl Reconciler<'_> {
     async fn record_success(
         &mut self,
         mut snapshot: Snapshot,
+        desired: &Desired,
         cause: Cause,
         opened: &Opened,
         facts: &SecretFacts,
@@ -167,17 +170,7 @@ impl Reconciler<'_> {
                 Outcome::Written,
             ),
         };
-        let document = snapshot.object.summary.facts.as_ref().ok();
-        let applied = Applied {
-            generation: snapshot.object.generation,
-            digest: document.map(Facts::digest).unwrap_or_default(),
-            mode: Mode::Owned.as_str().to_owned(),
-            renderer: RENDERER,
-            secret_uid: facts.uid.to_string(),
-            secret_resource_version: facts.resource_version.to_string(),
-            entries: document.map_or(0, |document| document.entries.into()),
-            time,
-        };
+        let applied = desired.applied(snapshot.object.generation, facts, time);
         let mark = opened.document().seal_mark();
         let sealed = Sealed::after(before.sealed.as_ref(), &mark);
         self.state.unreported = Some(Unreported {
@@ -232,7 +225,8 @@ fn has_obsolete_owner(snapshot: &Snapshot, finding: &Finding) -> bool {
     let rejected = matches!(finding, Finding::SecretRejected { rejection: Rejection::Invalid(fields) }
         if fields.iter().any(names_owners));
     let owned_by_another = |facts: &SecretFacts| {
-        matches!(facts.holder, Holder::Object(_)) && !facts.holder.is_exactly(&snapshot.object.uid)
+        matches!(facts.owner, Owner::Object(_))
+            && ownership(facts, &snapshot.object.uid) != Ownership::Current
     };
     rejected && snapshot.secret.as_deref().is_some_and(owned_by_another)
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::reconciler::{LiveRead, Outcome, Reconciler, Step};
-use crate::api::MANAGED_LABEL;
 use crate::controller::act::api_error::ApiError;
-use crate::controller::observe::secret_facts::{Holder, SecretFacts};
+use crate::controller::decide::ownership::is_foreign;
+use crate::controller::observe::secret_facts::SecretFacts;
+use crate::controller::observe::wishes::Mark;
 
 impl Reconciler<'_> {
     /// Reads the Secret's metadata by name.
@@ -18,13 +19,11 @@ impl Reconciler<'_> {
                 return self.read_failed(error);
             }
         };
-        let watched = meta
-            .as_ref()
-            .is_some_and(|meta| meta.labels.get(MANAGED_LABEL).is_some());
         let facts = meta
             .as_ref()
             .and_then(SecretFacts::of_meta)
             .map(|(_, facts)| Arc::new(facts));
+        let watched = facts.as_ref().is_some_and(|facts| facts.mark != Mark::Absent);
         match &facts {
             Some(facts) if watched => {
                 self.cache
@@ -34,10 +33,7 @@ impl Reconciler<'_> {
                 .cache
                 .secret_unwatched(self.key, self.new_expectation_deadline()),
         }
-        if facts
-            .as_ref()
-            .is_none_or(|facts| !matches!(facts.holder, Holder::Foreign(_)))
-        {
+        if facts.as_ref().is_none_or(|facts| !is_foreign(facts)) {
             self.state.foreign = None;
         }
         self.live_read = facts

@@ -28,7 +28,8 @@ impl Reconciler<'_> {
         // Without it, opening finds out why.
         let accepted = self.accepted(snapshot).await?;
         let precondition = Precondition::of(snapshot.secret.as_deref());
-        let body = probe_body(self.key, &snapshot.object.uid, accepted.document(), &precondition);
+        let desired = snapshot.desired.as_ref().ok()?;
+        let body = probe_body(self.key, desired, accepted.document(), &precondition);
         match self.context.writer.probe_secret(self.key, &body).await {
             Err(ApiError::Conflict) => Some(self.read_secret().await),
             Err(ApiError::NotFound | ApiError::NamespaceTerminating | ApiError::NotWriter) => {
@@ -86,19 +87,14 @@ impl Reconciler<'_> {
 
     /// Returns why the API server would not create the Secret next to the existing one; `None` if it would.
     async fn refusal_of_new_secret(&self, snapshot: &Snapshot, opening: &Opening) -> Option<Finding> {
-        let opened = opening.result.as_ref().ok()?;
+        let (opened, desired) = (opening.result.as_ref().ok()?, snapshot.desired.as_ref().ok()?);
         let name = &self.key.name;
         let stem = &name[..name.floor_char_boundary(MAX_NAME - PROBE_SUFFIX.len())];
         let beside = ObjectKey {
             namespace: Arc::clone(&self.key.namespace),
             name: format!("{stem}{PROBE_SUFFIX}").into(),
         };
-        let body = probe_body(
-            &beside,
-            &snapshot.object.uid,
-            opened.document(),
-            &Precondition::Absent,
-        );
+        let body = probe_body(&beside, desired, opened.document(), &Precondition::Absent);
         match self.context.writer.probe_secret(&beside, &body).await {
             // The deletion makes room for one more Secret.
             Err(ApiError::Reportable(finding))

@@ -91,7 +91,7 @@ pub(in crate::controller) fn finding_of(
 ) -> Finding {
     match error {
         OpenError::Integrity { .. } => {
-            let elsewhere = object.sealed_for.as_deref();
+            let elsewhere = object.wishes.sealed_for.as_deref();
             let elsewhere = elsewhere.and_then(|place| sealed_elsewhere(place, &key.namespace, &key.name));
             Finding::IntegrityError { elsewhere }
         }

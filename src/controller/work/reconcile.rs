@@ -13,8 +13,9 @@ use super::reconciler::{Finished, LiveRead, Outcome, Reconciler, Snapshot, Step,
 use crate::api::{Finding, NotRestored, Reason};
 use crate::controller::decide::cures::Blocked;
 use crate::controller::decide::damping::Admission;
+use crate::controller::decide::desired::Desired;
 use crate::controller::decide::object_state::{ForeignSecret, Request};
-use crate::controller::decide::plan::{self, Cause, Desired, Plan, View};
+use crate::controller::decide::plan::{self, Cause, Plan, View};
 use crate::controller::decide::status::{reported_finding, synced};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
@@ -122,7 +123,7 @@ impl Reconciler<'_> {
             return self.finish_gone();
         };
         self.state.observe(&object, now);
-        if !object.suspended {
+        if !object.wishes.suspended {
             match self
                 .state
                 .handle_request(&object, now, &self.context.timings.damping)
@@ -140,7 +141,7 @@ impl Reconciler<'_> {
             object: Some(&snapshot.object),
             secret: snapshot.secret.as_deref(),
             secret_state_known,
-            document: snapshot.document.as_ref(),
+            desired: snapshot.desired.as_ref(),
         };
         let plan = plan::plan(view);
         if plan != Plan::Gone && self.state.suspend(plan == Plan::Suspended) {
@@ -179,16 +180,13 @@ impl Reconciler<'_> {
     }
 
     fn snapshot(&self, object: Object, secret: Option<Arc<SecretFacts>>) -> Snapshot {
-        let document = self.context.reader.check(self.key, &object).map(|facts| Desired {
-            digest: facts.digest(),
-            fields: facts.fields,
-        });
-        let fields = document.as_ref().ok().map(|desired| desired.fields);
-        let secret_state = plan::secret_state(&object, secret.as_deref(), fields);
+        let document = self.context.reader.check(self.key, &object);
+        let desired = document.map(|document| Desired::of(&object, document));
+        let secret_state = plan::secret_state(&object, secret.as_deref(), desired.as_ref().ok());
         Snapshot {
             object,
             secret,
-            document,
+            desired,
             secret_state,
         }
     }
@@ -347,10 +345,11 @@ impl Reconciler<'_> {
         if !self.state.is_heal(cause) {
             return None;
         }
-        let manager = snapshot
+        let foreign = snapshot
             .secret
             .as_ref()
-            .and_then(|facts| facts.fields.foreign_manager.as_deref());
+            .and_then(|facts| facts.fields.foreign.as_deref());
+        let manager = foreign.map(|foreign| &*foreign.manager);
         let times = &self.context.timings.damping;
         let Admission::Delayed { until, begins } = self.state.heals.request(manager, now(), times) else {
             return None;
@@ -393,7 +392,7 @@ impl Reconciler<'_> {
         outcome: Outcome,
         due: Instant,
     ) -> Step {
-        let readable = snapshot.document.is_ok();
+        let readable = snapshot.desired.is_ok();
         let finding = reported_finding(finding, &snapshot.object, snapshot.secret_state, readable);
         self.report(snapshot, &finding, outcome, Some(due)).await
     }

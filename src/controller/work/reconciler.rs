@@ -8,8 +8,9 @@ use super::context::Context;
 use super::opener::Opening;
 use crate::api::{Finding, Reason};
 use crate::controller::backoff::Backoff;
+use crate::controller::decide::desired::Desired;
 use crate::controller::decide::object_state::ObjectState;
-use crate::controller::decide::plan::{Desired, SecretState};
+use crate::controller::decide::plan::SecretState;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
 use crate::controller::observe::secret_facts::SecretFacts;
@@ -128,7 +129,8 @@ pub(in crate::controller) enum Step {
 pub(in crate::controller) struct Snapshot {
     pub(in crate::controller) object: Object,
     pub(in crate::controller) secret: Option<Arc<SecretFacts>>,
-    pub(in crate::controller) document: Result<Desired, Finding>,
+    /// The desired state of the Secret, or why the document must not be opened.
+    pub(in crate::controller) desired: Result<Desired, Finding>,
     pub(in crate::controller) secret_state: SecretState,
 }
 
@@ -141,7 +143,7 @@ impl Snapshot {
             .facts
             .as_ref()
             .ok()
-            .filter(|_| self.document.is_ok());
+            .filter(|_| self.desired.is_ok());
         let data_keys = facts.into_iter().flat_map(|facts| &facts.data_keys);
         data_keys.flat_map(|data_key| &data_key.keys).map(|key| &**key)
     }

@@ -11,11 +11,11 @@ use crate::api::{EnvelopeSecretStatus, Finding, Reason, Verdict};
 use crate::controller::act::api_error::ApiError;
 use crate::controller::act::events::Event;
 use crate::controller::decide::damping::Admission;
+use crate::controller::decide::ownership::is_foreign;
 use crate::controller::decide::status::{content, desired_status};
 use crate::controller::observe::decode::Meta;
 use crate::controller::observe::expectations::Version;
 use crate::controller::observe::object::{Object, StatusFacts};
-use crate::controller::observe::secret_facts::Holder;
 
 impl Reconciler<'_> {
     /// Writes the status if it differs from the current one, and finishes.
@@ -37,10 +37,10 @@ impl Reconciler<'_> {
         let ours_exists = snapshot
             .secret
             .as_deref()
-            .is_some_and(|facts| !matches!(facts.holder, Holder::Foreign(_)));
+            .is_some_and(|secret| !is_foreign(secret));
         let mut status = desired_status(
             object,
-            snapshot.document.is_ok(),
+            snapshot.desired.is_ok(),
             finding,
             ours_exists,
             Timestamp::now(),

@@ -87,6 +87,7 @@ const PARTS: &[Part] = &[
             "observe::secret_facts",
             "observe::fields",
             "observe::summary",
+            "observe::wishes",
         ],
         forbidden: IMPURE,
     },
@@ -114,7 +115,7 @@ const PARTS: &[Part] = &[
 const TOP: [&str; 2] = ["run", "mod"];
 
 /// Plain data, of which decisions are functions.
-const PLAIN: [&str; 4] = ["object", "secret_facts", "fields", "summary"];
+const PLAIN: [&str; 5] = ["object", "secret_facts", "fields", "summary", "wishes"];
 
 /// Every violation, as `file:line: text`.
 fn violations(sources: &BTreeMap<PathBuf, String>) -> Vec<String> {

@@ -8,12 +8,14 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde::ser::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use crate::api::{MANAGED_LABEL, Mode};
+use crate::api::Mode;
+use crate::controller::decide::desired::Desired;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::decode::Meta;
 use crate::controller::observe::fields::OwnedEntries;
 use crate::controller::observe::secret_facts::{SecretFacts, is_object};
-use crate::controller::observe::shape::{entry_names, labels};
+use crate::controller::observe::shape::entry_names;
+use crate::controller::observe::wishes::Mark;
 use crate::envelope::wire::{API_VERSION, KIND};
 use crate::envelope::{Document, Opened, Template};
 use crate::manifest::{SecretManifest, Values};
@@ -59,7 +61,7 @@ impl Precondition {
 /// The body of the server-side apply. Its Debug output contains nothing but the Secret's name.
 pub(in crate::controller) struct SecretBody<'a> {
     pub(in crate::controller) key: &'a ObjectKey,
-    pub(in crate::controller) object_uid: &'a str,
+    pub(in crate::controller) desired: &'a Desired,
     pub(in crate::controller) opened: &'a Opened,
     pub(in crate::controller) precondition: &'a Precondition,
 }
@@ -72,42 +74,45 @@ impl fmt::Debug for SecretBody<'_> {
 
 impl Serialize for SecretBody<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let template = &self.opened.document().spec().template;
         let secret = SecretManifest {
             opened: self.opened,
-            metadata: metadata(
-                self.key,
-                self.object_uid,
-                self.precondition,
-                &self.opened.document().spec().template,
-            ),
-            default_type: Some(DEFAULT_TYPE),
+            metadata: metadata(self.key, self.desired, self.precondition, template),
+            type_: secret_type(self.desired, template),
+            immutable: is_immutable(self.desired, template),
             values: Values::Data,
         };
         secret.serialize(serializer)
     }
 }
 
-fn metadata(key: &ObjectKey, object_uid: &str, precondition: &Precondition, template: &Template) -> Value {
+fn metadata(key: &ObjectKey, desired: &Desired, precondition: &Precondition, template: &Template) -> Value {
     let uid = match precondition {
         Precondition::Absent => None,
         Precondition::Unchanged { uid, .. } => Some(uid),
     };
-    let owner = OwnerReference {
+    let owner = desired.metadata.owner.as_deref().map(|uid| OwnerReference {
         api_version: API_VERSION.to_owned(),
         kind: KIND.to_owned(),
         name: key.name.to_string(),
-        uid: object_uid.to_owned(),
+        uid: uid.to_owned(),
         controller: Some(true),
         // It would require permission on the object's finalizers.
         block_owner_deletion: None,
-    };
+    });
+    let mut labels: BTreeMap<&str, &str> = template
+        .labels
+        .iter()
+        .map(|(label, value)| (&**label, &**value))
+        .collect();
+    labels.extend(desired.metadata.labels.iter().copied());
     let mut metadata = json!({
         "name": &*key.name,
         "namespace": &*key.namespace,
         "resourceVersion": precondition.resource_version(),
-        "labels": labels(template),
+        "labels": labels,
         "annotations": template.annotations,
-        "ownerReferences": [owner],
+        "ownerReferences": Vec::from_iter(owner),
     });
     if let Some(uid) = uid {
         metadata["uid"] = json!(uid);
@@ -115,11 +120,21 @@ fn metadata(key: &ObjectKey, object_uid: &str, precondition: &Precondition, temp
     metadata
 }
 
+fn secret_type<'a>(desired: &Desired, template: &'a Template) -> Option<&'a str> {
+    desired
+        .is_exact()
+        .then(|| template.type_.as_deref().unwrap_or(DEFAULT_TYPE))
+}
+
+fn is_immutable(desired: &Desired, template: &Template) -> bool {
+    desired.is_exact() && template.immutable == Some(true)
+}
+
 /// Returns the body of a dry run that shows, before the document is opened, whether the API server would accept its Secret:
 /// the Secret with a placeholder instead of each value.
 pub(in crate::controller) fn probe_body(
     key: &ObjectKey,
-    object_uid: &str,
+    desired: &Desired,
     document: &Document,
     precondition: &Precondition,
 ) -> Value {
@@ -131,11 +146,13 @@ pub(in crate::controller) fn probe_body(
     let mut body = json!({
         "apiVersion": "v1",
         "kind": "Secret",
-        "metadata": metadata(key, object_uid, precondition, template),
-        "type": template.type_.as_deref().unwrap_or(DEFAULT_TYPE),
+        "metadata": metadata(key, desired, precondition, template),
         "data": data,
     });
-    if template.immutable == Some(true) {
+    if let Some(type_) = secret_type(desired, template) {
+        body["type"] = json!(type_);
+    }
+    if is_immutable(desired, template) {
         body["immutable"] = json!(true);
     }
     body
@@ -146,13 +163,16 @@ pub(in crate::controller) fn is_exclusive(meta: &Meta, object_uid: &str) -> bool
     let [owner] = meta.owner_references.as_slice() else {
         return false;
     };
-    owner.uid == object_uid && meta.labels.get(MANAGED_LABEL) == Some(Mode::Owned.label())
+    owner.uid == object_uid && Mark::of(meta) == Mark::Managed(Mode::Owned)
 }
 
-/// Returns the JSON Patch that removes what our Apply left in the Secret: data entries that are not in `document`,
-/// ownerReferences to earlier incarnations of the object, and `stringData` of other field managers. `None` if the Secret
-/// is exact.
-pub(in crate::controller) fn cleanup(meta: &Meta, document: &Document, object_uid: &str) -> Option<Value> {
+/// Returns the JSON Patch that removes what our Apply left in the Secret: ownerReferences to earlier incarnations of the
+/// object and, if the Secret is to be exact, data entries that are not in `document` and `stringData` of other field
+/// managers. `None` if the Secret is as desired.
+pub(in crate::controller) fn cleanup(meta: &Meta, document: &Document, desired: &Desired) -> Option<Value> {
+    if !desired.is_exact() {
+        return disown(meta, desired);
+    }
     let ours = entry_names(document);
     let owned = OwnedEntries::of(meta);
     let mut removals = Vec::new();
@@ -174,21 +194,22 @@ pub(in crate::controller) fn cleanup(meta: &Meta, document: &Document, object_ui
     removals.extend(
         managers.map(|index| remove(&format!("/metadata/managedFields/{index}/fieldsV1/f:stringData"))),
     );
-    removals.extend(obsolete_owners(meta, object_uid));
+    removals.extend(obsolete_owners(meta, desired));
     patch(meta, removals)
 }
 
 /// Returns the JSON Patch that removes ownerReferences to earlier incarnations of the object before an Apply: the API
 /// server rejects a write that leaves two controller owners. `None` if there are none.
-pub(in crate::controller) fn disown(meta: &Meta, object_uid: &str) -> Option<Value> {
-    patch(meta, obsolete_owners(meta, object_uid))
+pub(in crate::controller) fn disown(meta: &Meta, desired: &Desired) -> Option<Value> {
+    patch(meta, obsolete_owners(meta, desired))
 }
 
 /// Removals of obsolete ownerReferences, last index first, so that no removal shifts another.
-fn obsolete_owners(meta: &Meta, object_uid: &str) -> Vec<Value> {
+fn obsolete_owners(meta: &Meta, desired: &Desired) -> Vec<Value> {
+    let current = desired.metadata.owner.as_deref();
     let name = meta.name.as_deref().unwrap_or_default();
     let owners = meta.owner_references.iter().enumerate().rev();
-    let obsolete = owners.filter(|(_, owner)| is_object(owner, name) && owner.uid != object_uid);
+    let obsolete = owners.filter(|(_, owner)| is_object(owner, name) && Some(&*owner.uid) != current);
     obsolete
         .map(|(index, _)| remove(&format!("/metadata/ownerReferences/{index}")))
         .collect()

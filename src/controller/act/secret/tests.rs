@@ -1,5 +1,8 @@
 use super::*;
 use crate::api::SECRET_MANAGER;
+use crate::controller::observe::decode;
+use crate::controller::observe::fields::FieldFacts;
+use crate::controller::observe::object::Object;
 use crate::envelope::{DataKey, ReaderPolicy, SecretBytes};
 use std::collections::BTreeMap;
 
@@ -52,13 +55,24 @@ fn opened() -> Opened {
     }
 }
 
+/// The desired state for the object of this uid.
+fn desired(document: &Document, object_uid: &str) -> Desired {
+    let object = json!({
+        "metadata": {"name": "db", "namespace": "prod", "uid": object_uid, "resourceVersion": "7", "generation": 1},
+        "spec": document.spec(),
+    });
+    let (_, object) = decode::item::<Object>(&object.to_string()).expect("an object");
+    let facts = object.summary.facts.as_ref().expect("a valid document");
+    Desired::of(&object, facts)
+}
+
 #[test]
 fn apply_body_contains_entries_metadata_and_precondition() {
     let (key, opened) = (ObjectKey::new("prod", "db"), opened());
     let body = |precondition: &Precondition| {
         let body = SecretBody {
             key: &key,
-            object_uid: "o-1",
+            desired: &desired(opened.document(), "o-1"),
             opened: &opened,
             precondition,
         };
@@ -129,23 +143,22 @@ fn meta(extra: &[&str], owners: &[&str]) -> Meta {
 
 #[test]
 fn expected_fields_match_those_of_the_applied_body() {
-    let fields = crate::controller::observe::shape::fields;
-    let facts = crate::controller::observe::fields::FieldFacts::of(&meta(&[], &["o-1"]));
-    assert_eq!(facts.ours, Some(fields(opened().document(), "o-1")));
-    assert_ne!(facts.ours, Some(fields(opened().document(), "o-2")));
+    let facts = FieldFacts::of(&meta(&[], &["o-1"]));
+    let opened = opened();
+    let fields = |object_uid| desired(opened.document(), object_uid).fields;
+    assert_eq!(facts.ours, Some(fields("o-1")));
+    assert_ne!(facts.ours, Some(fields("o-2")));
 }
 
 #[test]
 fn exact_secret_needs_no_patch() {
     let opened = opened();
-    assert_eq!(cleanup(&meta(&[], &["o-1"]), opened.document(), "o-1"), None);
+    let desired = desired(opened.document(), "o-1");
+    let cleanup = |meta: &Meta| cleanup(meta, opened.document(), &desired);
+    assert_eq!(cleanup(&meta(&[], &["o-1"])), None);
     let co_owned = meta(&["password"], &["o-1"]);
-    assert_eq!(
-        cleanup(&co_owned, opened.document(), "o-1"),
-        None,
-        "a restored Secret is co-owned"
-    );
-    assert_eq!(disown(&meta(&["x"], &["o-1"]), "o-1"), None);
+    assert_eq!(cleanup(&co_owned), None, "a restored Secret is co-owned");
+    assert_eq!(disown(&meta(&["x"], &["o-1"]), &desired), None);
 }
 
 #[test]
@@ -156,13 +169,26 @@ fn foreign_entries_and_obsolete_owners_are_removed_under_a_precondition() {
         json!({"op": "remove", "path": "/metadata/ownerReferences/2"}),
         json!({"op": "remove", "path": "/metadata/ownerReferences/0"}),
     ];
-    assert_eq!(disown(&seen, "o-1"), Some(json!([test, owners[0], owners[1]])));
+    let opened = opened();
+    let desired = desired(opened.document(), "o-1");
+    let disowned = Some(json!([test, owners[0], owners[1]]));
+    assert_eq!(disown(&seen, &desired), disowned);
     let data = [
         json!({"op": "remove", "path": "/data/.hidden_1"}),
         json!({"op": "remove", "path": "/data/extra"}),
     ];
     let expected = json!([test, data[0], data[1], owners[0], owners[1]]);
-    assert_eq!(cleanup(&seen, opened().document(), "o-1"), Some(expected));
+    assert_eq!(cleanup(&seen, opened.document(), &desired), Some(expected));
+
+    let merged = Desired {
+        mode: Mode::Merged,
+        ..desired
+    };
+    assert_eq!(
+        cleanup(&seen, opened.document(), &merged),
+        disowned,
+        "the other entries belong to the owner of a merged Secret"
+    );
 }
 
 #[test]
@@ -180,5 +206,7 @@ fn string_data_of_other_managers_is_removed() {
         {"op": "remove", "path": "/data/extra"},
         {"op": "remove", "path": "/metadata/managedFields/2/fieldsV1/f:stringData"},
     ]);
-    assert_eq!(cleanup(&seen, opened().document(), "o-1"), Some(expected));
+    let opened = opened();
+    let desired = desired(opened.document(), "o-1");
+    assert_eq!(cleanup(&seen, opened.document(), &desired), Some(expected));
 }

@@ -115,7 +115,7 @@ impl ObjectState {
         now: Instant,
         times: &DampingTimes,
     ) -> Request {
-        let Some(value) = &object.reconcile_at else {
+        let Some(value) = &object.wishes.reconcile_at else {
             return Request::None;
         };
         let handled = object.status.last_handled_reconcile_at.as_deref();

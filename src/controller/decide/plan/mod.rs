@@ -1,23 +1,11 @@
 //! The plan for one object: a pure decision based on its observed state (docs/design/controller.md#no-op-reconciles and
 //! docs/design/controller.md#ownership).
 
-use crate::api::{Applied, Finding, Mode, Reason};
-use crate::controller::observe::fields::FieldSet;
+use super::desired::{Desired, RENDERER};
+use super::ownership::{Ownership, is_foreign, ownership};
+use crate::api::{Finding, Reason};
 use crate::controller::observe::object::Object;
-use crate::controller::observe::secret_facts::{Holder, SecretFacts};
-
-/// The version of the rules that turn a document into a Secret (`status.applied.renderer`). It may only increase: a
-/// controller with a lower version leaves the Secret alone.
-pub(in crate::controller) const RENDERER: i64 = 1;
-
-/// The desired state, as far as the spec defines it without a KMS call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::controller) struct Desired {
-    /// SHA-256 over manifest and mac, in hex.
-    pub(in crate::controller) digest: String,
-    /// The fields that our Apply of this document owns on its Secret.
-    pub(in crate::controller) fields: FieldSet,
-}
+use crate::controller::observe::secret_facts::SecretFacts;
 
 /// The input of a plan: the observed state of one object.
 #[derive(Clone, Copy, Debug)]
@@ -27,7 +15,7 @@ pub(in crate::controller) struct View<'a> {
     /// Whether the Secret's state is known beyond the watch, which delivers only Secrets with our label.
     pub(in crate::controller) secret_state_known: bool,
     /// The desired state, or why the document must not be opened.
-    pub(in crate::controller) document: Result<&'a Desired, &'a Finding>,
+    pub(in crate::controller) desired: Result<&'a Desired, &'a Finding>,
 }
 
 /// What to do.
@@ -98,12 +86,12 @@ pub(in crate::controller) enum SecretState {
     Missing,
 }
 
-/// Compares `secret` with the last write that `object`'s status records. `fields` are those of the current document, if it
-/// is readable.
+/// Compares `secret` with the last write that `object`'s status records. `desired` is the desired state, if the current
+/// document is readable.
 pub(in crate::controller) fn secret_state(
     object: &Object,
     secret: Option<&SecretFacts>,
-    fields: Option<FieldSet>,
+    desired: Option<&Desired>,
 ) -> SecretState {
     let Some(applied) = &object.status.applied else {
         return SecretState::Unwritten;
@@ -111,13 +99,13 @@ pub(in crate::controller) fn secret_state(
     let Some(secret) = secret else {
         return SecretState::Missing;
     };
-    if *secret.uid != *applied.secret_uid || !secret.holder.is_exactly(&object.uid) {
+    if *secret.uid != *applied.secret_uid || ownership(secret, &object.uid) != Ownership::Current {
         return SecretState::Drifted;
     }
     if *secret.resource_version == *applied.secret_resource_version {
         return SecretState::AsWritten;
     }
-    if fields.is_some() && secret.fields.ours == fields && secret.fields.foreign_manager.is_none() {
+    if desired.is_some_and(|desired| desired.is_held(&secret.fields)) {
         SecretState::Intact
     } else {
         SecretState::Drifted
@@ -129,14 +117,14 @@ pub(in crate::controller) fn plan(view: View<'_>) -> Plan {
     let Some(object) = view.object.filter(|object| !object.deleting) else {
         return Plan::Gone;
     };
-    if object.suspended {
+    if object.wishes.suspended {
         return Plan::Suspended;
     }
     let applied = object.status.applied.as_ref();
     if applied.is_some_and(|applied| applied.renderer > RENDERER) {
         return Plan::LeaveAlone;
     }
-    let desired = match view.document {
+    let desired = match view.desired {
         Ok(desired) => desired,
         Err(finding) => return Plan::Refuse(finding.clone()),
     };
@@ -152,20 +140,25 @@ pub(in crate::controller) fn plan(view: View<'_>) -> Plan {
             });
         }
         Some(secret) if secret.deleting => {
-            let foreign = matches!(secret.holder, Holder::Foreign(_));
-            return if foreign { Plan::LeaveAlone } else { Plan::Held };
+            return if is_foreign(secret) {
+                Plan::LeaveAlone
+            } else {
+                Plan::Held
+            };
         }
-        Some(SecretFacts {
-            holder: Holder::Foreign(owner),
-            ..
-        }) => return Plan::Foreign(owner.clone()),
-        Some(_) => {}
+        Some(secret) => {
+            if let Ownership::Foreign(owner) = ownership(secret, &object.uid) {
+                return Plan::Foreign(owner.map(Into::into));
+            }
+        }
     }
-    let state = secret_state(object, view.secret, Some(desired.fields));
+    let state = secret_state(object, view.secret, Some(desired));
+    let written =
+        applied.filter(|applied| applied.generation == object.generation && desired.has_rules_of(applied));
     match (applied, state) {
-        (Some(applied), SecretState::AsWritten) if same_rules(applied, object) => Plan::Skip,
-        (Some(applied), SecretState::Intact) if same_rules(applied, object) => Plan::Restamp,
-        (Some(applied), SecretState::AsWritten | SecretState::Intact) if same_result(applied, desired) => {
+        (_, SecretState::AsWritten) if written.is_some() => Plan::Skip,
+        (_, SecretState::Intact) if written.is_some() => Plan::Restamp,
+        (Some(applied), SecretState::AsWritten | SecretState::Intact) if desired.has_result_of(applied) => {
             Plan::Open(Cause::Verify)
         }
         (_, SecretState::AsWritten | SecretState::Intact) => Plan::Open(Cause::Changed),
@@ -173,18 +166,6 @@ pub(in crate::controller) fn plan(view: View<'_>) -> Plan {
         (Some(applied), _) if applied.generation == object.generation => Plan::Open(Cause::Edited),
         (Some(_), _) => Plan::Open(Cause::Changed),
     }
-}
-
-/// Whether generation and rules are those of the recorded write.
-fn same_rules(applied: &Applied, object: &Object) -> bool {
-    applied.generation == object.generation
-        && applied.mode == Mode::Owned.as_str()
-        && applied.renderer == RENDERER
-}
-
-/// Whether applying the document would produce the Secret of the recorded write.
-fn same_result(applied: &Applied, desired: &Desired) -> bool {
-    applied.digest == desired.digest && applied.mode == Mode::Owned.as_str() && applied.renderer == RENDERER
 }
 
 #[cfg(test)]

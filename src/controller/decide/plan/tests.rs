@@ -1,18 +1,28 @@
 use super::*;
+use crate::api::Mode;
+use crate::controller::decide::desired::Metadata;
 use crate::controller::observe::decode;
-use crate::controller::observe::fields::FieldFacts;
+use crate::controller::observe::fields::{Field, FieldFacts, FieldSet, ForeignContent};
+use crate::controller::observe::secret_facts::Owner;
+use crate::controller::observe::wishes::Mark;
 use serde_json::{Value, json};
 
 type Change = fn(&mut Value);
 
 fn fields(keys: &[&str]) -> FieldSet {
-    FieldSet::expected(keys.iter().copied(), [].into_iter(), [].into_iter(), false, "o-1")
+    FieldSet::default().with(keys.iter().map(|key| Field::Data(key)))
 }
 
 fn desired() -> Desired {
     Desired {
-        digest: "d1".into(),
+        mode: Mode::Owned,
         fields: fields(&["a"]),
+        metadata: Metadata {
+            labels: Vec::new(),
+            owner: Some("o-1".into()),
+        },
+        digest: "d1".into(),
+        entries: 1,
     }
 }
 
@@ -38,10 +48,11 @@ fn secret() -> SecretFacts {
         uid: "s-1".into(),
         resource_version: "9".into(),
         deleting: false,
-        holder: Holder::Object(vec!["o-1".into()]),
+        mark: Mark::Managed(Mode::Owned),
+        owner: Owner::Object(vec!["o-1".into()]),
         fields: FieldFacts {
             ours: Some(fields(&["a"])),
-            foreign_manager: None,
+            foreign: None,
         },
     }
 }
@@ -51,7 +62,7 @@ fn planned(object: &Object, secret: Option<&SecretFacts>) -> Plan {
         object: Some(object),
         secret,
         secret_state_known: false,
-        document: Ok(&desired()),
+        desired: Ok(&desired()),
     })
 }
 
@@ -117,19 +128,22 @@ fn new_resource_version_is_judged_by_managed_fields() {
     for facts in [
         FieldFacts {
             ours: Some(fields(&["a"])),
-            foreign_manager: Some("kubectl-edit".into()),
+            foreign: Some(Box::new(ForeignContent {
+                manager: "kubectl-edit".into(),
+                contested: Vec::new(),
+            })),
         },
         FieldFacts {
             ours: Some(fields(&["a", "b"])),
-            foreign_manager: None,
+            foreign: None,
         },
         FieldFacts {
             ours: Some(fields(&[])),
-            foreign_manager: None,
+            foreign: None,
         },
         FieldFacts {
             ours: None,
-            foreign_manager: None,
+            foreign: None,
         },
     ] {
         let edited = SecretFacts {
@@ -160,12 +174,12 @@ fn absent_owned_orphaned_and_foreign_secrets_are_distinguished() {
     let new = object(|o| o["status"] = json!({"observedGeneration": -1}));
     assert_eq!(planned(&new, None), Plan::Open(Cause::New));
     assert_eq!(planned(&unchanged, None), Plan::Open(Cause::Missing));
-    for holder in [
-        Holder::Orphan,
-        Holder::Object(vec!["o-0".into()]),
-        Holder::Object(vec!["o-0".into(), "o-1".into()]),
+    for owner in [
+        Owner::None,
+        Owner::Object(vec!["o-0".into()]),
+        Owner::Object(vec!["o-0".into(), "o-1".into()]),
     ] {
-        let ours = SecretFacts { holder, ..secret() };
+        let ours = SecretFacts { owner, ..secret() };
         assert_eq!(planned(&new, Some(&ours)), Plan::Open(Cause::New), "{ours:?}");
         assert_eq!(
             planned(&unchanged, Some(&ours)),
@@ -175,7 +189,7 @@ fn absent_owned_orphaned_and_foreign_secrets_are_distinguished() {
     }
     for object in [&new, &unchanged] {
         let foreign = SecretFacts {
-            holder: Holder::Foreign(Some("SealedSecret db".into())),
+            owner: Owner::Other(Some("SealedSecret db".into())),
             ..secret()
         };
         assert_eq!(
@@ -196,7 +210,7 @@ fn reported_conflict_is_read_again_before_opening() {
         object: Some(&blocked),
         secret: None,
         secret_state_known: true,
-        document: Ok(&desired()),
+        desired: Ok(&desired()),
     };
     assert_eq!(plan(view), Plan::Open(Cause::New), "the foreign Secret is gone");
 }
@@ -208,7 +222,7 @@ fn objects_being_deleted_or_written_by_newer_controllers_are_left_alone() {
             object: None,
             secret: Some(&secret()),
             secret_state_known: false,
-            document: Ok(&desired())
+            desired: Ok(&desired())
         }),
         Plan::Gone
     );
@@ -233,7 +247,7 @@ fn objects_being_deleted_or_written_by_newer_controllers_are_left_alone() {
         "by a finalizer"
     );
     let foreign = SecretFacts {
-        holder: Holder::Foreign(None),
+        owner: Owner::Other(None),
         ..deleting
     };
     assert_eq!(planned(&object(|_| {}), Some(&foreign)), Plan::LeaveAlone);
@@ -252,7 +266,7 @@ fn disallowed_document_is_refused_even_if_its_secret_exists() {
             object: Some(&unchanged),
             secret,
             secret_state_known: false,
-            document: Err(&refusal),
+            desired: Err(&refusal),
         };
         assert_eq!(plan(view), Plan::Refuse(refusal.clone()));
     }
