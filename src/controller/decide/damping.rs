@@ -75,9 +75,7 @@ impl Heals {
 
     /// Ends a delay, because a user requests the heal.
     pub(in crate::controller) fn expedite(&mut self) {
-        if self.damping.until.take().is_some() {
-            self.in_progress = true;
-        }
+        self.in_progress |= self.damping.end_delay();
     }
 
     /// Records that the Secret is as written.
@@ -93,7 +91,11 @@ impl Heals {
 
 /// The recent corrections of one thing: the Secret of an object, or its status.
 #[derive(Debug, Default)]
-pub(in crate::controller) struct Damping {
+pub(in crate::controller) struct Damping(Option<Box<History>>);
+
+/// Most objects have none.
+#[derive(Debug, Default)]
+struct History {
     /// The times of the last corrections, oldest first; at most [`FREE`].
     recent: Vec<Instant>,
     /// How many corrections have been delayed.
@@ -104,6 +106,19 @@ pub(in crate::controller) struct Damping {
 impl Damping {
     /// Requests a correction.
     pub(in crate::controller) fn request(&mut self, now: Instant, times: &DampingTimes) -> Admission {
+        self.0.get_or_insert_default().request(now, times)
+    }
+
+    /// Ends the current delay. Returns whether there was one.
+    fn end_delay(&mut self) -> bool {
+        self.0
+            .as_mut()
+            .is_some_and(|history| history.until.take().is_some())
+    }
+}
+
+impl History {
+    fn request(&mut self, now: Instant, times: &DampingTimes) -> Admission {
         match self.until {
             Some(until) if now < until => {
                 return Admission::Delayed { until, begins: false };

@@ -168,6 +168,8 @@ impl StatusFacts {
                 condition.message = String::new();
             }
         }
+        // Decoding reserves space for four.
+        status.conditions.shrink_to_fit();
         StatusFacts {
             applied: status.applied,
             sealed: status.sealed,

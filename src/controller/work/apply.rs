@@ -173,10 +173,10 @@ impl Reconciler<'_> {
         let applied = desired.applied(snapshot.object.generation, facts, time);
         let mark = opened.document().seal_mark();
         let sealed = Sealed::after(before.sealed.as_ref(), &mark);
-        self.state.unreported = Some(Unreported {
+        self.state.unreported = Some(Box::new(Unreported {
             applied: applied.clone(),
             sealed: sealed.clone(),
-        });
+        }));
         if let Some(seen) = self.state.first_seen.take()
             && cause != Cause::Verify
         {

@@ -36,7 +36,7 @@ pub(in crate::controller) struct Context {
     pub(in crate::controller) timings: Timings,
     /// The changes of keys and credentials; failures that one may cure are retried before their time.
     pub(in crate::controller) cures: Mutex<CureLog>,
-    pub(in crate::controller) states: Mutex<HashMap<ObjectKey, ObjectState>>,
+    pub(in crate::controller) states: Mutex<HashMap<ObjectKey, Box<ObjectState>>>,
 }
 
 /// What an event says about the list of its stream.
@@ -93,7 +93,7 @@ impl Context {
     }
 
     /// Locks the per-object state.
-    pub(in crate::controller) fn states(&self) -> MutexGuard<'_, HashMap<ObjectKey, ObjectState>> {
+    pub(in crate::controller) fn states(&self) -> MutexGuard<'_, HashMap<ObjectKey, Box<ObjectState>>> {
         lock(&self.states)
     }
 }

@@ -255,10 +255,10 @@ impl Reconciler<'_> {
             let mut rechecks = foreign.map(|foreign| foreign.rechecks).unwrap_or_default();
             let timings = &self.context.timings;
             let due = rechecks.failed(now(), (timings.foreign_min, timings.foreign_max));
-            self.state.foreign = Some(ForeignSecret {
+            self.state.foreign = Some(Box::new(ForeignSecret {
                 facts: facts.clone(),
                 rechecks,
-            });
+            }));
             due
         });
         self.report(snapshot, &finding, Outcome::Refused, requeue_at)

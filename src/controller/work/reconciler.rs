@@ -172,7 +172,7 @@ pub(in crate::controller) struct Reconciler<'a> {
     pub(in crate::controller) context: &'a Context,
     pub(in crate::controller) cache: &'a NamespaceCache,
     pub(in crate::controller) key: &'a ObjectKey,
-    pub(in crate::controller) state: ObjectState,
+    pub(in crate::controller) state: Box<ObjectState>,
     /// The result of opening the document, if it arrived and was not consumed yet.
     pub(in crate::controller) opening: Option<Opening>,
     pub(in crate::controller) live_read: LiveRead,

@@ -12,16 +12,17 @@ use crate::controller::decide::plan::Cause;
 use crate::controller::observe::object::Object;
 use crate::controller::observe::secret_facts::SecretFacts;
 
-/// What is remembered about one object.
+/// What is remembered about one object. There is one for each object, also while nothing is wrong with it: what is rare is
+/// boxed.
 #[derive(Debug, Default)]
 pub(in crate::controller) struct ObjectState {
     uid: Option<Arc<str>>,
     generation: i64,
     /// When this generation was first seen; `None` once its Secret is written.
     pub(in crate::controller) first_seen: Option<Instant>,
-    failure: Option<Failure>,
+    failure: Option<Box<Failure>>,
     /// A refusal that only other keys can cure, and the last change of keys when it was found.
-    refused: Option<(Blocked, u64)>,
+    refused: Option<Box<(Blocked, u64)>>,
     /// The last change of keys and credentials when the current attempt to open the document began.
     attempt: Option<u64>,
     /// The Secret that the last failed attempt found.
@@ -29,9 +30,9 @@ pub(in crate::controller) struct ObjectState {
     /// Whether a dry run without values has not been refused since the last failure.
     pub(in crate::controller) probed: bool,
     /// A foreign Secret that no watch delivers.
-    pub(in crate::controller) foreign: Option<ForeignSecret>,
+    pub(in crate::controller) foreign: Option<Box<ForeignSecret>>,
     /// A success that is not in the status yet.
-    pub(in crate::controller) unreported: Option<Unreported>,
+    pub(in crate::controller) unreported: Option<Box<Unreported>>,
     /// How often in succession a write was read live because the watch had not delivered it in time.
     pub(in crate::controller) overdue_reads: u32,
     /// Backoff of reads and status writes.
@@ -160,7 +161,7 @@ impl ObjectState {
 
     /// Records that the document must not be opened with the keys that are usable now.
     pub(in crate::controller) fn refused(&mut self, blocked: Blocked, last_cure: u64) {
-        self.refused = Some((blocked, last_cure));
+        self.refused = Some(Box::new((blocked, last_cure)));
     }
 
     /// Whether keys or credentials have changed in a way that may cure what the object failed for.
@@ -169,7 +170,7 @@ impl ObjectState {
             .failure
             .as_ref()
             .map(|failure| (&failure.blocked, failure.last_cure));
-        let refused = self.refused.as_ref().map(|(blocked, since)| (blocked, *since));
+        let refused = self.refused.as_deref().map(|(blocked, since)| (blocked, *since));
         let mut all = failure.into_iter().chain(refused);
         all.any(|(blocked, since)| cures.may_cure(blocked, since))
     }
@@ -187,12 +188,12 @@ impl ObjectState {
         let before = self.failure.take();
         let mut backoff = before.map(|failure| failure.backoff).unwrap_or_default();
         let due = backoff.failed(now, retry);
-        self.failure = Some(Failure {
+        self.failure = Some(Box::new(Failure {
             finding,
             blocked,
             last_cure: self.attempt.take().unwrap_or(last_cure),
             backoff,
-        });
+        }));
         self.refused = None;
         self.probed = false;
         due
@@ -231,7 +232,7 @@ impl ObjectState {
         let by_secret = |failure: &Failure| {
             matches!(failure.finding, Finding::ImmutableSecret { .. }) || is_type_change(&failure.finding)
         };
-        if self.failure.as_ref().is_some_and(by_secret) {
+        if self.failure.as_deref().is_some_and(by_secret) {
             self.failure = None;
         }
     }
@@ -297,7 +298,7 @@ impl ObjectState {
 
     /// Overlays a success that is not in the status yet onto `object`.
     pub(in crate::controller) fn overlay(&self, object: &mut Object) {
-        if let Some(Unreported { applied, sealed }) = &self.unreported {
+        if let Some(Unreported { applied, sealed }) = self.unreported.as_deref() {
             object.set_applied(applied.clone(), sealed.clone());
         }
     }

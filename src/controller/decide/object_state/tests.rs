@@ -231,10 +231,10 @@ fn success_overlays_the_object_until_it_is_in_the_status() {
         generation: 1,
         ..Applied::default()
     };
-    state.unreported = Some(Unreported {
+    state.unreported = Some(Box::new(Unreported {
         applied: applied.clone(),
         sealed: Sealed::default(),
-    });
+    }));
     let mut seen = object("o-1", 1);
     let status = crate::api::EnvelopeSecretStatus::default();
     assert!(seen.status.equals(&status));
@@ -281,4 +281,10 @@ fn dry_run_is_tried_only_for_refusals_that_it_can_show() {
         assert!(!state.probed, "each attempt has its own dry run");
         assert_eq!(state.may_be_probed(), probed, "{finding:?}");
     }
+}
+
+#[test]
+fn state_of_an_object_without_failures_is_small() {
+    let bytes = size_of::<ObjectState>();
+    assert!(bytes <= 256, "{bytes} bytes for each object");
 }
