@@ -40,7 +40,9 @@ pub(super) enum Why {
 
 impl Selection {
     /// Chooses the keys of `--key`, else of `ENVELOPE_KEY`, else the first KMS key of a keyring.
-    pub(super) fn new(args: &KeyArgs) -> Result<Self> {
+    ///
+    /// `caller` decides about files: [`Caller::ControllerCheck`] accepts a mounted keyring.
+    pub(super) fn new(args: &KeyArgs, caller: Caller) -> Result<Self> {
         let (keys, source) = explicit_keys(args)?;
         let mut selection = Selection {
             source: source.to_owned(),
@@ -49,20 +51,20 @@ impl Selection {
             keys,
         };
         if selection.keys.is_empty() {
-            selection.choose_default(args.providers.settings());
+            selection.choose_default(args.providers.settings(), caller);
         } else {
-            selection.configure(args.providers.settings())?;
+            selection.configure(args.providers.settings(), caller)?;
         }
         Ok(selection)
     }
 
     /// Configures the providers of the chosen keys.
-    fn configure(&mut self, settings: &Settings) -> Result<()> {
+    fn configure(&mut self, settings: &Settings, caller: Caller) -> Result<()> {
         let allowed = AllowedKeys::exactly(self.keys.iter().cloned());
         for provider in kms::providers() {
             let scheme = provider.scheme();
             if self.keys.iter().any(|key| key.scheme() == scheme) {
-                match provider.configure(settings, allowed.of_scheme(scheme), Caller::CommandLine) {
+                match provider.configure(settings, allowed.of_scheme(scheme), caller) {
                     Ok(Configured::Kms(kms)) => self.registry.insert(scheme, kms),
                     Ok(Configured::NotConfigured(why)) => self.unusable.push(Unusable::absent(provider, why)),
                     Err(error) if provider.can(Capability::ConfiguredKeysOnly) => {
@@ -76,9 +78,9 @@ impl Selection {
     }
 
     /// Chooses the first key of the first keyring that exists.
-    fn choose_default(&mut self, settings: &Settings) {
+    fn choose_default(&mut self, settings: &Settings, caller: Caller) {
         for provider in holders() {
-            match provider.configure(settings, AllowedKeys::default(), Caller::CommandLine) {
+            match provider.configure(settings, AllowedKeys::default(), caller) {
                 Ok(Configured::Kms(kms)) => {
                     let Access::Keyring { file, keys, .. } = kms.access() else {
                         continue;
@@ -160,7 +162,7 @@ impl Recipients {
 
     /// Like [`Selection::new`], but fails if there is no usable KMS key.
     pub(super) fn choose(args: &KeyArgs) -> Result<Self> {
-        let selection = Selection::new(args)?;
+        let selection = Selection::new(args, Caller::CommandLine)?;
         for unusable in &selection.unusable {
             if let Why::Broken(error) = &unusable.why {
                 return Err(error.clone().into());

@@ -44,6 +44,9 @@ pub enum UriKind {
 pub enum Caller {
     /// A command that a person or a pipeline runs.
     CommandLine,
+    /// A command that checks, with the controller's identity, what the controller would use. Files that are named may be mounted;
+    /// defaults and limits are those of a command.
+    ControllerCheck,
     /// The controller. Files are mounted and reloaded; there are no default files.
     Controller,
 }

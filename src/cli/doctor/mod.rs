@@ -13,7 +13,7 @@ use super::git;
 use super::keychain::{Selection, Unusable, Why};
 use super::printer::Printer;
 use crate::envelope::{Binding, EncryptionContext, Scope};
-use crate::kms::{Capability, Evidence, Finding, KeyUri, Registry, Severity, action, can};
+use crate::kms::{Caller, Capability, Evidence, Finding, KeyUri, Registry, Severity, action, can};
 use duty::Duty;
 use key::Examination;
 use report::{Check, Report};
@@ -26,7 +26,8 @@ const AUDIENCE: &str = "envelope-doctor";
 /// Describes each KMS key that `seal` would choose, wraps a data key under it as `seal` does, and unwraps it as the
 /// controller does. The first KMS key generates the data key, the others encrypt one. The data keys are discarded; no
 /// document is read or written. If sealing and opening are the duties of two identities, use `--for` to name the duty
-/// of these credentials: what only the other identity needs is then a note, not a failure.
+/// of these credentials: what only the other identity needs is then a note, not a failure. `--for open` checks a named
+/// keyring file as the controller does, whose file is mounted: a group may read it, and anyone may own it.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     envelope doctor\n  \
@@ -58,7 +59,11 @@ pub(super) async fn run(args: &DoctorArgs, printer: Printer) -> Result<()> {
         .duty
         .map_or_else(|| vec![Duty::Seal, Duty::Open], |duty| vec![duty]);
     let context = Binding::new(Scope::ClusterWide, Some(AUDIENCE), "", "").context();
-    let selection = Selection::new(&args.keys)?;
+    let caller = match args.duty {
+        Some(Duty::Open) => Caller::ControllerCheck,
+        Some(Duty::Seal) | None => Caller::CommandLine,
+    };
+    let selection = Selection::new(&args.keys, caller)?;
     let is_broken = |unusable: &Unusable| matches!(unusable.why, Why::Broken(_));
     if selection.keys.is_empty() && !selection.unusable.iter().any(is_broken) {
         return Err(selection.nothing_to_seal_with());

@@ -86,13 +86,14 @@ impl Provider for LocalProvider {
         _allowed: AllowedKeys,
         caller: Caller,
     ) -> Result<Configured, ProviderError> {
-        let rules = match caller {
+        let named = match caller {
             Caller::CommandLine => FileRules::Person,
-            Caller::Controller => FileRules::Mounted,
+            Caller::ControllerCheck | Caller::Controller => FileRules::Mounted,
         };
-        let path = match KeyringFile::choose(settings, caller)? {
-            KeyringFile::Named(path) => path,
-            KeyringFile::Default(path) if path.symlink_metadata().is_ok() => path,
+        let (path, rules) = match KeyringFile::choose(settings, caller)? {
+            KeyringFile::Named(path) => (path, named),
+            // In the home directory of a person, whose rules apply to it.
+            KeyringFile::Default(path) if path.symlink_metadata().is_ok() => (path, FileRules::Person),
             KeyringFile::Default(path) => {
                 return Ok(Configured::NotConfigured(format!(
                     "there is no keyring at {}",
@@ -147,7 +148,7 @@ impl KeyringFile {
     fn choose(settings: &Settings, caller: Caller) -> Result<Self, ProviderError> {
         Ok(match (settings.path(KEYRING.flag)?, caller) {
             (Some(path), _) => KeyringFile::Named(path),
-            (None, Caller::CommandLine) => default_path().map_or(KeyringFile::None, KeyringFile::Default),
+            (None, Caller::CommandLine | Caller::ControllerCheck) => default_path().map_or(KeyringFile::None, KeyringFile::Default),
             (None, Caller::Controller) => KeyringFile::None,
         })
     }

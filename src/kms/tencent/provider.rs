@@ -229,7 +229,7 @@ impl Provider for TencentProvider {
         let settings = tencent_settings(settings, allowed)?;
         // The controller's broker decides about each attempt.
         let limits = match caller {
-            Caller::CommandLine => settings.limits,
+            Caller::CommandLine | Caller::ControllerCheck => settings.limits,
             Caller::Controller => Limits {
                 attempts: 1,
                 ..settings.limits

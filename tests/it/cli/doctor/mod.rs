@@ -3,7 +3,7 @@
 mod tencent;
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use serde_json::{Value, json};
 
@@ -122,6 +122,38 @@ fn usable_keyring_passes() {
     )
     .unwrap();
     local(&shell, &[], 0);
+}
+
+#[test]
+fn mounted_keyring_is_checked_as_by_the_controller() {
+    let shell = Shell::new();
+    // As kubelet lays out a Secret volume with fsGroup.
+    fs::create_dir_all(shell.path("mount/..one")).unwrap();
+    fs::rename(shell.path("keyring"), shell.path("mount/..one/keyring")).unwrap();
+    symlink("..one", shell.path("mount/..data")).unwrap();
+    symlink("..data/keyring", shell.path("mount/keyring")).unwrap();
+    let set_mode = |mode| {
+        fs::set_permissions(shell.path("mount/..one/keyring"), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let open = ["--keyring", "mount/keyring", "--for", "open"];
+    set_mode(0o440);
+    local(&shell, &open, 0);
+    let report = local(&shell, &["--keyring", "mount/keyring"], 3);
+    report.says("keyring", &["its mode is 0440"]);
+    let report = local(&shell, &["--keyring", "mount/keyring", "--for", "seal"], 3);
+    report.says("keyring", &["its mode is 0440"]);
+    set_mode(0o444);
+    let report = local(&shell, &open, 3);
+    report.says("keyring", &["its mode is 0444", "a reading group"]);
+    // The default file is a person's, and `--for open` still finds it.
+    set_mode(0o440);
+    fs::create_dir_all(shell.path("home/.config/envelope-secrets")).unwrap();
+    let default = shell.path("home/.config/envelope-secrets/keyring");
+    fs::rename(shell.path("mount/..one/keyring"), &default).unwrap();
+    let report = local(&shell, &["--for", "open"], 3);
+    report.says("keyring", &["its mode is 0440"]);
+    fs::set_permissions(&default, fs::Permissions::from_mode(0o600)).unwrap();
+    local(&shell, &["--for", "open"], 0);
 }
 
 #[test]
