@@ -178,6 +178,8 @@ pub(super) fn keyring_generated(suite: &Suite) -> Result<()> {
         &set,
     ];
     run(release(&install).stdout(Stdio::null()))?;
+    // `envelope doctor` as the release's pods mount the keyring: files of root that the pod's group may read.
+    run(release(&["test", "second", "--timeout", "2m"]).stdout(Stdio::null()))?;
     let version = format!("{secret} -o jsonpath={{.metadata.uid}}-{{.metadata.resourceVersion}}");
     let before = suite.kubectl(&version)?;
     let encoded = suite.kubectl(&format!("{secret} -o jsonpath={{.data.keyring}}"))?;
