@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/argoproj/argo-cd/gitops-engine/pkg/health"
-	"github.com/argoproj/argo-cd/v3/pkg/apis/application/v1alpha1"
 	"github.com/argoproj/argo-cd/v3/util/lua"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
@@ -39,7 +38,7 @@ func object(t *testing.T, path string) *unstructured.Unstructured {
 	return it
 }
 
-// engine is Argo CD's engine with the script of our argocd-cm.yaml. As in a real installation, only basic Lua functions are available.
+// engine is Argo CD's engine with the scripts of our argocd-cm.yaml. As in a real installation, only basic Lua functions are available.
 func engine(t *testing.T) lua.ResourceHealthOverrides {
 	t.Helper()
 	var cm struct{ Data map[string]string }
@@ -47,11 +46,19 @@ func engine(t *testing.T) lua.ResourceHealthOverrides {
 	overrides := lua.ResourceHealthOverrides{}
 	for key, script := range cm.Data {
 		// The form that Argo CD documents for argocd-cm: the slash of the kind is an underscore.
-		name, ok := strings.CutPrefix(key, "resource.customizations.health.")
-		if !ok {
+		name, isHealth := strings.CutPrefix(key, "resource.customizations.health.")
+		name, isActions := strings.CutPrefix(name, "resource.customizations.actions.")
+		name = strings.Replace(name, "_", "/", 1)
+		override := overrides[name]
+		switch {
+		case isHealth:
+			override.HealthLua = script
+		case isActions:
+			override.Actions = script
+		default:
 			t.Fatalf("unexpected key %s", key)
 		}
-		overrides[strings.Replace(name, "_", "/", 1)] = v1alpha1.ResourceOverride{HealthLua: script}
+		overrides[name] = override
 	}
 	return overrides
 }
