@@ -1,10 +1,9 @@
 # The controller's image: one static binary and the trusted certificate authorities on an empty file system.
 #
 #   docker build --build-arg COMMIT="$(git rev-parse --short=12 HEAD)" --tag envelope-secrets:0.1.0 .
-#   docker buildx build --platform linux/amd64,linux/arm64 ...    # each platform compiles natively or under QEMU
 #
-# Without a Docker engine, `cargo xtask image` builds the same image: it compiles with cargo and passes the last stage of this
-# file to buildah.
+# Without a Docker engine, `cargo xtask image` builds the image: it compiles with cargo and passes the last stage of this file
+# to buildah. Releases are built that way, on a host of each architecture (.github/workflows/release.yml).
 
 # Rust as in rust-toolchain.toml; a test compares them. musl-tools compiles the C part of the TLS library.
 FROM rust:1.95.0-slim-bookworm AS build
@@ -17,8 +16,12 @@ WORKDIR /src
 COPY . .
 # The source has no Git history here: the commit that `envelope --version` prints.
 ARG COMMIT=""
-RUN ENVELOPE_COMMIT="$COMMIT" cargo build --release --locked --bin envelope --target "$(uname -m)-unknown-linux-musl" \
-    && install -D -m 0755 "target/$(uname -m)-unknown-linux-musl/release/envelope" /rootfs/envelope \
+# The binary contains no path of this stage, as in xtask/src/release/binary.rs.
+RUN target="$(uname -m)-unknown-linux-musl" \
+    && export RUSTFLAGS="--remap-path-prefix=$CARGO_HOME=/cargo --remap-path-prefix=/src/target=/target" \
+    && export "CFLAGS_$(echo "$target" | tr - _)=-ffile-prefix-map=$CARGO_HOME=/cargo -ffile-prefix-map=/src/target=/target" \
+    && ENVELOPE_COMMIT="$COMMIT" cargo build --release --locked --bin envelope --target "$target" \
+    && install -D -m 0755 "target/$target/release/envelope" /rootfs/envelope \
     && install -D -m 0644 /etc/ssl/certs/ca-certificates.crt /rootfs/etc/ssl/certs/ca-certificates.crt
 
 FROM scratch
