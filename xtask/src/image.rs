@@ -14,7 +14,10 @@ use crate::{
     args::Image,
     git,
     prerequisites::{CERTIFICATE_AUTHORITIES, Need, check},
-    release::binary::{Place, build},
+    release::{
+        archive::{create, tar},
+        binary::{Place, build},
+    },
     run::{root, run, target_directory},
 };
 
@@ -131,11 +134,15 @@ pub(crate) fn package(
     run(build.arg(&context).stdout(std::process::Stdio::null()))?;
 
     let path = archive.unwrap_or_else(|| directory.join(format!("{name}-{tag}.tar")));
-    if path.exists() {
-        fs::remove_file(&path).with_context(|| path.display().to_string())?; // buildah would add to it
+    let layout = directory.join(format!("{name}.oci"));
+    if layout.exists() {
+        fs::remove_dir_all(&layout).with_context(|| layout.display().to_string())?; // buildah would add to it
     }
-    let target = format!("oci-archive:{}:{image}", path.display());
+    let target = format!("oci:{}:{image}", layout.display());
     run(buildah().args(["push", "--quiet", &image, &target]))?;
+    // buildah's own archives contain the time at which they were written.
+    run(tar(&layout).arg(".").stdout(create(&path)?))?;
+    fs::remove_dir_all(&layout).with_context(|| layout.display().to_string())?;
     // The storage would keep every image that was ever built.
     run(buildah()
         .args(["rmi", "--all", "--force"])

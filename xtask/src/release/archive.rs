@@ -86,21 +86,10 @@ fn fill(directory: &Path) -> Result<()> {
     run(Command::new(&program).arg("man").arg(&man))
 }
 
-/// Packs `staging/name`. Owner, order and times are fixed, and gzip stores no name, so equal contents give equal bytes.
+/// Packs `staging/name`. gzip stores no name, so equal contents give equal bytes.
 fn pack(staging: &Path, name: &str, archive: &Path) -> Result<()> {
-    let file = File::create(archive).with_context(|| archive.display().to_string())?;
-    let mut tar = Command::new("tar")
-        .args([
-            "--create",
-            "--format=ustar",
-            "--sort=name",
-            "--owner=0",
-            "--group=0",
-        ])
-        .args(["--numeric-owner", "--mode=u=rwX,go=rX"])
-        .arg(format!("--mtime=@{}", git::commit_time()))
-        .arg("--directory")
-        .arg(staging)
+    let file = create(archive)?;
+    let mut tar = tar(staging)
         .arg(name)
         .stdout(Stdio::piped())
         .spawn()
@@ -112,6 +101,29 @@ fn pack(staging: &Path, name: &str, archive: &Path) -> Result<()> {
         .stdout(file))?;
     anyhow::ensure!(tar.wait()?.success(), "tar failed");
     Ok(())
+}
+
+/// tar in a directory, which writes to its standard output. Owner, order and times are fixed.
+pub(crate) fn tar(directory: &Path) -> Command {
+    let mut tar = Command::new("tar");
+    tar.args([
+        "--create",
+        "--format=ustar",
+        "--sort=name",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+        "--mode=u=rwX,go=rX",
+    ])
+    .arg(format!("--mtime=@{}", git::commit_time()))
+    .arg("--directory")
+    .arg(directory);
+    tar
+}
+
+/// Creates a file that tar or gzip writes to.
+pub(crate) fn create(path: &Path) -> Result<File> {
+    File::create(path).with_context(|| path.display().to_string())
 }
 
 /// The archives in the directory, of every architecture.
