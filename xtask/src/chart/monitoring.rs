@@ -14,7 +14,7 @@ use crate::{cluster::tool, run::root};
 
 const ALERTS: &str = "files/alerts.yaml";
 const DASHBOARD: &str = "files/dashboard.json";
-/// Samples that no run of the suite has, because only a bug or a broken API server causes them. The test of src/metrics.rs
+/// Samples that no run of the suite has, because only a bug or a broken API server causes them. The test in src/metrics/tests.rs
 /// asserts these lines.
 const RARE: &[&str] = &["envelope_secrets_undecodable_objects_total{resource=\"secrets\"} 1"];
 /// Labels that Prometheus adds to every series.
@@ -75,9 +75,12 @@ pub(super) fn names(alerts: &str) -> Vec<&str> {
 
 /// The labels of each metric.
 fn existing(metrics: &str) -> Result<BTreeMap<String, BTreeSet<String>>> {
-    let source = fs::read_to_string(root().join("src/metrics.rs"))?.replace("\\\"", "\"");
+    let source = fs::read_to_string(root().join("src/metrics/tests.rs"))?.replace("\\\"", "\"");
     for line in RARE {
-        ensure!(source.contains(line), "src/metrics.rs does not assert {line}");
+        ensure!(
+            source.contains(line),
+            "src/metrics/tests.rs does not assert {line}"
+        );
     }
     let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in metrics.lines().chain(RARE.iter().copied()) {
