@@ -220,7 +220,9 @@ async fn forget_on_restore(context: Arc<Context>, history: History) {
         context.stores.forget_expectations();
         context.broker.clear();
         context.states().clear();
-        // What is observed of an object changes with its expectations, even if the lists show no difference.
+        // An object whose lists are not current again is queued when they are, and skipped until then. This is for the
+        // others: the lists may have completed before this task ran, and then a reconcile that they queued may have used
+        // what is only dropped here.
         context.queue_all();
     }
 }

@@ -154,21 +154,7 @@ impl Reconciler<'_> {
                 Step::Finished(self.retry_later(Outcome::LeftAlone))
             }
             Plan::LeaveAlone => Step::Finished(Finished::silently(Outcome::LeftAlone)),
-            Plan::Held => {
-                let cause = NotRestored::Held;
-                let requeue_at = self
-                    .live_read
-                    .unwatched()
-                    .is_some()
-                    .then(|| next_retry(&mut self.state.status_retries, &self.context.timings));
-                self.report(
-                    &snapshot,
-                    &Finding::SecretMissing { cause },
-                    Outcome::LeftAlone,
-                    requeue_at,
-                )
-                .await
-            }
+            Plan::Held => self.report_held(&snapshot).await,
             Plan::Suspended => Step::Finished(Finished::silently(Outcome::Suspended)),
             Plan::ReadSecret => self.read_secret().await,
             Plan::Refuse(finding) => self.refuse(&snapshot, finding).await,
@@ -241,6 +227,18 @@ impl Reconciler<'_> {
             self.state.refused(blocked, self.last_cure);
         }
         self.report(snapshot, &finding, Outcome::Refused, None).await
+    }
+
+    /// Reports that a finalizer still holds the deleted Secret. Where no watch delivers the Secret, it is re-read with backoff.
+    async fn report_held(&mut self, snapshot: &Snapshot) -> Step {
+        let requeue_at = self
+            .live_read
+            .unwatched()
+            .map(|_| next_retry(&mut self.state.status_retries, &self.context.timings));
+        let cause = NotRestored::Held;
+        let finding = Finding::SecretMissing { cause };
+        self.report(snapshot, &finding, Outcome::LeftAlone, requeue_at)
+            .await
     }
 
     /// Reports that the Secret is foreign. A Secret that no watch delivers is re-read with backoff.
