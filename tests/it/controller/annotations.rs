@@ -82,10 +82,7 @@ async fn reconcile_at_retries_immediately_and_is_repeated_in_the_status() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn storm_of_requests_causes_a_bounded_number_of_status_writes() {
-    let place = TestNamespace::new("requests").await;
-    let running = place.controller();
-    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.wait_for_reason("db", "Synced").await;
+    let (place, running) = TestNamespace::with_synced("requests", &[("password", PASSWORD)]).await;
     let mark = plane_with_crd().audit_mark().unwrap();
     let elapsed = storm(3, async |number| {
         annotate(
@@ -109,10 +106,7 @@ async fn storm_of_requests_causes_a_bounded_number_of_status_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn suspended_object_and_its_secret_are_left_alone_until_resumed() {
-    let place = TestNamespace::new("suspend").await;
-    let running = place.controller();
-    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.wait_for_reason("db", "Synced").await;
+    let (place, running) = TestNamespace::with_synced("suspend", &[("password", PASSWORD)]).await;
     let seen = || running.metric("envelope_secrets_reconcile_total", "outcome=\"suspended\"");
     annotate(&place, "db", "envelope-secrets.io/suspend", json!("true")).await;
     event(&place, "Suspended").await;

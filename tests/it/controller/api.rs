@@ -101,8 +101,7 @@ async fn terminating_namespace_causes_no_warnings() {
     let place = TestNamespace::new("ending").await;
     let running = place.controller();
     for name in ["one", "two", "three"] {
-        place.apply(&place.sealed(name, &[("password", PASSWORD)])).await;
-        place.wait_for_reason(name, "Synced").await;
+        place.apply_synced(name, &[("password", PASSWORD)]).await;
     }
     let namespaces: Api<Namespace> = Api::all(place.client.clone());
     namespaces

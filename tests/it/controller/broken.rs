@@ -190,8 +190,7 @@ async fn panic_in_a_reconcile_does_not_reset_the_backoff() {
     // A new generation is tried immediately.
     kms.throttled.store(false, Ordering::SeqCst);
     place
-        .apply(&place.sealed("db", &[("password", "planted-amnesia-2")]))
+        .apply_synced("db", &[("password", "planted-amnesia-2")])
         .await;
-    place.wait_for_reason("db", "Synced").await;
     place.finish(running).await;
 }

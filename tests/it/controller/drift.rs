@@ -55,15 +55,7 @@ pub(super) fn patches(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn drift_war_causes_a_bounded_number_of_decrypts_and_applies() {
-    let place = TestNamespace::new("war").await;
-    let running = place.controller();
-    place
-        .apply(&place.sealed("db", &[("password", "planted-war-1")]))
-        .await;
-    place
-        .wait_for_secret("db", &[("password", "planted-war-1")])
-        .await;
-    place.wait_for_reason("db", "Synced").await;
+    let (place, running) = TestNamespace::with_synced("war", &[("password", "planted-war-1")]).await;
     let mark = plane_with_crd().audit_mark().unwrap();
     let opened = running.metric("envelope_secrets_kms_requests_total", "Decrypt");
 
@@ -128,12 +120,7 @@ fn assert_status_writes_are_damped(place: &TestNamespace, mark: testkit::AuditMa
 
 #[tokio::test(flavor = "multi_thread")]
 async fn metadata_storm_causes_a_bounded_number_of_status_writes() {
-    let place = TestNamespace::new("notes").await;
-    let running = place.controller();
-    place
-        .apply(&place.sealed("db", &[("password", "planted-note-1")]))
-        .await;
-    place.wait_for_reason("db", "Synced").await;
+    let (place, running) = TestNamespace::with_synced("notes", &[("password", "planted-note-1")]).await;
     let mark = plane_with_crd().audit_mark().unwrap();
     let secrets = place.secrets();
     let elapsed = storm(5, async |number| {
@@ -150,12 +137,7 @@ async fn metadata_storm_causes_a_bounded_number_of_status_writes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn status_war_causes_a_bounded_number_of_status_writes() {
-    let place = TestNamespace::new("statuswar").await;
-    let running = place.controller();
-    place
-        .apply(&place.sealed("db", &[("password", "planted-status-1")]))
-        .await;
-    place.wait_for_reason("db", "Synced").await;
+    let (place, running) = TestNamespace::with_synced("statuswar", &[("password", "planted-status-1")]).await;
     let mark = plane_with_crd().audit_mark().unwrap();
     let objects = place.objects();
     let elapsed = storm(5, async |number| {

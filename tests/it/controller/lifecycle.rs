@@ -164,11 +164,7 @@ async fn deleted_or_edited_secret_is_restored() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_entries_are_removed() {
-    let place = TestNamespace::new("exact").await;
-    let running = place.controller();
-    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
-    place.wait_for_reason("db", "Synced").await;
+    let (place, running) = TestNamespace::with_synced("exact", &[("password", PASSWORD)]).await;
     let add = json!({"data": {"by.hand": "eA==", "_too": "eQ=="}});
     place
         .secrets()
@@ -227,15 +223,8 @@ async fn foreign_entries_are_removed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn changed_spec_updates_the_secret() {
-    let place = TestNamespace::new("change").await;
-    let running = place.controller();
-    place
-        .apply(&place.sealed("db", &[("password", PASSWORD), ("user", USER)]))
-        .await;
-    place
-        .wait_for_secret("db", &[("password", PASSWORD), ("user", USER)])
-        .await;
-    place.wait_for_reason("db", "Synced").await;
+    let (place, running) =
+        TestNamespace::with_synced("change", &[("password", PASSWORD), ("user", USER)]).await;
     place
         .apply(&place.sealed("db", &[("password", "planted-second-2Kd")]))
         .await;
@@ -258,8 +247,7 @@ async fn secret_of_a_deleted_object_is_not_created_again() {
     let place = TestNamespace::new("delete").await;
     let running = place.controller();
     for name in ["one", "two"] {
-        place.apply(&place.sealed(name, &[("password", PASSWORD)])).await;
-        place.wait_for_reason(name, "Synced").await;
+        place.apply_synced(name, &[("password", PASSWORD)]).await;
     }
     place.delete("one").await;
     let gone = |secret: Option<&Secret>| secret.is_none();
@@ -336,10 +324,7 @@ async fn template_defines_type_metadata_and_rendered_entries() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn owned_secret_without_its_label_is_healed() {
-    let place = TestNamespace::new("label").await;
-    let running = place.controller();
-    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.wait_for_reason("db", "Synced").await;
+    let (place, running) = TestNamespace::with_synced("label", &[("password", PASSWORD)]).await;
     let unlabelled =
         json!({"metadata": {"labels": {"envelope-secrets.io/managed": null}}, "data": {"password": "eA=="}});
     let before = place
@@ -356,10 +341,7 @@ async fn owned_secret_without_its_label_is_healed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn orphaned_secret_is_adopted_by_a_new_object_of_its_name() {
-    let place = TestNamespace::new("orphan").await;
-    let running = place.controller();
-    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.wait_for_reason("db", "Synced").await;
+    let (place, running) = TestNamespace::with_synced("orphan", &[("password", PASSWORD)]).await;
     let first = place.wait_for_secret("db", &[("password", PASSWORD)]).await;
     let orphan = DeleteParams {
         propagation_policy: Some(kube::api::PropagationPolicy::Orphan),

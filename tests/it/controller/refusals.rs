@@ -146,10 +146,7 @@ async fn foreign_secret_is_reported_and_not_touched() {
     for (name, ..) in &cases {
         place.wait_for_reason(name, "Conflict").await;
     }
-    place
-        .apply(&place.sealed("last", &[("password", PASSWORD)]))
-        .await;
-    place.wait_for_reason("last", "Synced").await;
+    place.apply_synced("last", &[("password", PASSWORD)]).await;
     assert_eq!(
         running.metric("envelope_secrets_opens_total", ""),
         1,

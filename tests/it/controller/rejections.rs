@@ -208,8 +208,7 @@ async fn write_denied_for_its_values_costs_two_decrypts_before_it_waits_longer()
 async fn deleted_secret_that_may_not_be_created_costs_no_decrypt() {
     let place = TestNamespace::new("nocreate").await;
     let running = controller_with(&place, &["get", "list", "watch", "create", "patch"]);
-    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.wait_for_reason("db", "Synced").await;
+    place.apply_synced("db", &[("password", PASSWORD)]).await;
     allow(&place, &["get", "list", "watch"]);
     let user = plane_with_crd();
     let may = format!("--as=controller-of-{}", place.namespace);
@@ -311,10 +310,7 @@ async fn changed_type_of_a_shared_secret_is_rejected_with_advice() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn secret_held_by_a_finalizer_is_reported() {
-    let place = TestNamespace::new("held").await;
-    let running = place.controller();
-    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.wait_for_reason("db", "Synced").await;
+    let (place, running) = TestNamespace::with_synced("held", &[("password", PASSWORD)]).await;
     let held = json!({"metadata": {"finalizers": ["example.com/hold"]}});
     let secrets = place.secrets();
     secrets

@@ -15,10 +15,7 @@ async fn every_request_identifies_the_controller() {
     let control = plane_with_crd();
     let mark = control.audit_mark().unwrap();
     let running = place.controller();
-    place
-        .apply(&place.sealed("db", &[("password", "planted-agent-1")]))
-        .await;
-    place.wait_for_reason("db", "Synced").await;
+    place.apply_synced("db", &[("password", "planted-agent-1")]).await;
     let namespace = place.namespace.clone();
     place.finish(running).await;
 

@@ -101,9 +101,8 @@ async fn new_objects_cost_one_open_one_apply_one_status_write_and_restart_is_fre
     );
     // Once one more object is Synced, nothing is left of the others.
     place
-        .apply(&place.sealed("last", &[("password", "planted-scale-last")]))
+        .apply_synced("last", &[("password", "planted-scale-last")])
         .await;
-    place.wait_for_reason("last", "Synced").await;
     let count = COUNT as u64 + 1;
     let parses = |purpose: &str| running.metric("envelope_secrets_document_parses_total", purpose);
     let reconciles = || running.metric("envelope_secrets_reconcile_total", "");

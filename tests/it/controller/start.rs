@@ -282,9 +282,7 @@ async fn binary_serves_probes_and_shuts_down_on_sigterm() {
         serving["probes"].as_str().unwrap(),
     );
     assert!(fetch(probes, "/livez").starts_with("HTTP/1.1 200"));
-    place.apply(&place.sealed("db", &[("password", PASSWORD)])).await;
-    place.wait_for_secret("db", &[("password", PASSWORD)]).await;
-    place.wait_for_reason("db", "Synced").await;
+    place.apply_synced("db", &[("password", PASSWORD)]).await;
     assert!(fetch(probes, "/readyz").starts_with("HTTP/1.1 200"));
     let text = fetch(metrics, "/metrics");
     assert!(

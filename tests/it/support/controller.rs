@@ -188,6 +188,22 @@ impl TestNamespace {
         Running::start(self.sealer.keyring(), &[&self.namespace])
     }
 
+    /// Creates a namespace, starts a controller for it, and applies the object `db` with these entries. Returns when it is
+    /// Synced.
+    pub(crate) async fn with_synced(prefix: &str, entries: &[(&str, &str)]) -> (Self, Running) {
+        let place = TestNamespace::new(prefix).await;
+        let running = place.controller();
+        place.apply_synced("db", entries).await;
+        (place, running)
+    }
+
+    /// Applies an object with these entries and waits until its Secret holds them and it is Synced.
+    pub(crate) async fn apply_synced(&self, name: &str, entries: &[(&str, &str)]) -> DynamicObject {
+        self.apply(&self.sealed(name, entries)).await;
+        self.wait_for_secret(name, entries).await;
+        self.wait_for_reason(name, "Synced").await
+    }
+
     /// Seals for this namespace and registers the values with the canary.
     pub(crate) fn sealed(&self, name: &str, values: &[(&str, &str)]) -> Value {
         object(&self.document(name, values))
