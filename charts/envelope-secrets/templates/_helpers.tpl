@@ -165,6 +165,18 @@ volumeMounts:
 {{- end }}
 {{- end -}}
 
+{{/* The flags of KMS calls and memory. A number in a values file is a float64, which would print as 6.7108864e+07. */}}
+{{- define "envelope-secrets.limitArgs" -}}
+- --kms-qps={{ int .Values.kms.qps }}
+{{- with .Values.kms.namespaceQps }}
+- --kms-namespace-qps={{ int . }}
+{{- end }}
+- --data-key-cache-size={{ int .Values.dataKeyCache.size }}
+- --data-key-cache-ttl={{ .Values.dataKeyCache.ttl }}
+{{- $cache := .Values.documentCache }}
+- --document-cache={{ kindIs "string" $cache | ternary $cache ($cache | int64) }}
+{{- end -}}
+
 {{- define "envelope-secrets.env" -}}
 {{- $credentials := .Values.tencent.credentials.existingSecret -}}
 {{- $mode := .Values.tencent.credentials.mode -}}
