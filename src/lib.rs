@@ -9,6 +9,8 @@
 //! * [`manifest`]: YAML and JSON streams of manifests, Secret input. Pure.
 //! * [`controller`]: watches, planning, reconciling. [`probes`] is its HTTP server (probes and metrics); [`metrics`],
 //!   [`config`] and [`telemetry`] support it.
+//! * [`access`]: who may read the metrics: tokens, decisions, and their cache, for [`controller`], which has the API server decide,
+//!   and [`probes`], which responds.
 //! * [`cli`]: the command line, one file per subcommand.
 //! * [`files`]: atomic writes, and reads that reject pipes, large files and files that change, for [`kms`] and [`cli`].
 //!   Depends on no other module.
@@ -18,6 +20,7 @@
 // On other systems the program only prints that it needs Unix (main.rs).
 #![cfg(unix)]
 
+pub mod access;
 pub mod api;
 mod backoff;
 pub mod cli;

@@ -12,6 +12,7 @@ use super::args::path_parser;
 use super::broker::BrokerArgs;
 use super::env;
 use super::failure::{Failure, Result};
+use super::metrics::{MetricsArgs, connect_failure};
 use super::program::Program;
 use super::providers::ProviderArgs;
 use crate::config::{ByteSize, ControllerConfig};
@@ -50,9 +51,8 @@ pub(super) struct ControllerArgs {
     /// The total size of the documents that are kept in memory; the others are read when they are opened
     #[arg(long, value_name = "SIZE", default_value_t = ByteSize::DOCUMENT_CACHE, env = env::DOCUMENT_CACHE, hide_env_values = true)]
     document_cache: ByteSize,
-    /// The address that serves /metrics
-    #[arg(long, value_name = "ADDRESS", default_value = ":8080", env = env::METRICS_ADDR, hide_env_values = true)]
-    metrics_addr: ListenAddr,
+    #[command(flatten)]
+    metrics: MetricsArgs,
     /// The address that serves /livez and /readyz
     #[arg(long, value_name = "ADDRESS", default_value = ":8081", env = env::PROBE_ADDR, hide_env_values = true)]
     probe_addr: ListenAddr,
@@ -119,13 +119,20 @@ pub(super) fn run(args: &ControllerArgs, program: &Program) -> Result<()> {
         .map_err(|error| Failure::failed(format!("cannot start logging: {error}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(serve(args, config, registry))
+    runtime.block_on(serve(args, program, config, registry))
 }
 
-async fn serve(args: &ControllerArgs, config: ControllerConfig, registry: Registry) -> Result<()> {
+async fn serve(
+    args: &ControllerArgs,
+    program: &Program,
+    config: ControllerConfig,
+    registry: Registry,
+) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| Failure::failed(error.to_string());
-    let (metrics, health) = (Metrics::new(), Health::default());
-    let metrics_port = bind("--metrics-addr", args.metrics_addr).await?;
+    let (metrics, health, timings) = (Metrics::new(), Health::default(), Timings::default());
+    let kubeconfig = config.kubeconfig.as_deref();
+    let metrics_server = args.metrics.server(program, kubeconfig, &timings).await?;
+    let metrics_port = bind("--metrics-addr", args.metrics.metrics_addr).await?;
     let probe_port = bind("--probe-addr", args.probe_addr).await?;
     let signals = |kind| signal(kind).map_err(|error| failed(&format!("cannot wait for signals: {error}")));
     let (terminate, interrupt) = (
@@ -144,11 +151,13 @@ async fn serve(args: &ControllerArgs, config: ControllerConfig, registry: Regist
     let (live, ready) = (health.clone(), health.clone());
     let routes = probes::probes(Arc::new(move || live.live()), Arc::new(move || ready.ready()));
     let (servers, stop_servers) = (TaskTracker::new(), CancellationToken::new());
-    servers.spawn(probes::serve(
+    metrics_server.start(
         metrics_port,
-        probes::metrics(metrics.clone()),
-        stop_servers.clone().cancelled_owned(),
-    ));
+        metrics.clone(),
+        timings.keyring,
+        &servers,
+        &stop_servers,
+    );
     servers.spawn(probes::serve(
         probe_port,
         routes,
@@ -168,7 +177,7 @@ async fn serve(args: &ControllerArgs, config: ControllerConfig, registry: Regist
             metrics,
             health,
         },
-        Timings::default(),
+        timings,
         shutdown,
     )
     .await;
@@ -208,8 +217,6 @@ async fn first_signal(mut terminate: Signal, mut interrupt: Signal) {
 
 fn start_failure(error: &StartError) -> Failure {
     match error {
-        StartError::Connect(_) => Failure::usage(error.to_string()).help(
-            "set --kubeconfig, or run it in a pod with a ServiceAccount; outside a pod, HTTPS_PROXY and NO_PROXY also apply",
-        ),
+        StartError::Connect(error) => connect_failure(error),
     }
 }

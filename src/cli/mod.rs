@@ -22,6 +22,7 @@ mod input;
 mod keychain;
 mod keys;
 mod man;
+mod metrics;
 mod open;
 mod output;
 mod place;

@@ -8,6 +8,7 @@
 //!                           openings ◄──── opener ◄───── Open ───┘
 //! ```
 
+mod access_review;
 mod act;
 mod backoff;
 mod client;
@@ -23,6 +24,7 @@ mod slots;
 mod timings;
 mod work;
 
+pub use access_review::AccessReviews;
 pub use client::ConnectError;
 pub use decide::damping::DampingTimes;
 pub use health::Health;

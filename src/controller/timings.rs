@@ -39,8 +39,14 @@ pub struct Timings {
     pub integrity_object: Duration,
     /// The interval between permanent failures of a namespace, once its integrity budget is used up.
     pub integrity_namespace: Duration,
-    /// The interval between checks of the keyring file, and of missing credentials.
+    /// The interval between checks of the keyring file, of missing credentials, and of the certificate of the metrics.
     pub keyring: Duration,
+    /// How long a client may read the metrics without another decision of the API server.
+    pub access_allowed: Duration,
+    /// How long a client is refused without another decision.
+    pub access_denied: Duration,
+    /// How long the API server may take to decide about a client of the metrics.
+    pub access_review: Duration,
     /// Over which time the retries are spread that new keys or credentials cause.
     pub cure_spread: Duration,
     /// The interval between checks of the CRD's schema.
@@ -79,6 +85,9 @@ impl Default for Timings {
             integrity_object: Duration::from_mins(15),
             integrity_namespace: Duration::from_mins(6),
             keyring: Duration::from_secs(10),
+            access_allowed: Duration::from_mins(1),
+            access_denied: Duration::from_secs(10),
+            access_review: Duration::from_secs(5),
             cure_spread: Duration::from_secs(10),
             schema: Duration::from_mins(10),
             schema_settle: Duration::from_secs(5),

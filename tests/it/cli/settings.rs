@@ -21,6 +21,42 @@ fn controller(shell: &Shell, args: &[&str], environment: &[(&str, &str)]) -> Ran
 }
 
 #[test]
+fn metrics_over_tls_need_both_files_and_authentication_needs_tls() {
+    let shell = Shell::new();
+    shell.write("cert", "not a certificate");
+    let key = [("ENVELOPE_METRICS_TLS_KEY", "absent")];
+    let cases: [(&[&str], &[(&str, &str)], &str); 7] = [
+        (
+            &["--metrics-tls-cert=cert"],
+            &[],
+            "--metrics-tls-cert: there is no private key",
+        ),
+        (&[], &key, "ENVELOPE_METRICS_TLS_KEY: there is no certificate"),
+        (
+            &["--metrics-auth"],
+            &[],
+            "--metrics-auth: bearer tokens must not cross the network unencrypted",
+        ),
+        (
+            &["--metrics-tls-cert=cert"],
+            &key,
+            "--metrics-tls-cert: cert contains no valid certificate in PEM",
+        ),
+        (
+            &["--metrics-tls-cert=none"],
+            &key,
+            "--metrics-tls-cert: cannot read the certificate none: ",
+        ),
+        (&["--metrics-auth=perhaps"], &[], "perhaps"),
+        // Not this error, but the next one.
+        (&["--metrics-auth=false"], &[], "kubeconfig"),
+    ];
+    for (args, environment, expected) in cases {
+        controller(&shell, args, environment).failed(2, expected);
+    }
+}
+
+#[test]
 fn broken_pipe_ends_the_process_silently_and_as_a_failure() {
     let shell = Shell::new();
     shell.write("secret.yaml", SECRET);

@@ -7,6 +7,7 @@ mod drift;
 mod fairness;
 mod hostile;
 mod lifecycle;
+mod metrics_access;
 mod preconditions;
 mod refusals;
 mod rejections;

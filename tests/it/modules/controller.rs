@@ -62,6 +62,12 @@ const PARTS: &[Part] = &[
         uses: &["client"],
         forbidden: &[],
     },
+    // For the metrics server, apart from the controller: who may read them.
+    Part {
+        name: "access_review",
+        uses: &["client", "observe::requests", "timings"],
+        forbidden: &[],
+    },
     Part {
         name: "schema",
         uses: &[],

@@ -47,7 +47,8 @@ const IO_AND_KUBE: &[&str] = &[
 ];
 
 /// `main → cli → controller, probes → kms, api, manifest → envelope`; config, metrics and telemetry serve
-/// controller and cli; backoff, lanes, paths and sync depend on nothing, signals on sync, files on both. A new module needs an entry here.
+/// controller and cli; access (decisions about clients of the metrics) serves probes, controller and cli;
+/// backoff, lanes, paths and sync depend on nothing, signals on sync, files on both. A new module needs an entry here.
 const MODULES: &[Module] = &[
     Module {
         name: "envelope",
@@ -100,6 +101,19 @@ const MODULES: &[Module] = &[
         forbidden: IO_AND_KUBE,
     },
     Module {
+        name: "access",
+        uses: &["sync"],
+        forbidden: &[
+            "axum",
+            "std::fs",
+            "std::net",
+            "std::env",
+            "std::process",
+            "kube",
+            "k8s_openapi",
+        ],
+    },
+    Module {
         name: "telemetry",
         uses: &[],
         forbidden: &["kube"],
@@ -116,12 +130,13 @@ const MODULES: &[Module] = &[
     },
     Module {
         name: "probes",
-        uses: &["metrics", "telemetry", "config"],
+        uses: &["access", "metrics", "telemetry", "config", "files", "sync"],
         forbidden: &["kube"],
     },
     Module {
         name: "controller",
         uses: &[
+            "access",
             "config",
             "metrics",
             "telemetry",
@@ -141,6 +156,7 @@ const MODULES: &[Module] = &[
         uses: &[
             "controller",
             "probes",
+            "access",
             "config",
             "metrics",
             "telemetry",

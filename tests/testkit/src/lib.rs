@@ -39,6 +39,7 @@ pub use binaries::{
 #[cfg(target_os = "linux")]
 pub use exits::Exits;
 pub use guard::{Guard, Id, Spec, Started, State, exec, protocol_hash, serve, testkit_binary};
+pub use plane::pki::{Authority, Pair};
 pub use plane::{AuditEvent, AuditMark, ControlPlane, Options};
 pub use wait::until;
 pub use webhook::Webhook;

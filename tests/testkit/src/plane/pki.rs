@@ -8,19 +8,23 @@ use rcgen::{
 
 /// A certificate and its private key, both PEM.
 #[derive(Clone)]
-pub(crate) struct Pair {
-    pub(crate) certificate: String,
-    pub(crate) key: String,
+pub struct Pair {
+    /// The certificate.
+    pub certificate: String,
+    /// The private key.
+    pub key: String,
 }
 
 /// A CA that signs server and client certificates.
-pub(crate) struct Authority {
-    pub(crate) certificate: String,
+pub struct Authority {
+    /// Its own certificate, PEM.
+    pub certificate: String,
     issuer: Issuer<'static, KeyPair>,
 }
 
 impl Authority {
-    pub(crate) fn new() -> Result<Self> {
+    /// Creates one.
+    pub fn new() -> Result<Self> {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name = name("envelope-secrets test CA", &[])?;
@@ -34,7 +38,7 @@ impl Authority {
     }
 
     /// A server certificate for these addresses and DNS names.
-    pub(crate) fn server(&self, common_name: &str, names: &[&str]) -> Result<Pair> {
+    pub fn server(&self, common_name: &str, names: &[&str]) -> Result<Pair> {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name = name(common_name, &[])?;
