@@ -158,6 +158,24 @@ const ACCEPTED: &[(&str, &[&str], &[&str])] = &[
         ],
     ),
     (
+        "metrics over TLS with authentication",
+        &[
+            KEYRING,
+            "namespaces={one}",
+            "metrics.tls.enabled=true",
+            "metrics.tls.existingSecret=cert",
+            "metrics.auth.enabled=true",
+            "metrics.serviceMonitor.enabled=true",
+        ],
+        &[
+            "--metrics-tls-cert=/etc/envelope-secrets/metrics-tls/tls.crt",
+            "--metrics-auth\n",
+            "name: envelope-secrets:envelope-secrets:metrics-reader\n",
+            "scheme: https",
+            "bearerTokenFile: /var/run",
+        ],
+    ),
+    (
         "a digest and names",
         &[
             KEYRING,
@@ -194,6 +212,12 @@ const REFUSED: &[(&[&str], &str)] = &[
     (&[KEYRING, "extraArgs={debug}"], "extraArgs"),
     (&[KEYRING, "metrics.serviceMonitor.intervall=30s"], "intervall"),
     (&[KEYRING, "metrics.port=0"], "port"),
+    (&[KEYRING, "metrics.tls.enabled=true"], "existingSecret"),
+    (&[KEYRING, "metrics.tls.secret=x"], "secret"),
+    (
+        &[KEYRING, "metrics.auth.enabled=true"],
+        "metrics.auth needs metrics.tls",
+    ),
     (&[KEYRING, "podLabels.a=1"], "podLabels"),
     (&[KEYRING, "tolerations[0].effects=NoSchedule"], "effects"),
     (&[KEYRING, "affinity.node.x=y"], "node"),
