@@ -33,9 +33,9 @@ pub(super) struct MetricsArgs {
     metrics_tls_key: Option<PathBuf>,
     /// Serve /metrics only to clients with a bearer token whose user is allowed to get the non-resource URL /metrics, which
     /// the API server decides; needs TLS
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value_t = false,
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
         value_name = "true|false", env = env::METRICS_AUTH, hide_env_values = true)]
-    metrics_auth: bool,
+    metrics_auth: Option<bool>,
 }
 
 /// The parts of the metrics server.
@@ -73,7 +73,7 @@ impl MetricsArgs {
                     .help("name its file with --metrics-tls-cert"));
             }
         };
-        let gate = match (self.metrics_auth, &tls) {
+        let gate = match (self.metrics_auth.unwrap_or_default(), &tls) {
             (false, _) => None,
             (true, None) => {
                 return Err(Failure::usage(format!(

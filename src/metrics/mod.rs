@@ -236,7 +236,7 @@ impl Metrics {
             reload_failed: register(
                 r,
                 "reload_failed",
-                "1 while a changed file of a KMS provider cannot be used, so that its previous content stays in use",
+                "1 while a changed file of a KMS provider, or the certificate of the metrics, cannot be used; the previous content stays in use",
                 Family::default(),
             ),
             credential_sources: Mutex::default(),
