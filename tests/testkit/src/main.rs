@@ -99,6 +99,8 @@ enum Action {
 #[derive(Clone, Copy, clap::ValueEnum)]
 enum ChartTool {
     Helm,
+    #[value(name = "helm3")]
+    Helm3,
     HelmUnittest,
     Kubeconform,
     Promtool,
@@ -148,6 +150,7 @@ fn run(action: Action) -> Result<()> {
         Action::Tool { tool } => {
             let tool = match tool {
                 ChartTool::Helm => testkit::Tool::Helm,
+                ChartTool::Helm3 => testkit::Tool::Helm3,
                 ChartTool::HelmUnittest => testkit::Tool::HelmUnittest,
                 ChartTool::Kubeconform => testkit::Tool::Kubeconform,
                 ChartTool::Promtool => testkit::Tool::Promtool,

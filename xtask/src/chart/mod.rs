@@ -1,6 +1,7 @@
 //! Suite `chart`: the Helm chart without a node, on a real API server.
 
 mod controller;
+mod helm3;
 mod lifecycle;
 mod monitoring;
 pub(crate) mod previous;
@@ -27,6 +28,7 @@ const CHECKS: &[fn(&mut Suite) -> Result<()>] = &[
         Ok(())
     },
     tools::check,
+    helm3::check,
     lifecycle::check,
     tools::check_hooks,
     roles::check,

@@ -24,6 +24,7 @@ macro_rules! module {
 }
 
 const HELM: Module = module!("helm");
+const HELM_3: Module = module!("helm3");
 const HELM_UNITTEST: Module = module!("helm-unittest");
 const KUBESEAL: Module = module!("kubeseal");
 const KUBECONFORM: Module = module!("kubeconform");
@@ -37,6 +38,8 @@ pub enum Tool {
     Kubelet,
     Scheduler,
     Helm,
+    /// The previous major version of Helm.
+    Helm3,
     /// Runs the chart's unit tests.
     HelmUnittest,
     /// Validates objects with the schemas of a Kubernetes version.
@@ -53,6 +56,7 @@ impl Tool {
             Self::Kubelet => "kubelet",
             Self::Scheduler => "kube-scheduler",
             Self::Helm => "helm",
+            Self::Helm3 => "helm3",
             Self::HelmUnittest => "helm-unittest",
             Self::Kubeconform => "kubeconform",
             Self::Promtool => "promtool",
@@ -65,6 +69,7 @@ impl Tool {
             Self::Kubelet => "k8s.io/kubernetes/cmd/kubelet",
             Self::Scheduler => "k8s.io/kubernetes/cmd/kube-scheduler",
             Self::Helm => "helm.sh/helm/v4/cmd/helm",
+            Self::Helm3 => "helm.sh/helm/v3/cmd/helm",
             Self::HelmUnittest => "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
             Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform",
             Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
@@ -76,6 +81,7 @@ impl Tool {
         match self {
             Self::Kubelet | Self::Scheduler => ("node", GO_MOD, GO_SUM),
             Self::Helm => HELM,
+            Self::Helm3 => HELM_3,
             Self::HelmUnittest => HELM_UNITTEST,
             Self::Kubeconform => KUBECONFORM,
             Self::Promtool => PROMTOOL,
@@ -112,6 +118,15 @@ impl Tool {
         let flags = match self {
             Self::Kubelet | Self::Scheduler => {
                 build::kubernetes_flags(&Pins::read(GO_MOD).map_err(anyhow::Error::msg)?.kubernetes)
+            }
+            // As in its releases; otherwise templates see Kubernetes 1.20.
+            Self::Helm3 => {
+                let package = "helm.sh/helm/v3/pkg/chartutil";
+                let kubernetes = &Pins::read(GO_MOD).map_err(anyhow::Error::msg)?.kubernetes;
+                format!(
+                    "-s -w -X {package}.k8sVersionMajor={} -X {package}.k8sVersionMinor={}",
+                    kubernetes.major, kubernetes.minor
+                )
             }
             _ => "-s -w".to_owned(),
         };
