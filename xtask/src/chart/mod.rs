@@ -4,6 +4,7 @@ mod controller;
 mod helm3;
 mod lifecycle;
 mod monitoring;
+mod package;
 pub(crate) mod previous;
 pub(crate) mod readme;
 mod roles;
@@ -28,6 +29,7 @@ const CHECKS: &[fn(&mut Suite) -> Result<()>] = &[
         Ok(())
     },
     tools::check,
+    package::check,
     helm3::check,
     lifecycle::check,
     tools::check_hooks,
