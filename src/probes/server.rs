@@ -1,7 +1,7 @@
 //! The server: bounded connections, deadlines for slow clients, and a shutdown that no client delays.
 
+use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -10,8 +10,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
@@ -21,7 +20,8 @@ use super::tls::Tls;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may stay open in all, for a client that does not read its responses.
 const MAX_LIFETIME: Duration = Duration::from_mins(1);
-/// Maximum number of open connections; further ones wait to be accepted.
+/// Maximum number of open connections. A further one closes the oldest, so that clients that only hold connections cannot
+/// keep out the kubelet, whose failed probes would restart the container.
 const MAX_CONNECTIONS: usize = 64;
 /// How long responses in progress may take after `stop`.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
@@ -71,15 +71,20 @@ async fn run(
 
 /// Accepts connections and never returns.
 async fn accept(listener: &TcpListener, handler: &Handler, connections: &mut JoinSet<()>) {
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    while let Ok(permit) = permits.clone().acquire_owned().await {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                while connections.try_join_next().is_some() {}
-                connections.spawn(handler.clone().accepted(stream, permit));
-            }
-            Err(_) => tokio::time::sleep(ACCEPT_RETRY).await,
+    let mut open = VecDeque::new(); // oldest first
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_RETRY).await;
+            continue;
+        };
+        while connections.try_join_next().is_some() {}
+        open.retain(|connection: &AbortHandle| !connection.is_finished());
+        if open.len() == MAX_CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
         }
+        open.push_back(connections.spawn(handler.clone().accepted(stream)));
     }
 }
 
@@ -93,7 +98,7 @@ struct Handler {
 
 impl Handler {
     /// Serves one connection, until the client or `closing` ends it. An error concerns only this client.
-    async fn accepted(self, stream: TcpStream, _permit: OwnedSemaphorePermit) {
+    async fn accepted(self, stream: TcpStream) {
         let Some(tls) = self.tls.clone() else {
             return self.serve(stream).await;
         };
@@ -127,6 +132,7 @@ impl Handler {
 mod tests {
     use super::*;
     use std::net::SocketAddr;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -221,18 +227,26 @@ mod tests {
         assert!(closed.await.is_ok(), "still open");
     }
 
+    async fn is_closed(mut connection: TcpStream) -> bool {
+        let mut rest = Vec::new();
+        let closed = connection.read_to_end(&mut rest);
+        tokio::time::timeout(HEADER_TIMEOUT / 2, closed).await.is_ok()
+    }
+
     #[tokio::test]
-    async fn connections_are_bounded() {
+    async fn connection_beyond_the_bound_closes_the_oldest() {
         let (address, _stop, _server) = listening().await;
-        let mut open = Vec::new();
+        let mut open = VecDeque::new();
         for _ in 0..MAX_CONNECTIONS {
-            open.push(TcpStream::connect(address).await.expect("connected"));
+            let mut held = TcpStream::connect(address).await.expect("connected");
+            held.write_all(b"GET /livez HTTP/1.1\r\n").await.expect("sent");
+            open.push_back(held);
         }
-        let mut next = std::pin::pin!(fetch(address, "/livez"));
-        let early = tokio::time::timeout(Duration::from_millis(300), next.as_mut()).await;
-        assert!(early.is_err(), "one more than the bound is served");
-        open.pop();
-        assert!(next.await.starts_with("HTTP/1.1 200"));
+        assert!(fetch(address, "/livez").await.starts_with("HTTP/1.1 200"));
+        let oldest = open.pop_front().expect("the oldest");
+        assert!(is_closed(oldest).await, "more than the bound are open");
+        let newest = open.pop_back().expect("the newest");
+        assert!(!is_closed(newest).await, "more than the oldest is closed");
     }
 
     #[tokio::test(start_paused = true)]

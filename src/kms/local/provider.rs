@@ -148,7 +148,9 @@ impl KeyringFile {
     fn choose(settings: &Settings, caller: Caller) -> Result<Self, ProviderError> {
         Ok(match (settings.path(KEYRING.flag)?, caller) {
             (Some(path), _) => KeyringFile::Named(path),
-            (None, Caller::CommandLine | Caller::ControllerCheck) => default_path().map_or(KeyringFile::None, KeyringFile::Default),
+            (None, Caller::CommandLine | Caller::ControllerCheck) => {
+                default_path().map_or(KeyringFile::None, KeyringFile::Default)
+            }
             (None, Caller::Controller) => KeyringFile::None,
         })
     }

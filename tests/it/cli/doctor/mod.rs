@@ -133,7 +133,11 @@ fn mounted_keyring_is_checked_as_by_the_controller() {
     symlink("..one", shell.path("mount/..data")).unwrap();
     symlink("..data/keyring", shell.path("mount/keyring")).unwrap();
     let set_mode = |mode| {
-        fs::set_permissions(shell.path("mount/..one/keyring"), fs::Permissions::from_mode(mode)).unwrap();
+        fs::set_permissions(
+            shell.path("mount/..one/keyring"),
+            fs::Permissions::from_mode(mode),
+        )
+        .unwrap();
     };
     let open = ["--keyring", "mount/keyring", "--for", "open"];
     set_mode(0o440);
