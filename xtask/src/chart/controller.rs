@@ -3,8 +3,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpStream,
+    io::{BufRead as _, BufReader},
     path::PathBuf,
     process::{Child, Command, Stdio},
     thread,
@@ -14,6 +13,7 @@ use std::{
 use anyhow::{Context as _, Result, bail, ensure};
 
 use super::{
+    dashboard::{self, Sampler, scrape},
     monitoring,
     support::{CHART, KEYRING, Suite, success},
 };
@@ -28,12 +28,22 @@ pub(super) fn check(suite: &mut Suite) -> Result<()> {
     let values = [KEYRING, "namespaces={one}"];
     success(&suite.helm("upgrade", &[RELEASE, CHART], &values)?)?;
     suite.shell("kubectl delete envsec,secrets --all -n one")?;
-    let (healthy, failing) = scrapes(suite)?;
-    monitoring::check(suite, &healthy, &failing)
+    let run = run(suite)?;
+    dashboard::check(suite, &run.scrapes);
+    monitoring::check(suite, &run.healthy, &run.failing)
 }
 
-/// The metrics of a run in which everything works, and then of the same run after faults.
-fn scrapes(suite: &Suite) -> Result<(String, String)> {
+/// The metrics of a run.
+struct Run {
+    /// While everything works.
+    healthy: String,
+    /// After faults.
+    failing: String,
+    /// All the time, for the dashboard.
+    scrapes: String,
+}
+
+fn run(suite: &Suite) -> Result<Run> {
     let mut emulator = Emulator::start()?;
     let documents = "
 envelope keys create --keyring other-keyring >/dev/null
@@ -53,27 +63,55 @@ seal() { # NAME FLAG...
         "{documents}{cloud}
 seal good --keyring keyring | kubectl apply -f -
 seal cloud --key $KEY | kubectl apply -f -
+for batch in {{1..4}}; do
+    for number in {{1..8}}; do
+        seal batch-$batch-$number --key $KEY
+        echo ---
+    done >batch-$batch.yaml
+done
 seal later --key $KEY >later.yaml
-seal last --key $KEY >last.yaml
+for number in {{1..5}}; do # as many failures as open the circuit breaker
+    seal last-$number --key $KEY
+    echo ---
+done >last.yaml
 seal tampered --keyring keyring >tampered.yaml
 sed -i -E '/^ *password: /{{s/\\.A/.B/;t;s/\\.[^A]/.A/}}' tampered.yaml # another first character
 seal other --keyring other-keyring >other.yaml
 "
     ))?;
     let controller = Controller::start(suite, &emulator, "one")?;
-    let healthy = controller.scrape_until("envelope_secrets_objects{state=\"Synced\"} 2")?;
+    let sampler = Sampler::start(&controller.address, "controller-1");
+    controller.scrape_until("envelope_secrets_objects{state=\"Synced\"} 2")?;
+    for batch in 1..=4 {
+        suite.shell(&format!("kubectl apply -f batch-{batch}.yaml"))?;
+        let synced = 2 + 8 * batch;
+        controller.scrape_until(&format!("envelope_secrets_objects{{state=\"Synced\"}} {synced}"))?;
+    }
+    suite.shell("kubectl delete secret cloud -n one")?;
+    controller.scrape_until("envelope_secrets_data_key_lookups_total{result=\"hit\"} 1")?;
+    let healthy = controller.scrape_until("envelope_secrets_objects{state=\"Synced\"} 34")?;
+    let mut scrapes = sampler.finish()?;
     drop(controller);
     // A second namespace, without permission, and documents that cannot be opened.
     suite.shell("kubectl apply -f tampered.yaml -f other.yaml -f later.yaml")?;
     let controller = Controller::start(suite, &emulator, "one,two")?;
-    controller.scrape_until("envelope_secrets_objects{state=\"Synced\"} 3")?;
+    let sampler = Sampler::start(&controller.address, "controller-2");
+    controller.scrape_until("envelope_secrets_objects{state=\"Synced\"} 35")?;
     controller.scrape_until("envelope_secrets_objects{state=\"IntegrityError\"} 1")?;
     controller.scrape_until("envelope_secrets_objects{state=\"NoUsableKey\"} 1")?;
     controller.scrape_until("envelope_secrets_streams{stream=\"secrets\",state=\"forbidden\"} 1")?;
     emulator.stop();
     suite.shell("kubectl apply -f last.yaml")?;
-    let failing = controller.scrape_until("envelope_secrets_objects{state=\"KmsUnavailable\"} 1")?;
-    Ok((healthy, failing))
+    // Five failures open the circuit breaker; two probes follow.
+    controller.scrape_until("envelope_secrets_kms_requests_total{provider=\"tencent-kms\",action=\"Decrypt\",outcome=\"transient\"} 7")?;
+    controller.scrape_until("envelope_secrets_kms_breakers_open 1")?;
+    let failing = controller.scrape_until("envelope_secrets_objects{state=\"KmsUnavailable\"} 5")?;
+    scrapes += &sampler.finish()?;
+    Ok(Run {
+        healthy,
+        failing,
+        scrapes,
+    })
 }
 
 /// A child that is terminated when this process exits, however that happens.
@@ -160,6 +198,8 @@ kubectl config set-context --current --user=pod"
             "tencent-kms://ap-guangzhou/",
             "--namespaces",
             namespaces,
+            "--kms-qps", // so slow that the dashboard shows a queue
+            "2",
             "--metrics-addr",
             "127.0.0.1:0",
             "--probe-addr",
@@ -204,20 +244,10 @@ kubectl config set-context --current --user=pod"
         }
     }
 
-    fn scrape(&self) -> Result<String> {
-        let mut stream = TcpStream::connect(&self.address)?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut response = String::new();
-        stream.read_to_string(&mut response)?;
-        let (head, body) = response.split_once("\r\n\r\n").context("no HTTP response")?;
-        ensure!(head.starts_with("HTTP/1.1 200"), "{head}");
-        Ok(body.to_owned())
-    }
-
     fn scrape_until(&self, line: &str) -> Result<String> {
         let start = Instant::now();
         loop {
-            let metrics = self.scrape()?;
+            let metrics = scrape(&self.address)?;
             if metrics.lines().any(|it| it == line) {
                 return Ok(metrics);
             }

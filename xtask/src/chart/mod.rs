@@ -1,6 +1,7 @@
 //! Suite `chart`: the Helm chart without a node, on a real API server.
 
 mod controller;
+mod dashboard;
 mod helm3;
 mod lifecycle;
 mod monitoring;

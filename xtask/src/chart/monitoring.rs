@@ -22,6 +22,7 @@ const TARGET: &[&str] = &["namespace", "job", "pod", "instance"];
 /// The alerts that the faults of the run must fire, and no other.
 const FIRING: &[&str] = &[
     "EnvelopeSecretsIntegrityError",
+    "EnvelopeSecretsKmsBreakerOpen",
     "EnvelopeSecretsNotReady",
     "EnvelopeSecretsWatchDown",
 ];
