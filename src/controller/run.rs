@@ -27,6 +27,7 @@ use super::schema_check;
 use super::timings::Timings;
 use super::work::context::{Context, Listing};
 use super::work::dispatch;
+use super::work::large::LargeDocuments;
 use super::work::providers;
 use super::work::queue::Queue;
 use super::work::reader::Reader;
@@ -95,6 +96,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         writer: Writer::new(client.clone(), token.clone(), metrics.clone(), history.clone()),
         reader: Reader::new(config.audiences, registry.clone()),
         broker: Broker::new(broker),
+        large: LargeDocuments::default(),
         events: events.clone(),
         schema: Arc::new(Schema::new()),
         metrics: metrics.clone(),

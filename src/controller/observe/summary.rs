@@ -22,6 +22,8 @@ const MAX_TEXT: usize = 300;
 pub(in crate::controller) struct Summary {
     /// Identifies the bytes of the spec within this process.
     spec_hash: u64,
+    /// The length of the spec as JSON.
+    pub(in crate::controller) bytes: usize,
     /// The facts, or why the text is not a valid document.
     pub(in crate::controller) facts: Result<Facts, Finding>,
 }
@@ -110,6 +112,7 @@ impl Summary {
         };
         Summary {
             spec_hash: spec_hash(spec),
+            bytes: spec.len(),
             facts,
         }
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use super::large::LargeDocuments;
 use super::queue::Queue;
 use super::reader::Reader;
 use crate::api::Finding;
@@ -30,6 +31,7 @@ pub(in crate::controller) struct Context {
     pub(in crate::controller) writer: Writer,
     pub(in crate::controller) reader: Reader,
     pub(in crate::controller) broker: Broker<Finding>,
+    pub(in crate::controller) large: LargeDocuments,
     pub(in crate::controller) events: Events,
     pub(in crate::controller) schema: Arc<Schema>,
     pub(in crate::controller) metrics: Arc<Metrics>,

@@ -5,6 +5,8 @@ pub(in crate::controller) mod clock;
 pub(in crate::controller) mod context;
 pub(in crate::controller) mod dispatch;
 pub(in crate::controller) mod document;
+
+pub(in crate::controller) mod large;
 pub(in crate::controller) mod live_read;
 pub(in crate::controller) mod opener;
 pub(in crate::controller) mod opening;

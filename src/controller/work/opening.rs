@@ -21,12 +21,14 @@ impl Host for Context {
         async move {
             let key = key_of(&request.object);
             let object = self.stores.cache(&key).and_then(|cache| cache.object(&key));
-            let is_current = object.is_some_and(|object| {
+            let is_current = object.as_ref().is_some_and(|object| {
                 object.uid == request.uid && object.generation == request.generation && !object.deleting
             });
             if !is_current {
                 return Document::Gone;
             }
+            let bytes = object.map_or(0, |object| object.summary.bytes);
+            let permit = self.large.admit(&key.namespace, bytes).await;
             let spec = match document(self, &key, &request.uid, request.generation).await {
                 Ok(Some(spec)) => spec,
                 Ok(None) => return Document::Gone,
@@ -34,7 +36,7 @@ impl Host for Context {
             };
             self.metrics.document_parsed("opening");
             match self.reader.accept(&key, &spec) {
-                Ok(accepted) => Document::Accepted(Box::new(accepted)),
+                Ok(accepted) => Document::Accepted(Box::new(accepted), permit),
                 Err(finding) => Document::Refused(finding),
             }
         }

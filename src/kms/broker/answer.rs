@@ -29,13 +29,16 @@ pub trait Host: Send + Sync + 'static {
 
 /// The result of [`Host::document`].
 pub enum Document<R> {
-    /// It passed structure and policy.
-    Accepted(Box<Accepted>),
+    /// It passed structure and policy. The permit is dropped with the slot.
+    Accepted(Box<Accepted>, Option<Permit>),
     /// It must not be opened.
     Refused(R),
     /// The object was deleted, replaced or changed since the request.
     Gone,
 }
+
+/// What a host bounds while a document is open.
+pub type Permit = Box<dyn Send + Sync>;
 
 /// The answer to a request. No Debug: it may hold plaintext.
 pub enum Answer<R> {
@@ -92,12 +95,22 @@ pub(super) struct Gate {
 pub struct Slot {
     gate: Arc<Gate>,
     namespace: Arc<str>,
+    permit: Option<Permit>,
 }
 
 impl Slot {
     /// Wraps a slot that is taken already.
     pub(super) fn taken(gate: Arc<Gate>, namespace: Arc<str>) -> Self {
-        Slot { gate, namespace }
+        Slot {
+            gate,
+            namespace,
+            permit: None,
+        }
+    }
+
+    /// Keeps the permit of the host as long as the slot.
+    pub(super) fn keep(&mut self, permit: Option<Permit>) {
+        self.permit = permit;
     }
 }
 

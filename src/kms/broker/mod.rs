@@ -36,7 +36,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use answer::{Answer, Document, Host, Note, Slot};
+pub use answer::{Answer, Document, Host, Note, Permit, Slot};
 pub use request::{Class, ObjectName, Request};
 pub use settings::{BrokerSettings, MAX_DATA_KEY_LIFETIME};
 pub use shell::{Broker, Gauges};

@@ -44,9 +44,12 @@ pub(super) struct Opening<'a, R> {
 
 impl<R: Send + 'static> Opening<'_, R> {
     /// Opens the document. Returns `None` if the request has to wait again.
-    pub(super) async fn run(mut self, slot: Slot) -> Option<Answer<R>> {
+    pub(super) async fn run(mut self, mut slot: Slot) -> Option<Answer<R>> {
         let accepted = match self.host.document(self.request).await {
-            Document::Accepted(accepted) => *accepted,
+            Document::Accepted(accepted, permit) => {
+                slot.keep(permit);
+                *accepted
+            }
             Document::Refused(refusal) => return Some(Answer::Refused(refusal)),
             Document::Gone => return Some(Answer::Gone),
         };

@@ -156,7 +156,7 @@ impl Host for FakeHost {
             };
             let policy = ReaderPolicy::command_line(SealTime::now().expect("a time"));
             match document.accept(&policy, &|_| true) {
-                Ok(accepted) => Document::Accepted(Box::new(accepted)),
+                Ok(accepted) => Document::Accepted(Box::new(accepted), None),
                 Err(_) => Document::Refused(Refused),
             }
         });
