@@ -154,6 +154,10 @@ impl Inner {
             self.ready.push(&key.namespace, (key.clone(), Instant::now()));
         } else if requeue_at.is_none() {
             self.keys.remove(key);
+            if self.keys.is_empty() {
+                // What a start with many objects needed.
+                self.keys.shrink_to_fit();
+            }
         }
     }
 }
@@ -198,7 +202,7 @@ mod tests {
         queue.done(&key("a"), None);
         queue.done(&key("b"), None);
         assert_eq!(next_now(&queue), None);
-        assert!(queue.lock().keys.is_empty(), "idle keys have no entry");
+        assert_eq!(queue.lock().keys.capacity(), 0, "idle keys have no entry");
     }
 
     #[tokio::test(start_paused = true)]
