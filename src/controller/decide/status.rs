@@ -30,8 +30,7 @@ pub(in crate::controller) fn reported_finding(
 ) -> Finding {
     let Some(applied) = object
         .status
-        .applied
-        .as_ref()
+        .applied()
         .filter(|_| finding.verdict() == Verdict::Retrying)
     else {
         return finding;
@@ -39,7 +38,7 @@ pub(in crate::controller) fn reported_finding(
     let same_generation = applied.generation == object.generation;
     match secret {
         SecretState::AsWritten | SecretState::Intact if same_generation => {
-            synced(applied, object.status.sealed.as_ref())
+            synced(&applied, object.status.sealed().as_ref())
         }
         SecretState::Missing => Finding::SecretMissing {
             cause: NotRestored::Failed(finding.reason()),
@@ -61,16 +60,17 @@ pub(in crate::controller) fn desired_status(
     now: Timestamp,
 ) -> EnvelopeSecretStatus {
     let facts = &object.status;
-    let kept = match &facts.applied {
+    let applied = facts.applied();
+    let kept = match &applied {
         Some(applied) if ours_exists => Kept::Generation(applied.generation),
         _ => Kept::Nothing,
     };
     let mut status = EnvelopeSecretStatus {
         observed_generation: object.generation,
-        last_handled_reconcile_at: facts.last_handled_reconcile_at.clone(),
-        sealed: facts.sealed.clone(),
-        applied: facts.applied.clone(),
-        conditions: conditions::conditions(&facts.conditions, finding, kept, object.generation, now),
+        last_handled_reconcile_at: facts.last_handled_reconcile_at.clone().map(Into::into),
+        sealed: facts.sealed(),
+        applied,
+        conditions: conditions::conditions(&facts.conditions(), finding, kept, object.generation, now),
         ..EnvelopeSecretStatus::default()
     };
     if let Ok(facts) = &object.summary.facts
@@ -152,8 +152,8 @@ mod tests {
     #[test]
     fn unchanged_success_yields_an_equal_status() {
         let object = object(3);
-        let applied = object.status.applied.clone().expect("applied");
-        let finding = synced(&applied, object.status.sealed.as_ref());
+        let applied = object.status.applied().expect("applied");
+        let finding = synced(&applied, object.status.sealed().as_ref());
         let status = desired_status(&object, false, &finding, true, now());
         assert!(object.status.equals(&status), "{status:?}");
     }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn content_ignores_when_conditions_changed() {
         let object = object(3);
-        let applied = object.status.applied.clone().expect("applied");
+        let applied = object.status.applied().expect("applied");
         let status = desired_status(&object, false, &synced(&applied, None), true, now());
         let mut later = status.clone();
         later.conditions[0].last_transition_time.0 = Timestamp::UNIX_EPOCH;
@@ -210,8 +210,8 @@ mod tests {
             now(),
         );
         assert_eq!(
-            (status.observed_generation, &status.applied, &status.sealed),
-            (4, &object.status.applied, &object.status.sealed)
+            (status.observed_generation, status.applied, status.sealed),
+            (4, object.status.applied(), object.status.sealed())
         );
         assert_eq!(status.last_handled_reconcile_at.as_deref(), Some("x"));
         assert!(
@@ -267,7 +267,7 @@ mod tests {
 
     #[test]
     fn success_with_an_older_seal_mentions_it() {
-        let applied = object(3).status.applied.clone().expect("applied");
+        let applied = object(3).status.applied().expect("applied");
         let sealed = Sealed {
             time: "2026-11-22T17:00:00Z".into(),
             mac: "m".into(),

@@ -14,6 +14,7 @@ pub(in crate::controller) mod requests;
 pub(in crate::controller) mod secret_facts;
 pub(in crate::controller) mod shape;
 pub(in crate::controller) mod source;
+pub(in crate::controller) mod status_facts;
 pub(in crate::controller) mod store;
 pub(in crate::controller) mod summary;
 pub(in crate::controller) mod watch;

@@ -3,16 +3,15 @@
 //! (docs/design/controller.md#stores-and-streams).
 
 use std::fmt;
-use std::hash::{DefaultHasher, Hasher as _};
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::status_facts::StatusFacts;
 use super::summary::Summary;
 use super::wishes::Wishes;
-use crate::api::{Applied, EnvelopeSecretStatus, Sealed, conditions};
+use crate::api::{Applied, Sealed};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::decode::{Meta, Slim};
 
@@ -140,86 +139,14 @@ impl PartialEq for Object {
 impl Object {
     /// Sets the record of a success that is not in the status yet. The fingerprint stays that of the stored status.
     pub(in crate::controller) fn set_applied(&mut self, applied: Applied, sealed: Sealed) {
-        let status = Arc::make_mut(&mut self.status);
-        status.applied = Some(applied);
-        status.sealed = Some(sealed);
+        Arc::make_mut(&mut self.status).set_applied(applied, sealed);
     }
-}
-
-/// What planning needs of a status, plus fingerprints to detect whether a new status differs.
-#[derive(Clone, Debug, PartialEq)]
-pub(in crate::controller) struct StatusFacts {
-    pub(in crate::controller) applied: Option<Applied>,
-    pub(in crate::controller) sealed: Option<Sealed>,
-    pub(in crate::controller) last_handled_reconcile_at: Option<String>,
-    /// Without messages, to save memory, except those with a KMS request id: a new id alone is not a change.
-    pub(in crate::controller) conditions: Vec<Condition>,
-    fingerprint: u64,
-    /// Fingerprint of reason and message of `Ready`.
-    text_fingerprint: u64,
-}
-
-impl StatusFacts {
-    pub(in crate::controller) fn of(mut status: EnvelopeSecretStatus) -> Self {
-        let fingerprint = fingerprint(&status);
-        let text_fingerprint = text_fingerprint(&status);
-        for condition in &mut status.conditions {
-            if !condition.message.contains("request ") {
-                condition.message = String::new();
-            }
-        }
-        // Decoding reserves space for four.
-        status.conditions.shrink_to_fit();
-        StatusFacts {
-            applied: status.applied,
-            sealed: status.sealed,
-            last_handled_reconcile_at: status.last_handled_reconcile_at,
-            conditions: status.conditions,
-            fingerprint,
-            text_fingerprint,
-        }
-    }
-
-    /// Returns the reason of `Ready`; `None` before the first reconcile.
-    pub(in crate::controller) fn reason(&self) -> Option<&str> {
-        conditions::find(&self.conditions, conditions::READY).map(|ready| ready.reason.as_str())
-    }
-
-    /// Whether `status` equals the stored one.
-    pub(in crate::controller) fn equals(&self, status: &EnvelopeSecretStatus) -> bool {
-        self.fingerprint == fingerprint(status)
-    }
-
-    /// Whether `status` has the same reason and message as the stored one.
-    pub(in crate::controller) fn reads_like(&self, status: &EnvelopeSecretStatus) -> bool {
-        self.text_fingerprint == text_fingerprint(status)
-    }
-}
-
-fn fingerprint(status: &EnvelopeSecretStatus) -> u64 {
-    // Serialization is deterministic and cannot fail: a status contains no unordered maps.
-    hash(&serde_json::to_vec(status).unwrap_or_default())
-}
-
-fn text_fingerprint(status: &EnvelopeSecretStatus) -> u64 {
-    let ready = conditions::find(&status.conditions, conditions::READY);
-    hash(
-        ready
-            .map(|c| format!("{}\n{}", c.reason, c.message))
-            .unwrap_or_default()
-            .as_bytes(),
-    )
-}
-
-fn hash(bytes: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write(bytes);
-    hasher.finish()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::EnvelopeSecretStatus;
     use crate::controller::observe::decode::{self, Change};
 
     const OBJECT: &str = r#"{"apiVersion":"envelope-secrets.io/v1","kind":"EnvelopeSecret","metadata":{"name":"db",
@@ -267,7 +194,7 @@ mod tests {
             r#","spec":[],"status":{"applied":7}"#,
         ] {
             let seen = object(&format!("{{{meta}{rest}}}"));
-            assert_eq!(seen.status.applied, None, "{rest}");
+            assert_eq!(seen.status.applied(), None, "{rest}");
         }
         assert_eq!(object(&format!("{{{meta}}}")).spec.get(), "null");
         assert!(decode::item::<Received>(r#"{"metadata":{}}"#).is_err());

@@ -112,7 +112,7 @@ impl Reconciler<'_> {
             ApiError::ImmutableField(fields)
                 if fields.iter().any(|field| field == "data" || field == "immutable") =>
             {
-                let applied = snapshot.object.status.applied.as_ref();
+                let applied = snapshot.object.status.applied();
                 Finding::ImmutableSecret {
                     name: self.key.name.to_string(),
                     holds: applied.map(|applied| applied.generation),
@@ -162,9 +162,9 @@ impl Reconciler<'_> {
         opened: &Opened,
         facts: &SecretFacts,
     ) -> Step {
-        let before = snapshot.object.status.clone();
-        let (time, outcome) = match (&before.applied, cause) {
-            (Some(applied), Cause::Verify) => (applied.time.clone(), Outcome::Verified),
+        let before = snapshot.object.status.sealed();
+        let (time, outcome) = match (snapshot.object.status.applied(), cause) {
+            (Some(applied), Cause::Verify) => (applied.time, Outcome::Verified),
             _ => (
                 Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
                 Outcome::Written,
@@ -172,7 +172,7 @@ impl Reconciler<'_> {
         };
         let applied = desired.applied(snapshot.object.generation, facts, time);
         let mark = opened.document().seal_mark();
-        let sealed = Sealed::after(before.sealed.as_ref(), &mark);
+        let sealed = Sealed::after(before.as_ref(), &mark);
         self.state.unreported = Some(Box::new(Unreported {
             applied: applied.clone(),
             sealed: sealed.clone(),
@@ -185,9 +185,8 @@ impl Reconciler<'_> {
                 .secret_written(now().saturating_duration_since(seen));
         }
         self.announce(&snapshot, cause, &applied, &sealed);
-        if rollback(before.sealed.as_ref(), &mark) != Rollback::None {
+        if rollback(before.as_ref(), &mark) != Rollback::None {
             let highest = before
-                .sealed
                 .as_ref()
                 .map(|sealed| sealed.highest_time.as_str())
                 .unwrap_or_default();

@@ -50,7 +50,7 @@ pub(in crate::controller) fn request(
             keys.push(key);
         }
     }
-    let applied = object.status.applied.as_ref();
+    let applied = object.status.applied();
     Request {
         object: name_of(key),
         uid: object.uid.clone(),

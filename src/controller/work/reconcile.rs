@@ -198,8 +198,7 @@ impl Reconciler<'_> {
 
     /// Reports that the Secret is intact under another resourceVersion.
     async fn restamp(&mut self, mut snapshot: Snapshot) -> Step {
-        let (Some(secret), Some(mut applied)) = (&snapshot.secret, snapshot.object.status.applied.clone())
-        else {
+        let (Some(secret), Some(mut applied)) = (&snapshot.secret, snapshot.object.status.applied()) else {
             return Step::Replan;
         };
         if let Admission::Delayed { until, .. } =
@@ -211,7 +210,7 @@ impl Reconciler<'_> {
             });
         }
         applied.secret_resource_version = secret.resource_version.to_string();
-        let sealed = snapshot.object.status.sealed.clone().unwrap_or_default();
+        let sealed = snapshot.object.status.sealed().unwrap_or_default();
         snapshot.object.set_applied(applied, sealed);
         self.report_synced(&snapshot, Outcome::Restamped).await
     }
@@ -402,11 +401,11 @@ impl Reconciler<'_> {
         outcome: Outcome,
     ) -> Step {
         let status = &snapshot.object.status;
-        let Some(applied) = &status.applied else {
+        let Some(applied) = status.applied() else {
             return Step::Replan;
         };
         self.state.succeeded();
-        let finding = synced(applied, status.sealed.as_ref());
+        let finding = synced(&applied, status.sealed().as_ref());
         self.report(snapshot, &finding, outcome, None).await
     }
 }

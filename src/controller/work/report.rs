@@ -15,7 +15,8 @@ use crate::controller::decide::ownership::is_foreign;
 use crate::controller::decide::status::{content, desired_status};
 use crate::controller::observe::decode::Meta;
 use crate::controller::observe::expectations::Version;
-use crate::controller::observe::object::{Object, StatusFacts};
+use crate::controller::observe::object::Object;
+use crate::controller::observe::status_facts::StatusFacts;
 
 impl Reconciler<'_> {
     /// Writes the status if it differs from the current one, and finishes.

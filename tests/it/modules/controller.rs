@@ -121,7 +121,14 @@ const PARTS: &[Part] = &[
 const TOP: [&str; 2] = ["run", "mod"];
 
 /// Plain data, of which decisions are functions.
-const PLAIN: [&str; 5] = ["object", "secret_facts", "fields", "summary", "wishes"];
+const PLAIN: [&str; 6] = [
+    "object",
+    "status_facts",
+    "secret_facts",
+    "fields",
+    "summary",
+    "wishes",
+];
 
 /// Every violation, as `file:line: text`.
 fn violations(sources: &BTreeMap<PathBuf, String>) -> Vec<String> {

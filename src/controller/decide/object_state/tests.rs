@@ -239,7 +239,7 @@ fn success_overlays_the_object_until_it_is_in_the_status() {
     let status = crate::api::EnvelopeSecretStatus::default();
     assert!(seen.status.equals(&status));
     state.overlay(&mut seen);
-    assert_eq!(seen.status.applied, Some(applied));
+    assert_eq!(seen.status.applied(), Some(applied));
     assert!(
         seen.status.equals(&status),
         "the fingerprint is still that of the stored status"
@@ -247,7 +247,7 @@ fn success_overlays_the_object_until_it_is_in_the_status() {
     state.status_written();
     let mut seen = object("o-1", 1);
     state.overlay(&mut seen);
-    assert_eq!(seen.status.applied, None);
+    assert_eq!(seen.status.applied(), None);
 }
 
 #[test]

@@ -93,7 +93,7 @@ pub(in crate::controller) fn secret_state(
     secret: Option<&SecretFacts>,
     desired: Option<&Desired>,
 ) -> SecretState {
-    let Some(applied) = &object.status.applied else {
+    let Some(applied) = object.status.applied() else {
         return SecretState::Unwritten;
     };
     let Some(secret) = secret else {
@@ -120,8 +120,11 @@ pub(in crate::controller) fn plan(view: View<'_>) -> Plan {
     if object.wishes.suspended {
         return Plan::Suspended;
     }
-    let applied = object.status.applied.as_ref();
-    if applied.is_some_and(|applied| applied.renderer > RENDERER) {
+    let applied = object.status.applied();
+    if applied
+        .as_ref()
+        .is_some_and(|applied| applied.renderer > RENDERER)
+    {
         return Plan::LeaveAlone;
     }
     let desired = match view.desired {
@@ -158,7 +161,7 @@ pub(in crate::controller) fn plan(view: View<'_>) -> Plan {
     match (applied, state) {
         (_, SecretState::AsWritten) if written.is_some() => Plan::Skip,
         (_, SecretState::Intact) if written.is_some() => Plan::Restamp,
-        (Some(applied), SecretState::AsWritten | SecretState::Intact) if desired.has_result_of(applied) => {
+        (Some(applied), SecretState::AsWritten | SecretState::Intact) if desired.has_result_of(&applied) => {
             Plan::Open(Cause::Verify)
         }
         (_, SecretState::AsWritten | SecretState::Intact) => Plan::Open(Cause::Changed),

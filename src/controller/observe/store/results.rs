@@ -8,8 +8,9 @@ use super::cache::{ExpectedObject, NamespaceCache};
 use super::items::Versioned as _;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::expectations::Version;
-use crate::controller::observe::object::{Object, Received, StatusFacts};
+use crate::controller::observe::object::{Object, Received};
 use crate::controller::observe::secret_facts::SecretFacts;
+use crate::controller::observe::status_facts::StatusFacts;
 
 impl NamespaceCache {
     /// Records that a write or live read of the Secret is about to be sent.
