@@ -152,33 +152,30 @@ mod tests {
         let managed = Field::Label("envelope-secrets.io/managed");
         let decoration = Field::Label("app.kubernetes.io/managed-by");
         let owner = Field::Owner("o-1");
-        // (mode, value of the label, owner, fields beside those of the document, and those of an immutable Secret)
-        let cases: [(Mode, &str, Option<&str>, &[Field<'_>], &[Field<'_>]); 3] = [
+        // (mode, value of the label, fields beside those of the document if the Secret is immutable)
+        let cases: [(Mode, &str, &[Field<'_>]); 3] = [
             (
                 Mode::Owned,
                 "owned",
-                Some("o-1"),
-                &[managed, decoration, owner, Field::Type],
-                &[Field::Immutable],
+                &[managed, decoration, owner, Field::Type, Field::Immutable],
             ),
             (
                 Mode::Retained,
                 "retained",
-                None,
-                &[managed, decoration, Field::Type],
-                &[Field::Immutable],
+                &[managed, decoration, Field::Type, Field::Immutable],
             ),
-            (Mode::Merged, "merged", None, &[managed], &[]),
+            (Mode::Merged, "merged", &[managed]),
         ];
-        for (mode, label, owner, added, added_if_immutable) in cases {
-            let desired = in_mode(mode, false);
-            assert_eq!(desired.metadata.labels[0], (MANAGED_LABEL, label), "{mode:?}");
-            assert_eq!(desired.metadata.owner.as_deref(), owner, "{mode:?}");
-            let fields = document().with(added.iter().copied());
-            assert_eq!(desired.fields, fields, "{mode:?}");
-            let immutable = in_mode(mode, true);
-            let fields = fields.with(added_if_immutable.iter().copied());
-            assert_eq!(immutable.fields, fields, "{mode:?}");
+        for (mode, label, added) in cases {
+            let [mutable, immutable] = [false, true].map(|immutable| in_mode(mode, immutable));
+            assert_eq!(mutable.metadata, immutable.metadata, "{mode:?}");
+            assert_eq!(mutable.metadata.labels[0], (MANAGED_LABEL, label), "{mode:?}");
+            let uid = added.contains(&owner).then_some("o-1");
+            assert_eq!(mutable.metadata.owner.as_deref(), uid, "{mode:?}");
+            let added = added.iter().copied();
+            assert_eq!(immutable.fields, document().with(added.clone()), "{mode:?}");
+            let added = added.filter(|field| *field != Field::Immutable);
+            assert_eq!(mutable.fields, document().with(added), "{mode:?}");
         }
     }
 

@@ -364,7 +364,7 @@ mod tests {
             foreign
                 .contested
                 .iter()
-                .map(|name| name.to_string())
+                .map(ToString::to_string)
                 .collect::<Vec<_>>()
         };
         assert!(

@@ -28,7 +28,7 @@ mod tests {
             .collect()
     }
 
-    // Whoever controls an action's repository can move its tags, and the release workflow may sign and publish.
+    // Anyone who controls an action's repository can move its tags, and the release workflow may sign and publish.
     #[test]
     fn workflows_pin_actions_to_commits() {
         for name in ["ci.yml", "release.yml"] {
