@@ -156,11 +156,12 @@ pub(in crate::controller) fn plan(view: View<'_>) -> Plan {
         }
     }
     let state = secret_state(object, view.secret, Some(desired));
-    let written =
-        applied.filter(|applied| applied.generation == object.generation && desired.has_rules_of(applied));
+    let is_written = applied
+        .as_ref()
+        .is_some_and(|applied| applied.generation == object.generation && desired.has_rules_of(applied));
     match (applied, state) {
-        (_, SecretState::AsWritten) if written.is_some() => Plan::Skip,
-        (_, SecretState::Intact) if written.is_some() => Plan::Restamp,
+        (_, SecretState::AsWritten) if is_written => Plan::Skip,
+        (_, SecretState::Intact) if is_written => Plan::Restamp,
         (Some(applied), SecretState::AsWritten | SecretState::Intact) if desired.has_result_of(&applied) => {
             Plan::Open(Cause::Verify)
         }

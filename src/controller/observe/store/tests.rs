@@ -1,8 +1,9 @@
 use super::*;
 use crate::controller::observe::decode;
 use crate::controller::observe::expectations::Version;
-use crate::controller::observe::object::{Received, StatusFacts};
+use crate::controller::observe::object::Received;
 use crate::controller::observe::secret_facts::SecretFacts;
+use crate::controller::observe::status_facts::StatusFacts;
 use kube::runtime::watcher::Event;
 use serde_json::json;
 use std::time::Duration;
