@@ -153,7 +153,13 @@ pub(crate) struct Bounds {
 /// delay them.
 const RESERVED: usize = 4;
 
-/// How much each lane runs, and whether it may start more.
+/// How much each lane runs, and whether it may start more. The one rule for everything that is shared: writes, reconciles
+/// and open documents.
+///
+/// * The total is never exceeded, however many lanes there are: it bounds connections, and plaintexts in memory.
+/// * No lane gets everything, not even alone.
+/// * A lane that runs nothing starts immediately, until as many lanes as the reserve has parts have done so since. No rule
+///   can promise that to any number of lanes and keep the total.
 #[derive(Debug)]
 pub(crate) struct Shares<L> {
     bounds: Bounds,
@@ -182,7 +188,8 @@ impl<L: Clone + Eq + Hash> Shares<L> {
         }
     }
 
-    fn started(&mut self, lane: &L) {
+    /// Counts an item of a lane as running.
+    pub(crate) fn started(&mut self, lane: &L) {
         self.total += 1;
         *self.running.entry(lane.clone()).or_default() += 1;
     }
@@ -330,6 +337,46 @@ mod tests {
         for (lanes, expected) in cases {
             let running = saturate(&mut filled(lanes), &mut Shares::new(WRITES));
             assert_eq!(running, *expected, "{lanes:?}");
+        }
+    }
+
+    #[test]
+    fn guarantees_of_shares_hold() {
+        // (lanes that saturate one after the other, more lanes with one item each, what runs, whether another lane starts)
+        let cases = [
+            (0, 0, 0, true),
+            (1, 0, 24, true),
+            (8, 0, 31, true),
+            (1, 7, 31, true),
+            // The reserve is used up: eight lanes that ran nothing have used it.
+            (1, 8, 32, false),
+            (9, 0, 32, false),
+            (0, 31, 31, true),
+            (0, 300, 32, false),
+        ];
+        for (saturating, single, expected, starts) in cases {
+            let mut shares = Shares::new(WRITES);
+            for lane in 0..saturating {
+                while shares.may_start(&lane, false) {
+                    shares.started(&lane);
+                }
+            }
+            for lane in 1000..1000 + single {
+                if shares.may_start(&lane, true) {
+                    shares.started(&lane);
+                }
+            }
+            let case = format!("{saturating} saturating lanes and {single} others");
+            assert_eq!(shares.total, expected, "{case}");
+            assert!(shares.total <= WRITES.total, "{case}: the total is a bound");
+            assert!(
+                shares
+                    .running
+                    .values()
+                    .all(|own| *own <= WRITES.total - WRITES.total / RESERVED),
+                "{case}: no lane holds everything"
+            );
+            assert_eq!(shares.may_start(&9999, true), starts, "{case}");
         }
     }
 

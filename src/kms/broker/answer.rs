@@ -7,9 +7,9 @@ use futures::future::BoxFuture;
 use tokio::sync::Notify;
 
 use super::request::Request;
-use super::slots::Slots;
 use crate::envelope::{Accepted, OpenError, Opened};
 use crate::kms::KmsError;
+use crate::lanes::{Bounds, Shares};
 use crate::sync::lock;
 
 /// The owner of the documents.
@@ -84,11 +84,26 @@ pub enum Note {
     BudgetUsed,
 }
 
+/// How many documents are being opened, or are open until their Secrets are written. They bound both the KMS calls in
+/// flight and the plaintexts in memory.
+pub(super) const OPEN_DOCUMENTS: Bounds = Bounds {
+    total: 32,
+    contended: 8,
+};
+
 /// The slots in use, and the event that wakes the dispatcher.
-#[derive(Default)]
 pub(super) struct Gate {
-    pub(super) slots: Mutex<Slots>,
+    pub(super) slots: Mutex<Shares<Arc<str>>>,
     pub(super) wake: Notify,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Gate {
+            slots: Mutex::new(Shares::new(OPEN_DOCUMENTS)),
+            wake: Notify::new(),
+        }
+    }
 }
 
 /// A slot of one open document, released on drop.
@@ -116,7 +131,7 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        lock(&self.gate.slots).release(&self.namespace);
+        lock(&self.gate.slots).finished(&self.namespace);
         self.gate.wake.notify_one();
     }
 }

@@ -13,9 +13,9 @@ use super::integrity::IntegrityBudget;
 use super::lanes::{Group, Hints};
 use super::request::{ObjectName, Request};
 use super::settings::BrokerSettings;
-use super::slots::Slots;
 use super::table::{Asked, Table};
 use crate::kms::{Class, KeyUri, KmsError};
+use crate::lanes::Shares;
 
 /// Namespace shares beyond which full ones are dropped.
 const PRUNE_ABOVE: usize = 1024;
@@ -78,7 +78,7 @@ impl<A> Core<A> {
 
     /// Decides what to do next. Namespaces within their share of calls and slots come first, whatever their class; what
     /// they leave is for the others.
-    pub(super) fn next(&mut self, slots: &Slots, now: Instant) -> Next {
+    pub(super) fn next(&mut self, slots: &Shares<Arc<str>>, now: Instant) -> Next {
         self.cache.expire(now);
         let mut wake = self.cache.next_expiry();
         for within_share in [true, false] {
@@ -95,9 +95,9 @@ impl<A> Core<A> {
             let lane_ready = |namespace: &Arc<str>| {
                 if within_share {
                     let share = shares.get(namespace);
-                    slots.within_share(namespace) && share.is_none_or(|share| share.is_ready(now))
+                    slots.may_start(namespace, true) && share.is_none_or(|share| share.is_ready(now))
                 } else {
-                    slots.beyond_share()
+                    slots.may_start(namespace, false)
                 }
             };
             let started = self

@@ -3,7 +3,7 @@
 //! | part | what it decides |
 //! |---|---|
 //! | `lanes`, `table` | the order of requests: class, deficit round robin over namespaces, age; one per object |
-//! | `slots` | how many documents are open at a time |
+//! | `answer` (slots, by `crate::lanes::Shares`) | how many documents are open at a time |
 //! | `budgets`, `bucket` | the rate of calls, below the KMS's quota and adaptive under throttling |
 //! | `breaker` | whether a KMS key is called at all |
 //! | `cache`, `flights` | whether a call is needed: data keys of earlier and of concurrent unwraps |
@@ -30,7 +30,6 @@ mod request;
 mod settings;
 mod shared;
 mod shell;
-mod slots;
 mod table;
 
 #[cfg(test)]

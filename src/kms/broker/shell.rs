@@ -117,7 +117,7 @@ impl<R: Send + 'static> Broker<R> {
         match core.next(&slots, now()) {
             Next::Start(request, grant, since) => {
                 let namespace = request.object.namespace.clone();
-                slots.take(&namespace);
+                slots.started(&namespace);
                 let slot = Slot::taken(self.0.gate.clone(), namespace);
                 Started::Request(request, grant, slot, since)
             }
