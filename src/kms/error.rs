@@ -118,6 +118,10 @@ pub struct KmsError {
     /// Whether the same call may succeed later without any change although its class is not retryable: credentials
     /// whose service is down.
     pub retryable: bool,
+    /// Whether the provider has corrected the cause, so that the same call may succeed now: rejected credentials were
+    /// renewed, or the clock was corrected. Only where the caller makes every attempt itself, like the controller's broker;
+    /// a call of the command line repeats itself.
+    pub repeat_now: bool,
 }
 
 impl KmsError {
@@ -133,6 +137,7 @@ impl KmsError {
             advice: None,
             subject: None,
             retryable: false,
+            repeat_now: false,
         }
     }
 

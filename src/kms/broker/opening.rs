@@ -222,8 +222,21 @@ impl<R: Send + 'static> Opening<'_, R> {
         core.integrity.reserve(&self.request.object, id, now())
     }
 
-    /// Makes one call, as soon as budgets allow it. Fails without a call while the breaker is open.
+    /// Makes one call, and a second one if the provider has corrected what prevented the first.
     async fn call(
+        &mut self,
+        key: &KeyUri,
+        pending: &PendingUnwrap<KmsError>,
+    ) -> Result<(Result<SecretBytes, KmsError>, u64), Box<KmsError>> {
+        let (result, epoch) = self.attempt(key, pending).await?;
+        if result.as_ref().is_err_and(|error| error.repeat_now) {
+            return self.attempt(key, pending).await;
+        }
+        Ok((result, epoch))
+    }
+
+    /// Makes one attempt, as soon as budgets allow it. Fails without one while the breaker is open.
+    async fn attempt(
         &mut self,
         key: &KeyUri,
         pending: &PendingUnwrap<KmsError>,

@@ -23,6 +23,8 @@ pub struct TencentError {
     pub subject: Option<Box<str>>,
     /// See [`KmsError::retryable`].
     pub retryable: bool,
+    /// See [`KmsError::repeat_now`].
+    pub repeat_now: bool,
     /// What the call itself does next.
     pub(super) retry_action: RetryAction,
     /// How far the request got.
@@ -67,6 +69,7 @@ impl TencentError {
             advice: class.advice().into(),
             subject: None,
             retryable: false,
+            repeat_now: false,
             retry_action: RetryAction::Fail,
             progress: SendProgress::NotSent,
         }
@@ -103,6 +106,13 @@ impl TencentError {
     #[must_use]
     pub(super) fn mark_retryable(mut self) -> Self {
         self.retryable = true;
+        self
+    }
+
+    /// Leaves the next attempt to the caller: the cause is corrected.
+    #[must_use]
+    pub(super) fn repeat_now(mut self) -> Self {
+        self.repeat_now = true;
         self
     }
 
@@ -143,6 +153,7 @@ impl TencentError {
             advice: Some(self.advice),
             subject: self.subject,
             retryable: self.retryable,
+            repeat_now: self.repeat_now,
         }
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct FakeKms {
     failures: Mutex<HashMap<KeyUri, VecDeque<Failure>>>,
     calls: Mutex<Vec<String>>,
     latency: Mutex<Duration>,
+    /// The number of next calls that fail with corrected credentials.
+    corrected: Mutex<usize>,
 }
 
 impl FakeKms {
@@ -49,6 +51,11 @@ impl FakeKms {
     /// Makes all calls succeed again.
     pub(super) fn recover(&self) {
         lock(&self.failures).clear();
+    }
+
+    /// Makes the next calls fail because of credentials that are renewed.
+    pub(super) fn renew_credentials(&self, times: usize) {
+        *lock(&self.corrected) = times;
     }
 
     pub(super) fn set_latency(&self, latency: Duration) {
@@ -92,6 +99,15 @@ impl Kms for FakeKms {
             let latency = *lock(&self.latency);
             tokio::time::sleep(latency).await;
             assert_ne!(ciphertext, "panics", "a bug");
+            {
+                let mut corrected = lock(&self.corrected);
+                if *corrected > 0 {
+                    *corrected -= 1;
+                    let mut error = KmsError::new(Class::Credentials, key, action::DECRYPT, "expired");
+                    error.repeat_now = true;
+                    return Err(error);
+                }
+            }
             let failure = lock(&self.failures).get_mut(key).and_then(VecDeque::pop_front);
             if let Some((class, code)) = failure {
                 let mut error = KmsError::new(class, key, action::DECRYPT, "made to fail");

@@ -33,6 +33,7 @@ struct AttemptResult<T> {
 enum Retry {
     After(Duration),
     WithRefreshedCredentials,
+    WithCorrectedClock,
 }
 
 /// What a call has used up.
@@ -118,11 +119,18 @@ impl ApiClient {
             let pause = match self.decide_retry(call, &mut error, reading, &mut budget) {
                 None => return Err(error),
                 Some(Retry::After(pause)) => pause,
+                Some(Retry::WithCorrectedClock) if self.leaves_attempts_to_caller(call) => {
+                    return Err(error.repeat_now());
+                }
+                Some(Retry::WithCorrectedClock) => Duration::ZERO,
                 Some(Retry::WithRefreshedCredentials) => {
                     let Some(rejected) = &credentials else {
                         return Err(error);
                     };
                     match refresh(provider, rejected, left()).await {
+                        Some(Ok(true)) if self.leaves_attempts_to_caller(call) => {
+                            return Err(error.repeat_now());
+                        }
                         Some(Ok(true)) => Duration::ZERO,
                         Some(Ok(false)) | None => return Err(error),
                         Some(Err(failed)) => return Err(error.with_failed_refresh(&failed)),
@@ -165,11 +173,17 @@ impl ApiClient {
             RetryAction::CorrectClock => {
                 let is_different = self.clock.set_correction_after_rejection(error, reading);
                 let is_first = !std::mem::replace(&mut budget.has_corrected_clock, true);
-                return (is_different && is_first).then_some(Retry::After(Duration::ZERO));
+                return (is_different && is_first).then_some(Retry::WithCorrectedClock);
             }
         };
         let random = getrandom::u64().unwrap_or_default();
         (budget.attempts < attempts).then(|| Retry::After(self.limits.pause(budget.attempts, random)))
+    }
+
+    /// Whether the caller of KMS makes every attempt itself, because it allows one per call. An STS call is part of getting
+    /// credentials and repeats itself.
+    fn leaves_attempts_to_caller(&self, call: &Call<'_>) -> bool {
+        matches!(call.service, Service::Kms) && self.limits.attempts <= 1
     }
 
     fn credentials_timed_out(&self) -> TencentError {

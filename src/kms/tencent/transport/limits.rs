@@ -23,7 +23,8 @@ pub struct Limits {
     pub request: Duration,
     /// For a call with all its attempts and pauses, including the wait for credentials. An STS call gets a third of it.
     pub call: Duration,
-    /// Attempts per call. At least one is made.
+    /// Attempts per call. At least one is made. With one, a call that credentials or clock have prevented is not repeated
+    /// after these were corrected either: the error is marked [`repeat_now`](crate::kms::KmsError::repeat_now).
     pub attempts: u32,
     /// The longest pause before the second attempt; the limit doubles with each further attempt, up to 5 s. The pause
     /// itself is random, from zero to that limit (full jitter).

@@ -1,16 +1,17 @@
 //! The KMS broker of a controller on a real API server, against the KMS emulator.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use envelope_secrets::controller::Timings;
 use envelope_secrets::kms::broker::BrokerSettings;
-use envelope_secrets::kms::{self, Caller, Configured, Settings};
+use envelope_secrets::kms::{self, Caller, Configured, Kms, Settings};
 use futures::StreamExt as _;
 use kube::api::DeleteParams;
 use testkit::kms::Command;
 
 use super::*;
-use crate::support::controller::{has_reason, timings};
+use crate::support::controller::{Keys, has_reason, timings};
 
 impl Cloud {
     /// Starts a controller of these namespaces with these limits.
@@ -253,13 +254,11 @@ async fn throttled_calls_are_few_below_an_unknown_quota() {
     cloud.place.finish(running).await;
 }
 
-#[tokio::test]
-async fn provider_repeats_calls_of_the_command_line_only() {
-    let emulator = Emulator::fresh();
+/// The client of the emulator with the settings of this caller.
+fn configured(emulator: &Emulator, directory: &Path, caller: Caller) -> Arc<dyn Kms> {
     let variables = emulator.environment();
     let variable = |name| &variables.iter().find(|(other, _)| *other == name).unwrap().1;
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("credentials");
+    let file = directory.join("credentials");
     let profile = format!(
         "[default]\nsecret_id = {}\nsecret_key = {}\n",
         variable("TENCENTCLOUD_SECRET_ID"),
@@ -275,14 +274,22 @@ async fn provider_repeats_calls_of_the_command_line_only() {
             "tencent-endpoint" => settings.with(setting, emulator.endpoint()),
             _ => settings,
         });
+    let configured = provider
+        .configure(&settings, AllowedKeys::every(), caller)
+        .unwrap();
+    let Configured::Kms(kms) = configured else {
+        panic!("configured");
+    };
+    kms
+}
+
+#[tokio::test]
+async fn provider_repeats_calls_of_the_command_line_only() {
+    let emulator = Emulator::fresh();
+    let directory = tempfile::tempdir().unwrap();
     let key = KeyUri::parse(&emulator.key_uri()).unwrap();
     for (caller, attempts) in [(Caller::CommandLine, 4), (Caller::Controller, 1)] {
-        let configured = provider
-            .configure(&settings, AllowedKeys::every(), caller)
-            .unwrap();
-        let Configured::Kms(kms) = configured else {
-            panic!("configured");
-        };
+        let kms = configured(&emulator, directory.path(), caller);
         let context = draft("prod", "db", &[]).check().unwrap().binding().context();
         let sealed = kms.generate_data_key(&key, &context).await.unwrap();
         emulator.fault(Fault::new(error("RequestLimitExceeded")).action("Decrypt"));
@@ -293,4 +300,63 @@ async fn provider_repeats_calls_of_the_command_line_only() {
         emulator.clear_faults();
         assert!(kms.decrypt(&key, &sealed.ciphertext, &context).await.is_ok());
     }
+}
+
+#[tokio::test]
+async fn corrected_clock_is_left_to_the_caller_that_makes_every_attempt() {
+    let emulator = Emulator::fresh();
+    let directory = tempfile::tempdir().unwrap();
+    let key = KeyUri::parse(&emulator.key_uri()).unwrap();
+    let context = draft("prod", "db", &[]).check().unwrap().binding().context();
+    let sealer = configured(&emulator, directory.path(), Caller::CommandLine);
+    let sealed = sealer.generate_data_key(&key, &context).await.unwrap();
+    emulator.order(Command::Clock { ahead: 3600 }).unwrap();
+    for (caller, attempts) in [(Caller::CommandLine, 2), (Caller::Controller, 1)] {
+        let kms = configured(&emulator, directory.path(), caller);
+        let before = emulator.calls("Decrypt");
+        let first = kms.decrypt(&key, &sealed.ciphertext, &context).await;
+        assert_eq!(emulator.calls("Decrypt") - before, attempts, "{caller:?}");
+        assert_eq!(first.is_ok(), caller == Caller::CommandLine, "{caller:?}");
+        assert!(
+            kms.decrypt(&key, &sealed.ciphertext, &context).await.is_ok(),
+            "the correction is kept"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn broker_makes_and_counts_the_second_attempt_after_a_clock_correction() {
+    let cloud = Cloud::new("clock").await;
+    let directory = tempfile::tempdir().unwrap();
+    let kms = configured(&cloud.emulator, directory.path(), Caller::Controller);
+    let mut registry = Registry::new();
+    registry.insert(tencent::SCHEME, kms);
+    let sealed = cloud.sealed("db", FIRST).await;
+    cloud.emulator.order(Command::Clock { ahead: 3600 }).unwrap();
+    // It is not retried on its own while the test runs.
+    let patient = Timings {
+        retry_min: Duration::from_hours(1000),
+        retry_max: Duration::from_hours(1000),
+        ..timings()
+    };
+    let kubeconfig = plane_with_crd().kubeconfig();
+    let running = Running::start_with(
+        Keys(registry),
+        &[&cloud.place.namespace],
+        &[],
+        kubeconfig,
+        patient,
+    );
+    cloud.place.apply(&sealed).await;
+    cloud.ready("db", FIRST).await;
+    assert_eq!(cloud.decrypted(), 2);
+    for outcome in ["credentials", "ok"] {
+        let label = format!("outcome=\"{outcome}\"");
+        assert_eq!(
+            running.metric("envelope_secrets_kms_requests_total", &label),
+            1,
+            "{outcome}"
+        );
+    }
+    cloud.place.finish(running).await;
 }
