@@ -30,6 +30,7 @@ use super::work::dispatch;
 use super::work::large::LargeDocuments;
 use super::work::providers;
 use super::work::queue::Queue;
+use super::work::reached::ReachedKeys;
 use super::work::reader::Reader;
 use crate::api::MANAGED_LABEL;
 use crate::config::ControllerConfig;
@@ -102,6 +103,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         metrics: metrics.clone(),
         timings,
         cures: Mutex::default(),
+        reached: ReachedKeys::default(),
         states: Mutex::new(HashMap::new()),
     });
 
@@ -148,6 +150,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     });
     tasks.spawn(forget_on_restore(context.clone(), history));
     tasks.spawn(queue_overdue(context.clone()));
+    tasks.spawn(providers::follow_breakers(context.clone()));
     for (scheme, kms) in registry.iter() {
         tasks.spawn(providers::follow(scheme, kms.clone(), context.clone()));
     }

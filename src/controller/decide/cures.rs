@@ -1,4 +1,4 @@
-//! What a change of keys or credentials may cure. Only those failures are retried: releasing every failure at once would be
+//! What a change of keys or credentials, or the end of an outage, may cure. Only those failures are retried: releasing every failure at once would be
 //! a burst of KMS calls, most of them in vain (docs/design/controller.md#retries).
 
 use std::collections::HashMap;
@@ -10,13 +10,18 @@ use crate::api::Reason;
 /// The longest interval between two retries that one change causes.
 const MAX_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A change of keys or credentials.
+/// The number of keys whose outages are remembered. One that is forgotten ends for each failure with its own backoff.
+const MAX_REACHED: usize = 1024;
+
+/// A change of keys or credentials, or the end of an outage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::controller) enum Cure {
     /// Calls of the provider with this scheme may succeed now.
     Calls(&'static str),
     /// These KMS keys can be used now: their URIs.
     Keys(Vec<String>),
+    /// These KMS keys can be reached again: their URIs.
+    Reached(Vec<String>),
 }
 
 /// A failure to open a document, as far as a change of keys or credentials may cure it. Names are kept as hashes: a
@@ -54,6 +59,8 @@ pub(in crate::controller) struct CureLog {
     last: u64,
     calls: HashMap<u64, u64>,
     keys: HashMap<u64, u64>,
+    /// Bounded, because documents can name any number of keys.
+    reached: HashMap<u64, u64>,
 }
 
 impl CureLog {
@@ -63,6 +70,13 @@ impl CureLog {
         match cure {
             Cure::Calls(scheme) => drop(self.calls.insert(hash(scheme), self.last)),
             Cure::Keys(keys) => self.keys.extend(keys.iter().map(|key| (hash(key), self.last))),
+            Cure::Reached(keys) => {
+                self.reached.extend(keys.iter().map(|key| (hash(key), self.last)));
+                if self.reached.len() > MAX_REACHED {
+                    // Older ones have had their effect: what they cure is queued when they are recorded.
+                    self.reached.retain(|_, change| *change == self.last);
+                }
+            }
         }
     }
 
@@ -79,7 +93,10 @@ impl CureLog {
                 .any(|name| changes.get(name).is_some_and(|change| *change > since))
         };
         let (by_calls, by_keys) = curable(blocked.reason);
-        (by_calls && later(&self.calls, &blocked.schemes)) || (by_keys && later(&self.keys, &blocked.keys))
+        let by_reached = blocked.reason == Reason::KmsUnavailable;
+        (by_reached && later(&self.reached, &blocked.keys))
+            || (by_calls && later(&self.calls, &blocked.schemes))
+            || (by_keys && later(&self.keys, &blocked.keys))
     }
 }
 
@@ -123,6 +140,7 @@ mod tests {
         use Reason::*;
         let calls = |scheme| Cure::Calls(scheme);
         let keys = |key: &str| Cure::Keys(vec![key.to_owned()]);
+        let reached = |key: &str| Cure::Reached(vec![key.to_owned()]);
         // (reason, keys of the document, change, cured)
         let cases = [
             (KmsDenied, &[CLOUD][..], calls("demo-kms"), true),
@@ -143,6 +161,15 @@ mod tests {
             (NoUsableKey, &[CLOUD], calls("demo-kms"), false),
             (IntegrityError, &[CLOUD], calls("demo-kms"), false),
             (IntegrityError, &[CLOUD, LOCAL], keys(LOCAL), true),
+            (KmsUnavailable, &[CLOUD], reached(CLOUD), true),
+            (KmsUnavailable, &[LOCAL, CLOUD], reached(CLOUD), true),
+            (KmsUnavailable, &[CLOUD], reached("demo-kms://region/two"), false),
+            (KmsThrottled, &[CLOUD], reached(CLOUD), false),
+            (KmsDenied, &[CLOUD], reached(CLOUD), false),
+            (CredentialsUnavailable, &[CLOUD], reached(CLOUD), false),
+            (IntegrityError, &[CLOUD], reached(CLOUD), false),
+            (UnsupportedDocument, &[CLOUD], reached(CLOUD), false),
+            (NoUsableKey, &[CLOUD], reached(CLOUD), false),
             (ApiForbidden, &[CLOUD], calls("demo-kms"), false),
             (SecretRejected, &[LOCAL], keys(LOCAL), false),
             (ImmutableSecret, &[LOCAL], keys(LOCAL), false),
@@ -162,6 +189,18 @@ mod tests {
             );
             assert!(!cures.may_cure(&blocked, cures.last()), "failed after the change");
         }
+    }
+
+    #[test]
+    fn outages_of_any_number_of_keys_are_remembered_within_bounds() {
+        let mut cures = CureLog::default();
+        let reached = |number: u32| Cure::Reached(vec![format!("demo-kms://region/{number}")]);
+        for number in 0..100_000 {
+            cures.record(&reached(number));
+            assert!(cures.reached.len() <= MAX_REACHED);
+        }
+        let last = Blocked::new(Reason::KmsUnavailable, ["demo-kms://region/99999"].into_iter());
+        assert!(cures.may_cure(&last, 99_999) && !cures.may_cure(&last, 100_000));
     }
 
     #[test]

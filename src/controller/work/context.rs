@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::large::LargeDocuments;
 use super::queue::Queue;
+use super::reached::ReachedKeys;
 use super::reader::Reader;
 use crate::api::Finding;
 use crate::controller::act::cluster::Cluster;
@@ -38,6 +39,8 @@ pub(in crate::controller) struct Context {
     pub(in crate::controller) timings: Timings,
     /// The changes of keys and credentials; failures that one may cure are retried before their time.
     pub(in crate::controller) cures: Mutex<CureLog>,
+    /// The keys whose circuit breakers have closed, until their failures are retried.
+    pub(in crate::controller) reached: ReachedKeys,
     pub(in crate::controller) states: Mutex<HashMap<ObjectKey, Box<ObjectState>>>,
 }
 

@@ -13,6 +13,7 @@ pub(in crate::controller) mod opening;
 pub(in crate::controller) mod probe;
 pub(in crate::controller) mod providers;
 pub(in crate::controller) mod queue;
+pub(in crate::controller) mod reached;
 pub(in crate::controller) mod reader;
 pub(in crate::controller) mod reconcile;
 pub(in crate::controller) mod reconciler;

@@ -11,8 +11,8 @@ use crate::api::{Finding, KmsKey, KmsResponse};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
 use crate::envelope::OpenError;
-use crate::kms::KmsError;
 use crate::kms::broker::{Answer, Document, Host, Note, ObjectName, Request};
+use crate::kms::{KeyUri, KmsError};
 
 impl Host for Context {
     type Refusal = Finding;
@@ -45,6 +45,10 @@ impl Host for Context {
 
     fn answered(&self, request: &Request) {
         self.queue.add(key_of(&request.object));
+    }
+
+    fn reached(&self, key: &KeyUri) {
+        self.reached.add(key);
     }
 
     fn note(&self, note: Note) {

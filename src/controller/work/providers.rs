@@ -35,6 +35,21 @@ async fn retry(context: &Context, cure: &Cure) {
     }
 }
 
+/// Retries what failed while a KMS key could not be reached, when it can be reached again.
+pub(in crate::controller) async fn follow_breakers(context: Arc<Context>) {
+    loop {
+        let keys = context.reached.next().await;
+        let keys: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        tracing::info!(
+            keys = keys.len(),
+            "KMS keys can be reached again; retrying what failed without them"
+        );
+        retry(&context, &Cure::Reached(keys)).await;
+        // Breakers that close in quick succession are one change.
+        tokio::time::sleep(context.timings.cure_spread / 100).await;
+    }
+}
+
 /// The schemes of the providers that call no service.
 pub(in crate::controller) fn on_this_host(registry: &Registry) -> BTreeSet<&'static str> {
     let is_keyring = |kms: &Arc<dyn Kms>| matches!(kms.access(), Access::Keyring { .. });

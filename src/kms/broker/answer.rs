@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::request::Request;
 use crate::envelope::{Accepted, OpenError, Opened};
-use crate::kms::KmsError;
+use crate::kms::{KeyUri, KmsError};
 use crate::lanes::{Bounds, Shares};
 use crate::sync::lock;
 
@@ -22,6 +22,9 @@ pub trait Host: Send + Sync + 'static {
 
     /// A request was answered: [`Broker::ask`](super::Broker::ask) returns the answer.
     fn answered(&self, request: &Request);
+
+    /// The KMS responds again to calls with this key, whose breaker has closed: calls that failed may succeed now.
+    fn reached(&self, key: &KeyUri);
 
     /// Something happened that metrics count.
     fn note(&self, note: Note);

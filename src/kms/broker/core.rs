@@ -172,18 +172,25 @@ impl<A> Core<A> {
         }
     }
 
-    /// Takes note of the result of a call.
-    pub(super) fn called(&mut self, request: &Request, key: &KeyUri, error: Option<&KmsError>, now: Instant) {
+    /// Takes note of the result of a call. Returns whether it has closed the breaker of the key.
+    pub(super) fn called(
+        &mut self,
+        request: &Request,
+        key: &KeyUri,
+        error: Option<&KmsError>,
+        now: Instant,
+    ) -> bool {
         match error {
             Some(error) if error.class == Class::Transient => {
                 self.breakers.failed(key, &request.object.namespace, error, now);
                 if is_service_fault(error) {
                     self.faults.failed(request, error, now);
                 }
+                false
             }
             Some(error) if error.class == Class::Throttled => {
-                self.breakers.answered(key);
                 self.budgets.throttled(key, now);
+                self.breakers.answered(key)
             }
             _ => self.breakers.answered(key),
         }

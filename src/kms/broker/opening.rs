@@ -261,8 +261,11 @@ impl<R: Send + 'static> Opening<'_, R> {
             }
             Err(error) => Err(error),
         };
-        let mut core = lock(&self.shared.core);
-        core.called(self.request, key, result.as_ref().err(), now());
+        let error = result.as_ref().err();
+        let closed = lock(&self.shared.core).called(self.request, key, error, now());
+        if closed {
+            self.host.reached(key);
+        }
         Ok((result, epoch))
     }
 }

@@ -74,11 +74,11 @@ impl<R: Send + 'static> Broker<R> {
 
     /// Returns the current state for gauges.
     pub fn gauges(&self) -> Gauges {
-        let core = lock(&self.0.core);
+        let mut core = lock(&self.0.core);
         Gauges {
             pending: core.table.pending(),
             cached_data_keys: core.cache.len(),
-            open_breakers: core.breakers.open(),
+            open_breakers: core.breakers.open(now()),
         }
     }
 

@@ -148,6 +148,8 @@ pub(super) struct FakeHost {
     kms: Arc<FakeKms>,
     documents: Mutex<HashMap<ObjectName, Stored>>,
     pub(super) notes: Mutex<Vec<Note>>,
+    /// The keys whose breakers have closed.
+    pub(super) reached: Mutex<Vec<KeyUri>>,
     answered: watch::Sender<()>,
 }
 
@@ -181,6 +183,10 @@ impl Host for FakeHost {
 
     fn answered(&self, _: &Request) {
         self.answered.send_replace(());
+    }
+
+    fn reached(&self, key: &KeyUri) {
+        lock(&self.reached).push(key.clone());
     }
 
     fn note(&self, note: Note) {
@@ -227,6 +233,7 @@ impl Fixture {
             kms: kms.clone(),
             documents: Mutex::default(),
             notes: Mutex::default(),
+            reached: Mutex::default(),
             answered: watch::Sender::new(()),
         });
         let broker = Arc::new(Broker::new(settings));

@@ -360,3 +360,42 @@ async fn broker_makes_and_counts_the_second_attempt_after_a_clock_correction() {
     }
     cloud.place.finish(running).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn closed_breaker_retries_what_failed_while_it_was_open() {
+    const WAITING: usize = 8;
+    let cloud = Cloud::new("recovered").await;
+    // No backoff ends while the test runs: only a closing breaker retries what failed.
+    let patient = Timings {
+        retry_min: Duration::from_hours(1000),
+        retry_max: Duration::from_hours(1000),
+        breaker_min: Duration::from_millis(50),
+        breaker_max: Duration::from_millis(100),
+        cure_spread: Duration::from_secs(1),
+        ..timings()
+    };
+    let running = cloud.limited(&[&cloud.place.namespace], BrokerSettings::default(), patient);
+    cloud
+        .emulator
+        .fault(Fault::new(Effect::Status { status: 503 }).action("Decrypt"));
+    for index in 0..WAITING {
+        let name = format!("db{index}");
+        cloud.place.apply(&cloud.sealed(&name, FIRST).await).await;
+        cloud.place.wait_for_reason(&name, "KmsUnavailable").await;
+    }
+    until(LIMIT, "the breaker is open", async || {
+        running.metric("envelope_secrets_kms_breakers_open", "") == 1
+    })
+    .await;
+    cloud.emulator.clear_faults();
+    // A new document is the probe. Should it come before the probe is due, an edit repeats it.
+    until(LIMIT, "a probe succeeds", async || {
+        cloud.place.apply(&cloud.sealed("probe", SECOND).await).await;
+        running.metric("envelope_secrets_kms_breakers_open", "") == 0
+    })
+    .await;
+    for index in 0..WAITING {
+        cloud.ready(&format!("db{index}"), FIRST).await;
+    }
+    cloud.place.finish(running).await;
+}
