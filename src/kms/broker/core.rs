@@ -136,8 +136,8 @@ impl<A> Core<A> {
     }
 
     /// Returns a token that [`Core::next`] granted and no call has used.
-    pub(super) fn return_grant(&mut self, key: &KeyUri, now: Instant) {
-        self.budgets.refund(key, now);
+    pub(super) fn return_grant(&mut self, key: &KeyUri) {
+        self.budgets.refund(key);
     }
 
     /// Returns the order in which to try a wrap: cached data keys, then keys that can be reached, then others. A document
@@ -153,10 +153,17 @@ impl<A> Core<A> {
     }
 
     /// Decides whether a call with `key` may be made. `granted` says that its token is taken already.
-    pub(super) fn call(&mut self, key: &KeyUri, namespace: &str, granted: bool, now: Instant) -> Call {
+    ///
+    /// Calls beyond the first one of a request count against the share of their namespace, and are not made beyond it while
+    /// others wait: a document that needs many calls would otherwise pass the queue with each of them.
+    pub(super) fn call(&mut self, key: &KeyUri, namespace: &Arc<str>, granted: bool, now: Instant) -> Call {
         let limited = !granted && !self.settings.unlimited.contains(key.scheme());
         if self.breakers.admits(key, namespace, now) && limited {
-            let ready = self.budgets.ready_at(key, now);
+            let mut ready = self.budgets.ready_at(key, now);
+            if self.table.others_wait(namespace) {
+                let share = self.shares.get(namespace);
+                ready = share.map_or(ready, |share| share.ready_at(now).max(ready));
+            }
             if ready > now {
                 return Call::At(ready);
             }
@@ -166,6 +173,7 @@ impl<A> Core<A> {
             Admission::Call => {
                 if limited {
                     self.budgets.take(key, now);
+                    self.charge_share(namespace, now);
                 }
                 Call::Now
             }
@@ -194,6 +202,12 @@ impl<A> Core<A> {
             }
             _ => self.breakers.answered(key),
         }
+    }
+
+    /// The number of entries that are kept for KMS keys, and for faults.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> [usize; 3] {
+        [self.breakers.len(), self.budgets.len(), self.faults.len()]
     }
 
     /// Returns the service fault that the request has to wait for.

@@ -67,6 +67,12 @@ impl Faults {
         self.by_object.insert(request.object.clone(), fault);
     }
 
+    /// The number of objects with a fault.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.by_object.len()
+    }
+
     /// Forgets the faults of an object whose document opened.
     pub(super) fn opened(&mut self, object: &ObjectName) {
         self.by_object.remove(object);

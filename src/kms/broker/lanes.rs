@@ -5,6 +5,7 @@
 //! as it needs calls.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
 use std::sync::Arc;
 
 use super::request::{Class, ObjectName, Request};
@@ -51,8 +52,8 @@ struct Ring {
 #[derive(Default)]
 struct Lane {
     groups: BTreeMap<Group, BTreeMap<u64, Request>>,
-    /// Where the examination of groups continues.
-    cursor: usize,
+    /// The group after which the examination continues, if a turn does not examine all.
+    cursor: Option<Group>,
 }
 
 struct Position {
@@ -70,9 +71,9 @@ impl Lanes {
         }
     }
 
-    /// Adds a request, or replaces the waiting one of its object. A newer generation keeps the age of the one that it
+    /// Adds a request to a class, or replaces the waiting one of its object. A newer generation keeps the age of the one that it
     /// replaces; an object that was created again starts over.
-    pub(super) fn add(&mut self, request: Request, hints: Hints) {
+    pub(super) fn add(&mut self, request: Request, class: Class, hints: Hints) {
         let before = self.remove(&request.object);
         let age = match before {
             Some((before, age)) if before.uid == request.uid => age,
@@ -85,7 +86,7 @@ impl Lanes {
             keys: request.keys.clone(),
             hints,
         };
-        let (class, namespace) = (request.class, request.object.namespace.clone());
+        let namespace = request.object.namespace.clone();
         let position = Position {
             class,
             group: group.clone(),
@@ -121,6 +122,12 @@ impl Lanes {
             .find_map(|ring| ring.pick(&mut lane_ready, &mut group_ready))?;
         self.index.remove(&request.object);
         Some(request)
+    }
+
+    /// Whether a request of another namespace waits.
+    pub(super) fn others_wait(&self, namespace: &Arc<str>) -> bool {
+        let others = |ring: &Ring| ring.lanes.len() > usize::from(ring.lanes.contains_key(namespace));
+        self.rings.iter().any(others)
     }
 
     #[cfg(test)]
@@ -167,15 +174,20 @@ impl Ring {
 impl Lane {
     /// Returns the ready group with the oldest request, among the groups that this turn examines.
     fn oldest_ready(&mut self, mut ready: impl FnMut(&Group) -> bool) -> Option<Group> {
-        let count = self.groups.len();
-        let start = if count <= MAX_GROUPS {
-            0
-        } else {
-            self.cursor % count
-        };
-        self.cursor = start + MAX_GROUPS;
-        let examined = self.groups.iter().cycle().skip(start).take(count.min(MAX_GROUPS));
+        let all = self.groups.len() <= MAX_GROUPS;
+        let after = self.cursor.take().filter(|_| !all);
+        let lower = after.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+        let later = self.groups.range((lower, Bound::Unbounded));
+        let earlier = after.as_ref().map(|after| self.groups.range(..=after));
+        let examined: Vec<_> = later
+            .chain(earlier.into_iter().flatten())
+            .take(MAX_GROUPS)
+            .collect();
+        if !all {
+            self.cursor = examined.last().map(|(group, _)| (*group).clone());
+        }
         let oldest = examined
+            .into_iter()
             .filter(|(group, _)| ready(group))
             .min_by_key(|(_, requests)| requests.keys().next().copied());
         oldest.map(|(group, _)| group.clone())
@@ -195,6 +207,11 @@ impl Lane {
 mod tests {
     use super::super::tests::support::{key, request};
     use super::*;
+
+    fn add(lanes: &mut Lanes, request: Request, hints: Hints) {
+        let class = request.class;
+        lanes.add(request, class, hints);
+    }
 
     fn next(lanes: &mut Lanes) -> Option<String> {
         let picked = lanes.pick(|_| true, |_, _| true)?;
@@ -216,7 +233,11 @@ mod tests {
     fn classes_are_served_in_order() {
         let mut lanes = Lanes::new();
         for class in Class::ALL.into_iter().rev() {
-            lanes.add(of_class(class, "a", &format!("{class:?}")), Hints::default());
+            add(
+                &mut lanes,
+                of_class(class, "a", &format!("{class:?}")),
+                Hints::default(),
+            );
         }
         assert_eq!(
             all(&mut lanes),
@@ -234,11 +255,11 @@ mod tests {
     fn namespaces_take_turns_and_requests_of_one_are_served_by_age() {
         let mut lanes = Lanes::new();
         for name in ["3", "1", "2"] {
-            lanes.add(request("big", name, "u", 1), Hints::default());
+            add(&mut lanes, request("big", name, "u", 1), Hints::default());
         }
-        lanes.add(request("small", "1", "u", 1), Hints::default());
+        add(&mut lanes, request("small", "1", "u", 1), Hints::default());
         assert_eq!(next(&mut lanes).as_deref(), Some("big/3"));
-        lanes.add(request("late", "1", "u", 1), Hints::default());
+        add(&mut lanes, request("late", "1", "u", 1), Hints::default());
         assert_eq!(all(&mut lanes), ["small/1", "big/1", "late/1", "big/2"]);
     }
 
@@ -250,10 +271,14 @@ mod tests {
                 calls: 3,
                 ..request("expensive", &number.to_string(), "u", 1)
             };
-            lanes.add(expensive, Hints::default());
+            add(&mut lanes, expensive, Hints::default());
         }
         for number in 0..6 {
-            lanes.add(request("cheap", &number.to_string(), "u", 1), Hints::default());
+            add(
+                &mut lanes,
+                request("cheap", &number.to_string(), "u", 1),
+                Hints::default(),
+            );
         }
         let order = all(&mut lanes);
         let position = |name| order.iter().position(|served| served == name).expect("served");
@@ -273,8 +298,8 @@ mod tests {
             keys: [key("slow")].into(),
             ..request("a", "slow", "u", 1)
         };
-        lanes.add(slow, Hints::default());
-        lanes.add(request("a", "fast", "u", 1), Hints::default());
+        add(&mut lanes, slow, Hints::default());
+        add(&mut lanes, request("a", "fast", "u", 1), Hints::default());
         let fast = |_: &Arc<str>, group: &Group| group.keys[0] == key("k");
         let picked = lanes.pick(|_| true, fast).expect("a request");
         assert_eq!(&*picked.object.name, "fast");
@@ -287,18 +312,19 @@ mod tests {
     fn newer_generation_keeps_its_age_and_a_recreated_object_does_not() {
         let mut lanes = Lanes::new();
         for name in ["first", "second", "third"] {
-            lanes.add(request("a", name, "u", 1), Hints::default());
+            add(&mut lanes, request("a", name, "u", 1), Hints::default());
         }
-        lanes.add(
+        add(
+            &mut lanes,
             request("a", "first", "u", 2),
             Hints {
                 cached: true,
                 ..Hints::default()
             },
         );
-        lanes.add(request("a", "second", "other", 1), Hints::default());
+        add(&mut lanes, request("a", "second", "other", 1), Hints::default());
         let changed = of_class(Class::Changed, "a", "third");
-        lanes.add(changed, Hints::default());
+        add(&mut lanes, changed, Hints::default());
         assert_eq!(lanes.len(), 3);
         assert_eq!(all(&mut lanes), ["a/first", "a/second", "a/third"]);
     }
@@ -312,9 +338,9 @@ mod tests {
                 keys,
                 ..request("many", &number.to_string(), "u", 1)
             };
-            lanes.add(named, Hints::default());
+            add(&mut lanes, named, Hints::default());
         }
-        lanes.add(request("one", "1", "u", 1), Hints::default());
+        add(&mut lanes, request("one", "1", "u", 1), Hints::default());
         let first_two: Vec<_> = (0..2).filter_map(|_| next(&mut lanes)).collect();
         assert!(first_two.contains(&"one/1".to_owned()), "{first_two:?}");
         // Only the last key is ready: later turns reach it.
@@ -326,7 +352,7 @@ mod tests {
     #[test]
     fn removed_request_is_not_served() {
         let mut lanes = Lanes::new();
-        lanes.add(request("a", "1", "u", 1), Hints::default());
+        add(&mut lanes, request("a", "1", "u", 1), Hints::default());
         assert!(lanes.remove(&ObjectName::new("a", "1")).is_some());
         assert!(lanes.remove(&ObjectName::new("a", "1")).is_none());
         assert_eq!(next(&mut lanes), None);

@@ -273,7 +273,7 @@ impl<R: Send + 'static> Opening<'_, R> {
 impl<R> Drop for Opening<'_, R> {
     fn drop(&mut self) {
         if let Some(key) = self.grant.take() {
-            lock(&self.shared.core).return_grant(&key, now());
+            lock(&self.shared.core).return_grant(&key);
         }
     }
 }

@@ -5,10 +5,15 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::lanes::{Group, Hints, Lanes};
-use super::request::{ObjectName, Request};
+use super::request::{Class, ObjectName, Request};
+
+/// After this time, a request that is asked for again is served like one of the first class: two namespaces that keep
+/// creating objects would otherwise delay the other classes of all namespaces indefinitely. The controller asks again when
+/// it reports that an object has waited for 30 s.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The requests of all objects. `A` is the answer.
 pub(super) struct Table<A> {
@@ -91,7 +96,12 @@ impl<A> Table<A> {
                 (*uid, *generation) = (request.uid.clone(), request.generation);
                 let since = *since;
                 // Also for the same document: its class may have changed.
-                self.lanes.add(request.clone(), hints);
+                let class = if now.saturating_duration_since(since) < PATIENCE {
+                    request.class
+                } else {
+                    Class::ALL[0]
+                };
+                self.lanes.add(request.clone(), class, hints);
                 return Asked::Pending(since);
             }
             Some(State::Running {
@@ -205,6 +215,11 @@ impl<A> Table<A> {
         self.enqueue(request, Hints::default(), since);
     }
 
+    /// Whether a request of another namespace waits.
+    pub(super) fn others_wait(&self, namespace: &Arc<str>) -> bool {
+        self.lanes.others_wait(namespace)
+    }
+
     /// The number of requests that wait or run.
     pub(super) fn pending(&self) -> usize {
         let answered = |state: &&State<A>| matches!(state, State::Answered { .. });
@@ -224,14 +239,13 @@ impl<A> Table<A> {
             since,
         };
         self.states.insert(request.object.clone(), waiting);
-        self.lanes.add(request, hints);
+        let class = request.class;
+        self.lanes.add(request, class, hints);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::super::tests::support::request;
     use super::*;
 

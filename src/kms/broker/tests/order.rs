@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::answer::OPEN_DOCUMENTS;
-use super::super::core::{Core, Next};
+use super::super::core::{Call, Core, Next};
 use super::super::request::{Class, Request};
 use super::super::settings::BrokerSettings;
 use super::super::table::Asked;
@@ -236,4 +236,111 @@ fn keys_on_this_host_have_no_budget() {
         fixture.finish(&started);
     }
     assert_eq!(fixture.now, start);
+}
+
+#[test]
+fn further_calls_of_openings_delay_another_namespace_by_less_than_a_second() {
+    // An attack: documents with 16 wraps under keys that do not exist. Each opening makes 16 calls, and the first ones of
+    // the waiting requests compete with the further ones of those that are open.
+    let mut fixture = Fixture::new(50);
+    for number in 0..200 {
+        fixture.ask(&request("big", &number.to_string(), "u", 1));
+    }
+    let mut open: Vec<(Request, u8)> = Vec::new();
+    let mut asked = None;
+    let start = fixture.now;
+    while fixture.now < start + Duration::from_secs(20) {
+        let now = fixture.now;
+        // The worst order: openings that have a slot come first.
+        for (request, left) in &mut open {
+            let granted = fixture
+                .core
+                .call(&key("k"), &request.object.namespace, false, now)
+                == Call::Now;
+            *left -= u8::from(granted);
+        }
+        let done: Vec<Request> = open
+            .extract_if(.., |(_, left)| *left == 0)
+            .map(|(request, _)| request)
+            .collect();
+        done.iter().for_each(|request| fixture.finish(request));
+        while let Next::Start(request, _, _) = fixture.core.next(&fixture.slots, now) {
+            if let Some(asked) = asked.filter(|_| &*request.object.namespace == "small") {
+                let delay = now - asked;
+                assert!(delay < Duration::from_millis(500), "{delay:?}");
+                return;
+            }
+            fixture.slots.started(&request.object.namespace);
+            open.push((request, 15));
+        }
+        if asked.is_none() {
+            asked = Some(now);
+            fixture.ask(&request("small", "db", "u", 1));
+        }
+        fixture.now += Duration::from_millis(5);
+    }
+    panic!("the other namespace was not served");
+}
+
+#[test]
+fn made_up_keys_leave_bounded_state() {
+    // An allow list may be a prefix, so a tenant can name any number of keys, and an outage lets each fail.
+    let mut fixture = Fixture::new(290);
+    let mut most = [0; 3];
+    for number in 0..100_000_u32 {
+        let name = number.to_string();
+        let made_up = Request {
+            keys: [key(&name)].into(),
+            ..request("many", &name, "u", 1)
+        };
+        fixture.ask(&made_up);
+        let started = fixture.start().expect("a request");
+        let called = fixture
+            .core
+            .call(&made_up.keys[0], &"many".into(), true, fixture.now);
+        assert_eq!(called, Call::Now);
+        let mut error = KmsError::new(Failure::Transient, &made_up.keys[0], "Decrypt", "unreachable");
+        error.code = (number % 2 == 0).then(|| "InternalError".into());
+        fixture
+            .core
+            .called(&started, &made_up.keys[0], Some(&error), fixture.now);
+        fixture.finish(&started);
+        assert!(fixture.core.table.take(&started).is_some());
+        fixture.now += Duration::from_millis(7);
+        for (most, kept) in most.iter_mut().zip(fixture.core.kept()) {
+            *most = kept.max(*most);
+        }
+    }
+    assert!(most.iter().all(|kept| *kept <= 2048), "{most:?}");
+}
+
+#[test]
+fn first_class_of_two_namespaces_starves_no_other_class() {
+    // An attack: together the shares of two namespaces are the whole budget, and both keep creating objects.
+    let mut fixture = Fixture::new(100);
+    let start = fixture.now;
+    let verify = Request {
+        class: Class::Verify,
+        ..request("small", "db", "u", 1)
+    };
+    fixture.ask(&verify);
+    let mut reported = false;
+    for number in 0..10_000 {
+        for namespace in ["a", "b"] {
+            fixture.ask(&request(namespace, &number.to_string(), "u", 1));
+        }
+        let started = fixture.start().expect("a request");
+        let waited = fixture.now - start;
+        if started.object == verify.object {
+            assert!(waited < Duration::from_secs(31), "{waited:?}");
+            return;
+        }
+        fixture.finish(&started);
+        // As the controller asks when it reports that the object is waiting.
+        if waited >= Duration::from_secs(30) && !reported {
+            reported = true;
+            assert_eq!(fixture.core.ask(&verify, fixture.now), Asked::Pending(start));
+        }
+    }
+    panic!("it was not served for {:?}", fixture.now - start);
 }
