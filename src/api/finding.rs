@@ -182,6 +182,9 @@ pub enum Unsupported {
     Format(String),
     /// The path of an unknown field.
     Field(String),
+    /// Reading or opening it panics: a bug of this version, whatever the document is. The payload of the panic is not kept,
+    /// because it may quote the document.
+    Panic,
 }
 
 impl From<&StructureError> for Finding {

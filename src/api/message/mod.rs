@@ -145,6 +145,12 @@ impl Finding {
                 let unsupported = match unsupported {
                     Unsupported::Format(format) => format!("format {}", field(format)),
                     Unsupported::Field(path) => format!("field {}", field(path)),
+                    Unsupported::Panic => {
+                        return format!(
+                            "a bug in controller {version} prevents it from opening the document; {kept}; see the \
+                             controller's log and upgrade the controller"
+                        );
+                    }
                 };
                 format!(
                     "{unsupported} requires a controller newer than {version}; {kept}; upgrade the controller"

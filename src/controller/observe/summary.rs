@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::fields::FieldSet;
 use super::shape;
-use crate::api::Finding;
+use crate::api::{Finding, Unsupported};
 use crate::controller::key::ObjectKey;
 use crate::envelope::encoding::to_hex;
 use crate::envelope::names::is_reserved;
@@ -105,9 +105,8 @@ impl Summary {
                 uid,
                 "reading the document panicked; report this as a bug"
             );
-            Err(Finding::InvalidDocument {
-                field: "spec".to_owned(),
-                what: "reading it failed inside the controller; see its log".to_owned(),
+            Err(Finding::UnsupportedDocument {
+                unsupported: Unsupported::Panic,
             })
         };
         Summary {

@@ -7,7 +7,7 @@ use super::context::Context;
 use super::document::document;
 use super::opener::Opening;
 use super::reader::finding_of;
-use crate::api::{Finding, KmsKey, KmsResponse};
+use crate::api::{Finding, Unsupported};
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
 use crate::envelope::OpenError;
@@ -105,15 +105,8 @@ fn broken(key: &ObjectKey, object: &Object) -> Finding {
         generation,
         "opening the document panicked; retrying with backoff; report this as a bug"
     );
-    Finding::KmsUnavailable {
-        key: Box::new(KmsKey {
-            service: "the KMS".to_owned(),
-            ..KmsKey::default()
-        }),
-        response: KmsResponse {
-            message: Some("opening the document failed inside the controller; see its log".to_owned()),
-            ..KmsResponse::default()
-        },
+    Finding::UnsupportedDocument {
+        unsupported: Unsupported::Panic,
     }
 }
 

@@ -13,7 +13,7 @@ use kube::api::{Patch, PatchParams};
 use serde_json::json;
 
 use crate::support::canary::logged;
-use crate::support::controller::{Keys, Running, TestNamespace, timings};
+use crate::support::controller::{Keys, Running, TestNamespace, assert_stalled, message, timings};
 use crate::support::crd::plane_with_crd;
 use crate::support::until;
 
@@ -135,7 +135,17 @@ async fn panic_while_opening_is_reported_and_retried_with_backoff() {
     place
         .apply(&place.sealed("db", &[("password", "planted-broken-1")]))
         .await;
-    place.wait_for_reason("db", "KmsUnavailable").await;
+    let failed = place.wait_for_reason("db", "UnsupportedDocument").await;
+    assert_stalled(&failed);
+    assert_eq!(
+        message(&failed),
+        format!(
+            "a bug in controller {} prevents it from opening the document; no secret exists yet; see the controller's log and \
+             upgrade the controller",
+            env!("CARGO_PKG_VERSION")
+        ),
+        "it neither blames the KMS nor quotes the panic"
+    );
     until(LIMIT, "it is retried", async || kms.calls() >= 3).await;
     assert!(!logged(&[&place.namespace, "opening the document panicked", "ERROR"]).is_empty());
     assert!(running.metric("envelope_secrets_opens_total", "broken") >= 2);
@@ -157,7 +167,7 @@ async fn panic_while_opening_causes_no_call_before_its_retry_is_due() {
     place
         .apply(&place.sealed("db", &[("password", "planted-loop-1")]))
         .await;
-    place.wait_for_reason("db", "KmsUnavailable").await;
+    place.wait_for_reason("db", "UnsupportedDocument").await;
     for value in ["1", "2", "3"] {
         touch_and_wait(&place, &running, value).await;
     }

@@ -227,6 +227,16 @@ pub(super) fn variants(text: &str) -> Vec<(Finding, &'static str)> {
         ),
         (
             Finding::UnsupportedDocument {
+                unsupported: Unsupported::Panic,
+            },
+            concat!(
+                "a bug in controller ",
+                env!("CARGO_PKG_VERSION"),
+                " prevents it from opening the document; {kept}; see the controller's log and upgrade the controller"
+            ),
+        ),
+        (
+            Finding::UnsupportedDocument {
                 unsupported: Unsupported::Field(s()),
             },
             concat!(
