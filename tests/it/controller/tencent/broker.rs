@@ -350,7 +350,7 @@ async fn broker_makes_and_counts_the_second_attempt_after_a_clock_correction() {
     cloud.place.apply(&sealed).await;
     cloud.ready("db", FIRST).await;
     assert_eq!(cloud.decrypted(), 2);
-    for outcome in ["credentials", "ok"] {
+    for outcome in ["configuration", "ok"] {
         let label = format!("outcome=\"{outcome}\"");
         assert_eq!(
             running.metric("envelope_secrets_kms_requests_total", &label),

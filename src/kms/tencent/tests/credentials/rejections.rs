@@ -50,6 +50,40 @@ async fn rejected_credentials_are_refreshed_once() {
     );
 }
 
+/// The controller's broker makes every attempt itself: the client refreshes, and the caller repeats the call.
+#[tokio::test]
+async fn call_of_a_single_attempt_returns_repeat_now_after_refreshing() {
+    let count = AtomicUsize::new(0);
+    let server = Server::start(move |_, request| match request.action() {
+        "Decrypt" if signed_by(request) == "AKIDtemporary0" => Reply::Error("AuthFailure.TokenFailure", "no"),
+        "Decrypt" => decrypted(),
+        _ => Reply::Response(issued(count.fetch_add(1, Ordering::Relaxed), LONG)),
+    })
+    .await;
+    let pod = Pod::new();
+    let single = Limits {
+        attempts: 1,
+        ..limits()
+    };
+    let settings = TencentSettings {
+        environment: pod.with_identity(),
+        limits: single,
+        ..settings(&server)
+    };
+    let kms = TencentKms::new(settings).expect("a client");
+    let rejected = decrypt(&kms).await.expect_err("rejected");
+    assert_eq!((rejected.class, rejected.repeat_now), (Class::Credentials, true));
+    assert_eq!(
+        (server.received_of(WEB).len(), server.received_of("Decrypt").len()),
+        (2, 1)
+    );
+    decrypt(&kms).await.expect("with the second credentials");
+    assert_eq!(
+        (server.received_of(WEB).len(), server.received_of("Decrypt").len()),
+        (2, 2)
+    );
+}
+
 /// All calls rejected with the same credentials continue with the result of one refresh.
 #[tokio::test]
 async fn concurrent_rejections_share_one_refresh() {
