@@ -67,6 +67,12 @@ app.kubernetes.io/part-of: envelope-secrets
 {{- end -}}
 {{- end -}}
 
+{{/* A list of a number or a percentage, of which 0 is one, and the default if it is empty or null. */}}
+{{- define "envelope-secrets.numberOr" -}}
+{{- $value := index . 0 -}}
+{{- kindIs "invalid" $value | ternary "" (toString $value) | default (index . 1) -}}
+{{- end -}}
+
 {{/* The permissions that the controller needs in each namespace that it serves. */}}
 {{- define "envelope-secrets.rules" -}}
 # The documents.

@@ -21,6 +21,10 @@ const STEPS: &[Step] = &[
         "helm upgrade with other values, and helm rollback",
         changed_and_rolled_back,
     ),
+    (
+        "the strategy changes in both directions, by an upgrade and by a rollback",
+        strategy_changed,
+    ),
     ("a failed upgrade rolls back", failed_upgrade),
     ("a second release cannot own the CRD", second_release),
     (
@@ -143,6 +147,24 @@ fn changed_and_rolled_back(suite: &Suite) -> Result<()> {
     // To the chart of the previous commit, and back.
     unchanged(suite, || helm(suite, "rollback", &[RELEASE, "1"], &[]))?;
     unchanged(suite, || helm(suite, "rollback", &[RELEASE, "2"], &[]))
+}
+
+/// The API server adds defaults to `RollingUpdate` and refuses them with `Recreate`.
+fn strategy_changed(suite: &Suite) -> Result<()> {
+    let upgrade = |strategy: &str| {
+        let value = format!("updateStrategy.type={strategy}");
+        helm(suite, "upgrade", &[RELEASE, CHART], &[KEYRING, &value])
+    };
+    unchanged(suite, || {
+        upgrade("RollingUpdate")?;
+        upgrade("Recreate")?;
+        upgrade("RollingUpdate")?;
+        helm(suite, "rollback", &[RELEASE], &[])?;
+        let strategy = "jsonpath={.spec.strategy}";
+        let found = suite.kubectl(&["get", "deployment", RELEASE, "-n", RELEASE, "-o", strategy])?;
+        ensure!(found == "{\"type\":\"Recreate\"}", "the strategy is {found}");
+        Ok(())
+    })
 }
 
 /// The API server refuses one object after the others have been changed.
