@@ -12,11 +12,13 @@ use crate::{
 
 /// The published image.
 const IMAGE: &str = "registry.example/envelope-secrets";
+/// The published runbooks.
+const RUNBOOKS: &str = "https://example.com/docs/runbooks";
 
 pub(super) fn check(suite: &mut Suite) -> Result<()> {
     let packaged = unsigned(suite);
     suite.record(
-        "the packaged chart uses the published image, and has no signature without a key",
+        "the packaged chart uses the published image and runbooks, and has no signature without a key",
         packaged,
     );
     if succeeds(Command::new("gpg").arg("--version")) {
@@ -35,7 +37,7 @@ pub(super) fn check(suite: &mut Suite) -> Result<()> {
 fn shell(suite: &Suite, lines: &str) -> Result<String> {
     let script = root().join("charts/package.sh");
     suite.shell(&format!(
-        "package() {{ '{}' {IMAGE} \"$1\" >/dev/null; }}\n{lines}",
+        "package() {{ '{}' {IMAGE} {RUNBOOKS} \"$1\" >/dev/null; }}\n{lines}",
         script.display()
     ))
 }
@@ -47,7 +49,9 @@ fn unsigned(suite: &Suite) -> Result<()> {
 package unsigned
 ls unsigned
 helm show chart unsigned/*.tgz
-helm template x unsigned/*.tgz --set keyring.existingSecret=x --show-only templates/deployment.yaml",
+helm template x unsigned/*.tgz --set keyring.existingSecret=x --show-only templates/deployment.yaml
+helm template x unsigned/*.tgz --set keyring.existingSecret=x,metrics.prometheusRule.enabled=true --show-only templates/prometheusrule.yaml
+helm show readme unsigned/*.tgz",
     )?;
     contains(
         &printed,
@@ -55,6 +59,9 @@ helm template x unsigned/*.tgz --set keyring.existingSecret=x --show-only templa
             "envelope-secrets-0.1.0.tgz\n",
             &format!("image: \"{IMAGE}:0.1.0\""),
             &format!("image: {IMAGE}:0.1.0\n"),
+            &format!("{RUNBOOKS}/EnvelopeSecretsAbsent.md"),
+            &format!("| `{IMAGE}` |"),
+            &format!("| `{RUNBOOKS}` |"),
             "!.prov",
             "!localhost/",
             "!signKey",
