@@ -22,9 +22,14 @@ pub(in crate::controller) struct StatusFacts {
     text_fingerprint: u64,
 }
 
-/// The parts of a status. Tuples, whose JSON has no field names.
+/// The parts of a status, and a hash of each of its KMS keys. Tuples, whose JSON has no field names.
 #[derive(Default, Serialize, Deserialize)]
-struct Parts(Option<AppliedParts>, Option<SealedParts>, Vec<ConditionParts>);
+struct Parts(
+    Option<AppliedParts>,
+    Option<SealedParts>,
+    Vec<ConditionParts>,
+    Vec<u64>,
+);
 
 /// The fields of [`Applied`] in their order.
 #[derive(Serialize, Deserialize)]
@@ -50,6 +55,7 @@ impl StatusFacts {
                 status.applied.map(Into::into),
                 status.sealed.map(Into::into),
                 status.conditions.into_iter().map(Into::into).collect(),
+                status.kms_keys.iter().map(|key| hash(key.as_bytes())).collect(),
             )
             .encode(),
         }
@@ -70,10 +76,15 @@ impl StatusFacts {
         self.parts().2.into_iter().map(Into::into).collect()
     }
 
+    /// Whether the status lists the KMS key.
+    pub(in crate::controller) fn had_key(&self, uri: &str) -> bool {
+        self.parts().3.contains(&hash(uri.as_bytes()))
+    }
+
     /// Replaces the records of the last success. The fingerprints stay.
     pub(in crate::controller) fn set_applied(&mut self, applied: Applied, sealed: Sealed) {
-        let Parts(_, _, conditions) = self.parts();
-        self.parts = Parts(Some(applied.into()), Some(sealed.into()), conditions).encode();
+        let Parts(_, _, conditions, keys) = self.parts();
+        self.parts = Parts(Some(applied.into()), Some(sealed.into()), conditions, keys).encode();
     }
 
     /// Returns the reason of `Ready`; `None` before the first reconcile.

@@ -51,12 +51,16 @@ pub(in crate::controller) fn request(
         }
     }
     let applied = object.status.applied();
+    let class = class_of(cause);
+    let is_new = |key: &&KeyUri| class == Class::Verify && !object.status.had_key(&key.to_string());
+    let new_keys = keys.iter().filter(is_new).cloned().collect();
     Request {
         object: name_of(key),
         uid: object.uid.clone(),
         generation: object.generation,
-        class: class_of(cause),
+        class,
         cause: cause.as_str(),
+        new_keys,
         keys: keys.into(),
         calls: u8::try_from(facts.map_or(0, |facts| facts.data_keys.len())).unwrap_or(u8::MAX),
         // Only this controller writes the status, and each change of the spec is another generation.

@@ -141,14 +141,20 @@ impl<A> Core<A> {
     }
 
     /// Returns the order in which to try a wrap: cached data keys, then keys that can be reached, then others. A document
-    /// that is opened to verify its wraps prefers no cached one.
+    /// that is opened to verify its wraps uses no cached data key, and tries wraps first that have not opened yet: first
+    /// those of keys that are new, as wraps that opened before a restart are not known.
     pub(super) fn rank(&self, request: &Request, key: &KeyUri, id: &UnwrapId, now: Instant) -> u8 {
-        if request.class != super::request::Class::Verify && self.cache.contains(id, now) {
+        let verifies = request.class == super::request::Class::Verify;
+        if !verifies && self.cache.contains(id, now) {
             0
-        } else if self.breakers.admits(key, &request.object.namespace, now) {
+        } else if !self.breakers.admits(key, &request.object.namespace, now) {
+            4
+        } else if verifies && request.new_keys.contains(key) {
             1
-        } else {
+        } else if verifies && !self.integrity.has_opened(id) {
             2
+        } else {
+            3
         }
     }
 

@@ -120,6 +120,11 @@ impl IntegrityBudget {
         }
     }
 
+    /// Whether a ciphertext is known to have opened.
+    pub(super) fn has_opened(&self, id: &UnwrapId) -> bool {
+        self.opened.contains(id)
+    }
+
     /// Remembers that a ciphertext has opened.
     pub(super) fn opened(&mut self, namespace: &Arc<str>, id: UnwrapId) {
         if !self.opened.insert(id) {

@@ -63,6 +63,9 @@ pub struct Request {
     pub cause: &'static str,
     /// The keys of its usable wraps, in the order of the document.
     pub keys: Arc<[KeyUri]>,
+    /// Those of `keys` that the document did not have at the last success, for class [`Class::Verify`]: their wraps are tried
+    /// first.
+    pub new_keys: Arc<[KeyUri]>,
     /// The KMS calls that opening takes at least: one for each data key.
     pub calls: u8,
     /// Whether this generation has opened before: its ciphertexts are never charged to the integrity budget.

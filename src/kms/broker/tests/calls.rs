@@ -10,7 +10,7 @@ use super::super::{Answer, Note};
 use super::fake::{Fixture, SEALED_LATE};
 use super::support::key;
 use crate::envelope::{DataKey, OpenError, Scope, Wrap};
-use crate::kms::Class as Failure;
+use crate::kms::{Class as Failure, KeyUri};
 
 fn fixture() -> Fixture {
     Fixture::new(BrokerSettings::default())
@@ -61,6 +61,47 @@ async fn drift_is_healed_from_the_cache_while_the_kms_is_down() {
     fixture.kms.calls();
     assert_eq!(fixture.outcome(&drifted).await, "opened");
     assert_eq!(fixture.kms.calls(), 0);
+}
+
+/// Adds a wrap to an opened document, and returns the ciphertexts that are sent to verify the result.
+async fn sent_to_verify(restarted: bool, added: Wrap, new_keys: &[KeyUri]) -> Vec<String> {
+    let fixture = fixture();
+    let data_key = DataKey::random().expect("random bytes");
+    let old = fixture.kms_wrap(&data_key);
+    let store = |generation, wraps| fixture.store("prod", "db", generation, Scope::Strict, &data_key, wraps);
+    if !restarted {
+        assert_eq!(fixture.outcome(&store(1, vec![old.clone()])).await, "opened");
+        fixture.kms.calls();
+    }
+    let added = match &*added.ciphertext {
+        "valid" => fixture.kms_wrap_with(&key(added.key.trim_start_matches("nokms://")), &data_key),
+        _ => added,
+    };
+    let verify = Request {
+        class: Class::Verify,
+        new_keys: new_keys.into(),
+        ..store(2, vec![old, added])
+    };
+    assert_eq!(fixture.outcome(&verify).await, "opened");
+    fixture.kms.ciphertexts()
+}
+
+// Otherwise a wrap for disaster recovery that does not open is found out when the first key is gone.
+#[tokio::test(start_paused = true)]
+async fn added_wrap_is_verified_by_a_call_whatever_is_cached() {
+    let wrap = |name: &str, ciphertext: &str| Wrap {
+        key: key(name).to_string(),
+        ciphertext: ciphertext.to_owned(),
+    };
+    for restarted in [false, true] {
+        let sent = sent_to_verify(restarted, wrap("new", "valid"), &[key("new")]).await;
+        assert_eq!(sent, ["ciphertext-1"], "restarted: {restarted}");
+        let sent = sent_to_verify(restarted, wrap("new", "damaged"), &[key("new")]).await;
+        assert_eq!(sent, ["damaged", "ciphertext-0"], "restarted: {restarted}");
+    }
+    // A key of the last success, whose wrap has not opened: re-encrypted.
+    let sent = sent_to_verify(false, wrap("known", "valid"), &[]).await;
+    assert_eq!(sent, ["ciphertext-1"]);
 }
 
 #[tokio::test(start_paused = true)]

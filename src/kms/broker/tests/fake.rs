@@ -62,9 +62,14 @@ impl FakeKms {
         *lock(&self.latency) = latency;
     }
 
+    /// The ciphertexts of the calls since the last time.
+    pub(super) fn ciphertexts(&self) -> Vec<String> {
+        std::mem::take(&mut *lock(&self.calls))
+    }
+
     /// The number of calls since the last time.
     pub(super) fn calls(&self) -> usize {
-        std::mem::take(&mut *lock(&self.calls)).len()
+        self.ciphertexts().len()
     }
 
     fn wrap(&self, key: &KeyUri, data_key: &DataKey) -> Wrap {
@@ -292,7 +297,12 @@ impl Fixture {
 
     /// Wraps a data key with the key `k`.
     pub(super) fn kms_wrap(&self, data_key: &DataKey) -> Wrap {
-        self.kms.wrap(&super::support::key("k"), data_key)
+        self.kms_wrap_with(&super::support::key("k"), data_key)
+    }
+
+    /// Wraps a data key.
+    pub(super) fn kms_wrap_with(&self, key: &KeyUri, data_key: &DataKey) -> Wrap {
+        self.kms.wrap(key, data_key)
     }
 
     /// Deletes the document.

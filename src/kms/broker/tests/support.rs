@@ -12,6 +12,7 @@ pub(in crate::kms::broker) fn request(namespace: &str, name: &str, uid: &str, ge
         class: Class::NeverSynced,
         cause: "New",
         keys: [key("k")].into(),
+        new_keys: [].into(),
         calls: 1,
         opened_before: false,
     }
