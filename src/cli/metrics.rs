@@ -1,6 +1,7 @@
 //! The metrics server of `controller`: its flags, and what they start.
 
 use std::path::{Path, PathBuf};
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,7 +34,7 @@ pub(super) struct MetricsArgs {
     metrics_tls_key: Option<PathBuf>,
     /// Serve /metrics only to clients with a bearer token whose user is allowed to get the non-resource URL /metrics, which
     /// the API server decides; needs TLS
-    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true",
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = bool::from_str,
         value_name = "true|false", env = env::METRICS_AUTH, hide_env_values = true)]
     metrics_auth: Option<bool>,
 }
