@@ -187,7 +187,13 @@ volumeMounts:
 {{- $credentials := .Values.tencent.credentials.existingSecret -}}
 {{- $mode := .Values.tencent.credentials.mode -}}
 {{- if and $credentials (eq $mode "env") }}
-{{- range $variable, $entry := dict "TENCENTCLOUD_SECRET_ID" "secretId" "TENCENTCLOUD_SECRET_KEY" "secretKey" "TENCENTCLOUD_TOKEN" "token" }}
+{{- $variables := dict "TENCENTCLOUD_SECRET_ID" "secretId" "TENCENTCLOUD_SECRET_KEY" "secretKey" "TENCENTCLOUD_TOKEN" "token" }}
+{{- range .Values.extraEnv }}
+{{- if hasKey $variables .name }}
+{{- fail (printf "extraEnv: %s is set from tencent.credentials.existingSecret, with tencent.credentials.mode=env" .name) }}
+{{- end }}
+{{- end }}
+{{- range $variable, $entry := $variables }}
 - name: {{ $variable }}
   valueFrom:
     secretKeyRef:
