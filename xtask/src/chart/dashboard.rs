@@ -22,7 +22,7 @@ use crate::run::{root, target_directory};
 /// The interval of the scrapes: short, as the run is.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Scrapes a controller until it is dropped or told to stop.
+/// Scrapes a controller until it is dropped or stopped.
 pub(super) struct Sampler {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<String>>,
