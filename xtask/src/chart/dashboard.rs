@@ -1,6 +1,7 @@
 //! The dashboard, drawn from the scrapes of a run: `tests/dashboard` evaluates the queries of its panels with Prometheus's engine.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::{Read as _, Write as _},
     net::TcpStream,
@@ -39,7 +40,8 @@ impl Sampler {
                 if let Ok(metrics) = scrape(&address) {
                     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
                     let now = now.unwrap_or_default().as_millis();
-                    scrapes += &format!("# scrape {now} {pod}\n{metrics}");
+                    // Writing to a string cannot fail.
+                    let _ = write!(scrapes, "# scrape {now} {pod}\n{metrics}");
                 }
                 thread::sleep(INTERVAL);
             }

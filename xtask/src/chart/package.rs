@@ -15,6 +15,7 @@ const IMAGE: &str = "registry.example/envelope-secrets";
 /// The published runbooks.
 const RUNBOOKS: &str = "https://example.com/docs/runbooks";
 
+#[expect(clippy::unnecessary_wraps, reason = "as the other parts of the suite")]
 pub(super) fn check(suite: &mut Suite) -> Result<()> {
     let packaged = unsigned(suite);
     suite.record(
