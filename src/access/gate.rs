@@ -92,12 +92,13 @@ impl Gate {
         if logged.as_ref() == failed {
             return;
         }
-        match failed {
-            Some(error) => tracing::error!(
+        if let Some(error) = failed {
+            tracing::error!(
                 "cannot decide who may read the metrics: {error}; {}",
                 error.advice()
-            ),
-            None => tracing::info!("the API server decides again who may read the metrics"),
+            );
+        } else {
+            tracing::info!("the API server decides again who may read the metrics");
         }
         *logged = failed.cloned();
     }

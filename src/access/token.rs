@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-/// The longest token, in bytes. A token of a ServiceAccount has about 1 KiB.
+/// The longest token, in bytes. A token of a `ServiceAccount` has about 1 KiB.
 const MAX_LEN: usize = 16 << 10;
 
 /// The bearer token of a request (RFC 6750): a credential of another client. Wiped when dropped; no Debug.

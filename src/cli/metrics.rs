@@ -21,6 +21,7 @@ use crate::probes::{self, ListenAddr, Tls};
 
 /// Where and to whom the metrics are served.
 #[derive(Args)]
+#[expect(clippy::struct_field_names, reason = "the names of the flags")]
 pub(super) struct MetricsArgs {
     /// The address that serves /metrics
     #[arg(long, value_name = "ADDRESS", default_value = ":8080", env = env::METRICS_ADDR, hide_env_values = true)]

@@ -1,5 +1,5 @@
-//! Who may read the metrics, decided by the API server: a TokenReview authenticates the client, a SubjectAccessReview
-//! checks its permission. The metrics endpoint of controller-runtime does the same.
+//! Who may read the metrics, decided by the API server: a `TokenReview` authenticates the client, a
+//! `SubjectAccessReview` checks its permission. The metrics endpoint of controller-runtime does the same.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -47,7 +47,7 @@ struct AccessStatus {
     denied: bool,
 }
 
-/// The user of a token, as a SubjectAccessReview names it.
+/// The user of a token, as a `SubjectAccessReview` names it.
 #[derive(Deserialize, Serialize)]
 struct User {
     /// Empty, as the other fields, if the token is not valid.

@@ -116,7 +116,7 @@ fn times(allowed: Duration) -> GateTimes {
     }
 }
 
-/// ServiceAccounts with the roles of the chart: `controller` reviews, `reader` reads the metrics, `other` may do nothing.
+/// `ServiceAccount`s with the roles of the chart: `controller` reviews, `reader` reads the metrics, `other` may do nothing.
 struct Accounts {
     plane: &'static ControlPlane,
     place: TestNamespace,
