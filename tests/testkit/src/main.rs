@@ -103,6 +103,7 @@ enum ChartTool {
     Helm3,
     HelmUnittest,
     Kubeconform,
+    KubeNetworkPolicies,
     Promtool,
 }
 
@@ -153,6 +154,7 @@ fn run(action: Action) -> Result<()> {
                 ChartTool::Helm3 => testkit::Tool::Helm3,
                 ChartTool::HelmUnittest => testkit::Tool::HelmUnittest,
                 ChartTool::Kubeconform => testkit::Tool::Kubeconform,
+                ChartTool::KubeNetworkPolicies => testkit::Tool::KubeNetworkPolicies,
                 ChartTool::Promtool => testkit::Tool::Promtool,
             };
             print(&format!("{}\n", tool.get(&testkit::say)?.display()))

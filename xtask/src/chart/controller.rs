@@ -115,7 +115,7 @@ seal other --keyring other-keyring >other.yaml
 }
 
 /// A child that is terminated when this process exits, however that happens.
-fn child(program: PathBuf, arguments: &[&str]) -> Result<Command> {
+pub(super) fn child(program: PathBuf, arguments: &[&str]) -> Result<Command> {
     let mut command = Command::new(profile_directory()?.join("testkit"));
     command.arg("exec").arg(std::process::id().to_string());
     command.arg("--").arg(program).args(arguments);
@@ -123,14 +123,14 @@ fn child(program: PathBuf, arguments: &[&str]) -> Result<Command> {
     Ok(command)
 }
 
-struct Emulator {
+pub(super) struct Emulator {
     child: Child,
     environment: Vec<(String, String)>,
 }
 
 impl Emulator {
     /// With a role of the instance, so that the controller has credentials that expire.
-    fn start() -> Result<Self> {
+    pub(super) fn start() -> Result<Self> {
         let testkit = profile_directory()?.join("testkit");
         let mut command = child(testkit, &["kms-emulator", "--machine-role", "machine"])?;
         let mut child = command.stdout(Stdio::piped()).spawn()?;
@@ -151,7 +151,7 @@ impl Emulator {
         bail!("the KMS emulator exited")
     }
 
-    fn get(&self, name: &str) -> Result<&str> {
+    pub(super) fn get(&self, name: &str) -> Result<&str> {
         let found = self.environment.iter().find(|(it, _)| it == name);
         found
             .map(|(_, value)| value.as_str())

@@ -6,6 +6,7 @@ mod helm3;
 mod lifecycle;
 mod monitoring;
 mod package;
+mod policy;
 pub(crate) mod previous;
 pub(crate) mod readme;
 mod roles;
@@ -36,6 +37,7 @@ const CHECKS: &[fn(&mut Suite) -> Result<()>] = &[
     tools::check_hooks,
     roles::check,
     controller::check,
+    policy::check,
 ];
 
 pub(crate) fn chart() -> Result<()> {

@@ -27,6 +27,7 @@ const HELM: Module = module!("helm");
 const HELM_3: Module = module!("helm3");
 const HELM_UNITTEST: Module = module!("helm-unittest");
 const KUBESEAL: Module = module!("kubeseal");
+const KUBE_NETWORK_POLICIES: Module = module!("kube-network-policies");
 const KUBECONFORM: Module = module!("kubeconform");
 const PROMTOOL: Module = module!("promtool");
 /// Increase this when the build commands change, to invalidate existing caches.
@@ -44,6 +45,8 @@ pub enum Tool {
     HelmUnittest,
     /// Validates objects with the schemas of a Kubernetes version.
     Kubeconform,
+    /// Enforces NetworkPolicies.
+    KubeNetworkPolicies,
     /// Prometheus's tests of alerts.
     Promtool,
     /// The sealing program of sealed-secrets, which benchmarks compare with.
@@ -59,6 +62,7 @@ impl Tool {
             Self::Helm3 => "helm3",
             Self::HelmUnittest => "helm-unittest",
             Self::Kubeconform => "kubeconform",
+            Self::KubeNetworkPolicies => "kube-network-policies",
             Self::Promtool => "promtool",
             Self::Kubeseal => "kubeseal",
         }
@@ -72,6 +76,7 @@ impl Tool {
             Self::Helm3 => "helm.sh/helm/v3/cmd/helm",
             Self::HelmUnittest => "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
             Self::Kubeconform => "github.com/yannh/kubeconform/cmd/kubeconform",
+            Self::KubeNetworkPolicies => "sigs.k8s.io/kube-network-policies/cmd",
             Self::Promtool => "github.com/prometheus/prometheus/cmd/promtool",
             Self::Kubeseal => "github.com/bitnami/sealed-secrets/cmd/kubeseal",
         }
@@ -84,6 +89,7 @@ impl Tool {
             Self::Helm3 => HELM_3,
             Self::HelmUnittest => HELM_UNITTEST,
             Self::Kubeconform => KUBECONFORM,
+            Self::KubeNetworkPolicies => KUBE_NETWORK_POLICIES,
             Self::Promtool => PROMTOOL,
             Self::Kubeseal => KUBESEAL,
         }
