@@ -254,7 +254,11 @@ impl Kms for LocalKms {
                 format!("{first} seals by default, {} can open too", others.join(", "))
             }
         };
-        let message = format!("{location}: readable by its owner only; {holds}");
+        let access = match self.0.source.as_ref().map(|source| source.rules) {
+            Some(FileRules::Mounted) => "readable by its owner and at most a group",
+            Some(FileRules::Person) | None => "readable by its owner only",
+        };
+        let message = format!("{location}: {access}; {holds}");
         let mut finding = Finding::new("keyring", Severity::Pass, message)
             .fact("file", location)
             .fact("keys", uris);

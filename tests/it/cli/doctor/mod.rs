@@ -141,7 +141,8 @@ fn mounted_keyring_is_checked_as_by_the_controller() {
     };
     let open = ["--keyring", "mount/keyring", "--for", "open"];
     set_mode(0o440);
-    local(&shell, &open, 0);
+    let report = local(&shell, &open, 0);
+    report.says("keyring", &["readable by its owner and at most a group"]);
     let report = local(&shell, &["--keyring", "mount/keyring"], 3);
     report.says("keyring", &["its mode is 0440"]);
     let report = local(&shell, &["--keyring", "mount/keyring", "--for", "seal"], 3);
