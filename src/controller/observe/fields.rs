@@ -1,14 +1,16 @@
 //! `metadata.managedFields` of a Secret, reduced to what planning needs: they are most of the bytes of its metadata.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::api::SECRET_MANAGER;
 use crate::controller::observe::decode::{ManagedEntry, Meta};
 
 const DATA: &str = "f:data";
+const STRING_DATA: &str = "f:stringData";
 const ENTRY: &str = "f:data/f:";
 const STRING_ENTRY: &str = "f:stringData/f:";
 /// The longest total length of the paths of an entry, in bytes; those of a Secret with 1024 entries take a quarter of it. A
@@ -145,7 +147,7 @@ impl ForeignContent {
     }
 }
 
-/// The data entries that field managers own, including ours.
+/// The data entries that field managers list, including ours. Not every one of them exists: a user can write managedFields.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(in crate::controller) struct OwnedEntries {
     pub(in crate::controller) data: BTreeSet<String>,
@@ -154,25 +156,49 @@ pub(in crate::controller) struct OwnedEntries {
     pub(in crate::controller) string_data: BTreeSet<String>,
     /// The indices in managedFields of the managers that own `stringData`.
     pub(in crate::controller) string_data_managers: Vec<usize>,
+    /// Of each other manager that owns `data`: its index in managedFields, and the entries that it lists. `None` stands for
+    /// anything that is not the name of an entry.
+    pub(in crate::controller) others: Vec<(usize, BTreeSet<Option<String>>)>,
 }
 
 impl OwnedEntries {
     pub(in crate::controller) fn of(meta: &Meta) -> Self {
         let mut owned = OwnedEntries::default();
         for (index, entry) in meta.managed_fields.iter().enumerate() {
-            for path in paths(entry).into_iter().flatten() {
-                if let Some(key) = path.strip_prefix(ENTRY) {
-                    owned.data.insert(key.to_owned());
-                } else if let Some(key) = path.strip_prefix(STRING_ENTRY) {
-                    owned.string_data.insert(key.to_owned());
-                    if owned.string_data_managers.last() != Some(&index) {
-                        owned.string_data_managers.push(index);
-                    }
-                }
+            let data = listed(entry, DATA);
+            owned.data.extend(data.iter().flatten().cloned());
+            if !data.is_empty() && !is_our_apply(entry) {
+                owned.others.push((index, data));
+            }
+            let string_data = listed(entry, STRING_DATA);
+            if !string_data.is_empty() {
+                owned.string_data.extend(string_data.into_iter().flatten());
+                owned.string_data_managers.push(index);
             }
         }
         owned
     }
+}
+
+/// Returns the names of the entries that managedFields list below this field. Fields below an entry belong to it; `None`
+/// stands for them, and for anything else that is not an entry.
+fn listed(entry: &ManagedEntry, field: &str) -> BTreeSet<Option<String>> {
+    let members =
+        |text: &str| serde_json::from_str::<BTreeMap<String, Box<RawValue>>>(text).unwrap_or_default();
+    let fields = entry.fields.as_ref().map(|fields| members(fields.get()));
+    let listed = fields.as_ref().and_then(|fields| fields.get(field));
+    let listed = listed.map(|listed| members(listed.get())).unwrap_or_default();
+    let mut names = BTreeSet::new();
+    for (member, below) in listed.iter().filter(|(member, _)| *member != ".") {
+        let name = member.strip_prefix("f:");
+        if name.is_none() || !members(below.get()).is_empty() {
+            names.insert(None);
+        }
+        if let Some(name) = name {
+            names.insert(Some(name.to_owned()));
+        }
+    }
+    names
 }
 
 /// Returns the name of the entry, if the path is one.
@@ -419,6 +445,16 @@ mod tests {
         assert_eq!(texts(&owned.data), ["a", "b", "extra"]);
         assert_eq!(texts(&owned.string_data), ["more", "text"]);
         assert_eq!(owned.string_data_managers, [2]);
+        let others = [(
+            1,
+            BTreeSet::from(["a", "extra"].map(|name| Some(name.to_owned()))),
+        )];
+        assert_eq!(owned.others, others);
+        let odd = json!({"manager": "tenant", "operation": "Update", "fieldsV1":
+            {"f:data": {"f:a": {"f:b": {}}, "k:{\"x\":1}": {}, "f:c/d": {}}}});
+        let owned = OwnedEntries::of(&meta(&json!([odd])));
+        assert_eq!(texts(&owned.data), ["a", "c/d"], "a nested field hides no entry");
+        assert!(owned.others[0].1.contains(&None));
         assert_eq!(OwnedEntries::of(&meta(&json!([]))), OwnedEntries::default());
         assert_eq!(OwnedEntries::of(&Meta::default()), OwnedEntries::default());
         assert_eq!(FieldFacts::of(&Meta::default()), FieldFacts::default());

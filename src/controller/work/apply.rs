@@ -103,6 +103,7 @@ impl Reconciler<'_> {
         self.cache.secret_unknown(self.key);
         let finding = match error {
             ApiError::Conflict => {
+                self.write_conflicted = true;
                 self.opening = Some(opening);
                 return self.read_secret().await;
             }

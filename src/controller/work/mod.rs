@@ -18,3 +18,4 @@ pub(in crate::controller) mod reader;
 pub(in crate::controller) mod reconcile;
 pub(in crate::controller) mod reconciler;
 pub(in crate::controller) mod report;
+pub(in crate::controller) mod retry;

@@ -31,7 +31,10 @@ impl Reconciler<'_> {
         let desired = snapshot.desired.as_ref().ok()?;
         let body = probe_body(self.key, desired, accepted.document(), &precondition);
         match self.context.writer.probe_secret(self.key, &body).await {
-            Err(ApiError::Conflict) => Some(self.read_secret().await),
+            Err(ApiError::Conflict) => {
+                self.write_conflicted = true;
+                Some(self.read_secret().await)
+            }
             Err(ApiError::NotFound | ApiError::NamespaceTerminating | ApiError::NotWriter) => {
                 Some(Step::Finished(Finished::silently(Outcome::Terminating)))
             }

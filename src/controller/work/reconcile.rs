@@ -46,6 +46,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         facts_checked: false,
         last_cure,
         request_due: None,
+        write_conflicted: false,
         recreated: false,
         object_gone: false,
     };
@@ -98,8 +99,7 @@ impl Reconciler<'_> {
                 Step::Unread(finding) => return self.report_unread(finding).await,
             }
         }
-        // Another writer keeps changing the object or the Secret.
-        self.retry_later(Outcome::Contended)
+        self.report_contended().await
     }
 
     async fn round(&mut self) -> Step {
@@ -165,7 +165,11 @@ impl Reconciler<'_> {
         }
     }
 
-    fn snapshot(&self, object: Object, secret: Option<Arc<SecretFacts>>) -> Snapshot {
+    pub(in crate::controller) fn snapshot(
+        &self,
+        object: Object,
+        secret: Option<Arc<SecretFacts>>,
+    ) -> Snapshot {
         let document = self.context.reader.check(self.key, &object);
         let desired = document.map(|document| Desired::of(&object, document));
         let secret_state = plan::secret_state(&object, secret.as_deref(), desired.as_ref().ok());
@@ -174,25 +178,6 @@ impl Reconciler<'_> {
             secret,
             desired,
             secret_state,
-        }
-    }
-
-    /// Reports a live read that was refused or failed, with what is known about the object.
-    async fn report_unread(&mut self, finding: Finding) -> Finished {
-        let (namespace, name) = (&*self.key.namespace, &*self.key.name);
-        tracing::warn!(namespace, name, reason = %finding.reason(), "a live read failed; retrying with backoff");
-        let now = now();
-        let observed = self.cache.observe(self.key, now.into());
-        let Some(mut object) = observed.object else {
-            return self.retry_later(Outcome::ReadFailed);
-        };
-        self.state.observe(&object, now);
-        self.state.overlay(&mut object);
-        let snapshot = self.snapshot(object, observed.secret);
-        match self.fail(&snapshot, finding).await {
-            Step::Finished(finished) => finished,
-            // The object itself changed, or cannot be read either.
-            Step::Replan | Step::Unread(_) => self.retry_later(Outcome::ReadFailed),
         }
     }
 
@@ -342,24 +327,15 @@ impl Reconciler<'_> {
         if !self.state.is_heal(cause) {
             return None;
         }
-        let foreign = snapshot
-            .secret
-            .as_ref()
-            .and_then(|facts| facts.fields.foreign.as_deref());
-        let manager = foreign.map(|foreign| &*foreign.manager);
         let times = &self.context.timings.damping;
-        let Admission::Delayed { until, begins } = self.state.heals.request(manager, now(), times) else {
+        let admission = self.state.heals.request(snapshot.manager(), now(), times);
+        let Admission::Delayed { until, begins } = admission else {
             return None;
         };
         if begins {
             self.context.metrics.heal_damped();
         }
-        let contested = NotRestored::Contested(self.state.heals.manager().map(str::to_owned));
-        let finding = if snapshot.secret.is_none() {
-            Finding::SecretMissing { cause: contested }
-        } else {
-            Finding::SecretDrifted { cause: contested }
-        };
+        let finding = snapshot.contested_by(self.state.heals.manager());
         Some(
             self.report(snapshot, &finding, Outcome::Damped, Some(until))
                 .await,

@@ -180,6 +180,8 @@ pub(in crate::controller) struct Reconciler<'a> {
     pub(in crate::controller) facts_checked: bool,
     /// When a request by the annotation `reconcile-at` is due that came too soon after others.
     pub(in crate::controller) request_due: Option<Instant>,
+    /// Whether a write of the Secret was refused, because the Secret or the object had changed.
+    pub(in crate::controller) write_conflicted: bool,
     /// Whether this reconcile has deleted the Secret to create it with another type.
     pub(in crate::controller) recreated: bool,
     /// The last change of keys and credentials when this reconcile began.

@@ -176,19 +176,27 @@ pub(in crate::controller) fn cleanup(meta: &Meta, document: &Document, desired: 
     let ours = entry_names(document);
     let owned = OwnedEntries::of(meta);
     let mut removals = Vec::new();
-    if ours.is_empty() && !owned.string_data.is_empty() {
+    let listed = owned.data.union(&owned.string_data);
+    let foreign: Vec<&String> = listed.filter(|key| !ours.contains(key.as_str())).collect();
+    if ours.is_empty() && !foreign.is_empty() {
         // `data` may be absent, and then no member can be added to it.
         removals.push(json!({"op": "add", "path": "/data", "value": {}}));
     } else {
-        let not_ours = |key: &&String| !ours.contains(key.as_str());
-        for key in owned.string_data.difference(&owned.data).filter(not_ours) {
-            // The metadata does not say whether the entry exists, and removing an absent one fails: add it first.
-            removals.push(json!({"op": "add", "path": format!("/data/{key}"), "value": ""}));
-            removals.push(remove(&format!("/data/{key}")));
+        for key in foreign {
+            // That managedFields list an entry does not mean that it exists, and removing an absent one fails: add it first.
+            let path = format!("/data/{}", escaped(key));
+            removals.push(json!({"op": "add", "path": path, "value": ""}));
+            removals.push(remove(&path));
         }
-        let listed = owned.data.iter().filter(not_ours);
-        removals.extend(listed.map(|key| remove(&format!("/data/{key}"))));
     }
+    // The API server forgets what it removes itself, but not the listed entries that do not exist.
+    let is_ours = |name: &Option<String>| name.as_ref().is_some_and(|name| ours.contains(name.as_str()));
+    let others = owned
+        .others
+        .iter()
+        .filter(|(_, names)| !names.iter().all(is_ours));
+    removals
+        .extend(others.map(|(index, _)| remove(&format!("/metadata/managedFields/{index}/fieldsV1/f:data"))));
     // Otherwise managedFields would report an edit permanently. Only this field of each manager is removed.
     let managers = owned.string_data_managers.iter();
     removals.extend(
@@ -213,6 +221,11 @@ fn obsolete_owners(meta: &Meta, desired: &Desired) -> Vec<Value> {
     obsolete
         .map(|(index, _)| remove(&format!("/metadata/ownerReferences/{index}")))
         .collect()
+}
+
+/// Escapes a segment of a JSON Pointer (RFC 6901, section 3).
+fn escaped(segment: &str) -> String {
+    segment.replace('~', "~0").replace('/', "~1")
 }
 
 fn remove(path: &str) -> Value {

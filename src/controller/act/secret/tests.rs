@@ -173,11 +173,16 @@ fn foreign_entries_and_obsolete_owners_are_removed_under_a_precondition() {
     let desired = desired(opened.document(), "o-1");
     let disowned = Some(json!([test, owners[0], owners[1]]));
     assert_eq!(disown(&seen, &desired), disowned);
-    let data = [
-        json!({"op": "remove", "path": "/data/.hidden_1"}),
-        json!({"op": "remove", "path": "/data/extra"}),
-    ];
-    let expected = json!([test, data[0], data[1], owners[0], owners[1]]);
+    let expected = json!([
+        test,
+        {"op": "add", "path": "/data/.hidden_1", "value": ""},
+        {"op": "remove", "path": "/data/.hidden_1"},
+        {"op": "add", "path": "/data/extra", "value": ""},
+        {"op": "remove", "path": "/data/extra"},
+        {"op": "remove", "path": "/metadata/managedFields/1/fieldsV1/f:data"},
+        owners[0],
+        owners[1],
+    ]);
     assert_eq!(cleanup(&seen, opened.document(), &desired), Some(expected));
 
     let merged = Desired {
@@ -201,10 +206,35 @@ fn string_data_of_other_managers_is_removed() {
     let test = json!({"op": "test", "path": "/metadata/resourceVersion", "value": "10"});
     let expected = json!([
         test,
+        {"op": "add", "path": "/data/extra", "value": ""},
+        {"op": "remove", "path": "/data/extra"},
         {"op": "add", "path": "/data/text", "value": ""},
         {"op": "remove", "path": "/data/text"},
-        {"op": "remove", "path": "/data/extra"},
+        {"op": "remove", "path": "/metadata/managedFields/1/fieldsV1/f:data"},
         {"op": "remove", "path": "/metadata/managedFields/2/fieldsV1/f:stringData"},
+    ]);
+    let opened = opened();
+    let desired = desired(opened.document(), "o-1");
+    assert_eq!(cleanup(&seen, opened.document(), &desired), Some(expected));
+}
+
+#[test]
+fn listed_entries_that_do_not_exist_are_removed_from_managed_fields() {
+    let mut seen = meta(&["password"], &["o-1"]);
+    let ghosts = json!({"manager": "tenant", "operation": "Update", "fieldsV1":
+        {"f:data": {"f:a/b~c": {}, "f:host": {}}}});
+    let nested = json!({"manager": "tenant", "operation": "Update", "fieldsV1":
+        {"f:data": {"f:host": {"f:inner": {}}}}});
+    for entry in [ghosts, nested] {
+        let entry = serde_json::from_value(entry).expect("an entry");
+        seen.managed_fields.push(entry);
+    }
+    let expected = json!([
+        {"op": "test", "path": "/metadata/resourceVersion", "value": "10"},
+        {"op": "add", "path": "/data/a~1b~0c", "value": ""},
+        {"op": "remove", "path": "/data/a~1b~0c"},
+        {"op": "remove", "path": "/metadata/managedFields/2/fieldsV1/f:data"},
+        {"op": "remove", "path": "/metadata/managedFields/3/fieldsV1/f:data"},
     ]);
     let opened = opened();
     let desired = desired(opened.document(), "o-1");
