@@ -16,7 +16,7 @@ use crate::controller::decide::ownership::{Ownership, ownership};
 use crate::controller::decide::plan::Cause;
 use crate::controller::decide::status::{rollback, synced};
 use crate::controller::observe::secret_facts::{Owner, SecretFacts};
-use crate::envelope::{Opened, Rollback};
+use crate::envelope::{Opened, Rollback, SealMark};
 
 impl Reconciler<'_> {
     /// Writes the Secret of an opened document if necessary, then the status.
@@ -40,7 +40,10 @@ impl Reconciler<'_> {
                 Err(error) => return self.write_failed(&snapshot, error, opening).await,
             },
         };
-        self.record_success(snapshot, &desired, cause, opened, &facts)
+        let mark = opened.document().seal_mark();
+        // The plaintext is not needed for the status, nor is its slot, which others may wait for.
+        drop(opening);
+        self.record_success(snapshot, &desired, cause, &mark, &facts)
             .await
     }
 
@@ -160,7 +163,7 @@ impl Reconciler<'_> {
         mut snapshot: Snapshot,
         desired: &Desired,
         cause: Cause,
-        opened: &Opened,
+        mark: &SealMark,
         facts: &SecretFacts,
     ) -> Step {
         let before = snapshot.object.status.sealed();
@@ -172,8 +175,7 @@ impl Reconciler<'_> {
             ),
         };
         let applied = desired.applied(snapshot.object.generation, facts, time);
-        let mark = opened.document().seal_mark();
-        let sealed = Sealed::after(before.as_ref(), &mark);
+        let sealed = Sealed::after(before.as_ref(), mark);
         self.state.unreported = Some(Box::new(Unreported {
             applied: applied.clone(),
             sealed: sealed.clone(),
