@@ -188,7 +188,9 @@ impl Reconciler<'_> {
                 .secret_written(now().saturating_duration_since(seen));
         }
         self.announce(&snapshot, cause, &applied, &sealed);
-        if rollback(before.as_ref(), &mark) != Rollback::None {
+        // A heal writes the same seal again: that is no further rollback.
+        let seal_is_new = before.as_ref().is_none_or(|before| before.mac != sealed.mac);
+        if seal_is_new && rollback(before.as_ref(), mark) != Rollback::None {
             let highest = before
                 .as_ref()
                 .map(|sealed| sealed.highest_time.as_str())
