@@ -50,6 +50,8 @@ pub(in crate::controller) struct Heals {
     damping: Damping,
     /// A heal was granted and has not succeeded yet: its retries are not delayed again.
     in_progress: bool,
+    /// The Secret needs a heal, which was granted or is delayed.
+    pending: bool,
     manager: Option<Box<str>>,
 }
 
@@ -61,6 +63,7 @@ impl Heals {
         now: Instant,
         times: &DampingTimes,
     ) -> Admission {
+        self.pending = true;
         if self.in_progress {
             return Admission::Granted;
         }
@@ -78,9 +81,20 @@ impl Heals {
         self.in_progress |= self.damping.end_delay();
     }
 
+    /// Records that a heal was attempted without success: the next attempt is a heal of its own.
+    pub(in crate::controller) fn abandon(&mut self) {
+        self.in_progress = false;
+    }
+
     /// Records that the Secret is as written.
     pub(in crate::controller) fn finish(&mut self) {
         self.in_progress = false;
+        self.pending = false;
+    }
+
+    /// Whether the Secret was found changed and has not been restored since.
+    pub(in crate::controller) fn is_pending(&self) -> bool {
+        self.pending
     }
 
     /// Returns the field manager that caused the current or last heal, if known.
@@ -198,12 +212,15 @@ mod tests {
             heals.finish();
             assert_eq!(heals.request(Some("a"), now, &times), Admission::Granted);
         }
+        assert!(heals.is_pending());
         heals.finish();
+        assert!(!heals.is_pending());
         let until = now + SECOND;
         assert_eq!(
             heals.request(Some("b"), now, &times),
             Admission::Delayed { until, begins: true }
         );
+        assert!(heals.is_pending(), "delayed");
         assert_eq!(
             heals.request(Some("c"), now, &times),
             Admission::Delayed { until, begins: false }
@@ -211,6 +228,22 @@ mod tests {
         assert_eq!(heals.manager(), Some("b"));
         assert_eq!(heals.request(None, until, &times), Admission::Granted);
         assert_eq!(heals.manager(), None, "deleted");
+    }
+
+    #[test]
+    fn abandoned_heal_counts_and_stays_pending() {
+        let (now, times) = (Instant::now(), DampingTimes::default());
+        let mut heals = Heals::default();
+        for _ in 0..FREE {
+            assert_eq!(heals.request(None, now, &times), Admission::Granted);
+            heals.abandon();
+            assert!(heals.is_pending());
+        }
+        let until = now + SECOND;
+        assert_eq!(
+            heals.request(None, now, &times),
+            Admission::Delayed { until, begins: true }
+        );
     }
 
     #[test]

@@ -183,6 +183,10 @@ impl Reconciler<'_> {
 
     /// Reports that the Secret is intact under another resourceVersion.
     async fn restamp(&mut self, mut snapshot: Snapshot) -> Step {
+        if self.state.heals.is_pending() {
+            // The Secret was found edited. The user who did that can also have written its managedFields.
+            return self.open(snapshot, Cause::Edited).await;
+        }
         let (Some(secret), Some(mut applied)) = (&snapshot.secret, snapshot.object.status.applied()) else {
             return Step::Replan;
         };

@@ -27,7 +27,7 @@ impl Reconciler<'_> {
         let Some(snapshot) = snapshot else {
             return self.retry_later(Outcome::Contended);
         };
-        self.state.heals.finish();
+        self.state.heals.abandon();
         let same_generation = snapshot.applied_generation() == Some(snapshot.object.generation);
         let finding = match snapshot.secret_state {
             SecretState::Drifted if same_generation => snapshot.contested_by(snapshot.manager()),
