@@ -8,8 +8,10 @@ use tokio_util::task::TaskTracker;
 
 use super::clock::now;
 use super::context::Context;
+use super::opener::name_of;
 use super::queue::Next;
 use super::reconcile::reconcile;
+use super::reconciler::Outcome;
 use crate::controller::key::ObjectKey;
 use crate::lanes::Bounds;
 
@@ -66,6 +68,7 @@ pub(in crate::controller) async fn run(
                 let mut guard = DoneGuard {
                     context,
                     key,
+                    started: now(),
                     requeue_at: None,
                     finished: false,
                 };
@@ -82,6 +85,7 @@ pub(in crate::controller) async fn run(
 struct DoneGuard {
     context: Arc<Context>,
     key: ObjectKey,
+    started: Instant,
     requeue_at: Option<Instant>,
     finished: bool,
 }
@@ -92,6 +96,12 @@ impl Drop for DoneGuard {
             if std::thread::panicking() {
                 let (namespace, name) = (&*self.key.namespace, &*self.key.name);
                 tracing::error!(namespace, name, "reconcile panicked; requeued");
+                let took = now().saturating_duration_since(self.started);
+                let metrics = &self.context.metrics;
+                metrics.reconciled(Outcome::Broken.as_str(), "", took);
+                // An answer that is not used keeps a plaintext and its slot.
+                let broker = &self.context.broker;
+                broker.release(&name_of(&self.key), broker.ticket(), true);
             }
             self.requeue_at = Some(now() + self.context.timings.retry_max);
             if let Some(cache) = self.context.stores.cache(&self.key) {

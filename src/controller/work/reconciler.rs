@@ -54,6 +54,8 @@ pub(in crate::controller) enum Outcome {
     StatusWriteFailed,
     /// The namespace is being deleted, or the object is gone.
     Terminating,
+    /// The reconcile panicked.
+    Broken,
 }
 
 impl Outcome {
@@ -77,6 +79,7 @@ impl Outcome {
             Outcome::ReadFailed => "unread",
             Outcome::StatusWriteFailed => "unreported",
             Outcome::Terminating => "ending",
+            Outcome::Broken => "broken",
         }
     }
 
