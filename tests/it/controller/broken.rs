@@ -193,6 +193,8 @@ async fn panic_in_a_reconcile_does_not_reset_the_backoff() {
         !logged(&[&place.namespace, "reconcile panicked", "ERROR"]).is_empty()
     })
     .await;
+    let counted = || running.metric("envelope_secrets_reconcile_total", "outcome=\"broken\"");
+    until(LIMIT, "it is counted", async || counted() > 0).await;
     kms.allows_panics.store(false, Ordering::SeqCst);
     touch_and_wait(&place, &running, "2").await;
     assert_eq!(kms.calls(), 1);

@@ -3,6 +3,7 @@
 mod annotations;
 mod api;
 mod broken;
+mod contended;
 mod drift;
 mod fairness;
 mod hostile;

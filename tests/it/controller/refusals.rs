@@ -1,5 +1,7 @@
 //! Documents and Secrets that are refused: the condition, the unchanged Secret, and the recovery.
 
+use std::time::Duration;
+
 use envelope_secrets::envelope::SealTime;
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
@@ -318,6 +320,23 @@ async fn older_seal_is_applied_with_a_warning() {
         ready.data["status"]["sealed"]["highestTime"],
         "2026-11-20T10:00:00Z"
     );
-    assert!(!logged(&[&place.namespace, "sealed at 2026-11-19T10:00:00Z", "WARN"]).is_empty());
+    let namespace = place.namespace.clone();
+    let warnings = || logged(&[&namespace, "sealed at 2026-11-19T10:00:00Z", "WARN"]).len();
+    assert_eq!(warnings(), 1);
+
+    // Healing the Secret reports nothing new.
+    place
+        .secrets()
+        .delete("db", &DeleteParams::default())
+        .await
+        .unwrap();
+    place
+        .wait_for_secret("db", &[("password", "planted-older-2")])
+        .await;
+    until(Duration::from_mins(1), "the heal is logged", async || {
+        !logged(&[&place.namespace, "DriftHealed"]).is_empty()
+    })
+    .await;
     place.finish(running).await;
+    assert_eq!(warnings(), 1);
 }
