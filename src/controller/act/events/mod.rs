@@ -206,10 +206,21 @@ enum Request {
 }
 
 impl Sent {
-    fn request(&mut self, event: &Event, now: Instant, stamp: i128) -> Request {
+    fn id(event: &Event) -> u64 {
         let mut hasher = DefaultHasher::new();
         (&event.uid, event.reason, &event.note).hash(&mut hasher);
-        let id = hasher.finish();
+        hasher.finish()
+    }
+
+    /// Ends the series of an event that does not exist: the next equal one is created.
+    fn forget(&mut self, event: &Event, now: Instant) {
+        if let Some(before) = self.names.get_mut(&Sent::id(event)) {
+            before.until = now;
+        }
+    }
+
+    fn request(&mut self, event: &Event, now: Instant, stamp: i128) -> Request {
+        let id = Sent::id(event);
         if let Some(before) = self.names.get_mut(&id)
             && now < before.until
         {
@@ -265,14 +276,32 @@ pub(in crate::controller) async fn run(
             events.0.metrics.event_dropped();
             continue;
         }
-        let now = Timestamp::now();
-        let request = sent.request(&event, Instant::now(), now.as_nanosecond());
-        if let Err(error) = send(&client, &event, request, now).await {
+        if let Err(error) = deliver(&client, &mut sent, &event).await {
             events.0.metrics.event_dropped();
             let (namespace, name) = (&*event.key.namespace, &*event.key.name);
             tracing::debug!(namespace, name, reason = %event.reason, "sending the event failed: {}", error_kind(&error));
         }
     }
+}
+
+/// Creates the event, or counts it as a repetition of one that exists.
+async fn deliver(client: &Client, sent: &mut Sent, event: &Event) -> kube::Result<()> {
+    let stamp = Timestamp::now();
+    let request = sent.request(event, Instant::now(), stamp.as_nanosecond());
+    let creates = matches!(request, Request::Create(_));
+    let mut result = send(client, event, request, stamp).await;
+    if !creates && matches!(&result, Err(kube::Error::Api(status)) if status.code == 404) {
+        // It was deleted.
+        sent.forget(event, Instant::now());
+        let request = sent.request(event, Instant::now(), stamp.as_nanosecond());
+        result = send(client, event, request, stamp).await;
+    } else if !creates {
+        return result;
+    }
+    if result.is_err() {
+        sent.forget(event, Instant::now());
+    }
+    result
 }
 
 /// Describes an error without the API server's message, which may quote the request.

@@ -144,3 +144,45 @@ fn event_has_the_fields_of_the_events_api() {
     );
     assert_eq!(json["eventTime"], "1970-01-01T00:00:00.000000Z");
 }
+
+/// Sends this many equal events to an API server that responds with these codes. Returns the methods of the requests.
+async fn methods(count: usize, codes: &[u16]) -> Vec<String> {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let (requests, codes) = (seen.clone(), codes.to_vec());
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let mut requests = lock(&requests);
+        requests.push(request.method().to_string());
+        let code = codes.get(requests.len() - 1).copied().unwrap_or(200);
+        let body = match code {
+            200 => json!({"metadata": {}, "eventTime": null}),
+            code => json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": code}),
+        };
+        let body = kube::client::Body::from(body.to_string().into_bytes());
+        let response = http::Response::builder()
+            .status(code)
+            .body(body)
+            .expect("a response");
+        std::future::ready(Ok::<_, std::convert::Infallible>(response))
+    });
+    let client = Client::new(service, "default");
+    let mut sent = Sent::default();
+    for _ in 0..count {
+        let _ = deliver(&client, &mut sent, &event("db", "a")).await;
+    }
+    lock(&seen).clone()
+}
+
+#[tokio::test]
+async fn event_that_does_not_exist_is_created_again() {
+    // (events, responses, requests)
+    for (count, codes, expected) in [
+        (2, &[][..], &["POST", "PATCH"][..]),
+        (2, &[429], &["POST", "POST"]),
+        (3, &[403, 200], &["POST", "POST", "PATCH"]),
+        (3, &[200, 404, 200], &["POST", "PATCH", "POST", "PATCH"]),
+        (3, &[200, 404, 403], &["POST", "PATCH", "POST", "POST"]),
+        (3, &[200, 429], &["POST", "PATCH", "PATCH"]),
+    ] {
+        assert_eq!(methods(count, codes).await, expected, "{codes:?}");
+    }
+}
