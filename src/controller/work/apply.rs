@@ -180,8 +180,11 @@ impl Reconciler<'_> {
             applied: applied.clone(),
             sealed: sealed.clone(),
         }));
+        let delivered = snapshot.object.status.applied().map(|applied| applied.generation);
         if let Some(seen) = self.state.first_seen.take()
             && cause != Cause::Verify
+            // Otherwise it was delivered before the controller started.
+            && delivered != Some(snapshot.object.generation)
         {
             self.context
                 .metrics

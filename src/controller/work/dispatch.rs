@@ -61,7 +61,11 @@ pub(in crate::controller) async fn run(
     let dispatch = async {
         context.schema.known().await;
         loop {
-            let Next { key, waited } = context.queue.next().await;
+            let Next {
+                key,
+                waited,
+                queued_at,
+            } = context.queue.next().await;
             context.metrics.lane_waited("reconcile", waited);
             let context = context.clone();
             reconciles.spawn(async move {
@@ -72,7 +76,7 @@ pub(in crate::controller) async fn run(
                     requeue_at: None,
                     finished: false,
                 };
-                guard.requeue_at = reconcile(&guard.context, &guard.key).await;
+                guard.requeue_at = reconcile(&guard.context, &guard.key, queued_at.into()).await;
                 guard.finished = true;
                 drop(guard);
             });

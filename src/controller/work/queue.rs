@@ -30,16 +30,19 @@ struct Inner {
 /// The state of a key that is queued, running or delayed. Other keys have no entry.
 #[derive(Default)]
 struct Entry {
-    /// In `ready`, or to be put there after the current run.
-    queued: bool,
+    /// Since when it is in `ready`, or is to be put there after the current run.
+    queued: Option<Instant>,
     running: bool,
     requeue_at: Option<Instant>,
 }
 
-/// A key to reconcile, and how long it was queued.
+/// A key to reconcile.
 pub(in crate::controller) struct Next {
     pub(in crate::controller) key: ObjectKey,
+    /// How long it has waited in its lane.
     pub(in crate::controller) waited: Duration,
+    /// When it was queued: before it entered its lane, if it was running then.
+    pub(in crate::controller) queued_at: Instant,
 }
 
 impl Queue {
@@ -104,10 +107,11 @@ impl Queue {
 impl Inner {
     fn add(&mut self, key: ObjectKey) {
         let entry = self.keys.entry(key.clone()).or_default();
-        if !entry.queued {
-            entry.queued = true;
+        if entry.queued.is_none() {
+            let now = Instant::now();
+            entry.queued = Some(now);
             if !entry.running {
-                self.ready.push(&key.namespace.clone(), (key, Instant::now()));
+                self.ready.push(&key.namespace.clone(), (key, now));
             }
         }
     }
@@ -126,13 +130,14 @@ impl Inner {
     }
 
     fn take(&mut self, now: Instant) -> Option<Next> {
-        let (_, (key, queued_at)) = self.ready.start(&mut self.running)?;
+        let (_, (key, entered_at)) = self.ready.start(&mut self.running)?;
         let entry = self.keys.entry(key.clone()).or_default();
-        entry.queued = false;
+        let queued_at = entry.queued.take().unwrap_or(entered_at);
         entry.running = true;
         Some(Next {
             key,
-            waited: now.saturating_duration_since(queued_at),
+            waited: now.saturating_duration_since(entered_at),
+            queued_at,
         })
     }
 
@@ -150,7 +155,7 @@ impl Inner {
             entry.requeue_at = Some(at);
             self.delayed.insert((at, key.clone()));
         }
-        if entry.queued {
+        if entry.queued.is_some() {
             self.ready.push(&key.namespace, (key.clone(), Instant::now()));
         } else if requeue_at.is_none() {
             self.keys.remove(key);
@@ -203,6 +208,21 @@ mod tests {
         queue.done(&key("b"), None);
         assert_eq!(next_now(&queue), None);
         assert_eq!(queue.lock().keys.capacity(), 0, "idle keys have no entry");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_of_queueing_includes_the_run_before() {
+        let queue = queue();
+        queue.add(key("a"));
+        assert_eq!(next_now(&queue), Some(key("a")));
+        let queued_at = Instant::now();
+        queue.add(key("a"));
+        tokio::time::advance(Duration::from_secs(2)).await;
+        queue.add(key("a"));
+        queue.done(&key("a"), None);
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let next = queue.next().await;
+        assert_eq!((next.queued_at, next.waited), (queued_at, Duration::from_secs(3)));
     }
 
     #[tokio::test(start_paused = true)]

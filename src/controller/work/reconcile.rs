@@ -25,8 +25,13 @@ use crate::kms::broker::{Asked, Request as OpenRequest};
 /// How often a reconcile restarts because the observed state changed, before it backs off.
 const MAX_ROUNDS: usize = 5;
 
-/// Brings the Secret of the object `key` to its desired state. Returns when to reconcile it again.
-pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey) -> Option<Instant> {
+/// Brings the Secret of the object `key`, which was queued at `queued_at`, to its desired state. Returns when to reconcile it
+/// again.
+pub(in crate::controller) async fn reconcile(
+    context: &Context,
+    key: &ObjectKey,
+    queued_at: Instant,
+) -> Option<Instant> {
     // A list that completes later queues the object again.
     let cache = context
         .stores
@@ -40,6 +45,7 @@ pub(in crate::controller) async fn reconcile(context: &Context, key: &ObjectKey)
         context,
         cache,
         key,
+        queued_at,
         state,
         opening: None,
         live_read: LiveRead::NotRead,
@@ -122,7 +128,7 @@ impl Reconciler<'_> {
         let Some(mut object) = observed.object else {
             return self.finish_gone();
         };
-        self.state.observe(&object, now);
+        self.state.observe(&object, self.queued_at);
         if !object.wishes.suspended {
             match self
                 .state

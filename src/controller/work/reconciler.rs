@@ -175,6 +175,8 @@ pub(in crate::controller) struct Reconciler<'a> {
     pub(in crate::controller) context: &'a Context,
     pub(in crate::controller) cache: &'a NamespaceCache,
     pub(in crate::controller) key: &'a ObjectKey,
+    /// When this reconcile was queued.
+    pub(in crate::controller) queued_at: Instant,
     pub(in crate::controller) state: Box<ObjectState>,
     /// The result of opening the document, if it arrived and was not consumed yet.
     pub(in crate::controller) opening: Option<Opening>,

@@ -48,10 +48,9 @@ impl Reconciler<'_> {
 
     /// Returns what is known now; `None` if the object is not known to exist.
     fn current_snapshot(&mut self) -> Option<Snapshot> {
-        let now = now();
-        let observed = self.cache.observe(self.key, now.into());
+        let observed = self.cache.observe(self.key, now().into());
         let mut object = observed.object?;
-        self.state.observe(&object, now);
+        self.state.observe(&object, self.queued_at);
         self.state.overlay(&mut object);
         let secret = observed.secret.or_else(|| self.live_read.unwatched().cloned());
         Some(self.snapshot(object, secret))

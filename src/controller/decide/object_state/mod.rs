@@ -90,8 +90,8 @@ pub(in crate::controller) struct Unreported {
 }
 
 impl ObjectState {
-    /// Takes note of the current object. A new uid or generation is tried immediately.
-    pub(in crate::controller) fn observe(&mut self, object: &Object, now: Instant) {
+    /// Takes note of the current object. A new uid or generation is tried immediately. `since` is when its event was queued.
+    pub(in crate::controller) fn observe(&mut self, object: &Object, since: Instant) {
         if self.uid.as_ref() != Some(&object.uid) {
             *self = ObjectState {
                 uid: Some(object.uid.clone()),
@@ -101,7 +101,7 @@ impl ObjectState {
             return;
         }
         self.generation = object.generation;
-        self.first_seen = Some(now);
+        self.first_seen = Some(since);
         self.failure = None;
         self.refused = None;
         self.attempt = None;
