@@ -32,13 +32,18 @@ pub(in crate::controller) async fn reconcile(
     key: &ObjectKey,
     queued_at: Instant,
 ) -> Option<Instant> {
-    // A list that completes later queues the object again.
+    let ticket = context.broker.ticket();
     let cache = context
         .stores
         .cache(key)
-        .filter(|cache| cache.is_complete() && context.relists.is_current(cache.namespace.as_deref()))?;
+        .filter(|cache| cache.is_complete() && context.relists.is_current(cache.namespace.as_deref()));
+    let Some(cache) = cache else {
+        // A list that completes later queues the object again, if it still exists then. An answer must not wait for it: it
+        // keeps a plaintext and its slot.
+        context.broker.release(&name_of(key), ticket, true);
+        return None;
+    };
     let started = now();
-    let ticket = context.broker.ticket();
     let state = context.states().remove(key).unwrap_or_default();
     let last_cure = context.cures().last();
     let mut reconciler = Reconciler {
