@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -108,6 +109,9 @@ fn refuse_entries(provider: &dyn Provider, allowed: &AllowedKeys, source: &str) 
     }
 }
 
+/// How long blocking calls may delay the exit.
+const BLOCKING_CALLS: Duration = Duration::from_secs(1);
+
 /// Runs it.
 pub(super) fn run(args: &ControllerArgs, program: &Program) -> Result<()> {
     let mut config = ControllerConfig::new(&args.namespaces, &args.audience, args.kubeconfig.clone())
@@ -119,7 +123,10 @@ pub(super) fn run(args: &ControllerArgs, program: &Program) -> Result<()> {
         .map_err(|error| Failure::failed(format!("cannot start logging: {error}")))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
-    runtime.block_on(serve(args, program, config, registry))
+    let result = runtime.block_on(serve(args, program, config, registry));
+    // Dropping it would wait for blocking calls, such as a lookup of a host name while DNS is down.
+    runtime.shutdown_timeout(BLOCKING_CALLS);
+    result
 }
 
 async fn serve(

@@ -1,6 +1,7 @@
 //! Startup and orderly shutdown of the controller.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -75,7 +76,11 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         health,
     } = setup;
     let activity = WatchActivity::default();
-    let client = connect(config.kubeconfig.as_deref(), timings.request, activity.clone()).await?;
+    let connecting = connect_blocking(config.kubeconfig.clone(), timings.request, activity.clone());
+    let Some(connected) = shutdown.run_until_cancelled(connecting).await else {
+        return Ok(());
+    };
+    let client = connected?;
     log_start(&config, &registry);
 
     let registry = providers::observed(registry, &metrics);
@@ -173,6 +178,24 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     finish_events(&events, &events_sent, deadline).await;
     tasks.shutdown().await;
     Ok(())
+}
+
+/// Creates the client in a thread of its own: the plug-in for credentials that a kubeconfig names may block.
+async fn connect_blocking(
+    kubeconfig: Option<PathBuf>,
+    deadline: Duration,
+    activity: WatchActivity,
+) -> Result<Client, ConnectError> {
+    let runtime = tokio::runtime::Handle::current();
+    let connecting = move || runtime.block_on(connect(kubeconfig.as_deref(), deadline, activity));
+    match tokio::task::spawn_blocking(connecting).await {
+        Ok(connected) => connected,
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            // The runtime shuts down.
+            Err(_) => std::future::pending().await,
+        },
+    }
 }
 
 /// Sends the queued events until `deadline`, and drops the rest.

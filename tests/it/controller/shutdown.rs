@@ -1,11 +1,14 @@
 //! The end of a controller: what it has begun is finished within the shutdown time, and nothing happens afterwards.
 
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use envelope_secrets::controller::Timings;
 use k8s_openapi::api::events::v1::Event;
 use kube::Api;
 use kube::api::ListParams;
+use kube::config::Kubeconfig;
+use serde_json::json;
 use testkit::{AuditEvent, Webhook};
 
 use crate::support::canary::logged;
@@ -120,4 +123,40 @@ async fn reconciles_that_exceed_the_shutdown_time_send_nothing_afterwards() {
     control
         .kubectl(["delete", "validatingwebhookconfiguration", &place.namespace])
         .unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sigterm_does_not_wait_for_a_plug_in_for_credentials() {
+    let place = TestNamespace::new("plugin").await;
+    let directory = tempfile::tempdir().unwrap();
+    let (called, release) = (directory.path().join("called"), directory.path().join("release"));
+    // It ends with this test, or after two minutes.
+    let script = "touch \"$1\"; for i in $(seq 1200); do test -e \"$2\" && exit 1; sleep 0.1; done; exit 1";
+    let mut file = Kubeconfig::read_from(plane_with_crd().kubeconfig()).unwrap();
+    let user = json!({"exec": {
+        "apiVersion": "client.authentication.k8s.io/v1", "interactiveMode": "Never",
+        "command": "sh", "args": ["-c", script, "sh", called, release],
+    }});
+    file.auth_infos[0].auth_info = Some(serde_json::from_value(user).unwrap());
+    let kubeconfig = directory.path().join("kubeconfig");
+    std::fs::write(&kubeconfig, serde_json::to_string(&file).unwrap()).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_envelope"))
+        .args(["controller", "--namespaces", &place.namespace])
+        .args(["--metrics-addr", "127.0.0.1:0", "--probe-addr", "127.0.0.1:0"])
+        .env("ENVELOPE_KEYRING", place.sealer.keyring())
+        .env("ENVELOPE_KUBECONFIG", &kubeconfig)
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    until(LIMIT, "the plug-in is called", async || called.exists()).await;
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    let waiting = tokio::task::spawn_blocking(move || child.wait().unwrap());
+    let ended = tokio::time::timeout(LIMIT, waiting).await;
+    std::fs::write(&release, "").unwrap();
+    let ended = ended.unwrap_or_else(|_| {
+        rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+        panic!("SIGTERM does not end the process while the plug-in runs")
+    });
+    assert!(ended.as_ref().unwrap().success(), "{ended:?}");
 }
