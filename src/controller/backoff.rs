@@ -39,6 +39,13 @@ impl Backoff {
         self.due = Some(due);
         due
     }
+
+    /// Delays the next retry to `at`, unless it is due later. Returns its time.
+    pub(super) fn not_before(&mut self, at: Instant) -> Instant {
+        let due = self.due.map_or(at, |due| due.max(at));
+        self.due = Some(due);
+        due
+    }
 }
 
 /// A random number from the OS RNG; a constant if the RNG fails (jitter is not secret).

@@ -1,6 +1,8 @@
 //! Classification of API server errors by status *and* cause (docs/design/controller.md#retries). Their messages are
 //! dropped: they can quote what was sent.
 
+use std::time::Duration;
+
 use kube::core::Status;
 
 use crate::api::{Finding, Rejection};
@@ -22,7 +24,24 @@ pub(in crate::controller) enum ApiError {
     /// This controller is no longer the writer: its token has expired, and nothing was sent.
     NotWriter,
     /// Any other failure, as reported in the status.
-    Reportable(Box<Finding>),
+    Reportable(Box<Refusal>),
+}
+
+/// A failure to report, and when to retry.
+#[derive(Clone, Debug, PartialEq)]
+pub(in crate::controller) struct Refusal {
+    pub(in crate::controller) finding: Finding,
+    /// The wait that an overloaded API server requests (Retry-After).
+    pub(in crate::controller) retry_after: Option<Duration>,
+}
+
+impl From<Finding> for Refusal {
+    fn from(finding: Finding) -> Self {
+        Refusal {
+            finding,
+            retry_after: None,
+        }
+    }
 }
 
 impl ApiError {
@@ -34,8 +53,18 @@ impl ApiError {
 
 const UNREADABLE: &str = "unreadable response";
 
+/// The longest wait that is accepted from an API server, or from what responds in its place.
+const MAX_RETRY_AFTER: Duration = Duration::from_mins(10);
+
 fn reportable(finding: Finding) -> ApiError {
-    ApiError::Reportable(Box::new(finding))
+    ApiError::Reportable(Box::new(finding.into()))
+}
+
+/// Returns the wait that a response requests.
+fn retry_after(status: &Status) -> Option<Duration> {
+    let seconds = status.details.as_ref()?.retry_after_seconds;
+    let requested = Duration::from_secs(seconds.into()).min(MAX_RETRY_AFTER);
+    (seconds > 0).then_some(requested)
 }
 
 /// What a request does, and to what.
@@ -61,7 +90,13 @@ impl Target<'_> {
 /// Classifies the failure of a request.
 pub(in crate::controller) fn classify(error: &kube::Error, target: Target<'_>) -> ApiError {
     match error {
-        kube::Error::Api(status) => classify_status(status, target),
+        kube::Error::Api(status) => match classify_status(status, target) {
+            ApiError::Reportable(refusal) => ApiError::Reportable(Box::new(Refusal {
+                retry_after: retry_after(status),
+                ..*refusal
+            })),
+            classified => classified,
+        },
         other => target.unavailable(transport(other).to_owned()),
     }
 }
@@ -247,6 +282,17 @@ mod tests {
         ];
         for (status, expected) in cases {
             assert_eq!(classified(status.clone()), expected, "{status}");
+        }
+    }
+
+    #[test]
+    fn requested_wait_is_kept_and_bounded() {
+        for (seconds, expected) in [(0, None), (30, Some(30)), (u32::MAX, Some(600))] {
+            let status = json!({"code": 429, "message": "x", "details": {"retryAfterSeconds": seconds}});
+            let ApiError::Reportable(refusal) = classified(status) else {
+                panic!("reportable")
+            };
+            assert_eq!(refusal.retry_after.map(|wait| wait.as_secs()), expected);
         }
     }
 

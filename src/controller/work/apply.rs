@@ -129,13 +129,12 @@ impl Reconciler<'_> {
             ApiError::ImmutableField(fields) => Finding::SecretRejected {
                 rejection: Rejection::Invalid(fields),
             },
-            ApiError::Reportable(finding) => {
-                let finding = *finding;
-                if has_obsolete_owner(snapshot, &finding) {
+            ApiError::Reportable(refusal) => {
+                if has_obsolete_owner(snapshot, &refusal.finding) {
                     self.opening = Some(opening);
                     return self.remove_obsolete_owners(snapshot).await;
                 }
-                finding
+                return self.fail(snapshot, *refusal).await;
             }
         };
         self.fail(snapshot, finding).await
@@ -149,10 +148,10 @@ impl Reconciler<'_> {
             _ => None,
         };
         if let Some(operations) = operations
-            && let Err(ApiError::Reportable(finding)) =
+            && let Err(ApiError::Reportable(refusal)) =
                 self.context.writer.patch_secret(self.key, operations).await
         {
-            return self.fail(snapshot, *finding).await;
+            return self.fail(snapshot, *refusal).await;
         }
         self.read_secret().await
     }

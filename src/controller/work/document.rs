@@ -30,7 +30,7 @@ pub(in crate::controller) async fn document(
             }
             Ok(None)
         }
-        Err(ApiError::Reportable(finding)) => Err(*finding),
+        Err(ApiError::Reportable(refusal)) => Err(refusal.finding),
         Err(_) => Ok(None),
     }
 }

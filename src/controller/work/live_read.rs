@@ -72,7 +72,7 @@ impl Reconciler<'_> {
             ApiError::Conflict | ApiError::ImmutableField(_) | ApiError::NotWriter => {
                 Step::Finished(self.retry_later(Outcome::ReadFailed))
             }
-            ApiError::Reportable(finding) => Step::Unread(*finding),
+            ApiError::Reportable(refusal) => Step::Unread(*refusal),
         }
     }
 }

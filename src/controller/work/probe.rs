@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::opener::Opening;
 use super::reconciler::{Finished, Outcome, Reconciler, Snapshot, Step};
 use crate::api::{Finding, Rejection};
-use crate::controller::act::api_error::ApiError;
+use crate::controller::act::api_error::{ApiError, Refusal};
 use crate::controller::act::secret::{Precondition, is_exclusive, probe_body};
 use crate::controller::decide::plan::Cause;
 use crate::controller::key::ObjectKey;
@@ -38,8 +38,8 @@ impl Reconciler<'_> {
             Err(ApiError::NotFound | ApiError::NamespaceTerminating | ApiError::NotWriter) => {
                 Some(Step::Finished(Finished::silently(Outcome::Terminating)))
             }
-            Err(ApiError::Reportable(finding)) if !depends_on_values(&finding) => {
-                Some(self.fail(snapshot, *finding).await)
+            Err(ApiError::Reportable(refusal)) if !depends_on_values(&refusal.finding) => {
+                Some(self.fail(snapshot, *refusal).await)
             }
             Ok(()) | Err(ApiError::ImmutableField(_) | ApiError::Reportable(_)) => {
                 self.state.probed = true;
@@ -77,7 +77,7 @@ impl Reconciler<'_> {
             Err(ApiError::NamespaceTerminating | ApiError::NotWriter) => {
                 return Step::Finished(Finished::silently(Outcome::Terminating));
             }
-            Err(ApiError::Reportable(finding)) => return self.fail(snapshot, *finding).await,
+            Err(ApiError::Reportable(refusal)) => return self.fail(snapshot, *refusal).await,
         }
         self.replan_with(opening).await
     }
@@ -89,7 +89,7 @@ impl Reconciler<'_> {
     }
 
     /// Returns why the API server would not create the Secret next to the existing one; `None` if it would.
-    async fn refusal_of_new_secret(&self, snapshot: &Snapshot, opening: &Opening) -> Option<Finding> {
+    async fn refusal_of_new_secret(&self, snapshot: &Snapshot, opening: &Opening) -> Option<Refusal> {
         let (opened, desired) = (opening.result.as_ref().ok()?, snapshot.desired.as_ref().ok()?);
         let name = &self.key.name;
         let stem = &name[..name.floor_char_boundary(MAX_NAME - PROBE_SUFFIX.len())];
@@ -100,9 +100,9 @@ impl Reconciler<'_> {
         let body = probe_body(&beside, desired, opened.document(), &Precondition::Absent);
         match self.context.writer.probe_secret(&beside, &body).await {
             // The deletion makes room for one more Secret.
-            Err(ApiError::Reportable(finding))
+            Err(ApiError::Reportable(refusal))
                 if matches!(
-                    *finding,
+                    refusal.finding,
                     Finding::SecretRejected {
                         rejection: Rejection::Quota
                     }
@@ -110,7 +110,7 @@ impl Reconciler<'_> {
             {
                 None
             }
-            Err(ApiError::Reportable(finding)) if !depends_on_values(&finding) => Some(*finding),
+            Err(ApiError::Reportable(refusal)) if !depends_on_values(&refusal.finding) => Some(*refusal),
             _ => None,
         }
     }

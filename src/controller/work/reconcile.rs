@@ -11,6 +11,7 @@ use super::opening::opening_of;
 use super::reader::kms_key;
 use super::reconciler::{Finished, LiveRead, Outcome, Reconciler, Snapshot, Step, next_retry};
 use crate::api::{Finding, NotRestored, Reason};
+use crate::controller::act::api_error::Refusal;
 use crate::controller::decide::cures::Blocked;
 use crate::controller::decide::damping::Admission;
 use crate::controller::decide::desired::Desired;
@@ -100,14 +101,14 @@ impl Reconciler<'_> {
             match self.read_secret().await {
                 Step::Replan => {}
                 Step::Finished(finished) => return finished,
-                Step::Unread(finding) => return self.report_unread(finding).await,
+                Step::Unread(refusal) => return self.report_unread(refusal).await,
             }
         }
         for _ in 0..MAX_ROUNDS {
             match self.round().await {
                 Step::Replan => {}
                 Step::Finished(finished) => return finished,
-                Step::Unread(finding) => return self.report_unread(finding).await,
+                Step::Unread(refusal) => return self.report_unread(refusal).await,
             }
         }
         self.report_contended().await
@@ -358,7 +359,12 @@ impl Reconciler<'_> {
     }
 
     /// Records a failed attempt, reports it and schedules the retry.
-    pub(in crate::controller) async fn fail(&mut self, snapshot: &Snapshot, finding: Finding) -> Step {
+    pub(in crate::controller) async fn fail(
+        &mut self,
+        snapshot: &Snapshot,
+        refusal: impl Into<Refusal>,
+    ) -> Step {
+        let Refusal { finding, retry_after } = refusal.into();
         let timings = &self.context.timings;
         let retry = if self.state.is_rejected_for_values(&finding) {
             (timings.rejected_min, timings.rejected_max)
@@ -366,9 +372,12 @@ impl Reconciler<'_> {
             (timings.retry_min, timings.retry_max)
         };
         let blocked = Blocked::new(finding.reason(), snapshot.wrap_keys());
-        let due = self
+        let mut due = self
             .state
             .failed(finding.clone(), blocked, self.last_cure, now(), retry);
+        if let Some(wait) = retry_after {
+            due = self.state.not_before(now() + wait).unwrap_or(due);
+        }
         self.state.failed_secret.clone_from(&snapshot.secret);
         self.report_failure(snapshot, finding, Outcome::Failed, due).await
     }

@@ -7,6 +7,7 @@ use super::clock::now;
 use super::context::Context;
 use super::opener::Opening;
 use crate::api::{Finding, Reason};
+use crate::controller::act::api_error::Refusal;
 use crate::controller::backoff::Backoff;
 use crate::controller::decide::desired::Desired;
 use crate::controller::decide::object_state::ObjectState;
@@ -125,7 +126,7 @@ pub(in crate::controller) enum Step {
     Replan,
     Finished(Finished),
     /// A live read was refused or failed: the current state is unknown.
-    Unread(Finding),
+    Unread(Refusal),
 }
 
 /// The observed state that one round is based on.

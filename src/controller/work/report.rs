@@ -104,13 +104,17 @@ impl Reconciler<'_> {
     }
 
     async fn status_failed(&mut self, error: ApiError, reason: Reason, requeue_at: Option<Instant>) -> Step {
+        let mut requested = None;
         let cause = match error {
             ApiError::Conflict => return self.read_object().await,
             ApiError::NotFound | ApiError::NamespaceTerminating | ApiError::NotWriter => {
                 return Step::Finished(Finished::silently(Outcome::Terminating));
             }
             ApiError::ImmutableField(_) => None,
-            ApiError::Reportable(finding) => Some(finding.reason()),
+            ApiError::Reportable(refusal) => {
+                requested = refusal.retry_after;
+                Some(refusal.finding.reason())
+            }
         };
         let advice = if cause == Some(Reason::ApiForbidden) {
             ": the controller is not allowed to patch envelopesecrets/status; check its Role"
@@ -124,7 +128,10 @@ impl Reconciler<'_> {
             reason = cause.map_or("ImmutableField", Reason::as_str),
             "writing the status failed{advice}; retrying with backoff"
         );
-        let due = next_retry(&mut self.state.status_retries, &self.context.timings);
+        let mut due = next_retry(&mut self.state.status_retries, &self.context.timings);
+        if let Some(wait) = requested {
+            due = self.state.status_retries.not_before(now() + wait);
+        }
         Step::Finished(Finished {
             outcome: Outcome::StatusWriteFailed,
             reason: Some(reason),

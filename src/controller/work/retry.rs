@@ -3,17 +3,18 @@
 use super::clock::now;
 use super::reconciler::{Finished, Outcome, Reconciler, Snapshot, Step};
 use crate::api::{Finding, NotRestored};
+use crate::controller::act::api_error::Refusal;
 use crate::controller::decide::plan::SecretState;
 
 impl Reconciler<'_> {
     /// Reports a live read that was refused or failed, with what is known about the object.
-    pub(in crate::controller) async fn report_unread(&mut self, finding: Finding) -> Finished {
+    pub(in crate::controller) async fn report_unread(&mut self, refusal: Refusal) -> Finished {
         let (namespace, name) = (&*self.key.namespace, &*self.key.name);
-        tracing::warn!(namespace, name, reason = %finding.reason(), "a live read failed; retrying with backoff");
+        tracing::warn!(namespace, name, reason = %refusal.finding.reason(), "a live read failed; retrying with backoff");
         let Some(snapshot) = self.current_snapshot() else {
             return self.retry_later(Outcome::ReadFailed);
         };
-        match self.fail(&snapshot, finding).await {
+        match self.fail(&snapshot, refusal).await {
             Step::Finished(finished) => finished,
             // The object itself changed, or cannot be read either.
             Step::Replan | Step::Unread(_) => self.retry_later(Outcome::ReadFailed),

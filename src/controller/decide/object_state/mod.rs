@@ -199,6 +199,11 @@ impl ObjectState {
         due
     }
 
+    /// Delays the retry of the last failure to `at`, unless it is due later. Returns its time; `None` if there is no failure.
+    pub(in crate::controller) fn not_before(&mut self, at: Instant) -> Option<Instant> {
+        Some(self.failure.as_mut()?.backoff.not_before(at))
+    }
+
     /// Whether the API server refused the last attempt: opening the document again cannot cure that.
     pub(in crate::controller) fn was_refused(&self) -> bool {
         let failure = self.failure.as_ref();

@@ -78,6 +78,20 @@ fn failure_is_retried_later_but_new_generation_immediately() {
 }
 
 #[test]
+fn requested_wait_delays_the_retry() {
+    let now = Instant::now();
+    let mut state = ObjectState::default();
+    assert_eq!(state.not_before(now), None);
+    state.observe(&object("o-1", 1), now);
+    let due = fail(&mut state, throttled("Limit", "r-1"), now);
+    assert_eq!(state.not_before(now), Some(due), "it is due later");
+    let later = now + Duration::from_secs(30);
+    assert_eq!(state.not_before(later), Some(later));
+    let pending = state.pending_retry(&CureLog::default(), later - Duration::from_secs(1));
+    assert_eq!(pending.map(|(_, due)| due), Some(later));
+}
+
+#[test]
 fn change_during_an_attempt_cures_its_failure() {
     let now = Instant::now();
     let mut state = ObjectState::default();
