@@ -326,7 +326,6 @@ impl Reconciler<'_> {
         let due = since + self.context.timings.progressing;
         let Some(key) = request.keys.first().filter(|_| due <= now()) else {
             return Step::Finished(Finished {
-                reason: Some(Reason::Progressing),
                 requeue_at: Some(due),
                 ..Finished::silently(Outcome::Opening)
             });
