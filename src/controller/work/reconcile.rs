@@ -297,10 +297,20 @@ impl Reconciler<'_> {
         if let Some(step) = self.damp(&snapshot, cause).await {
             return step;
         }
-        if !self.state.is_attempting()
-            && let Some(step) = self.probe(&snapshot, cause).await
-        {
-            return step;
+        if !self.state.is_attempting() {
+            if let Some(step) = self.probe(&snapshot, cause).await {
+                return step;
+            }
+            let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*snapshot.object.uid);
+            let (generation, cause) = (snapshot.object.generation, cause.as_str());
+            tracing::debug!(
+                namespace,
+                name,
+                uid,
+                generation,
+                cause,
+                "the document is to be opened"
+            );
         }
         self.state.attempt(self.last_cure);
         match self.context.broker.ask(&request) {
