@@ -150,7 +150,7 @@ impl Reconciler<'_> {
     }
 
     /// Logs a new failure and sends its event. A success is announced where the Secret is written.
-    fn announce_failure(&self, snapshot: &Snapshot, finding: &Finding, status: &EnvelopeSecretStatus) {
+    fn announce_failure(&mut self, snapshot: &Snapshot, finding: &Finding, status: &EnvelopeSecretStatus) {
         // Waiting is not a failure, and thousands of objects may wait at the same time.
         if finding.verdict() == Verdict::Ready || finding.reason() == Reason::Progressing {
             return;
@@ -163,12 +163,17 @@ impl Reconciler<'_> {
         let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*snapshot.object.uid);
         let (generation, kms_key) = (snapshot.object.generation, status.kms_key.as_deref());
         let request_id = request_id(finding);
-        tracing::warn!(namespace, name, uid, generation, reason = %finding.reason(), kms_key, request_id, "{message}");
+        let reason = finding.reason();
+        if self.state.admits_log(now(), &self.context.timings.damping) {
+            tracing::warn!(namespace, name, uid, generation, %reason, kms_key, request_id, "{message}");
+        } else {
+            tracing::debug!(namespace, name, uid, generation, %reason, kms_key, request_id, "{message}");
+        }
         self.send_event(snapshot, finding.reason(), true, message);
     }
 
     /// Sends the event that reconciliation was suspended or resumed.
-    pub(in crate::controller) fn announce_suspension(&self, snapshot: &Snapshot, suspended: bool) {
+    pub(in crate::controller) fn announce_suspension(&mut self, snapshot: &Snapshot, suspended: bool) {
         let (reason, note) = if suspended {
             let note = "the annotation envelope-secrets.io/suspend freezes the secret and this status";
             (Reason::Suspended, note)
@@ -176,7 +181,11 @@ impl Reconciler<'_> {
             (Reason::Resumed, "the secret is reconciled again")
         };
         let (namespace, name, uid) = (&*self.key.namespace, &*self.key.name, &*snapshot.object.uid);
-        tracing::info!(namespace, name, uid, %reason, "{note}");
+        if self.state.admits_log(now(), &self.context.timings.damping) {
+            tracing::info!(namespace, name, uid, %reason, "{note}");
+        } else {
+            tracing::debug!(namespace, name, uid, %reason, "{note}");
+        }
         self.send_event(snapshot, reason, false, note.to_owned());
     }
 

@@ -9,6 +9,7 @@ use kube::api::{ListParams, Patch, PatchParams};
 use serde_json::json;
 
 use super::lifecycle::event;
+use crate::support::canary::logged;
 use crate::support::controller::{TestNamespace, condition, message};
 use crate::support::crd::plane_with_crd;
 
@@ -174,5 +175,7 @@ async fn object_that_changes_all_the_time_sends_a_bounded_number_of_events() {
         .filter(|event| event.reason.as_deref() == Some("InvalidDocument"))
         .count();
     assert_eq!(noisy, 25);
+    let warnings = logged(&[&place.namespace, "InvalidDocument", "WARN"]).len();
+    assert!((5..20).contains(&warnings), "{warnings} warnings about 40 errors");
     place.finish(running).await;
 }

@@ -9,6 +9,7 @@ use kube::Api;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
+use crate::support::canary::logged;
 use crate::support::controller::{TestNamespace, condition, message, text_entries};
 use crate::support::sealing::{draft, object, string_map};
 use crate::support::wait_for;
@@ -239,6 +240,20 @@ async fn changed_spec_updates_the_secret() {
         json!(secret.metadata.resource_version)
     );
     event(&place, "SecretUpdated").await;
+    let reconciles = |label: &str| running.metric("envelope_secrets_reconcile_total", label);
+    assert!(reconciles("outcome=\"opening\"") > 0);
+    assert_eq!(
+        reconciles("reason=\"Progressing\""),
+        0,
+        "it did not wait for capacity"
+    );
+    for cause in ["New", "Changed"] {
+        let cause = format!("\"cause\":\"{cause}\"");
+        assert!(
+            !logged(&[&place.namespace, "DEBUG", &cause]).is_empty(),
+            "{cause}"
+        );
+    }
     place.finish(running).await;
 }
 

@@ -40,6 +40,8 @@ pub(in crate::controller) struct ObjectState {
     /// The value of the annotation `reconcile-at` that was handled last.
     pub(in crate::controller) handled_request: Option<Box<str>>,
     requests: Damping,
+    /// Log lines about changes that users cause.
+    announcements: Option<Box<Damping>>,
     /// Whether the object was suspended when it was last reconciled; `None` if it was not reconciled yet.
     suspended: Option<bool>,
     /// The generation that was last found applied.
@@ -132,6 +134,13 @@ impl ObjectState {
         self.foreign = None;
         self.heals.expedite();
         Request::Granted
+    }
+
+    /// Whether another change of the object may be logged at its own level. Otherwise a user who changes it all the time would
+    /// fill the log.
+    pub(in crate::controller) fn admits_log(&mut self, now: Instant, times: &DampingTimes) -> bool {
+        let announcements = self.announcements.get_or_insert_default();
+        announcements.request(now, times) == Admission::Granted
     }
 
     /// Records whether the object is suspended. Returns whether that has changed.

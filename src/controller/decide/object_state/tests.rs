@@ -178,6 +178,15 @@ fn suspension_is_a_change_only_after_the_first_reconcile() {
 }
 
 #[test]
+fn changes_all_the_time_are_logged_a_bounded_number_of_times() {
+    let (start, times) = (Instant::now(), DampingTimes::default());
+    let mut state = ObjectState::default();
+    let hour = (0..36_000).map(|tenth| start + Duration::from_millis(100) * tenth);
+    let logged = hour.filter(|now| state.admits_log(*now, &times)).count();
+    assert!((60..80).contains(&logged), "{logged}");
+}
+
+#[test]
 fn each_overdue_read_doubles_the_wait_for_the_watch() {
     for (reads, seconds) in [(0, 30), (1, 60), (2, 120), (4, 480), (5, 600), (40, 600)] {
         let state = ObjectState {
