@@ -170,7 +170,7 @@ impl Metrics {
             apply_to_secret: register(
                 r,
                 "apply_to_secret_seconds",
-                "Time from first observing a generation of an EnvelopeSecret to writing its Secret, in seconds",
+                "Time from the event of a new generation of an EnvelopeSecret to writing its Secret, in seconds",
                 DELIVERY.new_metric(),
             ),
             undecodable: register(
