@@ -2,6 +2,7 @@
 
 mod annotations;
 mod api;
+mod backup;
 mod broken;
 mod contended;
 mod drift;
