@@ -50,13 +50,13 @@ app.kubernetes.io/part-of: envelope-secrets
 {{/* The labels of an object: the chart's and commonLabels. Merged, because a repeated key is an error; the chart's take precedence. */}}
 {{- define "envelope-secrets.labels" -}}
 {{- $labels := include "envelope-secrets.chartLabels" . | fromYaml -}}
-{{- toYaml (merge $labels .Values.commonLabels) -}}
+{{- toYaml (merge $labels (default dict .Values.commonLabels)) -}}
 {{- end -}}
 
 {{/* The same, with more labels: a list of the root and a map. */}}
 {{- define "envelope-secrets.labelsWith" -}}
 {{- $labels := include "envelope-secrets.labels" (index . 0) | fromYaml -}}
-{{- toYaml (merge $labels (index . 1)) -}}
+{{- toYaml (merge $labels (default dict (index . 1))) -}}
 {{- end -}}
 
 {{- define "envelope-secrets.image" -}}

@@ -96,6 +96,23 @@ fn table(values: &str) -> Result<String> {
     Ok(format!("{}\n", out.trim_start()))
 }
 
+/// The path of each value, and of each map of values.
+pub(super) fn paths(values: &str) -> Result<Vec<Vec<String>>> {
+    let mut paths = Vec::new();
+    let mut path: Vec<(usize, String)> = Vec::new();
+    let lines: Vec<&str> = values.lines().collect();
+    for (number, line) in lines.iter().enumerate() {
+        if line.trim().is_empty() || line.trim_start().starts_with('#') {
+            continue;
+        }
+        let key = key(line, lines.get(number + 1).copied(), "")?;
+        path.retain(|(indent, _)| *indent < key.indent);
+        path.push((key.indent, key.name));
+        paths.push(path.iter().map(|(_, name)| name.clone()).collect());
+    }
+    Ok(paths)
+}
+
 /// Parses `name: value`. Only what values.yaml uses: maps in block style, and lists and scalars on one line.
 fn key(line: &str, next: Option<&str>, comment: &str) -> Result<Key> {
     let indent = line.len() - line.trim_start().len();
@@ -131,6 +148,13 @@ mod tests {
             "### First\n\n| value | default | meaning |\n|---|---|---|\n| `a` | `1` | About a. |\n| `b.c` | `\"\"` | About c \\| d. |\n\n\
              ### Second\n\n| value | default | meaning |\n|---|---|---|\n| `e.f` | `[]` | About e. |\n| `e.g` | `{}` | About e. |\n\n"
         );
+    }
+
+    #[test]
+    fn maps_and_their_values_have_paths() {
+        let paths = paths("# A.\na:\n  b: 1\n\n  c.d/e:\n    f: []\ng: {}\n").unwrap();
+        let joined: Vec<String> = paths.iter().map(|path| path.join(" ")).collect();
+        assert_eq!(joined, ["a", "a b", "a c.d/e", "a c.d/e f", "g"]);
     }
 
     #[test]

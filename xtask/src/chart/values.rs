@@ -1,11 +1,14 @@
 //! Values of the chart that must be accepted, and values that must be refused.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
-use super::support::{ALL_VALUES, CHART, KEYRING, Suite, contains, refusal, success};
-use crate::cluster::RELEASE;
+use super::{
+    readme::paths,
+    support::{ALL_VALUES, CHART, KEYRING, Suite, contains, refusal, success},
+};
+use crate::{cluster::RELEASE, run::root};
 
 pub(super) fn check(suite: &mut Suite) {
     // As tools do that know no values: `helm lint` ignores `fail`.
@@ -35,6 +38,91 @@ pub(super) fn check(suite: &mut Suite) {
             output.and_then(|output| refusal(&output, expected)),
         );
     }
+    let checked = empty_values(suite);
+    suite.record("each value can be empty, or is refused by the schema", checked);
+    let checked = flags_with_values(suite);
+    suite.record(
+        "extraArgs and extraEnv refuse every flag that has a value",
+        checked,
+    );
+}
+
+/// What a key without a value in a values file does, such as one whose lines are all commented out: Helm removes the default.
+fn empty_values(suite: &Suite) -> Result<()> {
+    let values = fs::read_to_string(root().join(CHART).join("values.yaml"))?;
+    let file = suite.work.join("empty.yaml");
+    let mut wrong = Vec::new();
+    for path in paths(&values)? {
+        let empty = path.iter().rev().fold(
+            serde_json::Value::Null,
+            |value, key| serde_json::json!({ key.as_str(): value }),
+        );
+        fs::write(&file, empty.to_string())?;
+        let file = file.display().to_string();
+        let arguments = [RELEASE, CHART, "--values", ALL_VALUES, "--values", &file];
+        let output = suite.helm("template", &arguments, &[])?;
+        let accepted = if output.status.success() {
+            rendered_without_gaps(&String::from_utf8_lossy(&output.stdout))
+        } else {
+            refusal(&output, "values don't meet the specifications of the schema")
+        };
+        if let Err(error) = accepted {
+            wrong.push(format!("{}: {error:#}", path.join(".")));
+        }
+    }
+    ensure!(wrong.is_empty(), "{}", wrong.join("\n"));
+    Ok(())
+}
+
+/// Fails if a value is missing in the middle of a text. A field without a value is fine: the API server uses its default.
+fn rendered_without_gaps(text: &str) -> Result<()> {
+    for gap in ["<nil>", "%!"] {
+        ensure!(!text.contains(gap), "the result contains {gap}");
+    }
+    for flag in flags(text) {
+        ensure!(!flag.ends_with(['=', ':']), "--{flag} has no value");
+    }
+    Ok(())
+}
+
+/// The flags in the lists of a manifest, without `--`.
+fn flags(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().filter_map(|line| {
+        line.trim_start()
+            .strip_prefix("- ")?
+            .trim_matches('"')
+            .strip_prefix("--")
+    })
+}
+
+/// A repeated flag is an error of the controller, and a variable beside its flag has no effect.
+fn flags_with_values(suite: &Suite) -> Result<()> {
+    let more = [
+        "extraArgs=null",
+        "tencent.credentials.mode=file",
+        "tencent.roleArn=qcs::cam::uin/1:roleName/x",
+        "tencent.externalId=e",
+        "tencent.site=internal",
+        "audiences={staging}",
+        "namespaces={one}",
+    ];
+    let show = ["--values", ALL_VALUES, "--show-only", "templates/deployment.yaml"];
+    let text = suite.render(&show, &more)?;
+    let flags: BTreeSet<&str> = flags(&text).filter_map(|flag| flag.split('=').next()).collect();
+    ensure!(flags.len() > 20, "only {flags:?}: is the text parsed correctly?");
+    for flag in flags {
+        let refused = |value: &str, path: &str| -> Result<()> {
+            let output = suite.helm("template", &[RELEASE, CHART], &[KEYRING, value])?;
+            refusal(&output, path).with_context(|| format!("--{flag}"))
+        };
+        refused(&format!("extraArgs={{--{flag}=x}}"), "/extraArgs/0")?;
+        let variable = flag.to_ascii_uppercase().replace('-', "_");
+        refused(
+            &format!("extraEnv[0].name=ENVELOPE_{variable}"),
+            "/extraEnv/0/name",
+        )?;
+    }
+    Ok(())
 }
 
 fn lint(suite: &Suite, values: &[&str]) -> Result<()> {
