@@ -35,8 +35,8 @@
 
 {{/* Never changes during the life of a release: a Deployment's selector is immutable. */}}
 {{- define "envelope-secrets.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "envelope-secrets.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "envelope-secrets.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "envelope-secrets.chartLabels" -}}
@@ -197,7 +197,7 @@ volumeMounts:
 - name: {{ $variable }}
   valueFrom:
     secretKeyRef:
-      name: {{ $credentials }}
+      name: {{ $credentials | quote }}
       key: {{ $entry }}
       {{- if eq $entry "token" }}
       optional: true
@@ -237,16 +237,16 @@ volumeMounts:
 {{- if $keyring }}
 - name: keyring
   secret:
-    secretName: {{ $keyring }}
+    secretName: {{ $keyring | quote }}
     defaultMode: 0400
     items:
-    - key: {{ .Values.keyring.key }}
-      path: {{ .Values.keyring.key }}
+    - key: {{ .Values.keyring.key | quote }}
+      path: {{ .Values.keyring.key | quote }}
 {{- end }}
 {{- if and $credentials (eq $mode "file") }}
 - name: tencent
   secret:
-    secretName: {{ $credentials }}
+    secretName: {{ $credentials | quote }}
     defaultMode: 0400
 {{- end }}
 {{- with .Values.extraVolumes }}

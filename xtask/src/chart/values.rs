@@ -185,8 +185,8 @@ const ACCEPTED: &[(&str, &[&str], &[&str])] = &[
         &[KEYRING, "namespaces={one,two}"],
         &[
             "\"--namespaces=one,two\"",
-            "namespace: one\n",
-            "namespace: two\n",
+            "namespace: \"one\"\n",
+            "namespace: \"two\"\n",
             "!kind: ClusterRoleBinding",
         ],
     ),
@@ -238,7 +238,7 @@ const ACCEPTED: &[(&str, &[&str], &[&str])] = &[
             "metrics.service.enabled=false",
         ],
         &[
-            "serviceAccountName: default\n",
+            "serviceAccountName: \"default\"\n",
             "!kind: CustomResourceDefinition",
             "!kind: ClusterRole",
             "!kind: ServiceAccount\nmetadata",
