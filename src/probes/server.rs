@@ -257,12 +257,12 @@ mod tests {
             tls: None,
             closing: CancellationToken::new(),
         };
-        let served = tokio::spawn(handler.serve(server));
+        let task = tokio::spawn(handler.serve(server));
         client
             .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
             .await
             .expect("sent");
-        let closed = tokio::time::timeout(Duration::from_mins(10), served).await;
+        let closed = tokio::time::timeout(Duration::from_mins(10), task).await;
         closed.expect("still open").expect("no panic");
     }
 

@@ -22,10 +22,12 @@ fn controller(shell: &Shell, args: &[&str], environment: &[(&str, &str)]) -> Ran
 
 #[test]
 fn metrics_over_tls_need_both_files_and_authentication_needs_tls() {
+    // Arguments, variables, and a text of the error.
+    type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], &'a str);
     let shell = Shell::new();
     shell.write("cert", "not a certificate");
     let key = [("ENVELOPE_METRICS_TLS_KEY", "absent")];
-    let cases: [(&[&str], &[(&str, &str)], &str); 7] = [
+    let cases: [Case<'_>; 7] = [
         (
             &["--metrics-tls-cert=cert"],
             &[],
