@@ -115,6 +115,24 @@ projected:
           fieldPath: metadata.namespace
 {{- end -}}
 
+{{/* Where the pods of hooks run and how they reach others, as the controller's. */}}
+{{- define "envelope-secrets.hookPod" -}}
+{{- range $field := list "imagePullSecrets" "priorityClassName" "nodeSelector" "tolerations" "affinity" "dnsPolicy" "dnsConfig" "hostAliases" }}
+{{- with index $.Values $field }}
+{{ dict $field . | toYaml }}
+{{- end }}
+{{- end }}
+{{- with .Values.podSecurityContext }}
+{{ dict "securityContext" . | toYaml }}
+{{- end }}
+{{- end -}}
+
+{{/* The name of the metrics Service, which must begin with a letter, unlike other names. */}}
+{{- define "envelope-secrets.serviceName" -}}
+{{- $name := include "envelope-secrets.fullname" . -}}
+{{- regexMatch "^[0-9]" $name | ternary (printf "metrics-%s" $name) (printf "%s-metrics" $name) -}}
+{{- end -}}
+
 {{- define "envelope-secrets.keyringHook" -}}
 helm.sh/hook: pre-install,pre-upgrade
 helm.sh/hook-weight: {{ . | quote }}
