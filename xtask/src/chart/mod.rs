@@ -31,7 +31,10 @@ const CHECKS: &[fn(&mut Suite) -> Result<()>] = &[
         Ok(())
     },
     tools::check,
-    package::check,
+    |suite| {
+        package::check(suite);
+        Ok(())
+    },
     helm3::check,
     lifecycle::check,
     tools::check_hooks,
