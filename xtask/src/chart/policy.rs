@@ -1,4 +1,4 @@
-//! The NetworkPolicy, enforced: kube-network-policies decides about real packets of a real controller. Its pod is a network namespace, and
+//! The network policy, enforced: kube-network-policies decides about real packets of a real controller. Its pod is a network namespace, and
 //! an object that says so; no kubelet runs.
 //!
 //! ```text

@@ -45,7 +45,7 @@ pub enum Tool {
     HelmUnittest,
     /// Validates objects with the schemas of a Kubernetes version.
     Kubeconform,
-    /// Enforces NetworkPolicies.
+    /// Enforces network policies.
     KubeNetworkPolicies,
     /// Prometheus's tests of alerts.
     Promtool,
