@@ -112,13 +112,7 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
         states: Mutex::new(HashMap::new()),
     });
 
-    let queueing = Arc::downgrade(&context);
-    let queue: Arc<dyn Fn(ObjectKey) + Send + Sync> = Arc::new(move |key| {
-        if let Some(context) = queueing.upgrade() {
-            context.queue.add(key);
-        }
-    });
-    context.stores.on_news(&queue);
+    queue_news(&context);
 
     // Every task runs until `shutdown`. One that exits earlier makes the liveness probe fail.
     let mut tasks = JoinSet::new();
@@ -178,6 +172,17 @@ pub async fn run(setup: Setup, timings: Timings, shutdown: CancellationToken) ->
     finish_events(&events, &events_sent, deadline).await;
     tasks.shutdown().await;
     Ok(())
+}
+
+/// Queues the objects of the events that the stores receive.
+fn queue_news(context: &Arc<Context>) {
+    let queueing = Arc::downgrade(context);
+    let queue: Arc<dyn Fn(ObjectKey) + Send + Sync> = Arc::new(move |key| {
+        if let Some(context) = queueing.upgrade() {
+            context.queue.add(key);
+        }
+    });
+    context.stores.on_news(&queue);
 }
 
 /// Creates the client in a thread of its own: the plug-in for credentials that a kubeconfig names may block.

@@ -172,6 +172,10 @@ impl LiveRead {
 }
 
 /// One reconcile of one object.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent facts, not states of one machine"
+)]
 pub(in crate::controller) struct Reconciler<'a> {
     pub(in crate::controller) context: &'a Context,
     pub(in crate::controller) cache: &'a NamespaceCache,

@@ -263,7 +263,9 @@ fn further_calls_of_openings_delay_another_namespace_by_less_than_a_second() {
             .extract_if(.., |(_, left)| *left == 0)
             .map(|(request, _)| request)
             .collect();
-        done.iter().for_each(|request| fixture.finish(request));
+        for request in &done {
+            fixture.finish(request);
+        }
         while let Next::Start(request, _, _) = fixture.core.next(&fixture.slots, now) {
             if let Some(asked) = asked.filter(|_| &*request.object.namespace == "small") {
                 let delay = now - asked;

@@ -308,8 +308,8 @@ async fn corrected_clock_is_left_to_the_caller_that_makes_every_attempt() {
     let directory = tempfile::tempdir().unwrap();
     let key = KeyUri::parse(&emulator.key_uri()).unwrap();
     let context = draft("prod", "db", &[]).check().unwrap().binding().context();
-    let sealer = configured(&emulator, directory.path(), Caller::CommandLine);
-    let sealed = sealer.generate_data_key(&key, &context).await.unwrap();
+    let command_line = configured(&emulator, directory.path(), Caller::CommandLine);
+    let sealed = command_line.generate_data_key(&key, &context).await.unwrap();
     emulator.order(Command::Clock { ahead: 3600 }).unwrap();
     for (caller, attempts) in [(Caller::CommandLine, 2), (Caller::Controller, 1)] {
         let kms = configured(&emulator, directory.path(), caller);
