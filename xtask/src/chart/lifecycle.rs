@@ -25,6 +25,7 @@ const STEPS: &[Step] = &[
         "the strategy changes in both directions, by an upgrade and by a rollback",
         strategy_changed,
     ),
+    ("the CRD stays when it leaves the release, and returns", crd_apart),
     ("a failed upgrade rolls back", failed_upgrade),
     ("a second release cannot own the CRD", second_release),
     (
@@ -164,6 +165,39 @@ fn strategy_changed(suite: &Suite) -> Result<()> {
         let found = suite.kubectl(&["get", "deployment", RELEASE, "-n", RELEASE, "-o", strategy])?;
         ensure!(found == "{\"type\":\"Recreate\"}", "the strategy is {found}");
         Ok(())
+    })
+}
+
+/// As docs/upgrade.md describes it for a release that changes the CRD, with an image that the release keeps.
+fn crd_apart(suite: &Suite) -> Result<()> {
+    let digest = format!("image.digest=sha256:{}", "0".repeat(64));
+    let image = || {
+        let image = "jsonpath={.spec.template.spec.containers[0].image}";
+        suite.kubectl(&["get", "deployment", RELEASE, "-n", RELEASE, "-o", image])
+    };
+    let upgrade = |arguments: &[&str], values: &[&str]| {
+        let arguments = [&[RELEASE, CHART, "--reset-then-reuse-values"], arguments].concat();
+        helm(suite, "upgrade", &arguments, values)
+    };
+    unchanged(suite, || {
+        helm(suite, "upgrade", &[RELEASE, CHART], &[KEYRING, &digest])?;
+        ensure!(image()?.contains("@sha256:0"), "the digest is not used");
+        suite.shell("envelope crd | kubectl apply --server-side --force-conflicts -f -")?;
+        upgrade(
+            &[],
+            &["crds.enabled=false,crds.keep=true", "image.tag=,image.digest="],
+        )?;
+        let found = image()?;
+        ensure!(!found.contains('@'), "the old image: {found}");
+        upgrade(&["--force-conflicts"], &["crds.enabled=true"])?;
+        let keep = suite.kubectl(&["get", CRD, "-o", "jsonpath={.metadata.annotations}"])?;
+        ensure!(keep.contains("\"helm.sh/resource-policy\":\"keep\""), "{keep}");
+        let values = ["crds.enabled=false", "crds.keep=false"];
+        let arguments = [RELEASE, CHART, "--reset-then-reuse-values"];
+        refusal(
+            &suite.helm("upgrade", &arguments, &values)?,
+            "would delete the CRD",
+        )
     })
 }
 

@@ -55,7 +55,17 @@ pub(super) fn check_hooks(suite: &mut Suite) -> Result<()> {
     for template in templates {
         arguments.extend(["--show-only", template]);
     }
-    let hooks = suite.render(&arguments, &["keyring.generate=true"])?;
+    // The longest name that the chart accepts.
+    let longest = format!("fullnameOverride={}", "a".repeat(50));
+    let hooks = suite.render(
+        &arguments,
+        &[
+            "keyring.generate=true",
+            &longest,
+            "serviceAccount.create=false",
+            "serviceAccount.name=envelope-secrets",
+        ],
+    )?;
     ensure!(
         hooks.contains("kind: Job") && hooks.contains("kind: Pod"),
         "no hooks: {hooks}"
@@ -64,7 +74,7 @@ pub(super) fn check_hooks(suite: &mut Suite) -> Result<()> {
     suite.kubectl(&[
         "create",
         "serviceaccount",
-        "envelope-secrets-create-keyring",
+        &format!("{}-create-keyring", "a".repeat(47)),
         "-n",
         RELEASE,
     ])?;

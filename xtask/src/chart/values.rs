@@ -38,6 +38,8 @@ pub(super) fn check(suite: &mut Suite) {
             output.and_then(|output| refusal(&output, expected)),
         );
     }
+    let checked = numeric_names(suite);
+    suite.record("server-side dry run with names that look like numbers", checked);
     let checked = empty_values(suite);
     suite.record("each value can be empty, or is refused with a message", checked);
     let checked = flags_with_values(suite);
@@ -45,6 +47,27 @@ pub(super) fn check(suite: &mut Suite) {
         "extraArgs and extraEnv refuse every flag that has a value",
         checked,
     );
+}
+
+fn numeric_names(suite: &Suite) -> Result<()> {
+    suite.kubectl(&["create", "namespace", "456"])?;
+    let file = suite.work.join("numbers.yaml");
+    let values = "keyring: {existingSecret: '789', key: '1'}\nnamespaces: ['456']\nnameOverride: '10'\n\
+                  tencent: {credentials: {existingSecret: '2'}}\n";
+    fs::write(&file, values)?;
+    let file = file.display().to_string();
+    let mut helm = suite.plane.command(&suite.helm);
+    helm.args([
+        "template",
+        "123",
+        CHART,
+        "--no-hooks",
+        "--namespace",
+        "456",
+        "--values",
+        &file,
+    ]);
+    dry_run(suite, &success(&helm.output()?)?)
 }
 
 /// What a key without a value in a values file does, such as one whose lines are all commented out: Helm removes the default.
