@@ -27,6 +27,7 @@ use support::Suite;
 /// The checks, in this order: those that render only, then those that change the cluster.
 const CHECKS: &[fn(&mut Suite) -> Result<()>] = &[
     |suite| {
+        tools::install_monitoring_crds(suite)?;
         values::check(suite);
         Ok(())
     },

@@ -14,6 +14,19 @@ use crate::{
     run::{profile_directory, root},
 };
 
+/// Installs the kinds of the Prometheus operator, for dry runs of objects of these kinds.
+pub(super) fn install_monitoring_crds(suite: &Suite) -> Result<()> {
+    let testkit = profile_directory()?.join("testkit");
+    let crds = checked_text(Command::new(testkit).arg("monitoring-crds"))?;
+    for kind in ["servicemonitors", "podmonitors", "prometheusrules"] {
+        let file = format!("{}/monitoring.coreos.com_{kind}.yaml", crds.trim());
+        suite.kubectl(&["apply", "--server-side", "-f", &file])?;
+        let crd = format!("crd/{kind}.monitoring.coreos.com");
+        suite.established(&crd)?;
+    }
+    Ok(())
+}
+
 pub(super) fn check(suite: &mut Suite) -> Result<()> {
     let tested = unit_tests();
     suite.record("helm-unittest", tested);
@@ -31,13 +44,6 @@ pub(super) fn check(suite: &mut Suite) -> Result<()> {
                 checked,
             );
         }
-    }
-    let crds = checked_text(Command::new(&testkit).arg("monitoring-crds"))?;
-    for kind in ["servicemonitors", "podmonitors", "prometheusrules"] {
-        let file = format!("{}/monitoring.coreos.com_{kind}.yaml", crds.trim());
-        suite.kubectl(&["apply", "--server-side", "-f", &file])?;
-        let crd = format!("crd/{kind}.monitoring.coreos.com");
-        suite.established(&crd)?;
     }
     let objects = suite.render(&["--no-hooks", "--values", ALL_VALUES], &[])?;
     let applied = dry_run(suite, &objects);
