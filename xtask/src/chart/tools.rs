@@ -76,6 +76,8 @@ pub(super) fn check_hooks(suite: &mut Suite) -> Result<()> {
         hooks.contains("kind: Job") && hooks.contains("kind: Pod"),
         "no hooks: {hooks}"
     );
+    // Admission resolves the class of a pod.
+    suite.kubectl(&["create", "priorityclass", "high", "--value=1"])?;
     // The Job's account is part of the hooks, and not stored by a dry run.
     suite.kubectl(&[
         "create",
