@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem;
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::envelope::encoding::to_hex;
 
@@ -15,7 +15,12 @@ pub const MIN_LEN: usize = 8;
 pub const MIN_LINE: usize = 16;
 /// After so many partial matches, a needle is searched for by an algorithm that is linear in every case.
 const MAX_ATTEMPTS: u32 = 64;
-const FILTER_BITS: u32 = 20;
+/// Bits of the filter for each needle, as a power of two: so few of its bits are set that it passes few other windows.
+const FILTER_BITS_PER_NEEDLE: u32 = 5;
+/// The least and the largest size of the filter, as powers of two, in bits: 8 KiB, 8 MiB.
+const FILTER_BITS: (u32, u32) = (16, 26);
+/// The size of the table in which windows are counted, as a power of two: 8 MiB.
+const COUNTED_BITS: u32 = 22;
 
 /// Of so many bytes of a needle, the window that fewest needles share identifies it.
 const MAX_ANCHOR: usize = 64;
@@ -26,8 +31,9 @@ pub(super) struct Needles {
     all: Vec<Needle>,
     /// The window of each needle and its index, sorted.
     anchors: Zeroizing<Vec<(u64, usize)>>,
-    /// One bit for the hash of each window.
+    /// One bit for the hash of each window, of so many bits.
     filter: Zeroizing<Vec<u64>>,
+    filter_bits: u32,
 }
 
 struct Needle {
@@ -132,27 +138,27 @@ impl Needles {
         self.all
             .sort_by(|a, b| a.bytes.cmp(&b.bytes).then(a.value.cmp(&b.value)));
         self.all.dedup_by(|a, b| a.bytes == b.bytes);
-        let mut shared: HashMap<u64, u32> = HashMap::new();
+        // Windows are counted by their hash: one that shares its hash with others only seems less rare.
+        let mut shared = vec![0_u16; 1 << COUNTED_BITS];
         for needle in &self.all {
             for (_, window) in windows(&needle.bytes) {
-                *shared.entry(window).or_default() += 1;
+                let count = &mut shared[hash(window, COUNTED_BITS)];
+                *count = count.saturating_add(1);
             }
         }
         for (index, needle) in self.all.iter_mut().enumerate() {
-            let rarest = windows(&needle.bytes).min_by_key(|(_, window)| shared[window]);
+            let rarest = windows(&needle.bytes).min_by_key(|(_, window)| shared[hash(*window, COUNTED_BITS)]);
             let (end, window) = rarest.unwrap_or_default();
             needle.anchor_end = end;
             self.anchors.push((window, index));
         }
         self.anchors.sort_unstable();
-        self.filter = Zeroizing::new(vec![0; 1 << (FILTER_BITS - 6)]);
+        let (least, largest) = FILTER_BITS;
+        self.filter_bits = (self.all.len().max(1).ilog2() + 1 + FILTER_BITS_PER_NEEDLE).clamp(least, largest);
+        self.filter = Zeroizing::new(vec![0; 1 << (self.filter_bits - 6)]);
         for (window, _) in self.anchors.iter() {
-            let bit = hash(*window);
+            let bit = hash(*window, self.filter_bits);
             self.filter[bit >> 6] |= 1 << (bit & 63);
-        }
-        // The keys are parts of values.
-        for (mut window, _) in shared.drain() {
-            window.zeroize();
         }
     }
 
@@ -161,7 +167,7 @@ impl Needles {
         let mut window = 0_u64;
         for (at, byte) in text.iter().enumerate() {
             window = window << 8 | u64::from(*byte);
-            let bit = hash(window);
+            let bit = hash(window, self.filter_bits);
             if self.filter[bit >> 6] & (1 << (bit & 63)) == 0 {
                 continue;
             }
@@ -208,9 +214,10 @@ fn window_of(bytes: &[u8]) -> u64 {
         .fold(0, |window, byte| window << 8 | u64::from(*byte))
 }
 
-fn hash(window: u64) -> usize {
+/// A number of so many bits.
+fn hash(window: u64, bits: u32) -> usize {
     // Fibonacci hashing: the high bits of a product depend on all bits.
-    let mixed = window.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - FILTER_BITS);
+    let mixed = window.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (64 - bits);
     usize::try_from(mixed).unwrap_or_default()
 }
 
