@@ -9,3 +9,4 @@ pub(in crate::controller) mod object_state;
 pub(in crate::controller) mod ownership;
 pub(in crate::controller) mod plan;
 pub(in crate::controller) mod status;
+pub(in crate::controller) mod waiting;

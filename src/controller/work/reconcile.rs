@@ -18,6 +18,7 @@ use crate::controller::decide::desired::Desired;
 use crate::controller::decide::object_state::{ForeignSecret, Request};
 use crate::controller::decide::plan::{self, Cause, Plan, View};
 use crate::controller::decide::status::{reported_finding, synced};
+use crate::controller::decide::waiting::report_at;
 use crate::controller::key::ObjectKey;
 use crate::controller::observe::object::Object;
 use crate::controller::observe::secret_facts::SecretFacts;
@@ -333,7 +334,9 @@ impl Reconciler<'_> {
 
     /// Finishes until the broker has answered. A request that has waited long is reported, once.
     async fn wait(&mut self, snapshot: &Snapshot, request: &OpenRequest, since: Instant) -> Step {
-        let due = since + self.context.timings.progressing;
+        let waiting = self.context.broker.waiting(&self.key.namespace);
+        let patience = self.context.timings.progressing;
+        let due = report_at(since, patience, &snapshot.object.uid, waiting);
         let Some(key) = request.keys.first().filter(|_| due <= now()) else {
             return Step::Finished(Finished {
                 requeue_at: Some(due),

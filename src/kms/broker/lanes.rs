@@ -130,6 +130,15 @@ impl Lanes {
         self.rings.iter().any(others)
     }
 
+    /// The number of waiting requests of a namespace.
+    pub(super) fn len_of(&self, namespace: &str) -> usize {
+        let lanes = self.rings.iter().filter_map(|ring| ring.lanes.get(namespace));
+        lanes
+            .flat_map(|lane| lane.groups.values())
+            .map(BTreeMap::len)
+            .sum()
+    }
+
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.index.len()

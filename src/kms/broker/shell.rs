@@ -72,6 +72,11 @@ impl<R: Send + 'static> Broker<R> {
         lock(&self.0.core).cache.clear();
     }
 
+    /// The number of requests of a namespace that wait.
+    pub fn waiting(&self, namespace: &str) -> usize {
+        lock(&self.0.core).table.waiting_of(namespace)
+    }
+
     /// Returns the current state for gauges.
     pub fn gauges(&self) -> Gauges {
         let mut core = lock(&self.0.core);

@@ -226,6 +226,11 @@ impl<A> Table<A> {
         self.states.len() - self.states.values().filter(answered).count()
     }
 
+    /// The number of requests of a namespace that wait.
+    pub(super) fn waiting_of(&self, namespace: &str) -> usize {
+        self.lanes.len_of(namespace)
+    }
+
     /// The number of requests that wait.
     #[cfg(test)]
     pub(super) fn waiting(&self) -> usize {
