@@ -36,7 +36,10 @@ impl Reconciler<'_> {
                 None => return Step::Replan,
             },
             _ => match self.write_secret(&snapshot, &desired, cause, opened).await {
-                Ok(facts) => facts,
+                Ok(facts) => {
+                    self.write_conflicted = false;
+                    facts
+                }
                 Err(error) => return self.write_failed(&snapshot, error, opening).await,
             },
         };
@@ -134,9 +137,11 @@ impl Reconciler<'_> {
                     self.opening = Some(opening);
                     return self.remove_obsolete_owners(snapshot).await;
                 }
+                drop(opening);
                 return self.fail(snapshot, *refusal).await;
             }
         };
+        drop(opening);
         self.fail(snapshot, finding).await
     }
 
@@ -153,6 +158,8 @@ impl Reconciler<'_> {
         {
             return self.fail(snapshot, *refusal).await;
         }
+        // Without the patch, or after a refused one, the Secret has changed.
+        self.write_conflicted = true;
         self.read_secret().await
     }
 

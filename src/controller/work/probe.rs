@@ -64,20 +64,25 @@ impl Reconciler<'_> {
             return self.replan_with(opening).await;
         };
         if !is_exclusive(meta, &snapshot.object.uid) {
+            drop(opening);
             let rejection = Rejection::TypeChange(self.key.name.to_string());
             return self.fail(snapshot, Finding::SecretRejected { rejection }).await;
         }
         // A Secret that could not be created again must not be deleted.
         if let Some(refusal) = self.refusal_of_new_secret(snapshot, &opening).await {
+            drop(opening);
             return self.fail(snapshot, refusal).await;
         }
         match self.context.writer.delete_secret(self.key, uid, version).await {
             Ok(()) | Err(ApiError::NotFound) => self.recreated = true,
-            Err(ApiError::Conflict | ApiError::ImmutableField(_)) => {}
+            Err(ApiError::Conflict | ApiError::ImmutableField(_)) => self.write_conflicted = true,
             Err(ApiError::NamespaceTerminating | ApiError::NotWriter) => {
                 return Step::Finished(Finished::silently(Outcome::Terminating));
             }
-            Err(ApiError::Reportable(refusal)) => return self.fail(snapshot, *refusal).await,
+            Err(ApiError::Reportable(refusal)) => {
+                drop(opening);
+                return self.fail(snapshot, *refusal).await;
+            }
         }
         self.replan_with(opening).await
     }

@@ -45,8 +45,9 @@ pub(in crate::controller) async fn follow_breakers(context: Arc<Context>) {
             "KMS keys can be reached again; retrying what failed without them"
         );
         retry(&context, &Cure::Reached(keys)).await;
-        // Breakers that close in quick succession are one change.
-        tokio::time::sleep(context.timings.cure_spread / 100).await;
+        // Breakers that close in quick succession are one change, and documents that provoke faults of the KMS, so that its
+        // breaker opens and closes, are not retried more often than this.
+        tokio::time::sleep(context.timings.breaker_max).await;
     }
 }
 

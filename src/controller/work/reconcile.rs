@@ -16,7 +16,7 @@ use crate::controller::decide::cures::Blocked;
 use crate::controller::decide::damping::Admission;
 use crate::controller::decide::desired::Desired;
 use crate::controller::decide::object_state::{ForeignSecret, Request};
-use crate::controller::decide::plan::{self, Cause, Plan, View};
+use crate::controller::decide::plan::{self, Cause, Plan, SecretState, View};
 use crate::controller::decide::status::{reported_finding, synced};
 use crate::controller::decide::waiting::report_at;
 use crate::controller::key::ObjectKey;
@@ -69,13 +69,15 @@ pub(in crate::controller) async fn reconcile(
     context.broker.release(&name_of(key), ticket, withdraw);
     let (request_due, object_gone) = (reconciler.request_due, reconciler.object_gone);
     drop(reconciler);
-    // A cure that was recorded meanwhile did not find this state among the others.
+    // A cure that was recorded meanwhile did not find this state among the others. Nor did one that was recorded before this
+    // reconcile, if the attempt that failed now had begun before it.
+    let failed = finished.outcome == Outcome::Failed;
     let cured_meanwhile = {
         let states = context.states();
         let cures = context.cures();
         let state = states
             .get(key)
-            .filter(|_| !object_gone && cures.last() > last_cure);
+            .filter(|_| !object_gone && (failed || cures.last() > last_cure));
         state.filter(|state| state.is_cured(&cures)).map(|_| now())
     };
     let reason = finished.reason.map_or("", Reason::as_str);
@@ -185,7 +187,11 @@ impl Reconciler<'_> {
     ) -> Snapshot {
         let document = self.context.reader.check(self.key, &object);
         let desired = document.map(|document| Desired::of(&object, document));
-        let secret_state = plan::secret_state(&object, secret.as_deref(), desired.as_ref().ok());
+        let secret_state = match plan::secret_state(&object, secret.as_deref(), desired.as_ref().ok()) {
+            // It was found edited and is not restored yet. The user who did that can also have written its managedFields.
+            SecretState::Intact if self.state.heals.is_pending() => SecretState::Drifted,
+            state => state,
+        };
         Snapshot {
             object,
             secret,
@@ -197,7 +203,6 @@ impl Reconciler<'_> {
     /// Reports that the Secret is intact under another resourceVersion.
     async fn restamp(&mut self, mut snapshot: Snapshot) -> Step {
         if self.state.heals.is_pending() {
-            // The Secret was found edited. The user who did that can also have written its managedFields.
             return self.open(snapshot, Cause::Edited).await;
         }
         let (Some(secret), Some(mut applied)) = (&snapshot.secret, snapshot.object.status.applied()) else {
@@ -337,9 +342,12 @@ impl Reconciler<'_> {
         let waiting = self.context.broker.waiting(&self.key.namespace);
         let patience = self.context.timings.progressing;
         let due = report_at(since, patience, &snapshot.object.uid, waiting);
-        let Some(key) = request.keys.first().filter(|_| due <= now()) else {
+        let now = now();
+        let Some(key) = request.keys.first().filter(|_| due <= now) else {
+            // Asking again moves the request to the first class, long before it is reported if many wait.
+            let ask_again = Some(since + patience).filter(|at| *at > now);
             return Step::Finished(Finished {
-                requeue_at: Some(due),
+                requeue_at: Some(ask_again.unwrap_or(due)),
                 ..Finished::silently(Outcome::Opening)
             });
         };

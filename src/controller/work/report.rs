@@ -27,6 +27,8 @@ impl Reconciler<'_> {
         outcome: Outcome,
         requeue_at: Option<Instant>,
     ) -> Step {
+        // The plaintext is not needed for the status, nor is its slot, which others may wait for.
+        self.opening = None;
         let object = &snapshot.object;
         let finished = |outcome| {
             Step::Finished(Finished {

@@ -47,10 +47,12 @@ impl Reconciler<'_> {
         }
     }
 
-    /// Returns what is known now; `None` if the object is not known to exist.
+    /// Returns what is known now; `None` if there is no object whose status may be written.
     fn current_snapshot(&mut self) -> Option<Snapshot> {
         let observed = self.cache.observe(self.key, now().into());
-        let mut object = observed.object?;
+        let mut object = observed
+            .object
+            .filter(|object| !object.deleting && !object.wishes.suspended)?;
         self.state.observe(&object, self.queued_at);
         self.state.overlay(&mut object);
         let secret = observed.secret.or_else(|| self.live_read.unwatched().cloned());

@@ -52,6 +52,8 @@ struct Ring {
 #[derive(Default)]
 struct Lane {
     groups: BTreeMap<Group, BTreeMap<u64, Request>>,
+    /// The number of requests in all groups, of which one namespace may have as many as documents.
+    len: usize,
     /// The group after which the examination continues, if a turn does not examine all.
     cursor: Option<Group>,
 }
@@ -99,6 +101,7 @@ impl Lanes {
             Lane::default()
         });
         lane.groups.entry(group).or_default().insert(age, request);
+        lane.len += 1;
     }
 
     /// Removes the waiting request of an object. Returns it with its age.
@@ -133,10 +136,7 @@ impl Lanes {
     /// The number of waiting requests of a namespace.
     pub(super) fn len_of(&self, namespace: &str) -> usize {
         let lanes = self.rings.iter().filter_map(|ring| ring.lanes.get(namespace));
-        lanes
-            .flat_map(|lane| lane.groups.values())
-            .map(BTreeMap::len)
-            .sum()
+        lanes.map(|lane| lane.len).sum()
     }
 
     #[cfg(test)]
@@ -205,6 +205,7 @@ impl Lane {
     fn remove(&mut self, group: &Group, age: u64) -> Option<Request> {
         let requests = self.groups.get_mut(group)?;
         let request = requests.remove(&age);
+        self.len -= usize::from(request.is_some());
         if requests.is_empty() {
             self.groups.remove(group);
         }
@@ -225,6 +226,28 @@ mod tests {
     fn next(lanes: &mut Lanes) -> Option<String> {
         let picked = lanes.pick(|_| true, |_, _| true)?;
         Some(format!("{:?}", picked.object))
+    }
+
+    #[test]
+    fn waiting_requests_of_a_namespace_are_counted() {
+        let mut lanes = Lanes::new();
+        for (namespace, name) in [("a", "1"), ("a", "2"), ("a", "2"), ("b", "1")] {
+            add(&mut lanes, request(namespace, name, "u", 1), Hints::default());
+        }
+        let other = Request {
+            keys: [key("other")].into(),
+            class: Class::Drift,
+            ..request("a", "3", "u", 1)
+        };
+        add(&mut lanes, other, Hints::default());
+        assert_eq!(
+            (lanes.len_of("a"), lanes.len_of("b"), lanes.len_of("c")),
+            (3, 1, 0)
+        );
+        lanes.remove(&request("a", "1", "u", 1).object);
+        assert_eq!(lanes.len_of("a"), 2);
+        all(&mut lanes);
+        assert_eq!((lanes.len_of("a"), lanes.len_of("b")), (0, 0));
     }
 
     fn all(lanes: &mut Lanes) -> Vec<String> {

@@ -11,8 +11,8 @@ use super::lanes::{Group, Hints, Lanes};
 use super::request::{Class, ObjectName, Request};
 
 /// After this time, a request that is asked for again is served like one of the first class: two namespaces that keep
-/// creating objects would otherwise delay the other classes of all namespaces indefinitely. The controller asks again when
-/// it reports that an object has waited for 30 s.
+/// creating objects would otherwise delay the other classes of all namespaces indefinitely. The controller asks again
+/// after 30 s.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The requests of all objects. `A` is the answer.

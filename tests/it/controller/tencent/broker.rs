@@ -7,7 +7,7 @@ use envelope_secrets::controller::Timings;
 use envelope_secrets::kms::broker::BrokerSettings;
 use envelope_secrets::kms::{self, Caller, Configured, Kms, Settings};
 use futures::StreamExt as _;
-use kube::api::DeleteParams;
+use kube::api::{DeleteParams, Patch, PatchParams};
 use testkit::kms::Command;
 
 use super::*;
@@ -175,6 +175,40 @@ async fn outage_leaves_secret_and_ready_without_a_cache() {
     for index in 0..6 {
         cloud.ready(&format!("new{index}"), SECOND).await;
     }
+    cloud.place.finish(running).await;
+}
+
+// A user who can edit the Secret can also write its managedFields, so that it looks as if only its resourceVersion had changed.
+#[tokio::test(flavor = "multi_thread")]
+async fn edited_secret_with_forged_managed_fields_is_not_reported_as_synced_in_an_outage() {
+    let cloud = Cloud::new("forgedout").await;
+    let no_cache = BrokerSettings {
+        cached_data_keys: 0,
+        ..BrokerSettings::default()
+    };
+    let running = cloud.limited(&[&cloud.place.namespace], no_cache, timings());
+    cloud.place.apply(&cloud.sealed("db", FIRST).await).await;
+    cloud.ready("db", FIRST).await;
+    let written = cloud.place.secrets().get("db").await.unwrap();
+    let ours: Vec<_> = written.metadata.managed_fields.into_iter().flatten().collect();
+    let fault = Fault::new(Effect::Status { status: 503 }).action("Decrypt");
+    cloud.emulator.fault(fault);
+    let edit = async |change: serde_json::Value| {
+        let (secrets, by) = (cloud.place.secrets(), PatchParams::default());
+        secrets.patch("db", &by, &Patch::Merge(change)).await.unwrap();
+    };
+    edit(json!({"stringData": {"password": "edited"}})).await;
+    cloud.place.wait_for_reason("db", "SecretDrifted").await;
+    edit(json!({"metadata": {"managedFields": ours}})).await;
+    let before = cloud.decrypted();
+    until(LIMIT, "two more attempts", async || {
+        cloud.decrypted() >= before + 2
+    })
+    .await;
+    let object = cloud.place.objects().get("db").await.unwrap();
+    assert_eq!(condition(&object, "Ready").unwrap()["reason"], "SecretDrifted");
+    cloud.emulator.clear_faults();
+    cloud.ready("db", FIRST).await;
     cloud.place.finish(running).await;
 }
 
