@@ -23,7 +23,7 @@ const TESTS: &str = "tests/gitops";
 /// The modules with tests, the fastest first.
 const MODULES: &[&str] = &["kustomize", "argocd", "flux"];
 /// Flux's controllers: modules without tests, in directories of their names below that of Flux's tests.
-const CONTROLLERS: &[&str] = &["source-controller", "kustomize-controller"];
+const CONTROLLERS: &[&str] = &["source-controller", "kustomize-controller", "helm-controller"];
 
 pub(crate) fn gitops() -> Result<()> {
     check(&[Need::CCompiler, Need::ControlPlane, Need::Go, Need::Git])?;

@@ -54,10 +54,11 @@ func namespace(t *testing.T) string {
 	return name
 }
 
-// seal returns a sealed document as YAML.
-func seal(t *testing.T, namespace, name string, entries map[string]string) string {
+// seal returns a sealed document as YAML. The labels are YAML in flow style, without the braces.
+func seal(t *testing.T, namespace, name string, entries map[string]string, labels ...string) string {
 	t.Helper()
-	secret := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: %s}\ndata:\n", name, namespace)
+	secret := fmt.Sprintf("apiVersion: v1\nkind: Secret\nmetadata: {name: %s, namespace: %s, labels: {%s}}\ndata:\n",
+		name, namespace, strings.Join(labels, ", "))
 	for key, value := range entries {
 		secret += fmt.Sprintf("  %s: %s\n", key, base64.StdEncoding.EncodeToString([]byte(value)))
 	}
@@ -133,12 +134,12 @@ func (it repository) commit(files map[string]string) string {
 	return "main@sha1:" + it.git("rev-parse", "HEAD")
 }
 
-// start starts both controllers of Flux, which watch one namespace, until the end of the test.
-func start(t *testing.T, namespace string) {
+// start starts source-controller and another controller of Flux, which watch one namespace, until the end of the test.
+func start(t *testing.T, namespace, name string) {
 	t.Helper()
 	storage := address(t)
 	run(t, namespace, "source-controller", "--storage-path="+t.TempDir(), "--storage-addr="+storage, "--storage-adv-addr="+storage)
-	run(t, namespace, "kustomize-controller", "--requeue-dependency=1s")
+	run(t, namespace, name, "--requeue-dependency=1s")
 }
 
 func run(t *testing.T, namespace, name string, arguments ...string) {

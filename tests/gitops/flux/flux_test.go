@@ -12,18 +12,23 @@ const (
 	message = `{.status.conditions[?(@.type=="Ready")].reason}: {.status.conditions[?(@.type=="Ready")].message}`
 )
 
-// kustomizations are two layers: the sealed documents, and an application that needs them.
-func kustomizations(namespace, url string) string {
+// source is a GitRepository, as the start of a stream of YAML documents. Its credentials are a Secret.
+func source(namespace, url string) string {
 	return fmt.Sprintf(`apiVersion: source.toolkit.fluxcd.io/v1
 kind: GitRepository
-metadata: {name: app, namespace: %[1]s}
+metadata: {name: app, namespace: %s}
 spec:
   interval: 1s
-  url: %[2]s
+  url: %s
   ref: {branch: main}
   secretRef: {name: git}
 ---
-apiVersion: kustomize.toolkit.fluxcd.io/v1
+`, namespace, url)
+}
+
+// kustomizations are two layers: the sealed documents, and an application that needs them.
+func kustomizations(namespace, url string) string {
+	return source(namespace, url) + fmt.Sprintf(`apiVersion: kustomize.toolkit.fluxcd.io/v1
 kind: Kustomization
 metadata: {name: secrets, namespace: %[1]s}
 spec:
@@ -46,16 +51,34 @@ spec:
   sourceRef: {kind: GitRepository, name: app}
   dependsOn: [{name: secrets}]
   postBuild: {substituteFrom: [{kind: Secret, name: settings}]}
-`, namespace, url)
+`, namespace)
+}
+
+// release installs a chart from the repository, with values from a Secret.
+func release(namespace, url string) string {
+	return source(namespace, url) + fmt.Sprintf(`apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: app, namespace: %s}
+spec:
+  interval: 10m
+  chart: {spec: {chart: ./chart, sourceRef: {kind: GitRepository, name: app}}}
+  valuesFrom: [{kind: Secret, name: values, valuesKey: values.yaml}]
+  values: {database: {user: app}}
+`, namespace)
+}
+
+// credentials creates the Secret for the repository from a sealed document: Flux's own credentials can be one too.
+func credentials(t *testing.T, namespace, user, password string) {
+	t.Helper()
+	kubectl(t, seal(t, namespace, "git", map[string]string{"username": user, "password": password}), "apply", "--server-side", "-f", "-")
+	kubectl(t, "", "wait", "-n", namespace, "--for=condition=Ready", "--timeout=60s", "envelopesecret/git")
 }
 
 func TestFlux(t *testing.T) {
 	namespace := namespace(t)
-	start(t, namespace)
+	start(t, namespace, "kustomize-controller")
 	repository := serve(t, "git", "planted-flux-git")
-	// Flux's own credentials are a sealed document too.
-	kubectl(t, seal(t, namespace, "git", map[string]string{"username": "git", "password": "planted-flux-git"}), "apply", "--server-side", "-f", "-")
-	kubectl(t, "", "wait", "-n", namespace, "--for=condition=Ready", "--timeout=60s", "envelopesecret/git")
+	credentials(t, namespace, "git", "planted-flux-git")
 
 	db := seal(t, namespace, "db", map[string]string{"password": "planted-flux-1"})
 	revision := repository.commit(map[string]string{
@@ -122,8 +145,55 @@ func TestFlux(t *testing.T) {
 	}
 }
 
-// TestHelmValues reads `values.yaml` of a Secret that the controller created, as helm-controller's `valuesFrom` does: the entry is YAML that
-// is merged into the values. helm-controller itself is not tested: its module cannot be downloaded from the Go module proxy.
+// TestHelmRelease installs a chart with helm-controller, with `valuesFrom` a Secret that the controller creates.
+func TestHelmRelease(t *testing.T) {
+	namespace := namespace(t)
+	start(t, namespace, "helm-controller")
+	repository := serve(t, "git", "planted-flux-git")
+	credentials(t, namespace, "git", "planted-flux-git")
+	repository.commit(map[string]string{
+		"chart/Chart.yaml":  "apiVersion: v2\nname: app\nversion: 1.0.0\n",
+		"chart/values.yaml": "database: {user: none, password: none}\n",
+		"chart/templates/app.yaml": "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ .Release.Name }}}\n" +
+			"data: {login: {{ printf \"%s/%s\" .Values.database.user .Values.database.password | quote }}}\n",
+	})
+	kubectl(t, release(namespace, repository.url), "apply", "--server-side", "-f", "-")
+	apply := func(password string) {
+		// The label makes helm-controller watch the Secret.
+		values := map[string]string{"values.yaml": "database:\n  password: '" + password + "'\n"}
+		kubectl(t, seal(t, namespace, "values", values, "reconcile.fluxcd.io/watch: Enabled"), "apply", "--server-side", "-f", "-")
+	}
+	const login = "{.data.login}"
+
+	t.Log("without the Secret, nothing is installed")
+	until(t, namespace, "helmrelease/app", message, "ValuesError")
+
+	t.Log("the release becomes ready when the Secret exists, with the values merged")
+	apply(`planted: "flux" #1`)
+	until(t, namespace, "helmrelease/app", ready, "True")
+	if found := kubectl(t, "", "get", "configmap", "-n", namespace, "app", "-o", "jsonpath="+login); found != `app/planted: "flux" #1` {
+		t.Fatalf("the ConfigMap holds %q", found)
+	}
+
+	t.Log("a changed document propagates long before the interval ends")
+	apply("planted-flux-2")
+	until(t, namespace, "configmap/app", login, "app/planted-flux-2")
+	until(t, namespace, "helmrelease/app", ready, "True")
+
+	t.Log("a document that is sealed again with the same value, and a reconciliation, upgrade nothing")
+	const revision = "{.status.history[0].version}"
+	before := until(t, namespace, "helmrelease/app", revision, "2")
+	apply("planted-flux-2")
+	kubectl(t, "", "wait", "-n", namespace, "--for=condition=Ready", "--timeout=60s", "envelopesecret/values")
+	kubectl(t, "", "annotate", "-n", namespace, "helmrelease/app", "reconcile.fluxcd.io/requestedAt=again")
+	until(t, namespace, "helmrelease/app", "{.status.lastHandledReconcileAt}", "again")
+	until(t, namespace, "helmrelease/app", ready, "True")
+	if after := kubectl(t, "", "get", "-n", namespace, "helmrelease/app", "-o", "jsonpath="+revision); after != before {
+		t.Errorf("revision %s became %s", before, after)
+	}
+}
+
+// TestHelmValues passes `values.yaml` of a Secret that the controller created to Helm 4. helm-controller contains Helm 3.
 func TestHelmValues(t *testing.T) {
 	namespace := namespace(t)
 	directory := t.TempDir()

@@ -1,4 +1,4 @@
-// Tests with Flux's real source-controller and kustomize-controller, which are built from the modules in the directories below.
+// Tests with Flux's real source-controller, kustomize-controller and helm-controller, which are built from the modules in the directories below.
 module envelope-secrets.io/gitops/flux
 
 go 1.26.0
