@@ -135,7 +135,8 @@ func TestShippedPatchIsMergedIntoTheConfigMap(t *testing.T) {
 	kubectl(t, "", "patch", "configmap", "argocd-cm", "-n", namespace, "--patch-file", config+"argocd-cm.yaml")
 	patched := parse(t, kubectl(t, "", "get", "configmap", "argocd-cm", "-n", namespace, "-o", "json"))
 	data, _, err := unstructured.NestedStringMap(patched.Object, "data")
-	if err != nil || len(data) != 2 || data["resource.customizations.health.envelope-secrets.io_EnvelopeSecret"] != engine(t)[kind].HealthLua {
+	// Health check, actions, and the setting that was there.
+	if err != nil || len(data) != 3 || data["url"] == "" || data["resource.customizations.health.envelope-secrets.io_EnvelopeSecret"] != engine(t)[kind].HealthLua {
 		t.Errorf("%v (%v)", data, err)
 	}
 }
