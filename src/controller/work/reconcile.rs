@@ -155,6 +155,7 @@ impl Reconciler<'_> {
         let view = View {
             object: Some(&snapshot.object),
             secret: snapshot.secret.as_deref(),
+            secret_state: snapshot.secret_state,
             secret_state_known,
             desired: snapshot.desired.as_ref(),
         };
@@ -202,9 +203,6 @@ impl Reconciler<'_> {
 
     /// Reports that the Secret is intact under another resourceVersion.
     async fn restamp(&mut self, mut snapshot: Snapshot) -> Step {
-        if self.state.heals.is_pending() {
-            return self.open(snapshot, Cause::Edited).await;
-        }
         let (Some(secret), Some(mut applied)) = (&snapshot.secret, snapshot.object.status.applied()) else {
             return Step::Replan;
         };

@@ -12,6 +12,8 @@ use crate::controller::observe::secret_facts::SecretFacts;
 pub(in crate::controller) struct View<'a> {
     pub(in crate::controller) object: Option<&'a Object>,
     pub(in crate::controller) secret: Option<&'a SecretFacts>,
+    /// How the Secret compares with our last write.
+    pub(in crate::controller) secret_state: SecretState,
     /// Whether the Secret's state is known beyond the watch, which delivers only Secrets with our label.
     pub(in crate::controller) secret_state_known: bool,
     /// The desired state, or why the document must not be opened.
@@ -155,11 +157,10 @@ pub(in crate::controller) fn plan(view: View<'_>) -> Plan {
             }
         }
     }
-    let state = secret_state(object, view.secret, Some(desired));
     let is_written = applied
         .as_ref()
         .is_some_and(|applied| applied.generation == object.generation && desired.has_rules_of(applied));
-    match (applied, state) {
+    match (applied, view.secret_state) {
         (_, SecretState::AsWritten) if is_written => Plan::Skip,
         (_, SecretState::Intact) if is_written => Plan::Restamp,
         (Some(applied), SecretState::AsWritten | SecretState::Intact) if desired.has_result_of(&applied) => {

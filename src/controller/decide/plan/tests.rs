@@ -61,6 +61,7 @@ fn planned(object: &Object, secret: Option<&SecretFacts>) -> Plan {
     plan(View {
         object: Some(object),
         secret,
+        secret_state: secret_state(object, secret, Some(&desired())),
         secret_state_known: false,
         desired: Ok(&desired()),
     })
@@ -209,6 +210,7 @@ fn reported_conflict_is_read_again_before_opening() {
     let view = View {
         object: Some(&blocked),
         secret: None,
+        secret_state: secret_state(&blocked, None, Some(&desired())),
         secret_state_known: true,
         desired: Ok(&desired()),
     };
@@ -221,6 +223,7 @@ fn objects_being_deleted_or_written_by_newer_controllers_are_left_alone() {
         plan(View {
             object: None,
             secret: Some(&secret()),
+            secret_state: SecretState::Unwritten,
             secret_state_known: false,
             desired: Ok(&desired())
         }),
@@ -265,6 +268,7 @@ fn disallowed_document_is_refused_even_if_its_secret_exists() {
         let view = View {
             object: Some(&unchanged),
             secret,
+            secret_state: secret_state(&unchanged, secret, None),
             secret_state_known: false,
             desired: Err(&refusal),
         };
