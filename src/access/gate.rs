@@ -25,7 +25,7 @@ pub struct GateTimes {
     pub review: Duration,
 }
 
-/// Decides who may read the metrics. Without a decision of the API server, nobody may.
+/// Decides who may read the metrics. Denies access when the API server gives no decision.
 pub struct Gate {
     reviewer: Arc<dyn Reviewer>,
     lifetimes: Lifetimes,

@@ -15,7 +15,7 @@ use crate::support::controller::{
     Running, TestNamespace, condition, message, sorted_entries, text_entries, timings,
 };
 use crate::support::crd::plane_with_crd;
-use crate::support::{until, wait_for};
+use crate::support::until;
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -85,19 +85,7 @@ async fn entries_that_only_managed_fields_list_prevent_no_write() {
 
     // So a foreign annotation is recognized as one, and causes no opening.
     let opened = opens(&running);
-    let note = json!({"metadata": {"annotations": {"example.com/note": "x"}}});
-    let touched = place
-        .secrets()
-        .patch("db", &PatchParams::default(), &Patch::Merge(note))
-        .await
-        .unwrap();
-    let stamped = |object: Option<&kube::core::DynamicObject>| {
-        object.is_some_and(|object| {
-            let applied = &object.data["status"]["applied"];
-            applied["secretResourceVersion"] == json!(touched.metadata.resource_version)
-        })
-    };
-    wait_for(&place.objects(), "db", "the status records it", stamped).await;
+    place.annotate_secret("example.com/note").await;
     assert_eq!(opens(&running), opened);
     place.finish(running).await;
 }

@@ -311,24 +311,7 @@ async fn template_defines_type_metadata_and_rendered_entries() {
 
     // A foreign annotation is kept and causes no opening.
     let opens = running.metric("envelope_secrets_opens_total", "");
-    let note = json!({"metadata": {"annotations": {"example.com/theirs": "y"}}});
-    let touched = place
-        .secrets()
-        .patch("db", &PatchParams::default(), &Patch::Merge(note))
-        .await
-        .unwrap();
-    let stamped = |object: Option<&kube::core::DynamicObject>| {
-        object.is_some_and(|o| {
-            o.data["status"]["applied"]["secretResourceVersion"] == json!(touched.metadata.resource_version)
-        })
-    };
-    wait_for(
-        &place.objects(),
-        "db",
-        "the status records the new resourceVersion",
-        stamped,
-    )
-    .await;
+    let touched = place.annotate_secret("example.com/theirs").await;
     assert_eq!(running.metric("envelope_secrets_opens_total", ""), opens);
     assert_eq!(
         place.secrets().get("db").await.unwrap().metadata.resource_version,

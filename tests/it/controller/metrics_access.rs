@@ -20,7 +20,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use crate::support::canary::logged;
 use crate::support::controller::{TestNamespace, timings};
 use crate::support::crd::plane_with_crd;
-use crate::support::until;
+use crate::support::{exit_status, terminate, until};
 
 const LIMIT: Duration = Duration::from_mins(1);
 const DENIED: Duration = Duration::from_millis(100);
@@ -298,7 +298,7 @@ async fn nobody_reads_the_metrics_without_a_decision() {
     unavailable(&served).await;
     assert!(!logged(&["not allowed to create tokenreviews.authentication.k8s.io"]).is_empty());
 
-    // Nobody listens; then nobody responds.
+    // The port is closed; then a listener accepts and never responds.
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("https://{}", listener.local_addr().unwrap());
     let kubeconfig = fs::read_to_string(accounts.kubeconfig("controller")).unwrap();
@@ -393,16 +393,13 @@ async fn binary_serves_a_rotated_certificate_and_shuts_down_during_a_handshake()
     let mut incomplete = std::net::TcpStream::connect(&address).unwrap();
     incomplete.write_all(&[22, 3, 1, 2, 0, 1]).unwrap();
     let idle = std::net::TcpStream::connect(&address).unwrap();
-    let id = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    terminate(&child);
     next("shutting down");
-    let waiting = tokio::task::spawn_blocking(move || child.wait().unwrap());
-    let ended = tokio::time::timeout(Duration::from_secs(5), waiting).await;
-    let ended = ended.unwrap_or_else(|_| {
-        rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
-        panic!("SIGTERM does not end the process during a handshake")
-    });
-    assert!(ended.as_ref().unwrap().success(), "{ended:?}");
+    let ended = exit_status(child, Duration::from_secs(5)).await;
+    assert!(
+        ended.is_some_and(|status| status.success()),
+        "SIGTERM does not end the process during a handshake: {ended:?}"
+    );
     drop((incomplete, idle));
     assert!(
         !log.iter().any(|line| line.contains(&token)),

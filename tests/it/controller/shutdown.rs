@@ -14,7 +14,7 @@ use testkit::{AuditEvent, Webhook};
 use crate::support::canary::logged;
 use crate::support::controller::{Running, TestNamespace, timings};
 use crate::support::crd::plane_with_crd;
-use crate::support::until;
+use crate::support::{exit_status, terminate, until};
 
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -140,7 +140,7 @@ async fn sigterm_does_not_wait_for_a_plug_in_for_credentials() {
     file.auth_infos[0].auth_info = Some(serde_json::from_value(user).unwrap());
     let kubeconfig = directory.path().join("kubeconfig");
     std::fs::write(&kubeconfig, serde_json::to_string(&file).unwrap()).unwrap();
-    let mut child = Command::new(env!("CARGO_BIN_EXE_envelope"))
+    let child = Command::new(env!("CARGO_BIN_EXE_envelope"))
         .args(["controller", "--namespaces", &place.namespace])
         .args(["--metrics-addr", "127.0.0.1:0", "--probe-addr", "127.0.0.1:0"])
         .env("ENVELOPE_KEYRING", place.sealer.keyring())
@@ -149,14 +149,11 @@ async fn sigterm_does_not_wait_for_a_plug_in_for_credentials() {
         .spawn()
         .unwrap();
     until(LIMIT, "the plug-in is called", async || called.exists()).await;
-    let id = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
-    let waiting = tokio::task::spawn_blocking(move || child.wait().unwrap());
-    let ended = tokio::time::timeout(LIMIT, waiting).await;
+    terminate(&child);
+    let ended = exit_status(child, LIMIT).await;
     std::fs::write(&release, "").unwrap();
-    let ended = ended.unwrap_or_else(|_| {
-        rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
-        panic!("SIGTERM does not end the process while the plug-in runs")
-    });
-    assert!(ended.as_ref().unwrap().success(), "{ended:?}");
+    assert!(
+        ended.is_some_and(|status| status.success()),
+        "SIGTERM does not end the process while the plug-in runs: {ended:?}"
+    );
 }

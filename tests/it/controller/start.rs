@@ -11,7 +11,7 @@ use crate::support::canary::logged;
 use crate::support::controller::{Running, TestNamespace, timings};
 use crate::support::crd::{install_crd, plane_with_crd};
 use crate::support::sealing::{Sealer, draft, object};
-use crate::support::{client_of, until, wait_for};
+use crate::support::{client_of, exit_status, terminate, until, wait_for};
 
 /// How long the controller may take to report a problem.
 const LIMIT: Duration = Duration::from_mins(1);
@@ -302,16 +302,13 @@ async fn binary_serves_probes_and_shuts_down_on_sigterm() {
         write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\n").unwrap();
         (stream, std::net::TcpStream::connect(probes).unwrap())
     };
-    let id = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    terminate(&child);
     next("shutting down");
-    let waiting = tokio::task::spawn_blocking(move || child.wait().unwrap());
-    let ended = tokio::time::timeout(Duration::from_secs(5), waiting).await;
-    let ended = ended.unwrap_or_else(|_| {
-        rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
-        panic!("SIGTERM does not end the process while connections are open")
-    });
-    assert!(ended.as_ref().unwrap().success(), "{ended:?}");
+    let ended = exit_status(child, Duration::from_secs(5)).await;
+    assert!(
+        ended.is_some_and(|status| status.success()),
+        "SIGTERM does not end the process while connections are open: {ended:?}"
+    );
     drop(incomplete);
     place.canary.check(&place.client, &place.namespace, &[text]).await;
 }

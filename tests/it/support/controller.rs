@@ -17,7 +17,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{ApiResource, DeleteParams, Patch, PatchParams, PostParams};
 use kube::core::{DynamicObject, GroupVersionKind};
 use kube::{Api, Client};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -202,6 +202,26 @@ impl TestNamespace {
         self.apply(&self.sealed(name, entries)).await;
         self.wait_for_secret(name, entries).await;
         self.wait_for_reason(name, "Synced").await
+    }
+
+    /// Adds a foreign annotation to the Secret `db`, waits until the status records the new resourceVersion, and returns the
+    /// Secret.
+    pub(crate) async fn annotate_secret(&self, annotation: &str) -> Secret {
+        let note = json!({"metadata": {"annotations": {annotation: "x"}}});
+        let touched = self
+            .secrets()
+            .patch("db", &PatchParams::default(), &Patch::Merge(note))
+            .await
+            .unwrap();
+        let stamped = |object: Option<&DynamicObject>| {
+            object.is_some_and(|object| {
+                let applied = &object.data["status"]["applied"];
+                applied["secretResourceVersion"] == json!(touched.metadata.resource_version)
+            })
+        };
+        let what = "the status records the new resourceVersion";
+        wait_for(&self.objects(), "db", what, stamped).await;
+        touched
     }
 
     /// Seals for this namespace and registers the values with the canary.

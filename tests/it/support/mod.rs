@@ -7,6 +7,7 @@ pub(crate) mod sealing;
 
 use std::fmt::Debug;
 use std::path::Path;
+use std::process::{Child, ExitStatus};
 use std::time::Duration;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -49,6 +50,23 @@ pub(crate) async fn until(limit: Duration, what: &str, holds: impl AsyncFn() -> 
     };
     let waited = tokio::time::timeout(limit, waiting).await;
     assert!(waited.is_ok(), "not within {} s: {what}", limit.as_secs());
+}
+
+/// Sends SIGTERM to a process.
+pub(crate) fn terminate(child: &Child) {
+    let id = rustix::process::Pid::from_child(child);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+}
+
+/// Waits until a process exits. `None` if that takes longer than `limit`; then it is killed.
+pub(crate) async fn exit_status(mut child: Child, limit: Duration) -> Option<ExitStatus> {
+    let id = rustix::process::Pid::from_child(&child);
+    let waiting = tokio::task::spawn_blocking(move || child.wait().unwrap());
+    let Ok(status) = tokio::time::timeout(limit, waiting).await else {
+        rustix::process::kill_process(id, rustix::process::Signal::KILL).unwrap();
+        return None;
+    };
+    Some(status.unwrap())
 }
 
 /// Watches one object until `condition` holds for it (or for its absence), and returns it.
